@@ -1,0 +1,118 @@
+/**
+ * The cluster link: how servers, monitor and tools reach the replicated state, whether the replicas live in this
+ * process or in others. Invariant: a reply means that the command is durable on a quorum and applied once.
+ * `index.ts` is the door; it exports this and the ways to get one. Source: DESIGN "Life of a bid".
+ */
+import type { AuctionId, GroupId, ServerId, SubjectId } from '../protocol/ids.ts'
+import type { Command } from './machine/commands.ts'
+import type { Notice, PrivateEvent, PublicEvent, Reply, Standing } from './machine/events.ts'
+import type { AuctionPage, AuctionQuery, AuctionView } from './machine/view.ts'
+
+export type ClusterErrorCode =
+  /** No leader is reachable: nothing was proposed. Retry later. */
+  | 'unavailable'
+  /** The outcome is not known: retry with the same request id. */
+  | 'unknown'
+  /** Queues are full: nothing was proposed. Retry later. */
+  | 'overloaded'
+  /** This process is stopping. */
+  | 'stopped'
+
+export class ClusterError extends Error {
+  readonly code: ClusterErrorCode
+  readonly retryable: boolean
+  constructor(code: ClusterErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'ClusterError'
+    this.code = code
+    this.retryable = code !== 'stopped'
+  }
+}
+
+/** What one applied entry brought, in order. Delivered to every subscriber exactly once, in index order. */
+export interface FeedBatch {
+  readonly groupId: GroupId
+  readonly index: number
+  readonly atMs: number
+  readonly events: readonly (PublicEvent | PrivateEvent)[]
+  /** The outbox grew: the publisher has something to fetch. */
+  readonly hasNotices: boolean
+}
+
+/** Where a reader of one auction stands. */
+export interface Position {
+  readonly epoch: number
+  readonly seq: number
+}
+
+export interface Cluster {
+  /** Groups of this cluster, fixed at its creation. Buyers live in the first. */
+  readonly groups: readonly GroupId[]
+  groupOf(auctionId: AuctionId): GroupId
+
+  /**
+   * Proposes a command; commands of one event-loop turn travel as one batch. Resolves when it is durable on a
+   * quorum and applied. Rejects with `ClusterError`.
+   */
+  propose(groupId: GroupId, command: Command): Promise<Reply>
+
+  /** Calls the listener for every applied entry that has events or notices, from now on, in order. Returns an end. */
+  subscribe(groupId: GroupId, listener: (batch: FeedBatch) => void): () => void
+
+  /** Reads from the local applied state (never older than a reply this link has given). */
+  auction(auctionId: AuctionId): Promise<AuctionView | undefined>
+  auctions(query: AuctionQuery): Promise<AuctionPage>
+  standing(auctionId: AuctionId, bidderId: SubjectId): Promise<Standing>
+  /** Public events after `seq`, in order, at most `limit` (1 to 10000). Never beyond what the feed delivered. */
+  events(auctionId: AuctionId, afterSeq: number, limit: number): Promise<readonly PublicEvent[]>
+  /**
+   * Events after `since`, or `undefined` where it cannot be honoured (unknown auction, another epoch's history,
+   * a position beyond the end, or more than `limit` events missed): the reader then takes a snapshot.
+   */
+  eventsSince(
+    auctionId: AuctionId,
+    since: Position,
+    limit: number,
+  ): Promise<readonly PublicEvent[] | undefined>
+  /** Bidders of an auction in order of their first bid; pages by alias number. */
+  bidders(auctionId: AuctionId, after: number, limit: number): Promise<readonly SubjectId[]>
+  /** Buyers interested in any of the tags, in order of id, after an id. */
+  interestedBuyers(
+    tags: readonly string[],
+    after: SubjectId | undefined,
+    limit: number,
+  ): Promise<readonly BuyerView[]>
+  buyer(buyerId: SubjectId): Promise<BuyerView | undefined>
+  /** Unpublished notices of auctions (or registrations) that this server owns, in order of position. */
+  notices(groupId: GroupId, serverId: ServerId, after: number, limit: number): Promise<readonly Notice[]>
+  status(): ClusterStatus
+  close(): Promise<void>
+}
+
+export interface BuyerView {
+  readonly id: SubjectId
+  readonly name: string
+  readonly interests: readonly string[]
+  readonly endpoint?: string
+}
+
+export interface GroupStatus {
+  readonly groupId: GroupId
+  /** Whether a leader is reachable, so that proposals can succeed. */
+  readonly ready: boolean
+  readonly term: number
+  readonly commitIndex: number
+  readonly appliedIndex: number
+  readonly firstIndex: number
+  readonly checkpointIndex: number
+  readonly stateHash: string
+  readonly openAuctions: number
+  readonly auctions: number
+  readonly buyers: number
+  readonly outboxLength: number
+}
+
+export interface ClusterStatus {
+  readonly ready: boolean
+  readonly groups: readonly GroupStatus[]
+}

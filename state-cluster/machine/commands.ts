@@ -1,0 +1,186 @@
+/**
+ * The commands of the auction machine: all that may change the replicated state, with the stable code that each
+ * has in the log. Invariant: a code, once released, keeps its meaning for ever; a new command takes a new code.
+ * Shapes and ranges are checked at the edge (server, CLI) before a command is made; rules are checked in `apply`.
+ * How commands become bytes is the codec's affair. Source: DESIGN "Life of a bid", STYLE "Errors".
+ */
+import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import type { Amount, IncrementTable } from '../../protocol/money.ts'
+
+/** Stable codes of the log. Never reuse a number. */
+export const commandCodes = {
+  register_buyer: 1,
+  create_auction: 2,
+  place_bid: 3,
+  buy_now: 4,
+  close_auction: 5,
+  cancel_auction: 6,
+  pause_auction: 7,
+  resume_auction: 8,
+  extend_auction: 9,
+  register_server: 10,
+  conduct: 11,
+  acknowledge_notices: 12,
+  configure_house: 13,
+} as const
+
+export type CommandType = keyof typeof commandCodes
+
+export type BidKind = 'max' | 'exact'
+
+export interface SoftClose {
+  readonly windowMs: number
+  readonly extensionMs: number
+  /** How many times soft close may extend; absent: no limit. */
+  readonly limit?: number
+}
+
+/** What a seller decides about an auction; amounts in minor units of `currency`. */
+export interface AuctionTerms {
+  readonly title: string
+  /** Sorted, unique. */
+  readonly tags: readonly string[]
+  readonly format: string
+  /** ISO 4217, three capital letters. */
+  readonly currency: string
+  readonly openingBid: Amount
+  readonly durationMs: number
+  /** Epoch ms; absent or past: opens when the command is applied. */
+  readonly opensAtMs?: number
+  readonly reserve?: Amount
+  readonly buyNow?: Amount
+  /** Always present here: the edge fills in the house's table. */
+  readonly increments: IncrementTable
+  readonly softClose?: SoftClose
+  /** The seller's description of the thing, as JSON text; opaque to the machine. */
+  readonly item?: string
+}
+
+/** Who asks, and the id that makes a retry count once. */
+interface Requested {
+  readonly subject: SubjectId
+  readonly requestId: RequestId
+}
+
+/** Who asks for an auction to be managed; the machine lets its seller and operators through. */
+interface Managed extends Requested {
+  readonly auctionId: AuctionId
+  readonly operator: boolean
+}
+
+export interface RegisterBuyer extends Requested {
+  readonly type: 'register_buyer'
+  readonly buyerId: SubjectId
+  readonly name: string
+  /** Sorted, unique tags. */
+  readonly interests: readonly string[]
+  /** Webhook address; absent: no webhook. */
+  readonly endpoint?: string
+  /** Who will publish MATCHING_AUCTIONS for it. */
+  readonly serverId: ServerId
+}
+
+export interface CreateAuction extends Requested {
+  readonly type: 'create_auction'
+  /** Derived from subject and request id by the edge, so that a retry names the same auction (and group). */
+  readonly auctionId: AuctionId
+  /** The server where it was created: its first owner. */
+  readonly serverId: ServerId
+  readonly terms: AuctionTerms
+}
+
+export interface PlaceBid extends Requested {
+  readonly type: 'place_bid'
+  readonly auctionId: AuctionId
+  readonly amount: Amount
+  readonly kind: BidKind
+}
+
+export interface BuyNow extends Requested {
+  readonly type: 'buy_now'
+  readonly auctionId: AuctionId
+}
+
+/** Ends the auction now, by the rules of a close (sold or passed). */
+export interface CloseAuction extends Managed {
+  readonly type: 'close_auction'
+}
+
+export interface CancelAuction extends Managed {
+  readonly type: 'cancel_auction'
+}
+
+export interface PauseAuction extends Managed {
+  readonly type: 'pause_auction'
+}
+
+/** Gives back the time that was left when the auction was paused. */
+export interface ResumeAuction extends Managed {
+  readonly type: 'resume_auction'
+}
+
+export interface ExtendAuction extends Managed {
+  readonly type: 'extend_auction'
+  /** 1 ms to 366 days. */
+  readonly byMs: number
+}
+
+/** A server begins (or begins again): it gets a new epoch, older ones of the same id are refused from then on. */
+export interface RegisterServer {
+  readonly type: 'register_server'
+  readonly serverId: ServerId
+}
+
+/**
+ * The owner's pulse: whatever of its auctions falls due by the entry's `atMs` is opened, closed or extended now.
+ * At most `conductBatchMax` auctions per command; the reply says whether more are due.
+ */
+export interface Conduct {
+  readonly type: 'conduct'
+  readonly serverId: ServerId
+  readonly epoch: number
+}
+
+/** The owner has published every notice of its own up to and including this outbox position. */
+export interface AcknowledgeNotices {
+  readonly type: 'acknowledge_notices'
+  readonly serverId: ServerId
+  readonly epoch: number
+  readonly upTo: number
+}
+
+/** House-wide settings that `apply` depends on, so they travel in the log. */
+export interface HouseSettings {
+  /** An affected auction is extended by at least this. Default 5000. */
+  readonly outageExtensionMinMs: number
+  /** A conductor's silence longer than this counts as an outage. Default 2000. */
+  readonly outageThresholdMs: number
+}
+
+export interface ConfigureHouse {
+  readonly type: 'configure_house'
+  readonly settings: HouseSettings
+}
+
+export type Command =
+  | RegisterBuyer
+  | CreateAuction
+  | PlaceBid
+  | BuyNow
+  | CloseAuction
+  | CancelAuction
+  | PauseAuction
+  | ResumeAuction
+  | ExtendAuction
+  | RegisterServer
+  | Conduct
+  | AcknowledgeNotices
+  | ConfigureHouse
+
+/** One Raft entry: the commands of one turn, stamped by the leader. `atMs` never falls from entry to entry. */
+export interface MachineEntry {
+  /** Format of the entry's commands; this version writes 1. */
+  readonly version: number
+  readonly atMs: number
+  readonly commands: readonly Command[]
+}

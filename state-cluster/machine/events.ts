@@ -1,0 +1,221 @@
+/**
+ * What the machine says back: a reply per command, events for everybody, private events for one bidder, and
+ * notices for the outbox. Invariant: public events of one auction carry `seq` 1, 2, 3 … without a gap, and no
+ * reserve, maximum or real bidder id is in a public field. Private facts stand only in `secret` fields, which
+ * the feed stores for the audit and never sends. Source: CONTRACT "WebSocket", DESIGN "What must never happen".
+ */
+import type { AuctionId, RequestId, SubjectId } from '../../protocol/ids.ts'
+import type { Amount } from '../../protocol/money.ts'
+import type { BidKind } from './commands.ts'
+
+export type AuctionStatus = 'scheduled' | 'open' | 'paused' | 'sold' | 'passed' | 'cancelled'
+export type ReserveStatus = 'none' | 'not_met' | 'met'
+export type BidderStatus = 'winning' | 'outbid' | 'won' | 'lost' | 'none'
+
+/** How a bidder stands in one auction; `maxBid` is its own hidden maximum, for its own eyes only. */
+export interface Standing {
+  readonly status: BidderStatus
+  readonly maxBid?: Amount
+}
+
+/** Every lawful no, with stable codes (the numbers stand in stored replies). Never reuse a number. */
+export const rejectionCodes = {
+  bid_too_low: 1,
+  auction_not_open: 2,
+  auction_closed: 3,
+  auction_not_found: 4,
+  own_auction: 5,
+  already_leading: 6,
+  buy_now_gone: 7,
+  amount_invalid: 8,
+  not_a_bidder: 9,
+  duplicate_request_differs: 10,
+  limit_exceeded: 11,
+  not_the_seller: 12,
+  not_paused: 13,
+  terms_invalid: 14,
+  auction_exists: 15,
+  stale_epoch: 16,
+} as const
+
+export type RejectionCode = keyof typeof rejectionCodes
+
+export interface Rejected {
+  readonly ok: false
+  readonly code: RejectionCode
+  /** Facts to react to, where they apply. */
+  readonly askingBid?: Amount
+  readonly closesAt?: number
+  readonly seq?: number
+}
+
+export interface BidAccepted {
+  readonly ok: true
+  readonly type: 'bid'
+  readonly auctionId: AuctionId
+  readonly seq: number
+  readonly price: Amount
+  readonly askingBid: Amount
+  readonly you: Standing
+}
+
+/** An auction was made or managed; `seq` is its last event. Read the view for the rest. */
+export interface AuctionChanged {
+  readonly ok: true
+  readonly type: 'auction'
+  readonly auctionId: AuctionId
+  readonly seq: number
+}
+
+export interface BuyerRegistered {
+  readonly ok: true
+  readonly type: 'buyer'
+  readonly buyerId: SubjectId
+}
+
+export interface ServerRegistered {
+  readonly ok: true
+  readonly type: 'server'
+  readonly epoch: number
+}
+
+export interface Conducted {
+  readonly ok: true
+  readonly type: 'conducted'
+  /** When the next auction of this server falls due; absent: none is scheduled or open. */
+  readonly nextDueMs?: number
+  /** More is due already: propose again at once. */
+  readonly more: boolean
+}
+
+export interface Done {
+  readonly ok: true
+  readonly type: 'done'
+}
+
+export type Reply =
+  | Rejected
+  | BidAccepted
+  | AuctionChanged
+  | BuyerRegistered
+  | ServerRegistered
+  | Conducted
+  | Done
+
+interface EventBase {
+  readonly auctionId: AuctionId
+  readonly seq: number
+  /** Ownership epoch of the auction when this happened. */
+  readonly epoch: number
+  /** The entry's stamp: the event's `serverTime`. */
+  readonly atMs: number
+}
+
+export interface BidPlaced extends EventBase {
+  readonly type: 'bid_placed'
+  readonly price: Amount
+  readonly askingBid: Amount
+  readonly bidCount: number
+  /** Alias of the leader after this bid. */
+  readonly highBidder: string
+  /** Alias of who bid (the leader, or one that was outbid at once). */
+  readonly bidder: string
+  readonly reserve: ReserveStatus
+  /** For the audit and for the bidder itself; never in a public frame. */
+  readonly secret: {
+    readonly bidderId: SubjectId
+    readonly amount: Amount
+    readonly kind: BidKind
+    readonly requestId: RequestId
+  }
+}
+
+export interface AuctionOpened extends EventBase {
+  readonly type: 'auction_opened'
+  readonly closesAt: number
+}
+
+export interface AuctionExtended extends EventBase {
+  readonly type: 'auction_extended'
+  readonly closesAt: number
+  readonly reason: 'soft_close' | 'outage' | 'operator'
+}
+
+export interface AuctionPaused extends EventBase {
+  readonly type: 'auction_paused'
+}
+
+export interface AuctionResumed extends EventBase {
+  readonly type: 'auction_resumed'
+  readonly closesAt: number
+}
+
+export interface AuctionSold extends EventBase {
+  readonly type: 'auction_sold'
+  readonly hammerPrice: Amount
+  /** Alias. */
+  readonly winner: string
+}
+
+export interface AuctionPassed extends EventBase {
+  readonly type: 'auction_passed'
+}
+
+export interface AuctionCancelled extends EventBase {
+  readonly type: 'auction_cancelled'
+}
+
+/** Everybody who watches the auction sees these, in order of `seq`. */
+export type PublicEvent =
+  | BidPlaced
+  | AuctionOpened
+  | AuctionExtended
+  | AuctionPaused
+  | AuctionResumed
+  | AuctionSold
+  | AuctionPassed
+  | AuctionCancelled
+
+/** For one bidder, on any of its sockets. `seq` is that of the public event that caused it. */
+export interface PrivateEvent extends EventBase {
+  readonly type: 'outbid' | 'won' | 'lost'
+  readonly bidderId: SubjectId
+  readonly price: Amount
+  /** Present while the auction is open. */
+  readonly askingBid?: Amount
+}
+
+export type NoticeKind =
+  | 'NEW_AUCTION'
+  | 'MATCHING_AUCTIONS'
+  | 'NEW_BID'
+  | 'CANCELED_AUCTION'
+  | 'END_OF_AUCTION'
+  | 'WON_AUCTION'
+  | 'OUTBID'
+
+/**
+ * One thing to be told, not yet expanded to recipients (that is the owner's work):
+ * NEW_AUCTION → buyers interested in its tags · CANCELED_AUCTION and END_OF_AUCTION → its bidders (END: those
+ * that did not win) · NEW_BID, OUTBID, WON_AUCTION → `recipient` · MATCHING_AUCTIONS → `recipient`, a new buyer.
+ */
+export interface Notice {
+  /** Outbox position: 1, 2, 3 … in a group. */
+  readonly position: number
+  readonly kind: NoticeKind
+  readonly atMs: number
+  readonly auctionId?: AuctionId
+  /** The event that caused it, where there is an auction (0 before its first event). */
+  readonly seq?: number
+  readonly recipient?: SubjectId
+  readonly price?: Amount
+}
+
+/** The result of applying one entry. */
+export interface Applied {
+  /** One for each command, in order. */
+  readonly replies: readonly Reply[]
+  readonly events: readonly (PublicEvent | PrivateEvent)[]
+  /** How many notices this entry put in the outbox. */
+  readonly noticeCount: number
+}

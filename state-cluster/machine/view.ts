@@ -1,0 +1,56 @@
+/**
+ * The public face of an auction, as `GET /auctions/:id` shows it. Invariant: nothing here is secret; the reserve
+ * is a status, bidders are aliases. Source: CONTRACT "Auction view".
+ */
+import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import type { Amount, IncrementTable } from '../../protocol/money.ts'
+import type { SoftClose } from './commands.ts'
+import type { AuctionStatus, ReserveStatus } from './events.ts'
+
+export interface AuctionView {
+  readonly id: AuctionId
+  readonly title: string
+  readonly tags: readonly string[]
+  /** JSON text as the seller gave it. */
+  readonly item?: string
+  readonly format: string
+  readonly currency: string
+  readonly status: AuctionStatus
+  readonly openingBid: Amount
+  /** Absent before the first bid. */
+  readonly price?: Amount
+  readonly askingBid: Amount
+  readonly bidCount: number
+  /** Alias; absent before the first bid. */
+  readonly highBidder?: string
+  readonly reserve: ReserveStatus
+  /** Present while it is offered. */
+  readonly buyNow?: Amount
+  readonly increments: IncrementTable
+  readonly softClose?: SoftClose
+  readonly opensAt: number
+  readonly closesAt: number
+  readonly extensions: number
+  readonly seq: number
+  readonly epoch: number
+  readonly owner: ServerId
+  readonly sellerId: SubjectId
+  readonly hammerPrice?: Amount
+  readonly winner?: string
+}
+
+/** A page of auctions in order of creation. */
+export interface AuctionQuery {
+  readonly status?: AuctionStatus
+  readonly tag?: string
+  /** Cursor from the page before. */
+  readonly after?: string
+  /** 1 to 1000. */
+  readonly limit: number
+}
+
+export interface AuctionPage {
+  readonly auctions: readonly AuctionView[]
+  /** Cursor of the next page; absent at the end. */
+  readonly next?: string
+}
