@@ -10,10 +10,13 @@ export type Facts = Readonly<Record<string, unknown>>
 /** A rule of the protocol, or of the contract with the caller, was broken. */
 export class AssertionError extends Error {
   override readonly name = 'AssertionError'
+  /** The rule in words, without the facts; `message` has both. */
+  readonly rule: string
   readonly facts: Facts
 
   constructor(rule: string, facts: Facts = {}) {
     super(`${rule}${describe(facts)}`)
+    this.rule = rule
     this.facts = facts
   }
 }

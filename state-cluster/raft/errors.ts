@@ -73,6 +73,16 @@ export class StorageError extends Error {
   }
 }
 
+/**
+ * A configuration change that cannot be applied to the configuration at hand; `message` says why. Thrown by
+ * `Changer`, so that a caller may try a change before proposing it. Once committed it is a broken rule.
+ */
+export class ConfChangeError extends Error {
+  override readonly name = 'ConfChangeError'
+  readonly code = 'conf_change_invalid'
+  readonly retryable = false
+}
+
 export function isStorageError(error: unknown, code: StorageErrorCode): error is StorageError {
   return error instanceof StorageError && error.code === code
 }
