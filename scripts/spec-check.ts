@@ -27,16 +27,21 @@ const families = new Set(rules.map((rule) => rule.replace(/\d+$/, '')))
 const tested = new Map<string, string>()
 for (const path of testFiles(root)) {
   const source = readFileSync(path, 'utf8')
-  for (const match of source.matchAll(/\b(?:it|test|describe)(?:\.\w+)*\(\s*(['"`])((?:[A-Z]+\d+[ ,:&]*(?:and )?)+)/g)) {
+  for (const match of source.matchAll(
+    /\b(?:it|test|describe)(?:\.\w+)*\(\s*(['"`])((?:[A-Z]+\d+[ ,:&]*(?:and )?)+)/g,
+  )) {
     for (const rule of (match[2] as string).match(/[A-Z]+\d+/g) ?? []) tested.set(rule, relative(root, path))
   }
 }
 
 const untested = rules.filter((rule) => !tested.has(rule))
-const unknown = [...tested].filter(([rule]) => families.has(rule.replace(/\d+$/, '')) && !rules.includes(rule))
+const unknown = [...tested].filter(
+  ([rule]) => families.has(rule.replace(/\d+$/, '')) && !rules.includes(rule),
+)
 for (const rule of repeated) console.error(`spec: ${rule} stands twice in docs/spec.md`)
 for (const rule of untested) console.error(`spec: ${rule} has no test whose title begins with it`)
-for (const [rule, path] of unknown) console.error(`spec: ${path} names ${rule}, which docs/spec.md does not have`)
+for (const [rule, path] of unknown)
+  console.error(`spec: ${path} names ${rule}, which docs/spec.md does not have`)
 const wrong = repeated.length + untested.length + unknown.length
 console.log(`spec: ${rules.length} rules, ${rules.length - untested.length} tested`)
 process.exit(wrong > 0 || rules.length === 0 ? 1 : 0)

@@ -1,0 +1,151 @@
+/**
+ * Real processes for the end-to-end tests: starts the built `martillo`, waits for the line that says where it
+ * listens, kills it as a machine would. Invariant: nothing outlives the test that started it, and every house
+ * has a free port and a temporary data folder of its own.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const root = fileURLToPath(new URL('..', import.meta.url))
+const main = join(root, 'dist/main.js')
+
+export function temporaryFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'martillo-'))
+}
+
+export function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface House {
+  readonly url: string
+  readonly dataDir: string
+  readonly process: ChildProcess
+  /** Sends a signal and resolves when the process is gone. */
+  stop(signal?: NodeJS.Signals): Promise<Exit>
+  operatorToken(): string
+}
+
+/** Everything a child writes, and how it ended. */
+function collect(child: ChildProcess): { stdout: () => string; stderr: () => string; exit: Promise<Exit> } {
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr?.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const exit = new Promise<Exit>((resolve) => {
+    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
+  })
+  return { stdout: () => stdout, stderr: () => stderr, exit }
+}
+
+function spawnMartillo(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+  if (!existsSync(main)) throw new Error('dist/main.js is missing: run `npm run build` first')
+  return spawn(process.execPath, [main, ...args], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
+
+/** Starts `martillo start --json` and waits until it listens; rejects with its output when it ends instead. */
+export async function startHouse(options: {
+  readonly dataDir: string
+  readonly args?: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+}): Promise<House> {
+  const child = spawnMartillo(
+    ['start', '--json', '--port', '0', '--data', options.dataDir, ...(options.args ?? [])],
+    options.env,
+  )
+  const output = collect(child)
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout?.on('data', () => {
+      for (const line of output.stdout().split('\n').slice(0, -1)) {
+        if (!line.startsWith('{')) continue
+        const record = JSON.parse(line) as { event?: string; url?: string }
+        if (record.event === 'listening' && record.url !== undefined) resolve(record.url)
+      }
+    })
+    void output.exit.then((exit) => reject(new Error(`the house ended at start: ${JSON.stringify(exit)}`)))
+  })
+  return {
+    url,
+    dataDir: options.dataDir,
+    process: child,
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal)
+      return await output.exit
+    },
+    operatorToken: () => readFileSync(join(options.dataDir, 'operator.token'), 'utf8').trim(),
+  }
+}
+
+/** Runs `martillo ARGS` to its end. */
+export async function martillo(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Exit> {
+  return await collect(spawnMartillo(args, env)).exit
+}
+
+/** Whether a tool that a user's machine may lack is here; CI requires it. */
+export function hasTool(name: string, command: string, args: readonly string[]): boolean {
+  const found = spawnSync(command, args, { stdio: 'ignore' }).status === 0
+  if (!found && process.env['MARTILLO_REQUIRE_TOOLS'] === '1')
+    throw new Error(`${name} is required and missing`)
+  return found
+}
+
+/** A file of the recorded data beside the project, or `undefined` where it is not there; CI requires it. */
+export function sharedFile(path: string): string | undefined {
+  const file = join(root, '../shared', path)
+  if (existsSync(file)) return file
+  if (process.env['MARTILLO_REQUIRE_SHARED'] === '1')
+    throw new Error(`../shared/${path} is required and missing`)
+  return undefined
+}
+
+/** Polls until a condition holds. A bound on patience, not a measure of time: generous on a loaded machine. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  patienceMs = 60_000,
+): Promise<void> {
+  const deadline = performance.now() + patienceMs
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`waited ${patienceMs} ms in vain: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+/** One HTTP call; the body is JSON both ways. */
+export async function call(
+  url: string,
+  method: string,
+  path: string,
+  options: { readonly token?: string; readonly body?: unknown; readonly key?: string } = {},
+): Promise<{ readonly status: number; readonly body: Record<string, unknown>; readonly headers: Headers }> {
+  const response = await fetch(url + path, {
+    method,
+    headers: {
+      ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
+      ...(options.key === undefined ? {} : { 'idempotency-key': options.key }),
+    },
+    ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+  })
+  const text = await response.text()
+  const isJson = response.headers.get('content-type')?.includes('json') === true
+  return { status: response.status, body: isJson ? JSON.parse(text) : { text }, headers: response.headers }
+}
