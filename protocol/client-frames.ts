@@ -1,0 +1,103 @@
+/**
+ * The registry of client frames: one entry a type, its schema is its definition. Adding a message is adding an
+ * entry; whoever answers frames does so by a table of `ClientFrameHandlers`, where the missing handler is then a
+ * compile error. Invariant: a `ClientFrame` has only checked fields; unknown fields are dropped, unknown types
+ * refused. How bytes become values: `json.ts`, `msgpack.ts`. Source: CONTRACT "WebSocket", spec WIRE1 to WIRE9.
+ */
+import { z } from 'zod'
+import { amount, auctionId, bidKind, firstFault, integer, requestId } from './fields.ts'
+import type { FrameErrorCode } from './frame-errors.ts'
+import type { AuctionId, RequestId } from './ids.ts'
+import { frameIdLengthMax } from './limits.ts'
+
+/** Chosen by the client, repeated as `replyTo`: text of up to 128 UTF-16 units or a safe integer. */
+export type FrameId = string | number
+
+const frameIdError = `must be text of up to ${frameIdLengthMax} characters or an integer`
+const frameId: z.ZodType<FrameId> = z.union([z.string().max(frameIdLengthMax), z.int()], {
+  error: frameIdError,
+})
+
+export const clientFrames = {
+  /** Watch an auction; with `since`, go on after that event where the house still can. */
+  subscribe: z.object({
+    type: z.literal('subscribe'),
+    id: frameId,
+    auctionId,
+    since: z
+      .object(
+        {
+          epoch: integer(0, Number.MAX_SAFE_INTEGER, ''),
+          seq: integer(0, Number.MAX_SAFE_INTEGER, ''),
+        },
+        { error: 'must be {epoch, seq}' },
+      )
+      .exactOptional(),
+  }),
+  unsubscribe: z.object({ type: z.literal('unsubscribe'), id: frameId, auctionId }),
+  /** `kind` is `max` unless said otherwise. A retry carries the same `requestId` and counts once. */
+  place_bid: z.object({
+    type: z.literal('place_bid'),
+    id: frameId,
+    auctionId,
+    amount,
+    kind: bidKind.exactOptional(),
+    requestId,
+  }),
+  buy_now: z.object({ type: z.literal('buy_now'), id: frameId, auctionId, requestId }),
+  /** `t0` is the client's own clock, any finite number, repeated in the answer. */
+  sync_time: z.object({
+    type: z.literal('sync_time'),
+    id: frameId,
+    t0: z.number({ error: 'must be a number' }),
+  }),
+} as const
+
+export type ClientFrameType = keyof typeof clientFrames
+export type ClientFrameOf<Type extends ClientFrameType> = z.infer<(typeof clientFrames)[Type]>
+export type ClientFrame = { [Type in ClientFrameType]: ClientFrameOf<Type> }[ClientFrameType]
+
+/** One handler for each client frame: the table in which a missing one does not compile. */
+export type ClientFrameHandlers<Session, Result> = {
+  readonly [Type in ClientFrameType]: (session: Session, frame: ClientFrameOf<Type>) => Result
+}
+
+/** Why a frame was not taken; the facts say whom to answer, and as what. */
+export interface FrameRefused {
+  readonly ok: false
+  /** `amount_invalid` is answered by `bid_rejected` (then `bid` is there), all others by `error`. */
+  readonly code: FrameErrorCode | 'amount_invalid'
+  /** Which field, and what was due. */
+  readonly message: string
+  readonly replyTo?: FrameId
+  readonly bid?: { readonly auctionId: AuctionId; readonly requestId: RequestId }
+}
+
+export type FrameRead = { readonly ok: true; readonly frame: ClientFrame } | FrameRefused
+
+/** Whether a value is an object as JSON and msgpack have them (no array, no null). */
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Makes a checked frame of a decoded value, or says precisely what is wrong with it. Never throws. */
+export function readClientFrame(value: unknown): FrameRead {
+  if (!isRecord(value)) return { ok: false, code: 'not_an_object', message: 'a frame is an object' }
+  const id = frameId.safeParse(value['id'])
+  const reply = id.success ? { replyTo: id.data } : {}
+  const type = value['type']
+  if (typeof type !== 'string' || !Object.hasOwn(clientFrames, type)) {
+    const known = Object.keys(clientFrames).join(', ')
+    return { ok: false, code: 'unknown_type', message: `type must be one of ${known}`, ...reply }
+  }
+  const schema: z.ZodType<ClientFrame> = clientFrames[type as ClientFrameType]
+  const read = schema.safeParse(value)
+  if (read.success) return { ok: true, frame: read.data }
+  const { field, message } = firstFault(read.error)
+  const isAmountAlone = field === 'amount' && read.error.issues.every((issue) => issue.path[0] === 'amount')
+  if (isAmountAlone && typeof value['amount'] === 'number') {
+    const bid = { auctionId: value['auctionId'] as AuctionId, requestId: value['requestId'] as RequestId }
+    return { ok: false, code: 'amount_invalid', message, ...reply, bid }
+  }
+  return { ok: false, code: 'field_invalid', message, ...reply }
+}

@@ -1,0 +1,43 @@
+/**
+ * Bounds of the public contract: sizes, counts and ranges that every frame and body is held to before anything
+ * else looks at it. Invariant: what passes these bounds fits the machine's own; nothing unbounded gets behind
+ * the edge. Rates and numbers of sockets are the server's settings, not the contract's, and stand there.
+ * Source: CONTRACT "HTTP", "WebSocket"; DESIGN "bounded".
+ */
+
+/** Client frames, either subprotocol, in bytes of payload. A bigger one ends the socket with 1009. */
+export const frameBytesMax = 16 * 1024
+/** HTTP request bodies in bytes; a bigger one is answered 413. */
+export const bodyBytesMax = 64 * 1024
+/** Levels of arrays and objects in a frame or body. */
+export const depthMax = 16
+/** Of a client frame's `id`, in UTF-16 units, when it is a string. */
+export const frameIdLengthMax = 128
+
+export const titleLengthMax = 200
+export const nameLengthMax = 200
+export const tagLengthMax = 64
+export const tagsPerAuctionMax = 16
+export const interestsMax = 32
+export const endpointLengthMax = 2048
+/** Of an auction's `item`, as JSON text, in UTF-16 units. */
+export const itemLengthMax = 8 * 1024
+/** Of a token that a client presents. */
+export const tokenLengthMax = 8 * 1024
+
+const dayMs = 24 * 60 * 60 * 1000
+/** Of an auction, and of one extension. */
+export const durationMsMax = 366 * dayMs
+/** How far ahead an opening may be scheduled, counted from 1970: the year 9999. */
+export const timestampMsMax = 253_402_300_799_999
+export const softCloseMsMax = dayMs
+export const softCloseLimitMax = 10_000
+/** Of a token that the house issues. */
+export const tokenTtlSecondsMax = 366 * 24 * 60 * 60
+
+/** Entries of one page of a listing. */
+export const pageLimitMax = 1000
+export const pageLimitDefault = 100
+
+/** More missed events than this are not replayed: a resuming subscriber gets a snapshot instead. */
+export const resumedEventsMax = 10_000
