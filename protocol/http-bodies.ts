@@ -1,0 +1,199 @@
+/**
+ * The registry of HTTP request bodies and the shapes of their answers. Invariant: a body that was read has only
+ * checked fields, in the contract's own words: the aliases `basePrice`, `price` and `duration` (minutes) are
+ * gone. Paths, methods and who may ask stand in the server's table of routes. Source: CONTRACT "HTTP", spec WIRE20+.
+ */
+import { z } from 'zod'
+import type { AuctionStatus, AuctionView, ReserveStatus } from './auction-view.ts'
+import {
+  amount,
+  auctionId,
+  type BidKind,
+  bidKind,
+  currency,
+  durationMs,
+  firstFault,
+  increments,
+  integer,
+  line,
+  softClose,
+  subjectId,
+  tags,
+  timestampMs,
+} from './fields.ts'
+import type { RequestId, SubjectId } from './ids.ts'
+import { readJson } from './json.ts'
+import * as limits from './limits.ts'
+import type { Amount } from './money.ts'
+import type { ProblemCode } from './problems.ts'
+import { type Role, roles } from './server-frames.ts'
+
+const endpointError = `must be an http or https address of up to ${limits.endpointLengthMax} characters`
+const endpoint = z
+  .string({ error: endpointError })
+  .max(limits.endpointLengthMax, { error: endpointError })
+  .regex(/^https?:\/\/[^\s/?#@]+(?:[/?][^\s#]*)?$/i, { error: endpointError })
+
+const itemError = `must be JSON of at most ${limits.itemLengthMax} characters`
+
+export const httpBodies = {
+  /** POST /buyers */
+  registerBuyer: z.object({
+    name: line(limits.nameLengthMax),
+    interests: tags(limits.interestsMax).default([]),
+    /** Webhook for notifications. */
+    endpoint: endpoint.exactOptional(),
+  }),
+  /** POST /auctions */
+  createAuction: z.object({
+    title: line(limits.titleLengthMax),
+    tags: tags(limits.tagsPerAuctionMax).default([]),
+    openingBid: amount,
+    currency: currency.exactOptional(),
+    durationMs,
+    opensAt: timestampMs.exactOptional(),
+    reserve: amount.exactOptional(),
+    buyNow: amount.exactOptional(),
+    increments: increments.exactOptional(),
+    softClose: softClose.exactOptional(),
+    /** Name of a format that the house knows; `english` unless said otherwise. */
+    format: line(40).exactOptional(),
+    item: z
+      .json()
+      .refine((item) => JSON.stringify(item).length <= limits.itemLengthMax, { error: itemError })
+      .exactOptional(),
+  }),
+  /** POST /bids */
+  placeBid: z.object({ auctionId, amount, kind: bidKind.exactOptional() }),
+  /** POST /auctions/:id/buy-now */
+  buyNow: z.object({}),
+  /** POST /auctions/:id/close, /cancel, /pause, /resume */
+  manageAuction: z.object({}),
+  /** POST /auctions/:id/extend */
+  extendAuction: z.object({ byMs: durationMs }),
+  /** POST /tokens */
+  issueToken: z.object({
+    subject: subjectId,
+    roles: z
+      .array(z.enum(roles, { error: `must be one of ${roles.join(', ')}` }), {
+        error: 'must be an array of roles',
+      })
+      .min(1, { error: 'must name at least one role' })
+      .max(roles.length, { error: `must name at most ${roles.length} roles` }),
+    ttlSeconds: integer(1, limits.tokenTtlSecondsMax, 'seconds').exactOptional(),
+  }),
+} as const
+
+export type HttpBodyName = keyof typeof httpBodies
+export type HttpBodyOf<Name extends HttpBodyName> = z.output<(typeof httpBodies)[Name]>
+
+/** What a client sends: defaults may be left out. */
+export type HttpRequestOf<Name extends HttpBodyName> = z.input<(typeof httpBodies)[Name]>
+
+export type HttpBodyRead<Name extends HttpBodyName> =
+  | { readonly ok: true; readonly body: HttpBodyOf<Name> }
+  | { readonly ok: false; readonly code: ProblemCode; readonly message: string }
+
+/** Old words, the contract's words for them, and how many of the contract's units one of the old is. */
+const aliases: Readonly<Record<string, readonly [field: string, scale: number]>> = {
+  basePrice: ['openingBid', 1],
+  price: ['amount', 1],
+  duration: ['durationMs', 60_000],
+}
+
+const aliasesOf: { readonly [Name in HttpBodyName]?: readonly string[] } = {
+  createAuction: ['basePrice', 'duration'],
+  placeBid: ['price'],
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** The body with the contract's words, or a clash: an alias next to its own word must say the same. */
+function withoutAliases(name: HttpBodyName, body: Fields): { fields: Fields; clash?: string } {
+  let fields = body
+  for (const alias of aliasesOf[name] ?? []) {
+    const [field, scale] = aliases[alias] ?? [alias, 1]
+    const given = body[alias]
+    if (given === undefined) continue
+    const value = typeof given === 'number' ? given * scale : given
+    if (body[field] !== undefined && body[field] !== value)
+      return { fields, clash: `${alias} and ${field} say different things; send one` }
+    fields = { ...fields, [field]: value }
+  }
+  return { fields }
+}
+
+/**
+ * Reads a request body (JSON text; an empty one counts as `{}`) into its checked shape, or says precisely what
+ * is wrong with it. Never throws. The caller has held it to `bodyBytesMax` already.
+ */
+export function readHttpBody<Name extends HttpBodyName>(name: Name, text: string): HttpBodyRead<Name> {
+  const parsed = readJson(text.trim() === '' ? '{}' : text)
+  if (!parsed.ok) return { ok: false, code: parsed.code, message: parsed.message }
+  const { value } = parsed
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return { ok: false, code: 'not_an_object', message: 'the body is an object' }
+  const { fields, clash } = withoutAliases(name, value as Fields)
+  if (clash !== undefined) return { ok: false, code: 'field_invalid', message: clash }
+  const schema = httpBodies[name] as unknown as z.ZodType<HttpBodyOf<Name>>
+  const read = schema.safeParse(fields)
+  if (read.success) return { ok: true, body: read.data }
+  const { field, message } = firstFault(read.error)
+  const isAmountAlone = field === 'amount' && typeof fields['amount'] === 'number'
+  return { ok: false, code: isAmountAlone ? 'amount_invalid' : 'field_invalid', message }
+}
+
+/** 201 of POST /buyers: the token carries the role of a bidder. */
+export interface BuyerRegisteredBody {
+  readonly id: SubjectId
+  readonly name: string
+  readonly interests: readonly string[]
+  readonly endpoint?: string
+  readonly token: string
+}
+
+/** 201 of POST /tokens. `expiresAt` in epoch ms. */
+export interface TokenIssuedBody {
+  readonly token: string
+  readonly subject: SubjectId
+  readonly roles: readonly Role[]
+  readonly expiresAt: number
+}
+
+/** 200 of GET /auctions. */
+export interface AuctionsBody {
+  readonly auctions: readonly AuctionView[]
+  /** Give it as `after` to get the next page; absent at the end. */
+  readonly next?: string
+}
+
+/** One accepted bid of the public history; `you` only in answers to the bidder who made it. */
+export interface BidEntry {
+  readonly seq: number
+  readonly epoch: number
+  readonly serverTime: number
+  /** Alias of who bid. */
+  readonly bidder: string
+  readonly price: Amount
+  readonly askingBid: Amount
+  readonly bidCount: number
+  /** Alias of who led after it. */
+  readonly highBidder: string
+  readonly reserve: ReserveStatus
+  readonly you?: { readonly amount: Amount; readonly kind: BidKind; readonly requestId: RequestId }
+}
+
+/** 200 of GET /auctions/:id/bids, in order of `seq`. */
+export interface BidsBody {
+  readonly bids: readonly BidEntry[]
+  /** Give it as `after` to get the next page; absent at the end. */
+  readonly next?: number
+}
+
+/** Parameters of GET /auctions. */
+export interface AuctionsQuery {
+  readonly status?: AuctionStatus
+  readonly tag?: string
+  readonly after?: string
+  readonly limit?: number
+}
