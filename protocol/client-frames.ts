@@ -83,21 +83,27 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 /** Makes a checked frame of a decoded value, or says precisely what is wrong with it. Never throws. */
 export function readClientFrame(value: unknown): FrameRead {
   if (!isRecord(value)) return { ok: false, code: 'not_an_object', message: 'a frame is an object' }
-  const id = frameId.safeParse(value['id'])
-  const reply = id.success ? { replyTo: id.data } : {}
   const type = value['type']
   if (typeof type !== 'string' || !Object.hasOwn(clientFrames, type)) {
     const known = Object.keys(clientFrames).join(', ')
-    return { ok: false, code: 'unknown_type', message: `type must be one of ${known}`, ...reply }
+    return { ok: false, code: 'unknown_type', message: `type must be one of ${known}`, ...replyOf(value) }
   }
   const schema: z.ZodType<ClientFrame> = clientFrames[type as ClientFrameType]
   const read = schema.safeParse(value)
-  if (read.success) return { ok: true, frame: read.data }
-  const { field, message } = firstFault(read.error)
-  const isAmountAlone = field === 'amount' && read.error.issues.every((issue) => issue.path[0] === 'amount')
-  if (isAmountAlone && typeof value['amount'] === 'number') {
-    const bid = { auctionId: value['auctionId'] as AuctionId, requestId: value['requestId'] as RequestId }
-    return { ok: false, code: 'amount_invalid', message, ...reply, bid }
-  }
-  return { ok: false, code: 'field_invalid', message, ...reply }
+  return read.success ? { ok: true, frame: read.data } : refusalOf(value, read.error)
+}
+
+function replyOf(value: Readonly<Record<string, unknown>>): { readonly replyTo?: FrameId } {
+  const id = frameId.safeParse(value['id'])
+  return id.success ? { replyTo: id.data } : {}
+}
+
+function refusalOf(value: Readonly<Record<string, unknown>>, error: z.ZodError): FrameRefused {
+  const { message } = firstFault(error)
+  const isAmountAlone = error.issues.every((issue) => issue.path[0] === 'amount')
+  if (!isAmountAlone || typeof value['amount'] !== 'number')
+    return { ok: false, code: 'field_invalid', message, ...replyOf(value) }
+  // Every other field passed, so these two are the ids that their schemas say.
+  const bid = { auctionId: value['auctionId'] as AuctionId, requestId: value['requestId'] as RequestId }
+  return { ok: false, code: 'amount_invalid', message, ...replyOf(value), bid }
 }
