@@ -56,6 +56,16 @@ export class Inflights {
     this.#head = 0
   }
 
+  copy(): Inflights {
+    const copy = new Inflights(this.capacity, this.maxBytes)
+    copy.count = this.count
+    copy.bytes = this.bytes
+    copy.#head = this.#head
+    copy.#indexes = this.#indexes.slice()
+    copy.#sizes = this.#sizes.slice()
+    return copy
+  }
+
   #grow(): void {
     const size = this.#indexes.length
     const grown = Math.min(Math.max(size * 2, 1), this.capacity)

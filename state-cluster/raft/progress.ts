@@ -47,7 +47,16 @@ export class Progress {
 
   /** A copy that shares the in-flight window: for configuration changes, which only touch `isLearner`. */
   clone(): Progress {
-    const copy = new Progress(this.id, this.next, this.inflights, this.isLearner, this.recentActive)
+    return this.#copyWith(this.inflights)
+  }
+
+  /** A copy that shares nothing. */
+  copy(): Progress {
+    return this.#copyWith(this.inflights.copy())
+  }
+
+  #copyWith(inflights: Inflights): Progress {
+    const copy = new Progress(this.id, this.next, inflights, this.isLearner, this.recentActive)
     copy.match = this.match
     copy.sentCommit = this.sentCommit
     copy.state = this.state

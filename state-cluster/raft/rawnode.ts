@@ -1,0 +1,367 @@
+/**
+ * The seam between the pure core and whoever does the I/O: messages, ticks and requests in, Ready out.
+ *
+ * ```
+ *   step / tick / propose … ──► hasReady? ──► ready() ──► write, send, apply ──► advance()
+ *                                                 └─ with asyncStorageWrites: MsgStorageAppend/Apply
+ *                                                    ──► step(response)
+ * ```
+ *
+ * The invariant: nothing is handed out twice, and nothing counts as durable or applied before the caller has
+ * said so. Not to be entered from two places at once: calls do not nest. Source: etcd-io/raft rawnode.go.
+ */
+import { fail } from './assert.ts'
+import { asV2, encodeConfChange } from './confchange-codec.ts'
+import { type Config, settingsOf } from './config.ts'
+import { STEP_LOCAL_MESSAGE, STEP_PEER_NOT_FOUND, type StepError } from './errors.ts'
+import { Raft } from './raft.ts'
+import { entriesSize } from './sizes.ts'
+import { type BasicStatus, basicStatusOf, type Status, statusOf } from './status.ts'
+import { step, tick } from './step.ts'
+import {
+  type AnyConfChange,
+  type ConfState,
+  EMPTY_MESSAGES,
+  EMPTY_READ_STATES,
+  type Entry,
+  type HardState,
+  LOCAL_APPEND_THREAD,
+  LOCAL_APPLY_THREAD,
+  type Message,
+  type MessageType,
+  NONE,
+  newEntry,
+  newMessage,
+  type Ready,
+  type SoftState,
+} from './types.ts'
+
+export type { Config, ReadOnlyOption } from './config.ts'
+
+export type SnapshotStatus = 'SnapshotFinish' | 'SnapshotFailure'
+
+export class RawNode {
+  /** The state behind; for tests and checkers. */
+  readonly raft: Raft
+  readonly #isAsync: boolean
+  #prevSoftState: SoftState
+  #prevHardState: HardState
+  #stepsOnAdvance: Message[] = []
+
+  /** Starts from what `config.storage` holds. A new group starts from a snapshot with its configuration. */
+  constructor(config: Config) {
+    const settings = settingsOf(config)
+    this.raft = new Raft(settings)
+    this.#isAsync = settings.asyncStorageWrites
+    this.#prevSoftState = { lead: this.raft.lead, raftState: this.raft.state }
+    this.#prevHardState = this.raft.hardState()
+  }
+
+  /** Time goes by: one tick. */
+  tick(): void {
+    tick(this.raft)
+  }
+
+  /** Starts an election, if this node may. */
+  campaign(): StepError | null {
+    return step(this.raft, newMessage('MsgHup', this.raft.id))
+  }
+
+  /** Proposes an entry. Null means that it is on its way, not that it will be committed. */
+  propose(data: Uint8Array): StepError | null {
+    return this.#proposeEntries([newEntry('EntryNormal', data)])
+  }
+
+  /** Proposes entries that are to be appended next to each other, in one message: all or none. */
+  proposeAll(payloads: readonly Uint8Array[]): StepError | null {
+    return this.#proposeEntries(payloads.map((data) => newEntry('EntryNormal', data)))
+  }
+
+  /**
+   * Proposes a change of the configuration. If it may not be made now, an empty entry is proposed in its
+   * place: what gets committed tells.
+   */
+  proposeConfChange(change: AnyConfChange): StepError | null {
+    return this.#proposeEntries([encodeConfChange(change)])
+  }
+
+  /**
+   * Takes on a committed change, and returns the configuration to store with snapshots. To be called for every
+   * committed entry that holds a change, when it is applied; or not, if the caller decides to ignore it on all
+   * nodes alike.
+   */
+  applyConfChange(change: AnyConfChange): ConfState {
+    return this.raft.applyConfChange(asV2(change))
+  }
+
+  /** Handles a message from another node, or from a local storage thread. */
+  step(m: Message): StepError | null {
+    const isFromThread = m.from === LOCAL_APPEND_THREAD || m.from === LOCAL_APPLY_THREAD
+    if (!isFromThread) {
+      if (isLocalMessage(m.type)) return STEP_LOCAL_MESSAGE
+      if (isResponse(m.type) && !this.raft.trk.progress.has(m.from)) return STEP_PEER_NOT_FOUND
+    }
+    return step(this.raft, m)
+  }
+
+  hasReady(): boolean {
+    const { raft } = this
+    const { log } = raft
+    return (
+      raft.msgs.length > 0 ||
+      raft.msgsAfterAppend.length > 0 ||
+      log.hasNextUnstableEnts() ||
+      log.hasNextCommittedEnts(!this.#isAsync) ||
+      this.#isSoftStateChanged() ||
+      this.#isHardStateChanged() ||
+      log.nextUnstableSnapshot() !== null ||
+      raft.readStates.length > 0
+    )
+  }
+
+  /** Hands out what there is to do. It must all be done, see `Ready`. */
+  ready(): Ready {
+    const ready = this.readyWithoutAccept()
+    this.acceptReady(ready)
+    return ready
+  }
+
+  /** What `ready` would hand out. Changes nothing. */
+  readyWithoutAccept(): Ready {
+    const { raft } = this
+    const { log } = raft
+    const entries = log.nextUnstableEnts()
+    const hardState = this.#isHardStateChanged() ? raft.hardState() : null
+    const ready: Ready = {
+      softState: this.#isSoftStateChanged() ? { lead: raft.lead, raftState: raft.state } : null,
+      hardState,
+      readStates: raft.readStates.length > 0 ? raft.readStates : EMPTY_READ_STATES,
+      entries,
+      snapshot: log.nextUnstableSnapshot(),
+      committedEntries: log.nextCommittedEnts(!this.#isAsync),
+      messages: EMPTY_MESSAGES,
+      mustSync: entries.length > 0 || (hardState !== null && this.#isVoteOrTermChanged(hardState)),
+    }
+    ready.messages = this.#isAsync ? this.#asyncMessages(ready) : this.#syncMessages()
+    return ready
+  }
+
+  /** Takes note that `ready` was handed out; nothing may have happened since it was made. */
+  acceptReady(ready: Ready): void {
+    const { raft } = this
+    const { committedEntries } = ready
+    if (ready.softState !== null) this.#prevSoftState = ready.softState
+    if (ready.hardState !== null) this.#prevHardState = ready.hardState
+    if (raft.readStates.length > 0) raft.readStates = []
+    if (!this.#isAsync) this.#prepareAdvance(ready)
+    if (raft.msgs.length > 0) raft.msgs = []
+    if (raft.msgsAfterAppend.length > 0) raft.msgsAfterAppend = []
+    raft.log.acceptUnstable()
+    if (committedEntries.length > 0) {
+      const last = committedEntries[committedEntries.length - 1] as Entry
+      raft.log.acceptApplying(last.index, entriesSize(committedEntries), !this.#isAsync)
+    }
+  }
+
+  /** The last Ready is written, sent and applied. Not with asynchronous storage writes. */
+  advance(): void {
+    if (this.#isAsync) fail('with asynchronous storage writes their responses take the place of advance')
+    const steps = this.#stepsOnAdvance
+    for (let i = 0; i < steps.length; i++) step(this.raft, steps[i] as Message)
+    steps.length = 0
+  }
+
+  status(): Status {
+    return statusOf(this.raft)
+  }
+
+  basicStatus(): BasicStatus {
+    return basicStatusOf(this.raft)
+  }
+
+  /** The last message to a node could not be sent. */
+  reportUnreachable(id: number): void {
+    this.#stepFrom('MsgUnreachable', id, false)
+  }
+
+  /**
+   * How the sending of a snapshot to a node ended. Must be called for each MsgSnap: until then, or until the
+   * node acknowledges, nothing is sent to it.
+   */
+  reportSnapshot(id: number, status: SnapshotStatus): void {
+    this.#stepFrom('MsgSnapStatus', id, status === 'SnapshotFailure')
+  }
+
+  /** Asks the leader to hand leadership to a voter. It may come to nothing; `status` tells. */
+  transferLeadership(transferee: number): void {
+    this.#stepFrom('MsgTransferLeader', transferee, false)
+  }
+
+  /** Makes a follower forget its leader, so that it will vote; for callers that know that the leader is dead. */
+  forgetLeader(): StepError | null {
+    return step(this.raft, newMessage('MsgForgetLeader', this.raft.id))
+  }
+
+  /**
+   * Asks for the index at which a read would be linearizable. The answer comes in `readStates` with the same
+   * context; or, if leadership changes or a message is lost, never: the caller asks again.
+   */
+  readIndex(requestCtx: Uint8Array): void {
+    const m = newMessage('MsgReadIndex', NONE)
+    m.entries = [newEntry('EntryNormal', requestCtx)]
+    step(this.raft, m)
+  }
+
+  #proposeEntries(entries: readonly Entry[]): StepError | null {
+    const m = newMessage('MsgProp', NONE)
+    m.from = this.raft.id
+    m.entries = entries
+    return step(this.raft, m)
+  }
+
+  #stepFrom(type: MessageType, from: number, reject: boolean): void {
+    const m = newMessage(type, this.raft.id)
+    m.from = from
+    m.reject = reject
+    step(this.raft, m)
+  }
+
+  #isSoftStateChanged(): boolean {
+    const { raft } = this
+    return raft.lead !== this.#prevSoftState.lead || raft.state !== this.#prevSoftState.raftState
+  }
+
+  #isHardStateChanged(): boolean {
+    const { raft } = this
+    const prev = this.#prevHardState
+    return raft.log.committed !== prev.commit || raft.term !== prev.term || raft.vote !== prev.vote
+  }
+
+  #isVoteOrTermChanged(state: HardState): boolean {
+    return state.vote !== this.#prevHardState.vote || state.term !== this.#prevHardState.term
+  }
+
+  // ── Synchronous writes: the caller writes before it sends ──────────────────────────────────────────
+
+  #syncMessages(): readonly Message[] {
+    const { id, msgs, msgsAfterAppend } = this.raft
+    if (msgsAfterAppend.length === 0) return msgs
+    const others = msgsAfterAppend.filter((m) => m.to !== id)
+    if (others.length === 0) return msgs
+    return msgs.length === 0 ? others : msgs.concat(others)
+  }
+
+  #prepareAdvance(ready: Ready): void {
+    const { raft } = this
+    const steps = this.#stepsOnAdvance
+    if (steps.length > 0) fail('a Ready is advanced before the next one', raft.facts())
+    for (const m of raft.msgsAfterAppend) if (m.to === raft.id) steps.push(m)
+    if (this.#needsStorageAppendResp(ready)) steps.push(this.#storageAppendResp(ready))
+    if (ready.committedEntries.length > 0) steps.push(this.#storageApplyResp(ready.committedEntries))
+  }
+
+  // ── Asynchronous writes: the caller sends at once, and answers when it has written ─────────────────
+
+  #asyncMessages(ready: Ready): readonly Message[] {
+    const { msgs } = this.raft
+    const append = this.#storageAppend(ready)
+    const apply = this.#storageApply(ready)
+    if (append === null && apply === null) return msgs
+    const messages = msgs.slice()
+    if (append !== null) messages.push(append)
+    if (apply !== null) messages.push(apply)
+    return messages
+  }
+
+  #storageAppend(ready: Ready): Message | null {
+    const { raft } = this
+    const { entries, hardState, snapshot } = ready
+    const waiting = raft.msgsAfterAppend
+    if (entries.length === 0 && hardState === null && snapshot === null && waiting.length === 0) return null
+    const m = newMessage('MsgStorageAppend', LOCAL_APPEND_THREAD)
+    m.from = raft.id
+    m.entries = entries
+    m.snapshot = snapshot
+    if (hardState !== null) {
+      m.term = hardState.term
+      m.vote = hardState.vote
+      m.commit = hardState.commit
+    }
+    // The node's own acknowledgement comes before the one that empties the unstable log, so that terms are
+    // still looked up in memory.
+    m.responses = this.#needsStorageAppendResp(ready) ? [...waiting, this.#storageAppendResp(ready)] : waiting
+    return m
+  }
+
+  #needsStorageAppendResp(ready: Ready): boolean {
+    return this.raft.log.hasNextOrInProgressUnstableEnts() || ready.snapshot !== null
+  }
+
+  /**
+   * What tells the node that everything up to here is durable. It names the end of the whole unstable log, not
+   * only of the entries in this Ready, and the term it was written in. A response of an older term is not
+   * believed, because its entries may have been overwritten, and overwritten back, by writes still under way;
+   * but then a write of the newer term is under way as well, and its response vouches for all that is left.
+   */
+  #storageAppendResp(ready: Ready): Message {
+    const { raft } = this
+    const { log } = raft
+    const m = newMessage('MsgStorageAppendResp', raft.id)
+    m.from = LOCAL_APPEND_THREAD
+    m.term = raft.term
+    if (log.hasNextOrInProgressUnstableEnts()) {
+      m.index = log.lastIndex()
+      m.logTerm = log.lastTerm()
+    }
+    m.snapshot = ready.snapshot
+    return m
+  }
+
+  #storageApply(ready: Ready): Message | null {
+    if (ready.committedEntries.length === 0) return null
+    const m = newMessage('MsgStorageApply', LOCAL_APPLY_THREAD)
+    m.from = this.raft.id
+    m.entries = ready.committedEntries
+    m.responses = [this.#storageApplyResp(ready.committedEntries)]
+    return m
+  }
+
+  #storageApplyResp(entries: readonly Entry[]): Message {
+    const m = newMessage('MsgStorageApplyResp', this.raft.id)
+    m.from = LOCAL_APPLY_THREAD
+    m.entries = entries
+    return m
+  }
+}
+
+/** Messages that a node makes for itself, or that belong to its storage threads. */
+function isLocalMessage(type: MessageType): boolean {
+  switch (type) {
+    case 'MsgHup':
+    case 'MsgBeat':
+    case 'MsgUnreachable':
+    case 'MsgSnapStatus':
+    case 'MsgCheckQuorum':
+    case 'MsgStorageAppend':
+    case 'MsgStorageAppendResp':
+    case 'MsgStorageApply':
+    case 'MsgStorageApplyResp':
+      return true
+    default:
+      return false
+  }
+}
+
+/** Answers of other nodes, which mean something only from members. */
+function isResponse(type: MessageType): boolean {
+  switch (type) {
+    case 'MsgAppResp':
+    case 'MsgVoteResp':
+    case 'MsgPreVoteResp':
+    case 'MsgHeartbeatResp':
+    case 'MsgReadIndexResp':
+      return true
+    default:
+      return false
+  }
+}
