@@ -154,8 +154,9 @@ export class RawNode {
     if (ready.hardState !== null) this.#prevHardState = ready.hardState
     if (raft.readStates.length > 0) raft.readStates = []
     if (!this.#isAsync) this.#prepareAdvance(ready)
-    if (raft.msgs.length > 0) raft.msgs = []
-    if (raft.msgsAfterAppend.length > 0) raft.msgsAfterAppend = []
+    // Even when empty: the Ready holds these very arrays, and what comes later must not show up in it.
+    raft.msgs = []
+    raft.msgsAfterAppend = []
     raft.log.acceptUnstable()
     if (committedEntries.length > 0) {
       const last = committedEntries[committedEntries.length - 1] as Entry
@@ -245,10 +246,9 @@ export class RawNode {
 
   #syncMessages(): readonly Message[] {
     const { id, msgs, msgsAfterAppend } = this.raft
-    if (msgsAfterAppend.length === 0) return msgs
-    const others = msgsAfterAppend.filter((m) => m.to !== id)
-    if (others.length === 0) return msgs
-    return msgs.length === 0 ? others : msgs.concat(others)
+    const others = msgsAfterAppend.length === 0 ? EMPTY_MESSAGES : msgsAfterAppend.filter((m) => m.to !== id)
+    if (msgs.length === 0) return others
+    return others.length === 0 ? msgs : msgs.concat(others)
   }
 
   #prepareAdvance(ready: Ready): void {
@@ -266,7 +266,7 @@ export class RawNode {
     const { msgs } = this.raft
     const append = this.#storageAppend(ready)
     const apply = this.#storageApply(ready)
-    if (append === null && apply === null) return msgs
+    if (append === null && apply === null) return msgs.length === 0 ? EMPTY_MESSAGES : msgs
     const messages = msgs.slice()
     if (append !== null) messages.push(append)
     if (apply !== null) messages.push(apply)
