@@ -1,0 +1,362 @@
+/**
+ * `Store` on LMDB, and the only file that names lmdb.
+ *
+ * Invariant: at most one transaction is in flight, made of every commit that was waiting when it began, in
+ * order; commits resolve when LMDB has synced data and meta page. `overlappingSync` is off, because with it
+ * lmdb-js resolves at commit, before the sync. Writes run on a worker thread: the event loop never waits for
+ * the disk. Leaves locking the folder against a second process to folder-lock.ts. Source: lmdb-js 3.5 write.js,
+ * writer.cpp (txn_begin … txn_commit), liblmdb mdb.c (mdb_env_write_meta goes through an O_DSYNC handle).
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { open, type RootDatabase } from 'lmdb'
+import {
+  type Store,
+  StoreError,
+  type StoreErrorCode,
+  type StoreRange,
+  type StoreReader,
+  type StoreRow,
+  type StoreStats,
+  type StoreView,
+  type StoreWrite,
+} from './store.ts'
+
+/** Address space that is set aside, not disk: the file grows as needed. The bound on one data folder. */
+const mapBytesMax = 256 * 2 ** 30
+/** A transaction takes what waits up to this; a bigger single commit goes alone. */
+const transactionWritesMax = 4_096
+const transactionBytesMax = 8 * 2 ** 20
+/** Seconds of running (a stopped process does not count) after which a commit counts as stalled. */
+const stallSecondsMax = 30
+
+type Database = RootDatabase<Uint8Array, Uint8Array>
+type ReadTransaction = ReturnType<Database['useReadTransaction']>
+
+interface Waiting {
+  readonly writes: readonly StoreWrite[]
+  readonly byteCount: number
+  readonly resolve: () => void
+  readonly reject: (error: StoreError) => void
+}
+
+/**
+ * Opens (or makes) the environment in `folder`. Throws StoreError: `disk_read_only` where the folder cannot be
+ * made or written, `disk_full`, `disk_failed`.
+ */
+export function openLmdbStore(folder: string): Store {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const database: Database = open({
+      path: folder,
+      noSubdir: false,
+      keyEncoding: 'binary',
+      encoding: 'binary',
+      cache: false,
+      maxDbs: 1,
+      mapSize: mapBytesMax,
+      overlappingSync: false,
+      eventTurnBatching: false,
+    })
+    // LMDB syncs the file but not its name: without this a power cut may take the whole new file away.
+    syncFolder(folder)
+    syncFolder(dirname(resolve(folder)))
+    return new LmdbStore(folder, database)
+  } catch (error) {
+    throw storeError(error, folder)
+  }
+}
+
+function syncFolder(folder: string): void {
+  const handle = openSync(folder, 'r')
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
+  }
+}
+
+class LmdbStore implements Store {
+  readonly #folder: string
+  readonly #database: Database
+  #waiting: Waiting[] = []
+  #inFlight: readonly Waiting[] = []
+  #startScheduled = false
+  #failure: StoreError | undefined
+  #closing: Promise<void> | undefined
+  #transactions = 0
+  #commits = 0
+
+  constructor(folder: string, database: Database) {
+    this.#folder = folder
+    this.#database = database
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    this.#assertOpen()
+    return read(this.#database, key, undefined)
+  }
+
+  range(range: StoreRange): Iterable<StoreRow> {
+    this.#assertOpen()
+    return scan(this.#database, range, undefined)
+  }
+
+  view(): StoreView {
+    this.#assertOpen()
+    const database = this.#database
+    // Taken after a reset, so that it sees every commit that has resolved and shares no earlier moment.
+    database.resetReadTxn()
+    const transaction = database.useReadTransaction()
+    let isOpen = true
+    const reader: StoreReader = {
+      get: (key) => read(database, key, transaction),
+      range: (range) => scan(database, range, transaction),
+    }
+    return {
+      ...reader,
+      close() {
+        if (isOpen) transaction.done()
+        isOpen = false
+      },
+    }
+  }
+
+  commit(writes: readonly StoreWrite[]): Promise<void> {
+    const refusal = this.#failure ?? (this.#closing ? closedError() : undefined)
+    if (refusal) return Promise.reject(refusal)
+    const { copies, byteCount } = copyWrites(writes)
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ writes: copies, byteCount, resolve, reject })
+      this.#scheduleStart()
+    })
+  }
+
+  stats(): StoreStats {
+    this.#assertOpen()
+    const stats = this.#database.getStats() as {
+      pageSize: number
+      lastPageNumber: number
+      entryCount: number
+      treeBranchPageCount: number
+      treeLeafPageCount: number
+      overflowPages: number
+    }
+    const pages = stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages
+    return {
+      fileBytes: statSync(join(this.#folder, 'data.mdb')).size,
+      usedBytes: pages * stats.pageSize,
+      entryCount: stats.entryCount,
+      backlog: this.#waiting.length + this.#inFlight.length,
+      transactions: this.#transactions,
+      commits: this.#commits,
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    // The last commit that was accepted ends after all others; its caller hears of a failure, not this one.
+    await new Promise<void>((resolve) => {
+      const end = (): void => resolve()
+      if (this.#waiting.length === 0 && this.#inFlight.length === 0) end()
+      else this.#waiting.push({ writes: [], byteCount: 0, resolve: end, reject: end })
+    })
+    await this.#database.close()
+  }
+
+  #scheduleStart(): void {
+    if (this.#startScheduled || this.#inFlight.length > 0) return
+    this.#startScheduled = true
+    // After the caller's synchronous work, so that all groups that write in one turn share the transaction.
+    queueMicrotask(() => {
+      this.#startScheduled = false
+      this.#start()
+    })
+  }
+
+  #start(): void {
+    if (this.#failure || this.#inFlight.length > 0 || this.#waiting.length === 0) return
+    this.#inFlight = this.#takeBatch()
+    const writes = this.#inFlight.flatMap((commit) => commit.writes)
+    if (writes.length === 0) {
+      this.#succeed()
+      return
+    }
+    const stopWatching = this.#watchForStall()
+    this.#transact(writes).then(
+      () => {
+        stopWatching()
+        this.#succeed()
+      },
+      (error: unknown) => {
+        stopWatching()
+        this.#fail(storeError(error, this.#folder))
+      },
+    )
+  }
+
+  /** The commits that go next: all that wait, within the bounds of one transaction. */
+  #takeBatch(): readonly Waiting[] {
+    let writeCount = 0
+    let byteCount = 0
+    let taken = 0
+    for (const commit of this.#waiting) {
+      writeCount += commit.writes.length
+      byteCount += commit.byteCount
+      if (taken > 0 && (writeCount > transactionWritesMax || byteCount > transactionBytesMax)) break
+      taken += 1
+    }
+    return this.#waiting.splice(0, taken)
+  }
+
+  async #transact(writes: readonly StoreWrite[]): Promise<void> {
+    const database = this.#database
+    try {
+      await database.batch(() => {
+        for (const { key, value } of writes) {
+          if (value === undefined) void database.remove(key)
+          else void database.put(key, value)
+        }
+      })
+    } catch (error) {
+      // lmdb-js keeps the cause of a failed commit in a promise of its own.
+      const cause = (error as { commitError?: Promise<unknown> }).commitError
+      if (cause !== undefined) await cause
+      throw error
+    }
+  }
+
+  #succeed(): void {
+    const done = this.#inFlight
+    this.#inFlight = []
+    this.#transactions += 1
+    this.#commits += done.length
+    // What came in meanwhile goes to the disk first; the callers' answers are computed beside it.
+    this.#start()
+    for (const commit of done) commit.resolve()
+  }
+
+  #fail(error: StoreError): void {
+    if (this.#failure) return
+    this.#failure = error
+    const lost = [...this.#inFlight, ...this.#waiting]
+    this.#inFlight = []
+    this.#waiting = []
+    for (const commit of lost) commit.reject(error)
+  }
+
+  /** lmdb-js does not report a transaction that could not even begin, and a dying disk may simply hang. */
+  #watchForStall(): () => void {
+    let seconds = 0
+    const timer = setInterval(() => {
+      seconds += 1
+      if (seconds < stallSecondsMax) return
+      clearInterval(timer)
+      const text = `a write to ${this.#folder} has not ended in ${stallSecondsMax} s`
+      this.#fail(new StoreError('disk_stalled', text))
+    }, 1_000)
+    timer.unref()
+    return () => clearInterval(timer)
+  }
+
+  #assertOpen(): void {
+    if (this.#failure) throw this.#failure
+    if (this.#closing) throw closedError()
+  }
+}
+
+function closedError(): StoreError {
+  return new StoreError('closed', 'the store is closed')
+}
+
+/** One allocation for all keys and values of a commit; LMDB reads them from there, on its own thread. */
+function copyWrites(writes: readonly StoreWrite[]): { copies: StoreWrite[]; byteCount: number } {
+  let byteCount = 0
+  for (const { key, value } of writes) byteCount += key.length + (value?.length ?? 0)
+  const slab = new Uint8Array(byteCount)
+  let at = 0
+  const copy = (bytes: Uint8Array): Uint8Array => {
+    slab.set(bytes, at)
+    at += bytes.length
+    return slab.subarray(at - bytes.length, at)
+  }
+  const copies = writes.map(({ key, value }) => ({
+    key: copy(key),
+    value: value === undefined ? undefined : copy(value),
+  }))
+  return { copies, byteCount }
+}
+
+function read(
+  database: Database,
+  key: Uint8Array,
+  transaction: ReadTransaction | undefined,
+): Uint8Array | undefined {
+  // getBinary gives a copy of its own.
+  const options = transaction && { transaction }
+  return (database as { getBinary(key: Uint8Array, options?: object): Uint8Array | undefined }).getBinary(
+    key,
+    options,
+  )
+}
+
+function* scan(
+  database: Database,
+  range: StoreRange,
+  transaction: ReadTransaction | undefined,
+): Generator<StoreRow> {
+  const { from, to, reverse = false, limit } = range
+  const rows = database.getRange({
+    start: reverse ? to : from,
+    end: reverse ? from : to,
+    reverse,
+    // lmdb-js takes the start in and leaves the end out, whichever way it goes.
+    ...(reverse ? { exclusiveStart: true, inclusiveEnd: true } : {}),
+    ...(limit === undefined ? {} : { limit }),
+    ...(transaction ? { transaction } : {}),
+  })
+  for (const { key, value } of rows) yield { key: new Uint8Array(key), value: new Uint8Array(value) }
+}
+
+const codesOfErrno: Readonly<Record<string, StoreErrorCode>> = {
+  ENOSPC: 'disk_full',
+  EDQUOT: 'disk_full',
+  EROFS: 'disk_read_only',
+  EACCES: 'disk_read_only',
+  EPERM: 'disk_read_only',
+  ENOTDIR: 'disk_read_only',
+  EEXIST: 'disk_read_only',
+}
+
+/** lmdb-js reports an errno as a number (Linux and macOS agree on these), its own codes as −30,7xx. */
+const codesOfNumber: Readonly<Record<number, StoreErrorCode>> = {
+  1: 'disk_read_only',
+  13: 'disk_read_only',
+  28: 'disk_full',
+  30: 'disk_read_only',
+  69: 'disk_full',
+  122: 'disk_full',
+  [-30792]: 'disk_full',
+  [-30796]: 'corrupt',
+  [-30793]: 'corrupt',
+  [-30797]: 'corrupt',
+}
+
+const textOfCode: Readonly<Partial<Record<StoreErrorCode, string>>> = {
+  disk_full: 'there is no space left for',
+  disk_read_only: 'cannot write to',
+  corrupt: 'the data file is damaged in',
+}
+
+function storeError(error: unknown, folder: string): StoreError {
+  if (error instanceof StoreError) return error
+  const { code, message } = error as { code?: string | number; message?: string }
+  const known = typeof code === 'number' ? codesOfNumber[code] : codesOfErrno[code ?? '']
+  const storeCode = known ?? 'disk_failed'
+  const text = `${textOfCode[storeCode] ?? 'the disk failed under'} ${folder}: ${message ?? String(error)}`
+  return new StoreError(storeCode, text, { cause: error })
+}

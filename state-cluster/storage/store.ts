@@ -1,0 +1,95 @@
+/**
+ * The port to a disk: an ordered map from bytes to bytes with atomic, durable commits. One store serves all
+ * groups of a process; what keys and values mean is drawn in layout.ts.
+ *
+ * Invariant: when `commit` resolves, its writes and all earlier ones survive a power cut; a crash before that
+ * leaves all of a commit's writes or none, and never a later commit without the earlier. Bytes are copied both
+ * ways. A failed commit is the end of the store: nothing is retried, nothing later is written or answered.
+ * store-contract.ts holds an implementation to this.
+ */
+
+export type StoreErrorCode =
+  /** No space, quota or map left. */
+  | 'disk_full'
+  /** The folder cannot be written, or not by this user. */
+  | 'disk_read_only'
+  /** A write or a sync failed: what is on the disk is no longer known. */
+  | 'disk_failed'
+  /** A commit has not ended for far too long. */
+  | 'disk_stalled'
+  /** A value does not match its checksum or its layout. */
+  | 'corrupt'
+  /** The folder belongs to another cluster or node, or to a version that this one cannot read. */
+  | 'foreign_data'
+  /** Another process holds the folder. */
+  | 'folder_in_use'
+  | 'closed'
+
+/** What a disk did. Never retryable: whoever gets one stops serving from this store. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  readonly code: StoreErrorCode
+  readonly retryable = false
+
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+export interface StoreRow {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+/** One change; `value: undefined` removes the key, and may name a key that is not there. */
+export interface StoreWrite {
+  readonly key: Uint8Array
+  readonly value: Uint8Array | undefined
+}
+
+/** `from` ≤ key < `to`, in order of bytes, at most `limit` rows; `reverse` gives the last first. */
+export interface StoreRange {
+  readonly from: Uint8Array
+  readonly to: Uint8Array
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
+/** Reads see every commit that has resolved. Keys are 1 to 511 bytes. */
+export interface StoreReader {
+  get(key: Uint8Array): Uint8Array | undefined
+  /** Read it to its end, or break out of the loop, before the turn ends. */
+  range(range: StoreRange): Iterable<StoreRow>
+}
+
+/** The store as it was at one moment, for as long as it is open. Pages that it sees are not reused: close it. */
+export interface StoreView extends StoreReader {
+  close(): void
+}
+
+export interface StoreStats {
+  /** Bytes of the data file. */
+  readonly fileBytes: number
+  /** Bytes in use inside it; the rest is reused before the file grows. */
+  readonly usedBytes: number
+  readonly entryCount: number
+  /** Commits that wait for the disk, the one in flight included. */
+  readonly backlog: number
+  /** Transactions that became durable, and the commits that they carried. */
+  readonly transactions: number
+  readonly commits: number
+}
+
+export interface Store extends StoreReader {
+  /**
+   * Applies the writes in order, atomically; resolves when they are durable, in order of the calls. Commits that
+   * wait at the same time share one transaction and one sync. No writes: resolves when the earlier are durable.
+   * Rejects with StoreError, then and for ever.
+   */
+  commit(writes: readonly StoreWrite[]): Promise<void>
+  view(): StoreView
+  stats(): StoreStats
+  /** Waits for what is in flight. Later commits reject with `closed`. */
+  close(): Promise<void>
+}
