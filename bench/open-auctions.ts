@@ -1,0 +1,158 @@
+/**
+ * How a house carries many open auctions: loads them through the API, kills the house as a machine would, starts
+ * it again on the same data, and reports memory, disk and the time until it serves. Real processes (dist/ must
+ * be built), one machine, the operator's token. Figures for the limits table of README come from this command.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, statSync, readdirSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
+
+interface Running {
+  readonly url: string
+  readonly readyMs: number
+  readonly rssMiB: () => number
+  kill(): Promise<void>
+}
+
+/** Starts a house and waits until `/readyz` answers 200. */
+async function start(dataDir: string): Promise<Running> {
+  const startedAt = performance.now()
+  const child = spawn(process.execPath, [main, 'start', '--json', '--port', '0', '--data', dataDir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  const url = await new Promise<string>((resolve, reject) => {
+    let text = ''
+    child.stdout.on('data', (chunk) => {
+      text += chunk
+      for (const line of text.split('\n').slice(0, -1)) {
+        if (!line.startsWith('{')) continue
+        const record = JSON.parse(line) as { event?: string; url?: string }
+        if (record.event === 'listening' && record.url !== undefined) resolve(record.url)
+      }
+    })
+    void ended.then(() => reject(new Error('the house ended at start')))
+  })
+  while ((await fetch(`${url}/readyz`)).status !== 200) await new Promise((resolve) => setTimeout(resolve, 10))
+  return {
+    url,
+    readyMs: Math.round(performance.now() - startedAt),
+    rssMiB() {
+      const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
+      return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024)
+    },
+    async kill() {
+      child.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
+/** Creates one auction over a kept-alive connection; rejects with the answer when it is not 201. */
+function create(agent: Agent, url: string, token: string, at: number): Promise<void> {
+  const body = JSON.stringify({
+    title: `Lot ${at}: a thing of some interest`,
+    tags: ['bench', `tag-${at % 100}`],
+    openingBid: 100 + (at % 1_000),
+    durationMs: 7 * 24 * 3_600_000,
+    reserve: 5_000,
+    softClose: { windowMs: 60_000, extensionMs: 60_000 },
+  })
+  return new Promise((resolve, reject) => {
+    const call = request(
+      `${url}/auctions`,
+      {
+        agent,
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+          authorization: `Bearer ${token}`,
+          'idempotency-key': `bench-${at}`,
+        },
+      },
+      (answer) => {
+        let text = ''
+        answer.on('data', (chunk) => {
+          text += chunk
+        })
+        answer.on('end', () =>
+          answer.statusCode === 201 ? resolve() : reject(new Error(`${answer.statusCode}: ${text}`)),
+        )
+      },
+    )
+    call.on('error', reject)
+    call.end(body)
+  })
+}
+
+function folderMiB(folder: string): number {
+  const bytes = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).blocks * 512, 0)
+  return Math.round(bytes / 2 ** 20)
+}
+
+export interface OpenAuctionsFigures {
+  readonly auctions: number
+  readonly createdPerSecond: number
+  readonly emptyRssMiB: number
+  readonly loadedRssMiB: number
+  readonly restartedRssMiB: number
+  readonly diskMiB: number
+  readonly emptyReadyMs: number
+  readonly restartReadyMs: number
+  readonly node: string
+  readonly cpuCount: number
+}
+
+/** Loads `auctions` (default 100,000) and measures. Progress goes to stderr. */
+export async function openAuctions(auctions = 100_000): Promise<OpenAuctionsFigures> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'martillo-bench-'))
+  const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+  try {
+    const first = await start(dataDir)
+    const emptyRssMiB = first.rssMiB()
+    const token = readFileSync(join(dataDir, 'operator.token'), 'utf8').trim()
+    const loadedAt = performance.now()
+    let next = 0
+    const worker = async (): Promise<void> => {
+      while (next < auctions) {
+        const at = next++
+        await create(agent, first.url, token, at)
+        if ((at + 1) % 10_000 === 0) process.stderr.write(`open-auctions: ${at + 1} of ${auctions} created\n`)
+      }
+    }
+    await Promise.all(Array.from({ length: 64 }, worker))
+    const seconds = (performance.now() - loadedAt) / 1_000
+    const loadedRssMiB = first.rssMiB()
+    await first.kill()
+    const second = await start(dataDir)
+    const listed = (await (await fetch(`${second.url}/auctions?status=open&limit=1`)).json()) as {
+      auctions: unknown[]
+    }
+    if (listed.auctions.length !== 1) throw new Error('the restarted house lists no open auction')
+    const restartedRssMiB = second.rssMiB()
+    await second.kill()
+    return {
+      auctions,
+      createdPerSecond: Math.round(auctions / seconds),
+      emptyRssMiB,
+      loadedRssMiB,
+      restartedRssMiB,
+      diskMiB: folderMiB(dataDir),
+      emptyReadyMs: first.readyMs,
+      restartReadyMs: second.readyMs,
+      node: process.version,
+      cpuCount: cpus().length,
+    }
+  } finally {
+    agent.destroy()
+    rmSync(dataDir, { recursive: true, force: true })
+  }
+}
