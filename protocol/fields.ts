@@ -14,10 +14,14 @@ import {
   incrementTableFault,
 } from './money.ts'
 
-/** An integer from `min` to `max`; a fraction, a non-number and anything beyond 2^53−1 are refused. */
+/** An integer from `min` to `max` (−0 comes out as 0); fractions, non-numbers and all beyond 2^53−1 are refused. */
 export function integer(min: number, max: number, unit: string) {
   const error = `must be an integer from ${min} to ${max}${unit === '' ? '' : ` (${unit})`}`
-  return z.int({ error }).min(min, { error }).max(max, { error })
+  return z
+    .int({ error })
+    .min(min, { error })
+    .max(max, { error })
+    .overwrite((value) => value + 0)
 }
 
 /** Text of 1 to `lengthMax` UTF-16 units without control characters, trimmed. */
