@@ -139,7 +139,8 @@ function handleAcceptance(r: Raft, m: Message, pr: Progress): void {
     pr.becomeProbe()
     pr.becomeReplicate()
   }
-  if (r.maybeCommit()) {
+  // An acknowledgement of what is committed already commits nothing more.
+  if (pr.match > r.log.committed && r.maybeCommit()) {
     releasePendingReads(r)
     r.bcastAppend()
   } else if (pr.id !== r.id && pr.canBumpCommit(r.log.committed)) {

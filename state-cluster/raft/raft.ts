@@ -177,7 +177,9 @@ export class Raft {
       if (type !== 'MsgProp' && type !== 'MsgReadIndex') m.term = this.term
     }
     if (waitsForStorage(type)) {
-      this.msgsAfterAppend.push(m)
+      // Mostly there is one: an array made for it saves growing one.
+      if (this.msgsAfterAppend.length === 0) this.msgsAfterAppend = [m]
+      else this.msgsAfterAppend.push(m)
     } else {
       if (m.to === this.id) fail('a node does not send to itself', { ...this.facts(), type })
       this.msgs.push(m)

@@ -17,10 +17,11 @@ import { STEP_LOCAL_MESSAGE, STEP_PEER_NOT_FOUND, type StepError } from './error
 import { Raft } from './raft.ts'
 import { entriesSize } from './sizes.ts'
 import { type BasicStatus, basicStatusOf, type Status, statusOf } from './status.ts'
-import { step, tick } from './step.ts'
+import { applied, step, stored, tick } from './step.ts'
 import {
   type AnyConfChange,
   type ConfState,
+  EMPTY_ENTRIES,
   EMPTY_MESSAGES,
   EMPTY_READ_STATES,
   type Entry,
@@ -33,6 +34,7 @@ import {
   newEntry,
   newMessage,
   type Ready,
+  type Snapshot,
   type SoftState,
 } from './types.ts'
 
@@ -40,13 +42,34 @@ export type { Config, ReadOnlyOption } from './config.ts'
 
 export type SnapshotStatus = 'SnapshotFinish' | 'SnapshotFailure'
 
+/** What is true once the caller has done what the last Ready asked for. */
+interface PendingAdvance {
+  isSet: boolean
+  /** The node's own votes and acknowledgements. */
+  acknowledgements: readonly Message[]
+  /** See `stored`. */
+  term: number
+  index: number
+  logTerm: number
+  snapshot: Snapshot | null
+  committedEntries: readonly Entry[]
+}
+
 export class RawNode {
   /** The state behind; for tests and checkers. */
   readonly raft: Raft
   readonly #isAsync: boolean
   #prevSoftState: SoftState
   #prevHardState: HardState
-  #stepsOnAdvance: Message[] = []
+  readonly #pendingAdvance: PendingAdvance = {
+    isSet: false,
+    acknowledgements: EMPTY_MESSAGES,
+    term: 0,
+    index: 0,
+    logTerm: 0,
+    snapshot: null,
+    committedEntries: EMPTY_ENTRIES,
+  }
 
   /** Starts from what `config.storage` holds. A new group starts from a snapshot with its configuration. */
   constructor(config: Config) {
@@ -167,9 +190,14 @@ export class RawNode {
   /** The last Ready is written, sent and applied. Not with asynchronous storage writes. */
   advance(): void {
     if (this.#isAsync) fail('with asynchronous storage writes their responses take the place of advance')
-    const steps = this.#stepsOnAdvance
-    for (let i = 0; i < steps.length; i++) step(this.raft, steps[i] as Message)
-    steps.length = 0
+    const { raft } = this
+    const pending = this.#pendingAdvance
+    if (!pending.isSet) fail('there is a Ready to advance', raft.facts())
+    pending.isSet = false
+    const { acknowledgements } = pending
+    for (let i = 0; i < acknowledgements.length; i++) step(raft, acknowledgements[i] as Message)
+    stored(raft, pending.term, pending.index, pending.logTerm, pending.snapshot)
+    applied(raft, pending.committedEntries)
   }
 
   status(): Status {
@@ -245,19 +273,35 @@ export class RawNode {
   // ── Synchronous writes: the caller writes before it sends ──────────────────────────────────────────
 
   #syncMessages(): readonly Message[] {
-    const { id, msgs, msgsAfterAppend } = this.raft
-    const others = msgsAfterAppend.length === 0 ? EMPTY_MESSAGES : msgsAfterAppend.filter((m) => m.to !== id)
+    const { msgs, msgsAfterAppend } = this.raft
+    const others = this.#addressed(msgsAfterAppend, false)
     if (msgs.length === 0) return others
     return others.length === 0 ? msgs : msgs.concat(others)
   }
 
+  /** Those of `messages` that go to this node, or those that go to others. */
+  #addressed(messages: readonly Message[], toSelf: boolean): readonly Message[] {
+    const { id } = this.raft
+    let count = 0
+    for (let i = 0; i < messages.length; i++) if (((messages[i] as Message).to === id) === toSelf) count++
+    if (count === 0) return EMPTY_MESSAGES
+    return count === messages.length ? messages : messages.filter((m) => (m.to === id) === toSelf)
+  }
+
+  /** Keeps what `advance` will say: the same as the responses of the storage threads would. */
   #prepareAdvance(ready: Ready): void {
     const { raft } = this
-    const steps = this.#stepsOnAdvance
-    if (steps.length > 0) fail('a Ready is advanced before the next one', raft.facts())
-    for (const m of raft.msgsAfterAppend) if (m.to === raft.id) steps.push(m)
-    if (this.#needsStorageAppendResp(ready)) steps.push(this.#storageAppendResp(ready))
-    if (ready.committedEntries.length > 0) steps.push(this.#storageApplyResp(ready.committedEntries))
+    const { log } = raft
+    const pending = this.#pendingAdvance
+    if (pending.isSet) fail('a Ready is advanced before the next one', raft.facts())
+    pending.isSet = true
+    pending.acknowledgements = this.#addressed(raft.msgsAfterAppend, true)
+    pending.term = raft.term
+    const hasUnstable = log.hasNextOrInProgressUnstableEnts()
+    pending.index = hasUnstable ? log.lastIndex() : 0
+    pending.logTerm = hasUnstable ? log.lastTerm() : 0
+    pending.snapshot = ready.snapshot
+    pending.committedEntries = ready.committedEntries
   }
 
   // ── Asynchronous writes: the caller sends at once, and answers when it has written ─────────────────

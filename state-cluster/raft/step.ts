@@ -30,14 +30,10 @@ export function step(r: Raft, m: Message): StepError | null {
       hup(r, r.settings.preVote ? 'CampaignPreElection' : 'CampaignElection')
       return null
     case 'MsgStorageAppendResp':
-      if (m.index !== 0) r.log.stableTo(m.index, m.logTerm)
-      if (m.snapshot !== null) appliedSnap(r, m.snapshot)
+      stored(r, m.term, m.index, m.logTerm, m.snapshot)
       return null
     case 'MsgStorageApplyResp':
-      if (m.entries.length > 0) {
-        appliedTo(r, (m.entries.at(-1) as Entry).index, entriesSize(m.entries))
-        r.reduceUncommittedSize(payloadsSize(m.entries))
-      }
+      applied(r, m.entries)
       return null
     case 'MsgVote':
     case 'MsgPreVote':
@@ -126,9 +122,8 @@ function stepOldTerm(r: Raft, m: Message): void {
     answer.term = r.term
     answer.reject = true
     r.send(answer)
-  } else if (m.type === 'MsgStorageAppendResp' && m.snapshot !== null) {
-    // Entries may have been overwritten since; a snapshot holds what is committed in any term.
-    appliedSnap(r, m.snapshot)
+  } else if (m.type === 'MsgStorageAppendResp') {
+    stored(r, m.term, m.index, m.logTerm, m.snapshot)
   }
 }
 
@@ -148,19 +143,38 @@ function answerVote(r: Raft, m: Message): void {
   }
 }
 
-// ── Applied ──────────────────────────────────────────────────────────────────────────────────────────
+// ── Stored and applied ───────────────────────────────────────────────────────────────────────────────
 
-function appliedSnap(r: Raft, snapshot: Snapshot): void {
-  const { index } = snapshot.metadata
-  r.log.stableSnapTo(index)
-  appliedTo(r, index, 0)
+/**
+ * The log up to (index, logTerm), as it was in `term`, is durable, and so is `snapshot`; 0 and null stand for
+ * nothing. In a later term the entries may have been overwritten, and overwritten back, by writes that are
+ * still under way: they do not count as durable. A snapshot holds what is committed in any term.
+ */
+export function stored(
+  r: Raft,
+  term: number,
+  index: number,
+  logTerm: number,
+  snapshot: Snapshot | null,
+): void {
+  if (term === r.term && index !== 0) r.log.stableTo(index, logTerm)
+  if (snapshot === null) return
+  r.log.stableSnapTo(snapshot.metadata.index)
+  appliedTo(r, snapshot.metadata.index, 0)
 }
 
-/** Entries up to `index`, `size` encoded bytes of them, are applied. */
+/** The state machine has applied `entries`. */
+export function applied(r: Raft, entries: readonly Entry[]): void {
+  if (entries.length === 0) return
+  appliedTo(r, (entries[entries.length - 1] as Entry).index, entriesSize(entries))
+  r.reduceUncommittedSize(payloadsSize(entries))
+}
+
+/** The state machine is at `index`, by way of entries of `size` encoded bytes. */
 function appliedTo(r: Raft, index: number, size: number): void {
-  const applied = Math.max(index, r.log.applied)
-  r.log.appliedTo(applied, size)
-  if (r.state !== 'StateLeader' || !r.trk.config.autoLeave || applied < r.pendingConfIndex) return
+  const newApplied = Math.max(index, r.log.applied)
+  r.log.appliedTo(newApplied, size)
+  if (r.state !== 'StateLeader' || !r.trk.config.autoLeave || newApplied < r.pendingConfIndex) return
   // Dropped during a transfer of leadership; then it is tried again after the next entry, or by the next leader.
   const m = newMessage('MsgProp', NONE)
   m.entries = [
