@@ -1,0 +1,137 @@
+/**
+ * What happens to one notification that came out of the queue: dropped as a repeat, posted, tried again later, or
+ * given up and dead-lettered.
+ * Invariant: an id that was delivered by this process is not posted again, and every id ends in exactly one
+ * outcome; until it has ended its buyer's later messages stay in the queue (that is the queue's doing).
+ * Left to others: polling and visibility (consumer.ts), the request itself (webhook.ts).
+ * Source: CONTRACT "Notifications"; Standard Webhooks, "Deliverability and reliability".
+ */
+import { BoundedSet } from './bounded-set.ts'
+import type { OutgoingMessage } from './queue.ts'
+import type { Post, PostResult } from './webhook.ts'
+
+/** Ids remembered to drop repeats. The in-process endpoint forgets after 10,000, so ours outlives its. */
+export const settledIdsMax = 100_000
+/** Buyers whose webhook is known to fail. At the bound the oldest is forgotten and gets its full retries again. */
+export const failingMax = 10_000
+
+export interface RetryPolicy {
+  /** Attempts in all, at least 1. */
+  readonly attemptsMax: number
+  /** Before the second attempt; doubled before each later one. */
+  readonly backoffBaseMs: number
+  readonly backoffMaxMs: number
+}
+
+/**
+ * Before attempt `attempt + 1`: exponential, with jitter over its upper half so that receivers that failed
+ * together do not come back together. A receiver's Retry-After counts, up to `backoffMaxMs`.
+ */
+export function backoffMs(policy: RetryPolicy, attempt: number, random: number, retryAfterMs = 0): number {
+  const full = Math.min(policy.backoffMaxMs, policy.backoffBaseMs * 2 ** Math.min(attempt - 1, 30))
+  return Math.max(full * (0.5 + random / 2), Math.min(retryAfterMs, policy.backoffMaxMs))
+}
+
+/** A message as the consumer received it. `body` is the CloudEvent, `groupId` the buyer. */
+export interface ReceivedMessage extends OutgoingMessage {
+  /** How often the queue handed it out, this time included: 1, 2, 3 … */
+  readonly receives: number
+}
+
+export type Outcome = 'delivered' | 'repeated' | 'without_endpoint' | 'dead_lettered'
+
+export type Verdict =
+  /** Delete it from the queue. */
+  | { readonly settled: true; readonly outcome: Outcome }
+  /** Leave it, and let it appear again after this time. */
+  | { readonly settled: false; readonly retryInMs: number; readonly detail: string }
+
+export interface DeliveryOptions {
+  readonly policy: RetryPolicy
+  readonly post: (post: Omit<Post, 'secret'>, buyerId: string, stop: AbortSignal) => Promise<PostResult>
+  /** Rejects when the dead-letter queue cannot be reached: the message then stays where it is. */
+  readonly deadLetter: (message: OutgoingMessage, reason: string) => Promise<void>
+  /** 0 to below 1. */
+  readonly random: () => number
+  readonly onAttempt: (result: PostResult) => void
+  readonly onSettled: (id: string, outcome: Outcome, reason: string | undefined) => void
+}
+
+export interface Delivery {
+  deliver(message: ReceivedMessage, stop: AbortSignal): Promise<Verdict>
+  /** Whether this id has ended, as far as is remembered. */
+  isSettled(id: string): boolean
+}
+
+export function createDelivery(options: DeliveryOptions): Delivery {
+  const settled = new BoundedSet(settledIdsMax)
+  const underway = new Set<string>()
+  const failing = new BoundedSet(failingMax)
+
+  const settle = (id: string, outcome: Outcome, reason?: string): Verdict => {
+    settled.add(id)
+    options.onSettled(id, outcome, reason)
+    return { settled: true, outcome }
+  }
+
+  async function giveUp(message: ReceivedMessage, id: string, reason: string): Promise<Verdict> {
+    await options.deadLetter(message, reason)
+    failing.add(message.groupId)
+    return settle(id, 'dead_lettered', reason)
+  }
+
+  async function attempt(message: ReceivedMessage, id: string, stop: AbortSignal): Promise<Verdict> {
+    const { endpoint, body, groupId } = message
+    if (endpoint === undefined) return settle(id, 'without_endpoint')
+    const result = await options.post({ endpoint, id, body }, groupId, stop)
+    options.onAttempt(result)
+    if (result.ok) {
+      failing.delete(groupId)
+      return settle(id, 'delivered')
+    }
+    if (result.failure === 'stopped') return { settled: false, retryInMs: 0, detail: result.detail }
+    // A webhook that has used up every attempt once gets one for each later message until it answers again:
+    // otherwise a dead one would hold its buyer's messages, and the publisher behind them, for hours.
+    const attempts = failing.has(groupId) ? 1 : options.policy.attemptsMax
+    if (isFinal(result) || message.receives >= attempts) return giveUp(message, id, result.detail)
+    const retryInMs = backoffMs(options.policy, message.receives, options.random(), result.retryAfterMs)
+    return { settled: false, retryInMs, detail: result.detail }
+  }
+
+  return {
+    isSettled: (id) => settled.has(id),
+    async deliver(message, stop) {
+      const id = eventIdOf(message.body)
+      if (id === undefined) return giveUp(message, message.deduplicationId, 'not a CloudEvent')
+      if (settled.has(id)) {
+        options.onSettled(id, 'repeated', undefined)
+        return { settled: true, outcome: 'repeated' }
+      }
+      // The queue handed it out twice at once: the other one decides, this one looks again later.
+      if (underway.has(id))
+        return { settled: false, retryInMs: options.policy.backoffBaseMs, detail: 'already under way' }
+      underway.add(id)
+      try {
+        return await attempt(message, id, stop)
+      } finally {
+        underway.delete(id)
+      }
+    },
+  }
+}
+
+function isFinal(result: Extract<PostResult, { ok: false }>): boolean {
+  return (
+    result.failure === 'gone' || result.failure === 'endpoint_invalid' || result.failure === 'address_refused'
+  )
+}
+
+function eventIdOf(body: string): string | undefined {
+  try {
+    const event: unknown = JSON.parse(body)
+    if (typeof event !== 'object' || event === null || !('id' in event)) return undefined
+    return typeof event.id === 'string' && event.id !== '' ? event.id : undefined
+  } catch {
+    return undefined
+  }
+}
