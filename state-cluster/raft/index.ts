@@ -5,6 +5,7 @@
  */
 export { AssertionError } from './assert.ts'
 export { asV2, changesOf, decodeConfChange } from './confchange-codec.ts'
+export { EntryRing } from './entry-ring.ts'
 export {
   ConfChangeError,
   isStorageError,

@@ -42,7 +42,7 @@ export function stepLeader(r: Raft, m: Message): StepError | null {
 
 /** Messages about, or from, one member. Those of strangers are ignored. */
 function stepLeaderAbout(r: Raft, m: Message): void {
-  const pr = r.trk.progress.get(m.from)
+  const pr = r.trk.get(m.from)
   if (pr === undefined) return
   switch (m.type) {
     case 'MsgAppResp':
@@ -72,7 +72,7 @@ function stepLeaderAbout(r: Raft, m: Message): void {
 
 function propose(r: Raft, m: Message): StepError | null {
   if (m.entries.length === 0) fail('a proposal proposes something', { ...r.facts(), from: m.from })
-  if (!r.trk.progress.has(r.id)) return DROPPED_NOT_A_MEMBER
+  if (r.trk.get(r.id) === undefined) return DROPPED_NOT_A_MEMBER
   if (r.leadTransferee !== NONE) return DROPPED_TRANSFERRING
   if (!r.appendEntries(withoutRefusedChanges(r, m.entries))) return DROPPED_TOO_MANY_BYTES
   r.bcastAppend()

@@ -105,7 +105,7 @@ export class Raft {
     this.reset(this.term)
     this.lead = this.id
     this.state = 'StateLeader'
-    const self = this.trk.progress.get(this.id)
+    const self = this.trk.get(this.id)
     if (self === undefined) fail('a leader is a member when elected', this.facts())
     self.becomeReplicate()
     self.recentActive = true
@@ -131,7 +131,7 @@ export class Raft {
     this.trk.resetVotes()
     const lastIndex = this.log.lastIndex()
     this.trk.resetProgress(lastIndex + 1)
-    const self = this.trk.progress.get(this.id)
+    const self = this.trk.get(this.id)
     if (self !== undefined) self.match = lastIndex
     this.pendingConfIndex = 0
     this.uncommittedSize = 0
@@ -146,7 +146,7 @@ export class Raft {
 
   /** Whether this node may start an election: a voter whose state is not being replaced by a snapshot. */
   promotable(): boolean {
-    const self = this.trk.progress.get(this.id)
+    const self = this.trk.get(this.id)
     return self !== undefined && !self.isLearner && !this.log.hasNextOrInProgressSnapshot()
   }
 

@@ -122,7 +122,7 @@ export class RawNode {
     const isFromThread = m.from === LOCAL_APPEND_THREAD || m.from === LOCAL_APPLY_THREAD
     if (!isFromThread) {
       if (isLocalMessage(m.type)) return STEP_LOCAL_MESSAGE
-      if (isResponse(m.type) && !this.raft.trk.progress.has(m.from)) return STEP_PEER_NOT_FOUND
+      if (isResponse(m.type) && this.raft.trk.get(m.from) === undefined) return STEP_PEER_NOT_FOUND
     }
     return step(this.raft, m)
   }

@@ -54,6 +54,16 @@ export class ProgressTracker implements AckedIndexer {
     this.peers = [...progress.values()].sort((a, b) => a.id - b.id)
   }
 
+  /** The progress of a member. Groups are small: looking through them beats a map. */
+  get(id: number): Progress | undefined {
+    const { peers } = this
+    for (let i = 0; i < peers.length; i++) {
+      const pr = peers[i] as Progress
+      if (pr.id === id) return pr
+    }
+    return undefined
+  }
+
   newProgress(id: number, next: number, isLearner: boolean, recentActive: boolean): Progress {
     const inflights = new Inflights(this.maxInflight, this.maxInflightBytes)
     return new Progress(id, next, inflights, isLearner, recentActive)
@@ -83,7 +93,7 @@ export class ProgressTracker implements AckedIndexer {
   }
 
   ackedIndex(id: number): number {
-    const pr = this.progress.get(id)
+    const pr = this.get(id)
     return pr === undefined ? -1 : pr.match
   }
 
