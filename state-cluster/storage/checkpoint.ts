@@ -1,0 +1,297 @@
+/**
+ * Checkpoints: the machine's rows as of one applied index, brought to the disk in small transactions.
+ *
+ *   gather ──► events ──► staged pieces ──► record {applied, pieces n} ──► rows ──► record {applied, pieces 0}
+ *              (bounded commits)            └─ here it holds, atomically   (bounded)  pieces removed
+ *
+ * Rows are scattered over the file, and a scattered row costs a page: thousands of them in one transaction would
+ * keep every log append waiting. So a checkpoint first goes to the disk in a row, in pieces of bounded size; one
+ * small record makes it count; only then the rows move to their places, a few with each commit. Until the last
+ * has moved, the pieces stand before the rows: whoever loads reads both, the pieces first. Small checkpoints
+ * skip the pieces and write rows and record at once.
+ *
+ * Invariant: the record's applied index and what `loadRows` gives belong together at every moment, also when a
+ * crash comes between any two commits. Events may be on the disk ahead of the record; the log gives the same
+ * again. Leaves to the replica when to begin and what rows are.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import { type ConfState, newConfState } from '../raft/index.ts'
+import {
+  checkpointKey,
+  corrupt,
+  decodeBytes,
+  decodeStaged,
+  encodeBytes,
+  encodeStaged,
+  type NamedRow,
+  nameOfRowKey,
+  rowKey,
+  rowRange,
+  stagedKey,
+  stagedRange,
+  stagedSize,
+} from './layout.ts'
+import { pack, unpack } from './pack.ts'
+import type { Store, StoreReader, StoreWrite } from './store.ts'
+
+/** What the state machine had applied, and what it was then. */
+export interface CheckpointPosition {
+  readonly index: number
+  readonly term: number
+  readonly confState: ConfState
+  /** The machine's hash of the state, to be compared after loading. */
+  readonly stateHash: string
+}
+
+interface CheckpointRecord extends CheckpointPosition {
+  /** Pieces 0 … pieceCount − 1 stand before the rows. */
+  readonly pieceCount: number
+}
+
+const recordVersion = 1
+/** One staged piece: written in order, it costs about its bytes. */
+const pieceBytesMax = 128 * 1024
+/** Scattered rows (or events) with one commit: about a millisecond of the disk. */
+const scatteredWritesMax = 128
+/** Up to here a checkpoint is one commit. */
+const directWritesMax = 128
+
+function encodeRecord(groupId: GroupId, record: CheckpointRecord): StoreWrite {
+  const key = checkpointKey(groupId)
+  const { voters, learners, votersOutgoing, learnersNext, autoLeave } = record.confState
+  const confState = [voters, learners, votersOutgoing, learnersNext, autoLeave]
+  const { index, term, stateHash, pieceCount } = record
+  return {
+    key,
+    value: encodeBytes(key, pack([recordVersion, index, term, confState, stateHash, pieceCount])),
+  }
+}
+
+/** What stands on the disk for a group, or `undefined` where there is no such group. */
+function readRecord(reader: StoreReader, groupId: GroupId): CheckpointRecord | undefined {
+  const key = checkpointKey(groupId)
+  const value = reader.get(key)
+  if (value === undefined) return undefined
+  const fields = unpack(decodeBytes(key, value, 'checkpoint'))
+  if (!Array.isArray(fields) || fields[0] !== recordVersion || fields.length !== 6) {
+    throw corrupt('checkpoint', 'its version is unknown')
+  }
+  const [, index, term, confState, stateHash, pieceCount] = fields as [
+    number,
+    number,
+    number,
+    [number[], number[], number[], number[], boolean],
+    string,
+    number,
+  ]
+  const [voters, learners, votersOutgoing, learnersNext, autoLeave] = confState
+  return {
+    index,
+    term,
+    confState: { ...newConfState(voters, learners), votersOutgoing, learnersNext, autoLeave },
+    stateHash,
+    pieceCount,
+  }
+}
+
+/** What makes a new group's first checkpoint, of a state without rows. */
+export function writesOfFirstCheckpoint(groupId: GroupId, position: CheckpointPosition): StoreWrite[] {
+  return [encodeRecord(groupId, { ...position, pieceCount: 0 })]
+}
+
+/** The position of a group's checkpoint; `undefined` where there is no such group. */
+export function readCheckpoint(reader: StoreReader, groupId: GroupId): CheckpointPosition | undefined {
+  return readRecord(reader, groupId)
+}
+
+/**
+ * The rows of the checkpoint, in order of kind and key: those in their places, with the staged ones before
+ * them. From a view this is consistent for as long as the view is open. Throws StoreError `corrupt`.
+ */
+export function* loadRows(
+  reader: StoreReader,
+  groupId: GroupId,
+): Generator<readonly [Uint8Array, Uint8Array]> {
+  const staged = stagedRows(reader, groupId)
+  let at = 0
+  for (const { key, value } of reader.range(rowRange(groupId))) {
+    const name = nameOfRowKey(key)
+    for (; at < staged.length && compare((staged[at] as NamedRow)[0], name) < 0; at++) {
+      const [stagedName, bytes] = staged[at] as NamedRow
+      if (bytes !== undefined) yield [stagedName, bytes]
+    }
+    const over = staged[at]
+    if (over !== undefined && compare(over[0], name) === 0) {
+      if (over[1] !== undefined) yield [name, over[1]]
+      at += 1
+    } else yield [name, decodeBytes(key, value, 'row of the state')]
+  }
+  for (; at < staged.length; at++) {
+    const [name, bytes] = staged[at] as NamedRow
+    if (bytes !== undefined) yield [name, bytes]
+  }
+}
+
+function stagedRows(reader: StoreReader, groupId: GroupId): NamedRow[] {
+  const pieceCount = readRecord(reader, groupId)?.pieceCount ?? 0
+  const rows: NamedRow[] = []
+  for (let number = 0; number < pieceCount; number++) {
+    const key = stagedKey(groupId, number)
+    const value = reader.get(key)
+    if (value === undefined) throw corrupt(`piece ${number} of a checkpoint`, 'it is not there')
+    rows.push(...decodeStaged(key, value))
+  }
+  return rows.sort(([a], [b]) => compare(a, b))
+}
+
+function compare(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length)
+  for (let i = 0; i < length; i++) {
+    const difference = (a[i] as number) - (b[i] as number)
+    if (difference !== 0) return difference
+  }
+  return a.length - b.length
+}
+
+export class Checkpointer {
+  readonly #store: Store
+  readonly #groupId: GroupId
+  #record: CheckpointRecord
+  #gathered = new Map<string, NamedRow>()
+  #running: Promise<void> | undefined
+
+  /** Continues where the disk stands. Throws StoreError `corrupt` where there is no checkpoint. */
+  constructor(store: Store, groupId: GroupId) {
+    this.#store = store
+    this.#groupId = groupId
+    const record = readRecord(store, groupId)
+    if (record === undefined) throw corrupt('checkpoint', 'it is not there')
+    this.#record = record
+  }
+
+  get position(): CheckpointPosition {
+    return this.#record
+  }
+
+  /** Rows that wait for the next checkpoint. */
+  get gatheredCount(): number {
+    return this.#gathered.size
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== undefined
+  }
+
+  /** Takes over rows that have changed; a later change of the same row takes the place of the earlier. */
+  gather(identity: string, row: NamedRow): void {
+    this.#gathered.set(identity, row)
+  }
+
+  /**
+   * Removes what an unfinished checkpoint left behind, and moves the rows of one that held but had not moved
+   * them all. To be called once, before the first `run`.
+   */
+  resume(): Promise<void> {
+    const strays = [...this.#store.range(stagedRange(this.#groupId, this.#record.pieceCount))]
+    const removals = strays.map(({ key }) => ({ key, value: undefined }))
+    const rows = stagedRows(this.#store, this.#groupId)
+    return this.#alone(async () => {
+      if (removals.length > 0) await this.#store.commit(removals)
+      if (this.#record.pieceCount > 0) await this.#moveRows(rows)
+    })
+  }
+
+  /**
+   * Makes a checkpoint of all that was gathered, which must be the whole of what changed up to `position`, with
+   * the events up to there. `onHeld` is called when it counts; the promise resolves when its rows are in their
+   * places. Rejects with StoreError. Not to be called while one runs.
+   */
+  run(position: CheckpointPosition, events: Iterable<StoreWrite>, onHeld: () => void): Promise<void> {
+    const rows = [...this.#gathered.values()]
+    this.#gathered = new Map()
+    return this.#alone(async () => {
+      const eventsInOrder = events[Symbol.iterator]()
+      let piece = takePiece(eventsInOrder, directWritesMax)
+      if (piece.length < directWritesMax && rows.length + piece.length <= directWritesMax) {
+        const record = { ...position, pieceCount: 0 }
+        await this.#store.commit([
+          ...piece,
+          ...rows.map((row) => this.#rowWrite(row)),
+          encodeRecord(this.#groupId, record),
+        ])
+        this.#record = record
+        onHeld()
+        return
+      }
+      for (; piece.length > 0; piece = takePiece(eventsInOrder, scatteredWritesMax)) {
+        await this.#store.commit(piece)
+      }
+      const pieceCount = await this.#stage(rows)
+      const record = { ...position, pieceCount }
+      await this.#store.commit([encodeRecord(this.#groupId, record)])
+      this.#record = record
+      onHeld()
+      await this.#moveRows(rows)
+    })
+  }
+
+  /** Waits for what runs. */
+  async idle(): Promise<void> {
+    await this.#running
+  }
+
+  async #alone(work: () => Promise<void>): Promise<void> {
+    const running = work()
+    this.#running = running
+    try {
+      await running
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  async #stage(rows: readonly NamedRow[]): Promise<number> {
+    let number = 0
+    for (let from = 0; from < rows.length; number++) {
+      let to = from
+      for (let size = 0; to < rows.length; to++) {
+        size += stagedSize(rows[to] as NamedRow)
+        if (size > pieceBytesMax && to > from) break
+      }
+      const key = stagedKey(this.#groupId, number)
+      await this.#store.commit([{ key, value: encodeStaged(key, rows.slice(from, to)) }])
+      from = to
+    }
+    return number
+  }
+
+  async #moveRows(rows: readonly NamedRow[]): Promise<void> {
+    for (let from = 0; from < rows.length; from += scatteredWritesMax) {
+      const some = rows.slice(from, from + scatteredWritesMax)
+      await this.#store.commit(some.map((row) => this.#rowWrite(row)))
+    }
+    const { pieceCount } = this.#record
+    const record = { ...this.#record, pieceCount: 0 }
+    const removals = Array.from({ length: pieceCount }, (_, number) => ({
+      key: stagedKey(this.#groupId, number),
+      value: undefined,
+    }))
+    await this.#store.commit([encodeRecord(this.#groupId, record), ...removals])
+    this.#record = record
+  }
+
+  #rowWrite([name, bytes]: NamedRow): StoreWrite {
+    const key = rowKey(this.#groupId, name)
+    return { key, value: bytes === undefined ? undefined : encodeBytes(key, bytes) }
+  }
+}
+
+function takePiece(from: Iterator<StoreWrite>, countMax: number): StoreWrite[] {
+  const piece: StoreWrite[] = []
+  while (piece.length < countMax) {
+    const next = from.next()
+    if (next.done) break
+    piece.push(next.value)
+  }
+  return piece
+}

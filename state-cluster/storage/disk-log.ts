@@ -1,0 +1,299 @@
+/**
+ * The Raft log of one group: the core's `Storage` port over a store, with the recent tail in memory.
+ *
+ * Invariant: entries are consecutive from the log's start to `lastIndex`, and what the core reads here is
+ * durable: `writesOf` says what to commit, `settle` takes it over once that commit has resolved, in the same
+ * order. A hole or a damaged entry is StoreError `corrupt`, never a shorter log. Leaves when to compact to the
+ * replica. Source: raft/storage.ts; docs/raft.md, the caller's duties.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import {
+  type ConfState,
+  EMPTY_BYTES,
+  type Entry,
+  EntryRing,
+  entrySize,
+  type HardState,
+  type InitialState,
+  type Snapshot,
+  type Storage,
+  StorageError,
+} from '../raft/index.ts'
+import {
+  corrupt,
+  decodeEntry,
+  decodeHardState,
+  decodeNumbers,
+  encodeEntry,
+  encodeHardState,
+  encodeNumbers,
+  entryKey,
+  entryRange,
+  hardStateKey,
+  logStartKey,
+  numberOfKey,
+} from './layout.ts'
+import type { StoreReader, StoreWrite } from './store.ts'
+
+/** What one MsgStorageAppend asks to be written. */
+export interface LogAppend {
+  readonly entries: readonly Entry[]
+  /** Absent: unchanged. */
+  readonly hardState?: HardState
+}
+
+/** Where the state machine's checkpoint stands; the log behind it leads on from there. */
+export interface LogPosition {
+  readonly index: number
+  readonly term: number
+  readonly confState: ConfState
+}
+
+/** The last possible index, in the layout's 48 bits. */
+const indexEnd = 2 ** 48 - 1
+
+export interface DiskLogOptions {
+  readonly reader: StoreReader
+  readonly groupId: GroupId
+  /** The checkpoint in place. Its index is at or behind the log's start. */
+  readonly checkpoint: LogPosition
+  /** How much of the log's end stays in memory, and on the disk when the log is compacted. */
+  readonly tailBytesMax: number
+}
+
+/** What makes a new group's empty log, which begins behind the position that all its members start from. */
+export function writesOfNewLog(groupId: GroupId, { index, term }: LogPosition): StoreWrite[] {
+  const startKey = logStartKey(groupId)
+  const stateKey = hardStateKey(groupId)
+  return [
+    { key: startKey, value: encodeNumbers(startKey, [index, term]) },
+    { key: stateKey, value: encodeHardState(stateKey, { term, vote: 0, commit: index }) },
+  ]
+}
+
+export class DiskLog implements Storage {
+  readonly #reader: StoreReader
+  readonly #groupId: GroupId
+  readonly #tailBytesMax: number
+  #hardState: HardState
+  #checkpoint: LogPosition
+  /** The entry before the first one. */
+  #startIndex: number
+  #startTerm: number
+  readonly #tail: EntryRing
+  #tailBytes = 0
+  /** The last index that was given out to be written; ahead of `lastIndex` while a write is under way. */
+  #writtenLast: number
+
+  /** Reads hard state, start and tail. Throws StoreError `corrupt` where they are damaged or do not fit. */
+  constructor({ reader, groupId, checkpoint, tailBytesMax }: DiskLogOptions) {
+    this.#reader = reader
+    this.#groupId = groupId
+    this.#tailBytesMax = tailBytesMax
+    this.#checkpoint = checkpoint
+    const [index, term] = readNumbersOfStart(reader, groupId)
+    this.#startIndex = index
+    this.#startTerm = term
+    const tail = this.#readTail()
+    const last = tail.at(-1)?.index ?? index
+    this.#tail = new EntryRing((tail[0]?.index ?? last + 1) as number)
+    for (const entry of tail) this.#remember(entry)
+    this.#writtenLast = last
+    const stored = readHardState(reader, groupId)
+    // The commit index on disk may lag behind what was applied and checkpointed.
+    this.#hardState = { ...stored, commit: Math.max(stored.commit, checkpoint.index) }
+    if (checkpoint.index < index || this.#hardState.commit > last) {
+      const facts = `start ${index}, checkpoint ${checkpoint.index}, commit ${stored.commit}, end ${last}`
+      throw corrupt('log', `its parts do not fit together (${facts})`)
+    }
+  }
+
+  // ── What the core reads ──────────────────────────────────────────────────────────────────────────────
+
+  initialState(): InitialState {
+    return { hardState: this.#hardState, confState: this.#checkpoint.confState }
+  }
+
+  entries(lo: number, hi: number, maxSize: number): Entry[] {
+    if (lo <= this.#startIndex) throw new StorageError('compacted')
+    if (lo > this.lastIndex()) throw new StorageError('unavailable')
+    const tail = this.#tail
+    if (lo >= tail.first) return lo < hi ? tail.slice(lo, hi, maxSize) : []
+    const out: Entry[] = []
+    let size = 0
+    for (const entry of this.#fromDisk(lo, Math.min(hi, tail.first))) {
+      size += entrySize(entry)
+      if (size > maxSize && out.length > 0) return out
+      out.push(entry)
+    }
+    for (let index = tail.first; index < hi; index++) {
+      const entry = tail.at(index)
+      size += entrySize(entry)
+      if (size > maxSize) return out
+      out.push(entry)
+    }
+    return out
+  }
+
+  term(index: number): number {
+    if (index === this.#startIndex) return this.#startTerm
+    if (index < this.#startIndex) throw new StorageError('compacted')
+    if (index > this.lastIndex()) throw new StorageError('unavailable')
+    if (index >= this.#tail.first) return this.#tail.at(index).term
+    const [entry] = [...this.#fromDisk(index, index + 1)]
+    return (entry as Entry).term
+  }
+
+  firstIndex(): number {
+    return this.#startIndex + 1
+  }
+
+  lastIndex(): number {
+    return this.#tail.first + this.#tail.length - 1
+  }
+
+  /** Names the checkpoint; its rows travel beside the message, read from a view of the store. */
+  snapshot(): Snapshot {
+    const { index, term, confState } = this.#checkpoint
+    return { data: EMPTY_BYTES, metadata: { index, term, confState } }
+  }
+
+  // ── What the replica writes ──────────────────────────────────────────────────────────────────────────
+
+  /** What makes an append durable. Replaces whatever was written at and behind the first entry's index. */
+  writesOf({ entries, hardState }: LogAppend): StoreWrite[] {
+    const groupId = this.#groupId
+    const writes: StoreWrite[] = []
+    for (const entry of entries) {
+      const key = entryKey(groupId, entry.index)
+      writes.push({ key, value: encodeEntry(key, entry) })
+    }
+    const last = entries.at(-1)?.index
+    if (last !== undefined) {
+      for (let index = last + 1; index <= this.#writtenLast; index++) {
+        writes.push({ key: entryKey(groupId, index), value: undefined })
+      }
+      this.#writtenLast = last
+    }
+    if (hardState !== undefined) {
+      const key = hardStateKey(groupId)
+      writes.push({ key, value: encodeHardState(key, hardState) })
+    }
+    return writes
+  }
+
+  /** The append is durable: the core may read it. To be called in the order of `writesOf`. */
+  settle({ entries, hardState }: LogAppend): void {
+    if (hardState !== undefined) this.#hardState = hardState
+    const first = entries[0]
+    if (first === undefined) return
+    const tail = this.#tail
+    if (first.index < tail.first) this.#forgetTail(first.index)
+    else if (first.index <= this.lastIndex()) {
+      for (let index = first.index; index <= this.lastIndex(); index++)
+        this.#tailBytes -= entrySize(tail.at(index))
+      tail.dropFrom(first.index)
+    }
+    for (const entry of entries) this.#remember(entry)
+    this.#trim()
+  }
+
+  /** A checkpoint is durable. */
+  checkpointed(checkpoint: LogPosition): void {
+    this.#checkpoint = checkpoint
+  }
+
+  /**
+   * The next piece of compaction, at most `entriesMax` entries: everything that neither the checkpoint nor the
+   * tail in memory needs. `undefined`: there is nothing to do. Commit the writes, then call `compacted`.
+   */
+  compaction(entriesMax: number): { to: number; term: number; writes: StoreWrite[] } | undefined {
+    const goal = Math.min(this.#checkpoint.index, this.#tail.first - 1, this.lastIndex())
+    const to = Math.min(goal, this.#startIndex + entriesMax)
+    if (to <= this.#startIndex) return undefined
+    const groupId = this.#groupId
+    const term = this.term(to)
+    const startKey = logStartKey(groupId)
+    const writes: StoreWrite[] = [{ key: startKey, value: encodeNumbers(startKey, [to, term]) }]
+    for (let index = this.#startIndex + 1; index <= to; index++) {
+      writes.push({ key: entryKey(groupId, index), value: undefined })
+    }
+    return { to, term, writes }
+  }
+
+  /** A piece of compaction is durable. */
+  compacted({ to, term }: { readonly to: number; readonly term: number }): void {
+    this.#startIndex = to
+    this.#startTerm = term
+  }
+
+  // ── Inside ───────────────────────────────────────────────────────────────────────────────────────────
+
+  #remember(entry: Entry): void {
+    this.#tail.push(entry)
+    this.#tailBytes += entrySize(entry)
+  }
+
+  /** Keeps at least the last entry. */
+  #trim(): void {
+    const tail = this.#tail
+    let from = tail.first
+    const last = this.lastIndex()
+    while (this.#tailBytes > this.#tailBytesMax && from < last) {
+      this.#tailBytes -= entrySize(tail.at(from))
+      from += 1
+    }
+    if (from > tail.first) tail.dropBefore(from)
+  }
+
+  #forgetTail(first: number): void {
+    this.#tail.reset(first)
+    this.#tailBytes = 0
+  }
+
+  /** The last entries, within the bound, in order. */
+  #readTail(): Entry[] {
+    const entries: Entry[] = []
+    let size = 0
+    const range = entryRange(this.#groupId, this.#startIndex + 1, indexEnd)
+    for (const { key, value } of this.#reader.range({ ...range, reverse: true })) {
+      const next = entries.at(-1)?.index
+      if (next !== undefined && numberOfKey(key) !== next - 1) throw missing(next - 1)
+      const entry = decodeEntry(key, value)
+      size += entrySize(entry)
+      if (size > this.#tailBytesMax && entries.length > 0) return entries.reverse()
+      entries.push(entry)
+    }
+    const first = entries.at(-1)?.index ?? this.#startIndex + 1
+    if (first !== this.#startIndex + 1) throw missing(first - 1)
+    return entries.reverse()
+  }
+
+  *#fromDisk(lo: number, hi: number): Generator<Entry> {
+    let expected = lo
+    for (const { key, value } of this.#reader.range(entryRange(this.#groupId, lo, hi))) {
+      if (numberOfKey(key) !== expected) throw missing(expected)
+      yield decodeEntry(key, value)
+      expected += 1
+    }
+    if (expected < hi) throw missing(expected)
+  }
+}
+
+function missing(index: number): Error {
+  return corrupt(`log entry ${index}`, 'it is not there')
+}
+
+function readNumbersOfStart(reader: StoreReader, groupId: GroupId): [number, number] {
+  const key = logStartKey(groupId)
+  const value = reader.get(key)
+  if (value === undefined) throw corrupt('start of the log', 'it is not there')
+  return decodeNumbers(key, value, 2, 'start of the log') as [number, number]
+}
+
+function readHardState(reader: StoreReader, groupId: GroupId): HardState {
+  const key = hardStateKey(groupId)
+  const value = reader.get(key)
+  if (value === undefined) throw corrupt('hard state', 'it is not there')
+  return decodeHardState(key, value)
+}

@@ -1,0 +1,272 @@
+/**
+ * What stands where on the disk. Invariant: every key begins with the group that it belongs to, every value with
+ * a checksum over its own key and the rest, so a value that was changed, or that stands under another key, is
+ * found when it is read: StoreError `corrupt`. Numbers are big-endian, so that bytes sort as numbers do.
+ *
+ *   key                              value behind the checksum (u32)
+ *   ffff 00                          meta            the environment's own record (meta.ts)
+ *   group:u16 10                     hard state      term:u48 vote:u48 commit:u48
+ *   group:u16 11                     log start       index:u48 term:u48, of the entry before the first
+ *   group:u16 12                     checkpoint      see checkpoint.ts
+ *   group:u16 20 index:u48           log entry       type:u8 term:u48 data…
+ *   group:u16 30 kind:u8 key…        state row       opaque bytes
+ *   group:u16 31 number:u48          staged rows     (keyLength:u16 key… valueLength:u32 value…)…
+ *   group:u16 40 auction… 00 seq:u48 history event   opaque bytes
+ *
+ * A row key is kind and key, at most 200 bytes; valueLength ffffffff stands for a row that is gone.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import type { Entry, EntryType, HardState } from '../raft/index.ts'
+import { crc32 } from './checksum.ts'
+import { StoreError, type StoreRange } from './store.ts'
+
+/** Reserved for the environment itself: no group has this number. */
+const environmentPrefix = 0xffff
+export const groupIdMax = environmentPrefix - 1
+
+const tags = {
+  meta: 0x00,
+  hardState: 0x10,
+  logStart: 0x11,
+  checkpoint: 0x12,
+  entry: 0x20,
+  row: 0x30,
+  staged: 0x31,
+  event: 0x40,
+} as const
+
+const headLength = 3
+const u48Length = 6
+const checksumLength = 4
+
+function prefixed(groupId: number, tag: number, restLength: number): Uint8Array {
+  const key = new Uint8Array(headLength + restLength)
+  key[0] = groupId >>> 8
+  key[1] = groupId & 0xff
+  key[2] = tag
+  return key
+}
+
+function writeU48(bytes: Uint8Array, at: number, value: number): void {
+  const high = Math.floor(value / 0x1_0000_0000)
+  bytes[at] = high >>> 8
+  bytes[at + 1] = high & 0xff
+  bytes[at + 2] = (value >>> 24) & 0xff
+  bytes[at + 3] = (value >>> 16) & 0xff
+  bytes[at + 4] = (value >>> 8) & 0xff
+  bytes[at + 5] = value & 0xff
+}
+
+function readU48(bytes: Uint8Array, at: number): number {
+  const high = ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
+  const low =
+    (((bytes[at + 2] as number) << 24) |
+      ((bytes[at + 3] as number) << 16) |
+      ((bytes[at + 4] as number) << 8) |
+      (bytes[at + 5] as number)) >>>
+    0
+  return high * 0x1_0000_0000 + low
+}
+
+function writeU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24
+  bytes[at + 1] = (value >>> 16) & 0xff
+  bytes[at + 2] = (value >>> 8) & 0xff
+  bytes[at + 3] = value & 0xff
+}
+
+function readU32(bytes: Uint8Array, at: number): number {
+  const [a, b, c, d] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]] as [
+    number,
+    number,
+    number,
+    number,
+  ]
+  return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0
+}
+
+// ── Keys ───────────────────────────────────────────────────────────────────────────────────────────────
+
+export const metaKey: Uint8Array = prefixed(environmentPrefix, tags.meta, 0)
+
+export const hardStateKey = (groupId: GroupId): Uint8Array => prefixed(groupId, tags.hardState, 0)
+export const logStartKey = (groupId: GroupId): Uint8Array => prefixed(groupId, tags.logStart, 0)
+export const checkpointKey = (groupId: GroupId): Uint8Array => prefixed(groupId, tags.checkpoint, 0)
+
+function numberedKey(groupId: GroupId, tag: number, number: number): Uint8Array {
+  const key = prefixed(groupId, tag, u48Length)
+  writeU48(key, headLength, number)
+  return key
+}
+
+export const entryKey = (groupId: GroupId, index: number): Uint8Array =>
+  numberedKey(groupId, tags.entry, index)
+export const stagedKey = (groupId: GroupId, number: number): Uint8Array =>
+  numberedKey(groupId, tags.staged, number)
+
+/** Entries from ≤ index < to. */
+export const entryRange = (groupId: GroupId, from: number, to: number): StoreRange => ({
+  from: entryKey(groupId, from),
+  to: entryKey(groupId, to),
+})
+
+/** Staged pieces from a number on. */
+export const stagedRange = (groupId: GroupId, from: number): StoreRange => ({
+  from: stagedKey(groupId, from),
+  to: prefixed(groupId, tags.staged + 1, 0),
+})
+
+export const numberOfKey = (key: Uint8Array): number => readU48(key, headLength)
+
+/** The row key: kind:u8 and ASCII text. */
+export function rowName(kind: number, text: string): Uint8Array {
+  const name = new Uint8Array(1 + text.length)
+  name[0] = kind
+  for (let i = 0; i < text.length; i++) name[i + 1] = text.charCodeAt(i)
+  return name
+}
+
+export function rowKey(groupId: GroupId, name: Uint8Array): Uint8Array {
+  const key = prefixed(groupId, tags.row, name.length)
+  key.set(name, headLength)
+  return key
+}
+
+export const rowRange = (groupId: GroupId): StoreRange => ({
+  from: prefixed(groupId, tags.row, 0),
+  to: prefixed(groupId, tags.row + 1, 0),
+})
+
+export const nameOfRowKey = (key: Uint8Array): Uint8Array => key.subarray(headLength)
+
+/** Ids are ASCII and hold no zero byte, so that events of one auction stand together and in order. */
+export function eventKey(groupId: GroupId, auctionId: string, seq: number): Uint8Array {
+  const key = prefixed(groupId, tags.event, auctionId.length + 1 + u48Length)
+  for (let i = 0; i < auctionId.length; i++) key[headLength + i] = auctionId.charCodeAt(i)
+  writeU48(key, headLength + auctionId.length + 1, seq)
+  return key
+}
+
+/** Events of an auction, from ≤ seq < to. */
+export const eventRange = (groupId: GroupId, auctionId: string, from: number, to: number): StoreRange => ({
+  from: eventKey(groupId, auctionId, from),
+  to: eventKey(groupId, auctionId, to),
+})
+
+// ── Values ─────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A value with room for its checksum in front; `seal` fills that in. */
+function unsealed(restLength: number): Uint8Array {
+  return new Uint8Array(checksumLength + restLength)
+}
+
+function seal(key: Uint8Array, value: Uint8Array): Uint8Array {
+  writeU32(value, 0, crc32(value, crc32(key), checksumLength))
+  return value
+}
+
+/** Any bytes, sealed for their key. */
+export function encodeBytes(key: Uint8Array, bytes: Uint8Array): Uint8Array {
+  const value = unsealed(bytes.length)
+  value.set(bytes, checksumLength)
+  return seal(key, value)
+}
+
+/** The bytes behind a checksum that holds; else StoreError `corrupt`, which names `what`. */
+export function decodeBytes(key: Uint8Array, value: Uint8Array, what: string): Uint8Array {
+  const holds =
+    value.length >= checksumLength && readU32(value, 0) === crc32(value, crc32(key), checksumLength)
+  if (!holds) throw corrupt(what, 'its checksum does not match')
+  return value.subarray(checksumLength)
+}
+
+export function corrupt(what: string, why: string): StoreError {
+  return new StoreError('corrupt', `the stored ${what} is damaged: ${why}`)
+}
+
+export function encodeNumbers(key: Uint8Array, numbers: readonly number[]): Uint8Array {
+  const value = unsealed(numbers.length * u48Length)
+  numbers.forEach((number, i) => {
+    writeU48(value, checksumLength + i * u48Length, number)
+  })
+  return seal(key, value)
+}
+
+export function decodeNumbers(key: Uint8Array, value: Uint8Array, count: number, what: string): number[] {
+  const bytes = decodeBytes(key, value, what)
+  if (bytes.length !== count * u48Length) throw corrupt(what, `it has ${bytes.length} bytes`)
+  return Array.from({ length: count }, (_, i) => readU48(bytes, i * u48Length))
+}
+
+export function encodeHardState(key: Uint8Array, { term, vote, commit }: HardState): Uint8Array {
+  return encodeNumbers(key, [term, vote, commit])
+}
+
+export function decodeHardState(key: Uint8Array, value: Uint8Array): HardState {
+  const [term, vote, commit] = decodeNumbers(key, value, 3, 'hard state') as [number, number, number]
+  return { term, vote, commit }
+}
+
+const entryTypes: readonly EntryType[] = ['EntryNormal', 'EntryConfChange', 'EntryConfChangeV2']
+const entryHeadLength = 1 + u48Length
+
+export function encodeEntry(key: Uint8Array, { type, term, data }: Entry): Uint8Array {
+  const value = unsealed(entryHeadLength + data.length)
+  value[checksumLength] = entryTypes.indexOf(type)
+  writeU48(value, checksumLength + 1, term)
+  value.set(data, checksumLength + entryHeadLength)
+  return seal(key, value)
+}
+
+export function decodeEntry(key: Uint8Array, value: Uint8Array): Entry {
+  const index = numberOfKey(key)
+  const bytes = decodeBytes(key, value, `log entry ${index}`)
+  const type = entryTypes[bytes[0] ?? -1]
+  if (bytes.length < entryHeadLength || type === undefined) {
+    throw corrupt(`log entry ${index}`, 'its layout is unknown')
+  }
+  return { type, term: readU48(bytes, 1), index, data: bytes.subarray(entryHeadLength) }
+}
+
+/** A row by its name; `undefined` where it is gone. The bytes are those of a row's value, not yet sealed. */
+export type NamedRow = readonly [name: Uint8Array, bytes: Uint8Array | undefined]
+
+const goneLength = 0xffff_ffff
+
+/** Bytes that a row takes in a staged piece. */
+export const stagedSize = ([name, bytes]: NamedRow): number => 2 + name.length + 4 + (bytes?.length ?? 0)
+
+export function encodeStaged(key: Uint8Array, rows: readonly NamedRow[]): Uint8Array {
+  const value = unsealed(rows.reduce((sum, row) => sum + stagedSize(row), 0))
+  let at = checksumLength
+  for (const [name, bytes] of rows) {
+    value[at] = name.length >>> 8
+    value[at + 1] = name.length & 0xff
+    value.set(name, at + 2)
+    at += 2 + name.length
+    writeU32(value, at, bytes === undefined ? goneLength : bytes.length)
+    if (bytes !== undefined) value.set(bytes, at + 4)
+    at += 4 + (bytes?.length ?? 0)
+  }
+  return seal(key, value)
+}
+
+export function decodeStaged(key: Uint8Array, value: Uint8Array): NamedRow[] {
+  const what = `piece ${numberOfKey(key)} of a checkpoint`
+  const bytes = decodeBytes(key, value, what)
+  const rows: NamedRow[] = []
+  for (let at = 0; at < bytes.length; ) {
+    const nameEnd = at + 2 + (((bytes[at] as number) << 8) | (bytes[at + 1] ?? 0))
+    if (nameEnd + 4 > bytes.length) throw corrupt(what, 'a row is cut off')
+    const name = bytes.subarray(at + 2, nameEnd)
+    const length = readU32(bytes, nameEnd)
+    at = nameEnd + 4
+    if (length === goneLength) rows.push([name, undefined])
+    else {
+      if (at + length > bytes.length) throw corrupt(what, 'a row is cut off')
+      rows.push([name, bytes.subarray(at, at + length)])
+      at += length
+    }
+  }
+  return rows
+}
