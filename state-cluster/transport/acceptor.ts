@@ -1,0 +1,101 @@
+/**
+ * The listening side of a node: takes connections, says hello, and hands each to whom its role belongs (raft
+ * peers, link clients). Invariant: connections that have not said who they are, and all together, are bounded;
+ * beyond the bound a stream is dropped unread. Source: docs/spec.md PEER1 to PEER5.
+ */
+import { Connection, type ConnectionHandlers, type ConnectionLimits } from './connection.ts'
+import type { TransportError } from './errors.ts'
+import { type Hello, judgeHello, type Refusal, type Role } from './handshake.ts'
+import type { Address, ByteStream, Listen, StreamServer } from './stream.ts'
+import type { Timing } from './timing.ts'
+
+/** Who takes the connections of one role. */
+export interface RoleOwner {
+  /** Why this one is not let in, beyond what its hello says by itself. */
+  admit(theirs: Hello): Refusal | undefined
+  opened(connection: Connection, theirs: Hello): ConnectionHandlers
+}
+
+export interface AcceptorOptions {
+  readonly listen: Listen
+  readonly address: Address
+  readonly timing: Timing
+  readonly limits: ConnectionLimits
+  readonly hello: Hello
+  readonly owners: Readonly<Partial<Record<Role, RoleOwner>>>
+  readonly connectionsMax: number
+  /** A connection that came to nothing: for the log. */
+  readonly failed: (cause: TransportError) => void
+}
+
+export class Acceptor {
+  readonly #options: AcceptorOptions
+  readonly #connections = new Set<Connection>()
+  #server: StreamServer | undefined
+  #stopping = false
+
+  private constructor(options: AcceptorOptions) {
+    this.#options = options
+  }
+
+  /** Rejects with `connect_failed` when the address cannot be listened on. */
+  static async open(options: AcceptorOptions): Promise<Acceptor> {
+    const acceptor = new Acceptor(options)
+    acceptor.#server = await options.listen(options.address, (stream) => acceptor.#accept(stream))
+    return acceptor
+  }
+
+  get address(): Address {
+    return (this.#server as StreamServer).address
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size
+  }
+
+  /** Stops listening and ends every connection in order. */
+  async close(): Promise<void> {
+    this.#stopping = true
+    for (const connection of [...this.#connections]) connection.close()
+    await this.#server?.close()
+  }
+
+  #accept(stream: ByteStream): void {
+    const { timing, limits, hello, failed } = this.#options
+    if (this.#connections.size >= this.#options.connectionsMax) {
+      stream.destroy()
+      return
+    }
+    const connection = new Connection({
+      stream,
+      timing,
+      limits,
+      hello,
+      judge: (theirs) => this.#judge(theirs),
+      opened: (opened, theirs) => {
+        const owner = this.#options.owners[theirs.role] as RoleOwner
+        const handlers = owner.opened(opened, theirs)
+        return {
+          frame: handlers.frame.bind(handlers),
+          writable: handlers.writable.bind(handlers),
+          closed: (cause) => {
+            this.#connections.delete(connection)
+            handlers.closed(cause)
+          },
+        }
+      },
+      failed: (cause) => {
+        this.#connections.delete(connection)
+        failed(cause)
+      },
+    })
+    this.#connections.add(connection)
+  }
+
+  #judge(theirs: Hello): Refusal | undefined {
+    if (this.#stopping) return { code: 'stopping', reason: 'this node is stopping' }
+    const { hello, owners } = this.#options
+    const roles = Object.keys(owners) as Role[]
+    return judgeHello(hello, theirs, { roles }) ?? owners[theirs.role]?.admit(theirs)
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * Who speaks: the first frame of each side, and what makes one side refuse the other.
+ *
+ *     hello:   [magic, versionMin, version, role, clusterId, nodeId, instance, settingsHash]
+ *     refusal: [code, reason]
+ *
+ * Each side sends its hello at once and judges the other's; whoever says no sends the refusal and closes, so both
+ * logs say why. Magic and versions stand first and keep their place for ever: a later version can still be
+ * refused in words. Invariant: no frame of another kind is read before the other side's hello was accepted.
+ * Source: docs/spec.md PEER1 to PEER5.
+ */
+import { createHash } from 'node:crypto'
+import { Fields, malformed, packTuple, unpackTuple } from './tuples.ts'
+
+const magic = 'martillo'
+/** The newest form of everything in this folder and in link/, and the oldest that is still spoken. */
+export const transportVersion = 1
+export const transportVersionMin = 1
+/** No hello or refusal is longer, in bytes. */
+export const helloBytesMax = 4 * 1024
+
+/** `peer`: a node that dials, to send raft messages. `link`: a client of the cluster. `node`: whoever was dialled. */
+export type Role = 'peer' | 'link' | 'node'
+
+const roleCodes: Readonly<Record<Role, number>> = { peer: 1, link: 2, node: 3 }
+const roles: readonly (Role | undefined)[] = [undefined, 'peer', 'link', 'node']
+
+export interface Hello {
+  readonly versionMin: number
+  readonly version: number
+  readonly role: Role
+  /** Empty on a link client that does not know it yet. */
+  readonly clusterId: string
+  /** ≥ 1; 0 on a link client. */
+  readonly nodeId: number
+  /** Chosen at random by each start of a process: a restart is told from a second process with the same id. */
+  readonly instance: string
+  /** Hash of the settings that all nodes must share (`settingsHash`); empty on a link client. */
+  readonly settingsHash: string
+}
+
+export type RefusalCode =
+  | 'wrong_protocol'
+  | 'wrong_version'
+  | 'wrong_role'
+  | 'wrong_cluster'
+  | 'wrong_settings'
+  | 'wrong_node'
+  | 'duplicate_node_id'
+  | 'too_many_connections'
+  | 'stopping'
+
+export interface Refusal {
+  readonly code: RefusalCode
+  /** For the log of both sides: what was expected and what was found. */
+  readonly reason: string
+}
+
+export function encodeHello(hello: Hello): Uint8Array {
+  return packTuple([
+    magic,
+    hello.versionMin,
+    hello.version,
+    roleCodes[hello.role],
+    hello.clusterId,
+    hello.nodeId,
+    hello.instance,
+    hello.settingsHash,
+  ])
+}
+
+/** What the other side says, or the refusal where it cannot be understood. Throws `malformed`. */
+export function decodeHello(body: Uint8Array): Hello | Refusal {
+  const values = unpackTuple(body)
+  if (values[0] !== magic) return { code: 'wrong_protocol', reason: 'this is not a martillo node' }
+  const fields = new Fields(values, 'hello')
+  fields.any()
+  const versionMin = fields.integer(1)
+  const version = fields.integer(versionMin)
+  if (versionMin > transportVersion || version < transportVersionMin) {
+    return {
+      code: 'wrong_version',
+      reason: `speaks versions ${versionMin} to ${version}, here ${transportVersionMin} to ${transportVersion}`,
+    }
+  }
+  const role = roles[fields.integer()]
+  if (role === undefined) throw malformed('hello: unknown role')
+  const hello = {
+    versionMin,
+    version,
+    role,
+    clusterId: fields.text(128),
+    nodeId: fields.integer(),
+    instance: fields.text(64),
+    settingsHash: fields.text(128),
+  }
+  fields.end()
+  return hello
+}
+
+/** What to expect of the other side beyond one's own hello. */
+export interface Expected {
+  readonly roles: readonly Role[]
+  /** The node that was dialled, where it is known. */
+  readonly nodeId?: number
+}
+
+/** Why `theirs` is not talked to, or `undefined`. */
+export function judgeHello(own: Hello, theirs: Hello, expected: Expected): Refusal | undefined {
+  if (!expected.roles.includes(theirs.role)) {
+    return {
+      code: 'wrong_role',
+      reason: `a ${theirs.role} where ${expected.roles.join(' or ')} was expected`,
+    }
+  }
+  const clusterKnown = own.clusterId !== '' && (theirs.clusterId !== '' || theirs.role !== 'link')
+  if (clusterKnown && own.clusterId !== theirs.clusterId) {
+    return { code: 'wrong_cluster', reason: `cluster ${theirs.clusterId}, here it is ${own.clusterId}` }
+  }
+  if (own.role === 'link' || theirs.role === 'link') return undefined
+  if (theirs.nodeId === own.nodeId) {
+    return { code: 'duplicate_node_id', reason: `node id ${own.nodeId} is used twice` }
+  }
+  if (expected.nodeId !== undefined && theirs.nodeId !== expected.nodeId) {
+    return {
+      code: 'wrong_node',
+      reason: `node ${theirs.nodeId} answers where node ${expected.nodeId} should`,
+    }
+  }
+  if (own.settingsHash !== theirs.settingsHash) {
+    return {
+      code: 'wrong_settings',
+      reason: `cluster settings ${theirs.settingsHash}, here ${own.settingsHash}: all nodes need the same`,
+    }
+  }
+  return undefined
+}
+
+export function encodeRefusal(refusal: Refusal): Uint8Array {
+  return packTuple([refusal.code, refusal.reason])
+}
+
+/** Throws `malformed`. Codes of later versions come through as they are. */
+export function decodeRefusal(body: Uint8Array): Refusal {
+  const fields = new Fields(unpackTuple(body), 'refusal')
+  const refusal = { code: fields.text(64) as RefusalCode, reason: fields.text(1024) }
+  fields.end()
+  return refusal
+}
+
+/** SHA-256 in hex of the settings, whatever the order they are given in. */
+export function settingsHash(settings: Readonly<Record<string, string | number | boolean>>): string {
+  const ordered = Object.entries(settings).sort(([a], [b]) => (a < b ? -1 : 1))
+  return createHash('sha256').update(JSON.stringify(ordered)).digest('hex')
+}

@@ -1,0 +1,37 @@
+/**
+ * The kinds of frames, one table for everything that travels between our processes. Invariant: a number, once
+ * released, keeps its meaning for ever; 0 is never used.
+ */
+
+export const frameKinds = {
+  /** Who speaks; the first frame of each side. */
+  hello: 1,
+  /** Why the other side is not talked to; the last frame of a refused connection. */
+  refusal: 2,
+  /** I live: sent when nothing else was. */
+  ping: 3,
+  /** I am going, in order: look for another node. */
+  farewell: 4,
+
+  raft: 16,
+  snapshotBegin: 17,
+  snapshotChunk: 18,
+  snapshotEnd: 19,
+  /** From the receiver: chunks up to here are stored, more may come. */
+  snapshotCredit: 20,
+  /** From the receiver: all is stored and checked. */
+  snapshotDone: 21,
+  /** From either side. */
+  snapshotAbort: 22,
+
+  /** From the state node, first on a link: the groups of this cluster. */
+  linkWelcome: 32,
+  linkRequest: 33,
+  linkReply: 34,
+  linkFeed: 35,
+  linkGap: 36,
+  /** Who leads a group, as the state node knows it. */
+  linkLeader: 37,
+} as const
+
+export type FrameKind = (typeof frameKinds)[keyof typeof frameKinds]

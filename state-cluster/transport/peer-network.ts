@@ -1,0 +1,256 @@
+/**
+ * Raft peers over byte streams. Each node dials each other one and sends its own messages only on the connection
+ * that it dialled; on the one it accepted it listens, and answers for snapshots. So two nodes never argue which of
+ * two simultaneous connections is the right one.
+ *
+ *     node 1 ──dials──► node 2    messages and snapshots of 1 →    ← credit, done, abort
+ *     node 1 ◄──dials── node 2    credit, done, abort →            ← messages and snapshots of 2
+ *
+ * Invariants: messages that leave in one turn, of all groups, travel in one write; a peer that is not there or not
+ * reading costs a bounded queue and no waiting; of two processes with one node id, the second is refused while the
+ * first lives. Source: docs/spec.md PEER1 to PEER14.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import { assert } from '../../runtime/assert.ts'
+import type { Message } from '../raft/types.ts'
+import type { RoleOwner } from './acceptor.ts'
+import type { BackoffLimits } from './backoff.ts'
+import type { Connection, ConnectionHandlers, ConnectionLimits } from './connection.ts'
+import { Dialer } from './dialer.ts'
+import { TransportError } from './errors.ts'
+import { type Hello, judgeHello, type Refusal } from './handshake.ts'
+import { frameKinds } from './kinds.ts'
+import type { PeerHandlers, PeerStats, PeerTransport, SnapshotSource } from './peer-transport.ts'
+import { decodeRaftMessage, encodeRaftMessage, type GroupMessage } from './raft-codec.ts'
+import { type SnapshotLimits, snapshotLimits } from './snapshot-limits.ts'
+import { SnapshotReceivers } from './snapshot-receiver.ts'
+import { SnapshotSenders } from './snapshot-sender.ts'
+import { type Address, type Dial, formatAddress } from './stream.ts'
+import type { Timing } from './timing.ts'
+import { malformed } from './tuples.ts'
+import { UnreachableNotes } from './unreachable-notes.ts'
+
+export interface PeerNetworkOptions {
+  /** With role `peer`. */
+  readonly hello: Hello
+  readonly dial: Dial
+  readonly timing: Timing
+  readonly handlers: PeerHandlers
+  readonly limits?: ConnectionLimits
+  readonly backoff?: BackoffLimits
+  readonly connectTimeoutMs?: number
+  readonly snapshots?: SnapshotLimits
+}
+
+export const peerConnectionLimits: ConnectionLimits = {
+  heartbeatMs: 150,
+  silentHeartbeatsMax: 5,
+  outBytesMax: 16 * 1024 * 1024,
+}
+
+const peerBackoff: BackoffLimits = { baseMs: 20, maxMs: 1_000 }
+const peerConnectTimeoutMs = 1_000
+
+interface Peer {
+  readonly nodeId: number
+  readonly address: Address
+  readonly dialer: Dialer
+  /** While the connection that was dialled stands. */
+  senders: SnapshotSenders | undefined
+  sentMessages: number
+  receivedMessages: number
+  droppedMessages: number
+}
+
+/** Takes the accepted connections of role `peer` as an `Acceptor`'s owner. */
+export class PeerNetwork implements PeerTransport, RoleOwner {
+  readonly nodeId: number
+  readonly #options: PeerNetworkOptions
+  readonly #peers = new Map<number, Peer>()
+  readonly #accepted = new Map<number, { connection: Connection; instance: string }>()
+  readonly #unreachable: UnreachableNotes
+  #closed = false
+
+  constructor(options: PeerNetworkOptions) {
+    this.nodeId = options.hello.nodeId
+    this.#options = options
+    this.#unreachable = new UnreachableNotes(options.timing.afterTurn, (nodeId, groupId) => {
+      if (!this.#closed) options.handlers.unreachable(nodeId, groupId)
+    })
+  }
+
+  addPeer(nodeId: number, address: Address): void {
+    if (this.#closed || nodeId === this.nodeId) return
+    const known = this.#peers.get(nodeId)
+    if (known !== undefined) {
+      if (formatAddress(known.address) === formatAddress(address)) return
+      this.removePeer(nodeId)
+    }
+    const { hello, dial, timing, handlers } = this.#options
+    const peer: Peer = {
+      nodeId,
+      address,
+      dialer: new Dialer({
+        address,
+        dial,
+        timing,
+        limits: this.#options.limits ?? peerConnectionLimits,
+        backoff: this.#options.backoff ?? peerBackoff,
+        connectTimeoutMs: this.#options.connectTimeoutMs ?? peerConnectTimeoutMs,
+        hello: () => hello,
+        judge: (theirs) => judgeHello(hello, theirs, { roles: ['node'], nodeId }),
+        opened: (connection) => this.#dialled(peer, connection),
+        failed: (cause) => {
+          if (cause.code !== 'connect_failed' && cause.code !== 'closed') handlers.fault(nodeId, cause)
+        },
+      }),
+      senders: undefined,
+      sentMessages: 0,
+      receivedMessages: 0,
+      droppedMessages: 0,
+    }
+    this.#peers.set(nodeId, peer)
+  }
+
+  removePeer(nodeId: number): void {
+    const peer = this.#peers.get(nodeId)
+    if (peer === undefined) return
+    this.#peers.delete(nodeId)
+    peer.dialer.close()
+    this.#accepted.get(nodeId)?.connection.close()
+  }
+
+  send(groupId: GroupId, message: Message): void {
+    assert(message.type !== 'MsgSnap', 'a snapshot is streamed: sendSnapshot')
+    const peer = this.#peers.get(message.to)
+    const connection = peer?.dialer.connection
+    if (connection?.send(frameKinds.raft, encodeRaftMessage(groupId, message)) === true) {
+      ;(peer as Peer).sentMessages++
+      return
+    }
+    if (peer !== undefined) peer.droppedMessages++
+    this.#unreachable.note(message.to, groupId)
+  }
+
+  async sendSnapshot(
+    groupId: GroupId,
+    message: Message,
+    source: SnapshotSource,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const senders = this.#peers.get(message.to)?.senders
+    if (senders === undefined) throw new TransportError('closed', `node ${message.to} is not connected`)
+    await senders.send(groupId, message, source, signal)
+  }
+
+  isUp(nodeId: number): boolean {
+    return this.#peers.get(nodeId)?.dialer.connection !== undefined
+  }
+
+  stats(): readonly PeerStats[] {
+    return [...this.#peers.values()].map((peer) => ({
+      nodeId: peer.nodeId,
+      up: peer.dialer.connection !== undefined,
+      waitingBytes: peer.dialer.connection?.waitingBytes ?? 0,
+      sentMessages: peer.sentMessages,
+      receivedMessages: peer.receivedMessages,
+      droppedMessages: peer.droppedMessages,
+    }))
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const peer of this.#peers.values()) peer.dialer.close()
+    for (const { connection } of [...this.#accepted.values()]) connection.close()
+  }
+
+  admit(theirs: Hello): Refusal | undefined {
+    const present = this.#accepted.get(theirs.nodeId)
+    if (present === undefined || present.instance === theirs.instance || present.connection.isQuiet) {
+      return undefined
+    }
+    const reason = `node ${theirs.nodeId} is connected already, from ${present.connection.remote}`
+    return { code: 'duplicate_node_id', reason }
+  }
+
+  /** The connection on which a peer sends. */
+  opened(connection: Connection, theirs: Hello): ConnectionHandlers {
+    const from = theirs.nodeId
+    const { handlers, timing } = this.#options
+    this.#accepted.get(from)?.connection.close()
+    this.#accepted.set(from, { connection, instance: theirs.instance })
+    // It is there, so it can be reached now: whoever restarts is not waited for.
+    this.#peers.get(from)?.dialer.kick()
+    const receivers = new SnapshotReceivers(connection, timing, this.#options.snapshots ?? snapshotLimits, {
+      begin: (incoming) => {
+        this.#checkEnds(incoming, from)
+        return handlers.snapshot(incoming.groupId, incoming.message)
+      },
+      deliver: (incoming) => {
+        if (!this.#closed) handlers.message(incoming.groupId, incoming.message)
+      },
+    })
+    return {
+      frame: (kind, body) => {
+        if (kind === frameKinds.raft) this.#receive(decodeRaftMessage(body), from)
+        else if (kind >= frameKinds.snapshotBegin && kind <= frameKinds.snapshotAbort)
+          receivers.frame(kind, body)
+        else throw malformed(`frame kind ${kind} from a peer`)
+      },
+      writable: () => undefined,
+      closed: (cause) => {
+        if (this.#accepted.get(from)?.connection === connection) this.#accepted.delete(from)
+        receivers.close(cause)
+        this.#report(from, cause)
+      },
+    }
+  }
+
+  /** The connection on which this node sends. */
+  #dialled(peer: Peer, connection: Connection): ConnectionHandlers {
+    const { handlers, timing } = this.#options
+    const senders = new SnapshotSenders(connection, timing, this.#options.snapshots ?? snapshotLimits)
+    peer.senders = senders
+    timing.afterTurn(() => {
+      if (connection.isOpen) handlers.up(peer.nodeId)
+    })
+    return {
+      frame: (kind, body) => {
+        const answers = kind >= frameKinds.snapshotCredit && kind <= frameKinds.snapshotAbort
+        if (!answers) throw malformed(`frame kind ${kind} from a node that was dialled`)
+        senders.frame(kind, body)
+      },
+      writable: () => senders.writable(),
+      closed: (cause) => {
+        peer.senders = undefined
+        senders.close(cause)
+        this.#report(peer.nodeId, cause)
+        timing.afterTurn(() => {
+          if (!this.#closed) handlers.down(peer.nodeId, cause)
+        })
+      },
+    }
+  }
+
+  #receive(incoming: GroupMessage, from: number): void {
+    this.#checkEnds(incoming, from)
+    if (incoming.message.type === 'MsgSnap') throw malformed('a snapshot without its rows')
+    const peer = this.#peers.get(from)
+    if (peer !== undefined) peer.receivedMessages++
+    if (!this.#closed) this.#options.handlers.message(incoming.groupId, incoming.message)
+  }
+
+  #checkEnds({ message }: GroupMessage, from: number): void {
+    if (message.from !== from || message.to !== this.nodeId) {
+      throw malformed(
+        `a message from ${message.from} to ${message.to} on the way from ${from} to ${this.nodeId}`,
+      )
+    }
+  }
+
+  /** Ends that say more than that the other side is gone. */
+  #report(nodeId: number, cause: TransportError): void {
+    if (cause.code === 'stopped' || cause.code === 'closed') return
+    this.#options.handlers.fault(nodeId, cause)
+  }
+}
