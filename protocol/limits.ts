@@ -11,6 +11,8 @@ export const frameBytesMax = 16 * 1024
 export const bodyBytesMax = 64 * 1024
 /** Levels of arrays and objects in a frame or body. */
 export const depthMax = 16
+/** The same for what the house sends: an auction's `item` stands a few levels deeper there than where it came in. */
+export const answerDepthMax = 24
 /** Of a client frame's `id`, in UTF-16 units, when it is a string. */
 export const frameIdLengthMax = 128
 

@@ -17,12 +17,14 @@ const two32 = 0x1_0000_0000
 class Reader {
   readonly #bytes: Uint8Array
   readonly #view: DataView
+  readonly #levelsMax: number
   #at = 0
   /** The first thing wrong; once set, every read returns `undefined` at once. */
   fault: string | undefined
   isTooDeep = false
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, levelsMax: number) {
+    this.#levelsMax = levelsMax
     this.#bytes = bytes
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
@@ -80,7 +82,7 @@ class Reader {
 
   /** Whether `count` more values of at least one byte each can be there, one level further down. */
   #mayEnter(count: number, depth: number): boolean {
-    if (depth >= depthMax) {
+    if (depth >= this.#levelsMax) {
       this.isTooDeep = true
       this.#fail('too deep')
       return false
@@ -169,14 +171,14 @@ class Reader {
 }
 
 /** Reads one value that fills all bytes. Never throws. Nothing of the result points into `bytes`. */
-export function readMsgpack(bytes: Uint8Array): MsgpackRead {
-  const reader = new Reader(bytes)
+export function readMsgpack(bytes: Uint8Array, levelsMax: number = depthMax): MsgpackRead {
+  const reader = new Reader(bytes, levelsMax)
   const value = reader.read(0)
   if (reader.isTooDeep)
     return {
       ok: false,
       code: 'too_deep',
-      message: `at most ${depthMax} levels of arrays and objects are allowed`,
+      message: `at most ${levelsMax} levels of arrays and objects are allowed`,
     }
   const fault = reader.fault ?? (reader.hasMore ? 'bytes follow the value' : undefined)
   return fault === undefined ? { ok: true, value } : { ok: false, code: 'malformed_msgpack', message: fault }

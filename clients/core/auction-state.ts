@@ -1,0 +1,45 @@
+/**
+ * An auction's public view, kept up to date from its events. Invariant: the view after a snapshot and the events
+ * behind it is the view that a new snapshot would show, in every field that events carry (a test compares them
+ * with the house's own). It trusts its caller that events come in order; `Watch` sees to that.
+ */
+import type { AuctionView } from '../../protocol/auction-view.ts'
+import type { PublicEventFrame } from '../../protocol/server-frames.ts'
+
+function without<Field extends keyof AuctionView>(view: AuctionView, field: Field): AuctionView {
+  const { [field]: _, ...rest } = view
+  return rest as unknown as AuctionView
+}
+
+/** The view after one more event. The buy-now price goes with the first bid, or when the reserve is met. */
+export function applyEvent(view: AuctionView, event: PublicEventFrame): AuctionView {
+  const moved: AuctionView = { ...view, seq: event.seq, epoch: event.epoch }
+  switch (event.type) {
+    case 'bid_placed': {
+      const { price, askingBid, bidCount, highBidder, reserve } = event
+      const bid = { ...moved, price, askingBid, bidCount, highBidder, reserve }
+      return reserve === 'not_met' ? bid : without(bid, 'buyNow')
+    }
+    case 'auction_opened':
+      return { ...moved, status: 'open', closesAt: event.closesAt }
+    case 'auction_extended':
+      return { ...moved, closesAt: event.closesAt, extensions: view.extensions + 1 }
+    case 'auction_paused':
+      return { ...moved, status: 'paused' }
+    case 'auction_resumed':
+      return { ...moved, status: 'open', closesAt: event.closesAt }
+    case 'auction_sold': {
+      const { hammerPrice, winner } = event
+      return without({ ...moved, status: 'sold', price: hammerPrice, hammerPrice, winner }, 'buyNow')
+    }
+    case 'auction_passed':
+      return without({ ...moved, status: 'passed' }, 'buyNow')
+    case 'auction_cancelled':
+      return without({ ...moved, status: 'cancelled' }, 'buyNow')
+  }
+}
+
+/** Whether an auction has ended for good. */
+export function isEnded(view: AuctionView): boolean {
+  return view.status === 'sold' || view.status === 'passed' || view.status === 'cancelled'
+}

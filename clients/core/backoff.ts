@@ -1,0 +1,38 @@
+/**
+ * How long to wait before the next attempt: doubling from a base to a top, with half of each wait left to chance,
+ * so that a thousand clients that lost one server do not come back as one. Invariant: a wait is never below half
+ * of its step nor above the top.
+ */
+import type { Random } from './ports.ts'
+
+export interface BackoffOptions {
+  /** First step. Default 250. */
+  readonly baseMs: number
+  /** Longest step. Default 15,000. */
+  readonly topMs: number
+}
+
+export const defaultBackoff: BackoffOptions = { baseMs: 250, topMs: 15_000 }
+
+export class Backoff {
+  readonly #options: BackoffOptions
+  readonly #random: Random
+  #attempt = 0
+
+  constructor(options: BackoffOptions, random: Random) {
+    this.#options = options
+    this.#random = random
+  }
+
+  /** The wait before the next attempt, in ms. `isLate` begins with the longest step (the house is overloaded). */
+  next(isLate = false): number {
+    const { baseMs, topMs } = this.#options
+    const step = isLate ? topMs : Math.min(topMs, baseMs * 2 ** Math.min(this.#attempt, 30))
+    this.#attempt += 1
+    return Math.round(step / 2 + (step / 2) * this.#random())
+  }
+
+  reset(): void {
+    this.#attempt = 0
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * The door of the client core: a session over WebSockets, the house over HTTP, amounts for people. It runs
+ * wherever its ports can be had (`ports.ts`) and imports the protocol alone.
+ */
+export { amountText, formatAmount, parseAmount } from './amounts.ts'
+export { applyEvent, isEnded } from './auction-state.ts'
+export { type Codec, jsonCodec, msgpackCodec } from './codec.ts'
+export { ClientError, type ClientErrorCode, ProblemError } from './errors.ts'
+export { type AuctionAction, type BidPlacedBody, HouseHttp, type HouseHttpOptions } from './http.ts'
+export type { Clock, Fetch, NewId, Random, Socket, SocketHandlers, Transport } from './ports.ts'
+export { Session, socketUrl } from './session.ts'
+export type {
+  BidOutcome,
+  BidRequest,
+  BuyNowRequest,
+  SessionEvents,
+  SessionOptions,
+  SessionReason,
+  SessionState,
+} from './session-types.ts'
+export type { WatchEvent, WatchListener } from './watch.ts'
+export { type WebSocketClass, webSocketTransport } from './websocket-transport.ts'

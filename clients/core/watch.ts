@@ -1,0 +1,123 @@
+/**
+ * One auction as a session watches it: which event came last, and what to ask for when some are missing.
+ * Invariant: the listener sees a snapshot first, then events whose `seq` rises by one, none twice; whatever breaks
+ * that row (a gap, a `resync`, a new socket) is mended by asking again from the last event, or, where the house
+ * cannot go on from there, by another snapshot.
+ *
+ *   asking ──subscribed──▶ live ──gap, resync──▶ asking          (a new socket: asking)
+ *          ──resumed────▶
+ */
+import type { AuctionView } from '../../protocol/auction-view.ts'
+import type { FrameErrorCode } from '../../protocol/frame-errors.ts'
+import type { AuctionId } from '../../protocol/ids.ts'
+import type { PublicEventFrame, ServerFrameOf } from '../../protocol/server-frames.ts'
+import { applyEvent } from './auction-state.ts'
+
+/** What a watcher is told. `auction` is always the view after what is told. */
+export type WatchEvent =
+  /** The first thing told, and again where events were missed that the house did not replay (`missed` true). */
+  | { readonly type: 'snapshot'; readonly auction: AuctionView; readonly missed: boolean }
+  | { readonly type: 'event'; readonly auction: AuctionView; readonly event: PublicEventFrame }
+  /** The house will not let this auction be watched; nothing follows. */
+  | { readonly type: 'refused'; readonly code: FrameErrorCode; readonly message: string }
+
+export type WatchListener = (event: WatchEvent) => void
+
+/** More missed events than this are not asked for: a snapshot is shorter. */
+const replayMax = 500
+
+export interface Since {
+  readonly epoch: number
+  readonly seq: number
+}
+
+export class Watch {
+  readonly auctionId: AuctionId
+  readonly #listeners = new Set<WatchListener>()
+  #view: AuctionView | undefined
+  /** The last event that the listener saw. */
+  #last: Since | undefined
+  #isAsking = true
+  #isSnapshotDue = false
+
+  constructor(auctionId: AuctionId) {
+    this.auctionId = auctionId
+  }
+
+  /** One more listener; it is told the latest snapshot at once, where there is one. */
+  add(listener: WatchListener): void {
+    this.#listeners.add(listener)
+    if (this.#view !== undefined) listener({ type: 'snapshot', auction: this.#view, missed: false })
+  }
+
+  /** Tells a listener nothing more; `true` when nobody listens any longer. */
+  remove(listener: WatchListener): boolean {
+    this.#listeners.delete(listener)
+    return this.#listeners.size === 0
+  }
+
+  #tell(event: WatchEvent): void {
+    for (const listener of [...this.#listeners]) listener(event)
+  }
+
+  /** The latest view, once there was a snapshot. */
+  get view(): AuctionView | undefined {
+    return this.#view
+  }
+
+  /** From where the next `subscribe` asks; absent: from scratch. */
+  get since(): Since | undefined {
+    return this.#isSnapshotDue ? undefined : this.#last
+  }
+
+  /** Whether an answer to `subscribe` is awaited. */
+  get isAsking(): boolean {
+    return this.#isAsking
+  }
+
+  /** A `subscribe` goes out. */
+  asked(): void {
+    this.#isAsking = true
+  }
+
+  subscribed(frame: ServerFrameOf<'subscribed'>): void {
+    const missed = this.#last !== undefined && frame.seq > this.#last.seq
+    const isNews = this.#last === undefined || frame.seq >= this.#last.seq
+    this.#isAsking = false
+    this.#isSnapshotDue = false
+    if (!isNews) return
+    this.#view = frame.auction
+    this.#last = { epoch: frame.epoch, seq: frame.seq }
+    this.#tell({ type: 'snapshot', auction: frame.auction, missed })
+  }
+
+  resumed(): void {
+    this.#isAsking = false
+    this.#isSnapshotDue = false
+  }
+
+  refused(code: FrameErrorCode, message: string): void {
+    this.#tell({ type: 'refused', code, message })
+  }
+
+  /** Takes an event; `true` when some before it are missing and `subscribe` must go out again. */
+  event(frame: PublicEventFrame): boolean {
+    if (this.#last === undefined || this.#view === undefined) return false
+    if (frame.seq <= this.#last.seq) return false
+    if (frame.seq > this.#last.seq + 1) {
+      this.#isSnapshotDue = frame.seq - this.#last.seq > replayMax
+      return !this.#isAsking
+    }
+    this.#last = { epoch: frame.epoch, seq: frame.seq }
+    this.#view = applyEvent(this.#view, frame)
+    this.#tell({ type: 'event', auction: this.#view, event: frame })
+    return false
+  }
+
+  /** The house says that events will not come; `true` when `subscribe` must go out again. */
+  resync(frame: ServerFrameOf<'resync'>): boolean {
+    if (this.#last === undefined || frame.current <= this.#last.seq) return false
+    this.#isSnapshotDue = frame.current - this.#last.seq > replayMax
+    return !this.#isAsking
+  }
+}
