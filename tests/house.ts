@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -36,6 +37,15 @@ export interface House {
   operatorToken(): string
 }
 
+/** A port that is free now, for a house that must come back where its clients look for it. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
 /** Everything a child writes, and how it ended. */
 function collect(child: ChildProcess): { stdout: () => string; stderr: () => string; exit: Promise<Exit> } {
   let stdout = ''
@@ -64,11 +74,21 @@ function spawnMartillo(args: readonly string[], env: NodeJS.ProcessEnv = {}): Ch
 /** Starts `martillo start --json` and waits until it listens; rejects with its output when it ends instead. */
 export async function startHouse(options: {
   readonly dataDir: string
+  /** 0, the default, is any free port. */
+  readonly port?: number
   readonly args?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
 }): Promise<House> {
   const child = spawnMartillo(
-    ['start', '--json', '--port', '0', '--data', options.dataDir, ...(options.args ?? [])],
+    [
+      'start',
+      '--json',
+      '--port',
+      String(options.port ?? 0),
+      '--data',
+      options.dataDir,
+      ...(options.args ?? []),
+    ],
     options.env,
   )
   const output = collect(child)
