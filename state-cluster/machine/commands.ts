@@ -160,6 +160,8 @@ export interface HouseSettings {
 export interface ConfigureHouse {
   readonly type: 'configure_house'
   readonly settings: HouseSettings
+  /** Numbers of `features.ts` to switch on; those already on stay on. Absent: none. */
+  readonly features?: readonly number[]
 }
 
 export type Command =

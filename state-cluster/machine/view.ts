@@ -54,3 +54,29 @@ export interface AuctionPage {
   /** Cursor of the next page; absent at the end. */
   readonly next?: string
 }
+
+export interface BuyerView {
+  readonly id: SubjectId
+  readonly name: string
+  readonly interests: readonly string[]
+  readonly endpoint?: string
+}
+
+/** Counts of one group's state. */
+export interface MachineStats {
+  /** Stamp of the last applied entry; 0 before the first. */
+  readonly lastAtMs: number
+  /** Of any status. */
+  readonly auctions: number
+  readonly scheduledAuctions: number
+  readonly openAuctions: number
+  readonly pausedAuctions: number
+  readonly buyers: number
+  readonly servers: number
+  /** Distinct tags of auctions and interests. */
+  readonly tags: number
+  readonly requests: number
+  readonly outboxLength: number
+  /** NEW_BID and OUTBID that found the outbox full, since the beginning. */
+  readonly noticesDropped: number
+}

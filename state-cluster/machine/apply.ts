@@ -1,0 +1,105 @@
+/**
+ * The trunk of the auction machine: one committed entry in, replies and events out, the state moved on.
+ * Invariant: the result depends on the state and the entry alone, so replicas that applied the same entries are
+ * equal; a request that is known gets its first answer and does nothing. Each command's rules, replies, events
+ * and notices stand in the header of its file in handlers/. Source: DESIGN "Two pure cores and one shell".
+ */
+import { fail } from './assert.ts'
+import { contentOf } from './codec.ts'
+import { type Command, commandCodes, type MachineEntry } from './commands.ts'
+import type { Applied, Reply } from './events.ts'
+import { acknowledgeNotices } from './handlers/acknowledge-notices.ts'
+import { buyNow } from './handlers/buy-now.ts'
+import { cancelAuction } from './handlers/cancel-auction.ts'
+import { closeAuction } from './handlers/close-auction.ts'
+import { conduct } from './handlers/conduct.ts'
+import { configureHouse } from './handlers/configure-house.ts'
+import { createAuction } from './handlers/create-auction.ts'
+import { extendAuction } from './handlers/extend-auction.ts'
+import { pauseAuction } from './handlers/pause-auction.ts'
+import { placeBid } from './handlers/place-bid.ts'
+import { refuse } from './handlers/refuse.ts'
+import { registerBuyer } from './handlers/register-buyer.ts'
+import { registerServer } from './handlers/register-server.ts'
+import { resumeAuction } from './handlers/resume-auction.ts'
+import { hashPlain } from './plain.ts'
+import type { State } from './state.ts'
+import { Turn } from './turn.ts'
+
+/** The entry version that this build writes, and the only one that it reads. */
+export const entryVersion = 1
+
+/** No stamp lies beyond this (epoch ms), so that no sum of stamps and durations leaves the dates that exist. */
+const stampMsMax = 4_000_000_000_000_000
+
+/** Beyond the requests that an entry brings, it forgets at most this many expired ones. */
+const expiryPerEntry = 64
+
+/**
+ * Applies one entry and changes `state`. Replies are in order of the commands, events in order of happening.
+ * Throws `InvariantError` for an unknown version, feature or command and for a stamp before the last one:
+ * the state is then not to be used any more.
+ */
+export function apply(state: State, entry: MachineEntry): Applied {
+  const { atMs, commands } = entry
+  const { house } = state
+  if (entry.version !== entryVersion) fail('the entry version is known', { version: entry.version })
+  if (!Number.isSafeInteger(atMs) || atMs < house.lastAtMs || atMs > stampMsMax)
+    fail('the stamps of entries never fall and are dates', { atMs, lastAtMs: house.lastAtMs })
+  house.lastAtMs = atMs
+  const turn = new Turn(state, atMs)
+  const replies: Reply[] = []
+  for (const command of commands) replies.push(answer(turn, command))
+  state.requests.expire(atMs, expiryPerEntry + 2 * commands.length)
+  state.changes.touch(house)
+  return { replies, events: turn.events, noticeCount: turn.noticeCount }
+}
+
+/** Commands of subjects count once; those of servers carry an epoch or may be repeated. */
+function answer(turn: Turn, command: Command): Reply {
+  if (!('requestId' in command)) return run(turn, command)
+  const { requests } = turn.state
+  const { subject, requestId } = command
+  const digest = hashPlain(commandCodes[command.type], contentOf(command))
+  const known = requests.find(subject, requestId, turn.atMs)
+  if (known !== undefined)
+    return known.digestA === digest.a && known.digestB === digest.b
+      ? known.reply
+      : refuse('duplicate_request_differs')
+  const reply = run(turn, command)
+  requests.remember(subject, requestId, digest, turn.atMs, reply)
+  return reply
+}
+
+function run(turn: Turn, command: Command): Reply {
+  switch (command.type) {
+    case 'place_bid':
+      return placeBid(turn, command)
+    case 'conduct':
+      return conduct(turn, command)
+    case 'acknowledge_notices':
+      return acknowledgeNotices(turn, command)
+    case 'create_auction':
+      return createAuction(turn, command)
+    case 'register_buyer':
+      return registerBuyer(turn, command)
+    case 'buy_now':
+      return buyNow(turn, command)
+    case 'close_auction':
+      return closeAuction(turn, command)
+    case 'cancel_auction':
+      return cancelAuction(turn, command)
+    case 'pause_auction':
+      return pauseAuction(turn, command)
+    case 'resume_auction':
+      return resumeAuction(turn, command)
+    case 'extend_auction':
+      return extendAuction(turn, command)
+    case 'register_server':
+      return registerServer(turn, command)
+    case 'configure_house':
+      return configureHouse(turn, command)
+    default:
+      return fail('the command is known', { type: (command satisfies never as Command).type })
+  }
+}

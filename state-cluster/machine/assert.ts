@@ -1,0 +1,24 @@
+/**
+ * Assertions of the auction machine: always on, with the facts that a post-mortem needs.
+ *
+ * A broken invariant means that the state can no longer be trusted. Whoever catches an InvariantError may
+ * report it and must not go on with that state: the process ends and starts again from the log.
+ * Facts never carry a reserve or a maximum bid. Source: STYLE "Errors" 3.
+ */
+
+export class InvariantError extends Error {
+  override readonly name = 'InvariantError'
+  /** The rule in words, without the facts; `message` has both. */
+  readonly rule: string
+
+  constructor(rule: string, facts: Readonly<Record<string, string | number | undefined>>) {
+    const parts = Object.entries(facts).map(([key, value]) => `${key}=${value}`)
+    super(parts.length === 0 ? rule : `${rule} (${parts.join(', ')})`)
+    this.rule = rule
+  }
+}
+
+/** Ends the work. Hot paths test first and call this, so that facts cost nothing. */
+export function fail(rule: string, facts: Readonly<Record<string, string | number | undefined>> = {}): never {
+  throw new InvariantError(rule, facts)
+}

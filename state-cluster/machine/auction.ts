@@ -1,0 +1,249 @@
+/**
+ * One auction in memory, made for a million of them: what never changes (`Terms`), what every bid changes
+ * (`Auction`), and one `Bidder` for each that bid. Each is a row of its own, so that a bid in an auction of
+ * 10,000 bidders rewrites three small rows. Invariant: `leader` and `winner` are among `bidders`, whose place
+ * in the list is alias − 1. Rules are not here: formats decide, lifecycle.ts carries out.
+ *
+ *   terms    key: auction id          value: [ordinal, seller, title, [tag …], format, currency, openingBid,
+ *                                             durationMs, reserve, buyNow, [from, step, …], [windowMs,
+ *                                             extensionMs, limit] | null, item]
+ *   auction  key: auction id          value: [owner, epoch, status, seq, opensAt, closesAt, pausedAt,
+ *                                             extensions, soft extensions, bidCount, price, leader's alias,
+ *                                             hammer price, winner's alias]
+ *   bidder   key: auction id/alias    value: [bidder id, maximum, seq of the bid that set it]
+ */
+import type { AuctionId, SubjectId } from '../../protocol/ids.ts'
+import type { Amount, IncrementTable } from '../../protocol/money.ts'
+import { type RowKind, Stored } from './changes.ts'
+import type { SoftClose } from './commands.ts'
+import type { DueItem } from './due.ts'
+import type { AuctionStatus } from './events.ts'
+import type { Format } from './formats/format.ts'
+import type { Plain } from './plain.ts'
+import type { Server } from './servers.ts'
+
+/** Stable codes of rows. Never reuse a number. */
+export const statusCodes = { scheduled: 1, open: 2, paused: 3, sold: 4, passed: 5, cancelled: 6 } as const
+
+/** With more bidders than this a map finds them; below, a scan is quicker and smaller. */
+const scanMax = 8
+
+export interface TermsFields {
+  readonly ordinal: number
+  readonly sellerId: SubjectId
+  readonly title: string
+  readonly tags: readonly string[]
+  readonly format: Format
+  readonly currency: string
+  readonly openingBid: Amount
+  readonly durationMs: number
+  readonly reserve: Amount | undefined
+  readonly buyNow: Amount | undefined
+  readonly increments: IncrementTable
+  readonly softClose: SoftClose | undefined
+  readonly item: string | undefined
+}
+
+export class Terms extends Stored {
+  readonly id: AuctionId
+  /** Rank of creation in the group: 1, 2, 3 … */
+  readonly ordinal: number
+  readonly sellerId: SubjectId
+  readonly title: string
+  readonly tags: readonly string[]
+  readonly format: Format
+  readonly currency: string
+  readonly openingBid: Amount
+  readonly durationMs: number
+  readonly reserve: Amount | undefined
+  readonly buyNow: Amount | undefined
+  readonly increments: IncrementTable
+  readonly softClose: SoftClose | undefined
+  readonly item: string | undefined
+
+  constructor(id: AuctionId, fields: TermsFields) {
+    super()
+    this.id = id
+    this.ordinal = fields.ordinal
+    this.sellerId = fields.sellerId
+    this.title = fields.title
+    this.tags = fields.tags
+    this.format = fields.format
+    this.currency = fields.currency
+    this.openingBid = fields.openingBid
+    this.durationMs = fields.durationMs
+    this.reserve = fields.reserve
+    this.buyNow = fields.buyNow
+    this.increments = fields.increments
+    this.softClose = fields.softClose
+    this.item = fields.item
+  }
+
+  rowKind(): RowKind {
+    return 'terms'
+  }
+
+  rowKey(): string {
+    return this.id
+  }
+
+  rowValue(): readonly Plain[] {
+    const { softClose } = this
+    return [
+      this.ordinal,
+      this.sellerId,
+      this.title,
+      this.tags,
+      this.format.name,
+      this.currency,
+      this.openingBid,
+      this.durationMs,
+      this.reserve ?? null,
+      this.buyNow ?? null,
+      this.increments.flatMap((band) => [band.from, band.step]),
+      softClose === undefined ? null : [softClose.windowMs, softClose.extensionMs, softClose.limit ?? null],
+      this.item ?? null,
+    ]
+  }
+}
+
+export class Bidder extends Stored {
+  readonly auction: Auction
+  readonly id: SubjectId
+  /** 1, 2, 3 … in order of first accepted bid; the public alias is `bidder-N`. */
+  readonly alias: number
+  /** Hidden maximum; of a plain bid, its amount. */
+  maxBid: Amount
+  /** The bid that set the maximum. */
+  maxSeq: number
+
+  constructor(auction: Auction, id: SubjectId, alias: number, maxBid: Amount, maxSeq: number) {
+    super()
+    this.auction = auction
+    this.id = id
+    this.alias = alias
+    this.maxBid = maxBid
+    this.maxSeq = maxSeq
+  }
+
+  rowKind(): RowKind {
+    return 'bidder'
+  }
+
+  rowKey(): string {
+    return `${this.auction.terms.id}/${this.alias}`
+  }
+
+  rowValue(): readonly Plain[] {
+    return [this.id, this.maxBid, this.maxSeq]
+  }
+}
+
+/** Shared by all auctions without a bid. */
+const nobody: readonly Bidder[] = []
+
+export class Auction extends Stored implements DueItem {
+  readonly terms: Terms
+  dueIndex = -1
+  owner: Server
+  /** Rises when the owner changes. */
+  epoch = 1
+  status: AuctionStatus
+  /** Of its last public event; 0 before the first. */
+  seq = 0
+  opensAtMs: number
+  closesAtMs: number
+  /** While paused: since when. `closesAtMs` moves on by the pause when it ends. */
+  pausedAtMs: number | undefined = undefined
+  extensions = 0
+  softExtensions = 0
+  bidCount = 0
+  /** The high bid; absent before the first. */
+  price: Amount | undefined = undefined
+  leader: Bidder | undefined = undefined
+  hammerPrice: Amount | undefined = undefined
+  winner: Bidder | undefined = undefined
+  bidders: readonly Bidder[] = nobody
+  private byId: Map<SubjectId, Bidder> | undefined = undefined
+
+  constructor(terms: Terms, owner: Server, status: AuctionStatus, opensAtMs: number, closesAtMs: number) {
+    super()
+    this.terms = terms
+    this.owner = owner
+    this.status = status
+    this.opensAtMs = opensAtMs
+    this.closesAtMs = closesAtMs
+  }
+
+  get ordinal(): number {
+    return this.terms.ordinal
+  }
+
+  get id(): AuctionId {
+    return this.terms.id
+  }
+
+  get format(): Format {
+    return this.terms.format
+  }
+
+  get hasEnded(): boolean {
+    return this.status === 'sold' || this.status === 'passed' || this.status === 'cancelled'
+  }
+
+  bidderOf(id: SubjectId): Bidder | undefined {
+    if (this.byId !== undefined) return this.byId.get(id)
+    for (const bidder of this.bidders) if (bidder.id === id) return bidder
+    return undefined
+  }
+
+  /** The next alias goes to a new bidder. */
+  addBidder(bidder: Bidder): void {
+    if (this.bidders === nobody) this.bidders = []
+    const bidders = this.bidders as Bidder[]
+    bidders.push(bidder)
+    if (this.byId !== undefined) this.byId.set(bidder.id, bidder)
+    else if (bidders.length > scanMax) this.byId = new Map(bidders.map((one) => [one.id, one]))
+  }
+
+  rowKind(): RowKind {
+    return 'auction'
+  }
+
+  rowKey(): string {
+    return this.terms.id
+  }
+
+  rowValue(): readonly Plain[] {
+    return [
+      this.owner.id,
+      this.epoch,
+      statusCodes[this.status],
+      this.seq,
+      this.opensAtMs,
+      this.closesAtMs,
+      this.pausedAtMs ?? null,
+      this.extensions,
+      this.softExtensions,
+      this.bidCount,
+      this.price ?? null,
+      this.leader?.alias ?? null,
+      this.hammerPrice ?? null,
+      this.winner?.alias ?? null,
+    ]
+  }
+}
+
+/** The public name of a bidder, the same throughout one auction. */
+export function aliasOf(bidder: Bidder): string {
+  return aliasFrom(bidder.alias)
+}
+
+export function aliasFrom(number: number): string {
+  return `bidder-${number}`
+}
+
+/** The number in an alias that `aliasFrom` made. */
+export function aliasNumberOf(alias: string): number {
+  return Number(alias.slice('bidder-'.length))
+}

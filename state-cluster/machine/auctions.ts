@@ -1,0 +1,80 @@
+/**
+ * All auctions of a group: by id, by rank of creation, by status, by tag. Invariant: the indexes agree with
+ * every auction's status; `setStatus` is the only way to change one. Source: CONTRACT `GET /auctions`.
+ */
+import type { AuctionId } from '../../protocol/ids.ts'
+import type { Auction, Bidder } from './auction.ts'
+import type { Changes } from './changes.ts'
+import type { AuctionStatus } from './events.ts'
+import { addOrdinal, type OrdinalsByStatus, type Tags } from './tags.ts'
+
+export class Auctions {
+  private readonly byId = new Map<AuctionId, Auction>()
+  /** Place = ordinal − 1. */
+  private readonly byOrdinal: Auction[] = []
+  readonly byStatus: OrdinalsByStatus = {}
+  private readonly changes: Changes
+  private readonly tags: Tags
+
+  constructor(changes: Changes, tags: Tags) {
+    this.changes = changes
+    this.tags = tags
+  }
+
+  get size(): number {
+    return this.byOrdinal.length
+  }
+
+  get(id: AuctionId): Auction | undefined {
+    return this.byId.get(id)
+  }
+
+  at(ordinal: number): Auction | undefined {
+    return this.byOrdinal[ordinal - 1]
+  }
+
+  /** In order of creation. */
+  all(): readonly Auction[] {
+    return this.byOrdinal
+  }
+
+  /** Adds the auction with the next ordinal. */
+  add(auction: Auction): void {
+    this.index(auction)
+    this.changes.touch(auction.terms)
+    this.changes.touch(auction)
+    auction.owner.schedule(auction)
+  }
+
+  /** Adds a saved auction with its bidders; the caller keeps the order of ordinals. */
+  load(auction: Auction, bidders: readonly Bidder[]): void {
+    this.index(auction)
+    for (const bidder of bidders) this.changes.load(bidder)
+    this.changes.load(auction.terms)
+    this.changes.load(auction)
+    auction.owner.schedule(auction)
+  }
+
+  setStatus(auction: Auction, status: AuctionStatus): void {
+    const from = auction.status
+    const { ordinal } = auction
+    this.byStatus[from]?.delete(ordinal)
+    addOrdinal(this.byStatus, status, ordinal)
+    for (const tag of auction.terms.tags) this.tags.moveAuction(tag, from, status, ordinal)
+    auction.status = status
+    auction.owner.schedule(auction)
+    this.changes.touch(auction)
+  }
+
+  countOf(status: AuctionStatus): number {
+    return this.byStatus[status]?.size ?? 0
+  }
+
+  private index(auction: Auction): void {
+    const { ordinal, status } = auction
+    this.byId.set(auction.id, auction)
+    this.byOrdinal[ordinal - 1] = auction
+    addOrdinal(this.byStatus, status, ordinal)
+    for (const tag of auction.terms.tags) this.tags.addAuction(tag, status, ordinal)
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * Commands and entries ↔ compact plain tuples with stable codes: what stands in the log. The replica packs the
+ * tuples into bytes. Invariant: `decodeEntry(encodeEntry(entry))` equals `entry` (−0 aside); a field is only ever
+ * added at the end, under a new entry version. Whatever does not fit throws `CodecError`, never a half command.
+ *
+ *   entry    [version, atMs, [command …]]          command  [code, …]; by code:
+ *   1 register_buyer   [subject, request, server, buyer, name, [interest …], endpoint | null]
+ *   2 create_auction   [subject, request, server, auction, terms]
+ *   3 place_bid        [subject, request, auction, amount, 0 max | 1 exact]
+ *   4 buy_now          [subject, request, auction]
+ *   5 close, 6 cancel, 7 pause, 8 resume   [subject, request, operator, auction]
+ *   9 extend_auction   [subject, request, operator, auction, byMs]
+ *  10 register_server  [server]          11 conduct  [server, epoch]
+ *  12 acknowledge_notices  [server, epoch, upTo]
+ *  13 configure_house  [outageExtensionMinMs, outageThresholdMs, [feature …]]
+ *  terms  [title, [tag …], format, currency, openingBid, durationMs, opensAt | null, reserve | null,
+ *          buyNow | null, [from, step, …], [windowMs, extensionMs, limit | null] | null, item | null]
+ */
+import type { AuctionId } from '../../protocol/ids.ts'
+import type { IncrementBand, IncrementTable } from '../../protocol/money.ts'
+import {
+  type AuctionTerms,
+  type Command,
+  type CommandType,
+  commandCodes,
+  type MachineEntry,
+} from './commands.ts'
+import type { Plain } from './plain.ts'
+import { corrupt, orNull, TupleReader } from './plain-reader.ts'
+
+/** An entry as the log holds it. */
+export type EntryTuple = readonly [version: number, atMs: number, commands: readonly (readonly Plain[])[]]
+
+export function encodeEntry(entry: MachineEntry): EntryTuple {
+  return [entry.version, entry.atMs, entry.commands.map(encodeCommand)]
+}
+
+/** Throws `CodecError`. The version is read, not judged: `apply` does that. */
+export function decodeEntry(value: unknown): MachineEntry {
+  const fields = new TupleReader('entry', value, 3)
+  const version = fields.count()
+  const atMs = fields.count()
+  const commands = fields.raw()
+  if (!Array.isArray(commands)) return corrupt('entry: the commands are not a list')
+  return { version, atMs, commands: commands.map(decodeCommand) }
+}
+
+/**
+ * What a command asks for, without who asks, through which server and in which role: a retry of the same wish
+ * has the same content, whichever server it comes through.
+ */
+export function contentOf(command: Extract<Command, { requestId: unknown }>): readonly Plain[] {
+  switch (command.type) {
+    case 'place_bid':
+      return [command.auctionId, command.amount, command.kind === 'max' ? 0 : 1]
+    case 'register_buyer':
+      return [command.buyerId, command.name, command.interests, orNull(command.endpoint)]
+    case 'create_auction':
+      return [command.auctionId, encodeTerms(command.terms)]
+    case 'extend_auction':
+      return [command.auctionId, command.byMs]
+    case 'buy_now':
+    case 'close_auction':
+    case 'cancel_auction':
+    case 'pause_auction':
+    case 'resume_auction':
+      return [command.auctionId]
+  }
+}
+
+export function encodeCommand(command: Command): readonly Plain[] {
+  const code = commandCodes[command.type]
+  switch (command.type) {
+    case 'place_bid':
+    case 'buy_now':
+      return [code, command.subject, command.requestId, ...contentOf(command)]
+    case 'register_buyer':
+    case 'create_auction':
+      return [code, command.subject, command.requestId, command.serverId, ...contentOf(command)]
+    case 'close_auction':
+    case 'cancel_auction':
+    case 'pause_auction':
+    case 'resume_auction':
+    case 'extend_auction':
+      return [code, command.subject, command.requestId, command.operator, ...contentOf(command)]
+    case 'register_server':
+      return [code, command.serverId]
+    case 'conduct':
+      return [code, command.serverId, command.epoch]
+    case 'acknowledge_notices':
+      return [code, command.serverId, command.epoch, command.upTo]
+    case 'configure_house': {
+      const { outageExtensionMinMs, outageThresholdMs } = command.settings
+      return [code, outageExtensionMinMs, outageThresholdMs, command.features ?? []]
+    }
+  }
+}
+
+/** Throws `CodecError`. */
+export function decodeCommand(value: unknown): Command {
+  const fields = new TupleReader('command', value)
+  const type = fields.coded<CommandType>(commandCodes)
+  const command = decodeFields(type, fields)
+  fields.end()
+  return command
+}
+
+function decodeFields(type: CommandType, fields: TupleReader): Command {
+  const requested = () => ({ subject: fields.id<never>(), requestId: fields.id<never>() })
+  const managed = () => ({ ...requested(), operator: fields.flag(), auctionId: fields.id<AuctionId>() })
+  switch (type) {
+    case 'place_bid': {
+      const { subject, requestId } = requested()
+      const auctionId = fields.id<AuctionId>()
+      const amount = fields.number()
+      const kind = fields.count()
+      if (kind > 1) return corrupt('command: the kind of bid is not known')
+      return { type, subject, requestId, auctionId, amount, kind: kind === 0 ? 'max' : 'exact' }
+    }
+    case 'buy_now':
+      return { type, ...requested(), auctionId: fields.id() }
+    case 'register_buyer': {
+      const base = { type, ...requested(), serverId: fields.id<never>(), buyerId: fields.id<never>() }
+      const named = { ...base, name: fields.text(), interests: fields.texts() }
+      const endpoint = fields.optional(() => fields.text())
+      return endpoint === undefined ? named : { ...named, endpoint }
+    }
+    case 'create_auction':
+      return {
+        type,
+        ...requested(),
+        serverId: fields.id(),
+        auctionId: fields.id(),
+        terms: decodeTerms(fields.raw()),
+      }
+    case 'close_auction':
+    case 'cancel_auction':
+    case 'pause_auction':
+    case 'resume_auction':
+      return { type, ...managed() }
+    case 'extend_auction':
+      return { type, ...managed(), byMs: fields.number() }
+    case 'register_server':
+      return { type, serverId: fields.id() }
+    case 'conduct':
+      return { type, serverId: fields.id(), epoch: fields.count() }
+    case 'acknowledge_notices':
+      return { type, serverId: fields.id(), epoch: fields.count(), upTo: fields.count() }
+    case 'configure_house': {
+      const settings = { outageExtensionMinMs: fields.number(), outageThresholdMs: fields.number() }
+      const features = fields.counts()
+      return features.length === 0 ? { type, settings } : { type, settings, features }
+    }
+  }
+}
+
+function encodeTerms(terms: AuctionTerms): readonly Plain[] {
+  const { softClose } = terms
+  return [
+    terms.title,
+    terms.tags,
+    terms.format,
+    terms.currency,
+    terms.openingBid,
+    terms.durationMs,
+    orNull(terms.opensAtMs),
+    orNull(terms.reserve),
+    orNull(terms.buyNow),
+    encodeIncrements(terms.increments),
+    softClose === undefined ? null : [softClose.windowMs, softClose.extensionMs, orNull(softClose.limit)],
+    orNull(terms.item),
+  ]
+}
+
+function decodeTerms(value: unknown): AuctionTerms {
+  const fields = new TupleReader('terms', value, 12)
+  const number = (): number => fields.number()
+  const base = {
+    title: fields.text(),
+    tags: fields.texts(),
+    format: fields.text(),
+    currency: fields.text(),
+    openingBid: fields.number(),
+    durationMs: fields.number(),
+  }
+  const opensAtMs = fields.optional(number)
+  const reserve = fields.optional(number)
+  const buyNow = fields.optional(number)
+  const increments = decodeIncrements(fields.raw())
+  const softClose = fields.optional(() => decodeSoftClose(fields.raw()))
+  const item = fields.optional(() => fields.text())
+  return {
+    ...base,
+    ...(opensAtMs === undefined ? {} : { opensAtMs }),
+    ...(reserve === undefined ? {} : { reserve }),
+    ...(buyNow === undefined ? {} : { buyNow }),
+    increments,
+    ...(softClose === undefined ? {} : { softClose }),
+    ...(item === undefined ? {} : { item }),
+  }
+}
+
+export function encodeIncrements(table: IncrementTable): readonly number[] {
+  return table.flatMap((band) => [band.from, band.step])
+}
+
+/** Throws `CodecError`. Whether the bands make a table is judged where the terms are. */
+export function decodeIncrements(value: unknown): IncrementTable {
+  const fields = new TupleReader('increments', value)
+  const bands: IncrementBand[] = []
+  while (fields.left > 0) bands.push({ from: fields.number(), step: fields.number() })
+  return bands
+}
+
+/** Throws `CodecError`. */
+export function decodeSoftClose(value: unknown): NonNullable<AuctionTerms['softClose']> {
+  const fields = new TupleReader('soft close', value, 3)
+  const base = { windowMs: fields.number(), extensionMs: fields.number() }
+  const limit = fields.optional(() => fields.number())
+  return limit === undefined ? base : { ...base, limit }
+}

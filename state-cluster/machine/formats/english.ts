@@ -1,0 +1,81 @@
+/**
+ * The English auction: the price rises, hidden maxima bid for their bidders, the highest maximum wins.
+ * Invariant: price ≤ the leader's maximum; every accepted bid of another bidder raises the price; at equal
+ * maxima the earlier one leads. Rules BID3–BID12 and RESERVE1–RESERVE3 of docs/spec.md.
+ * Source: CONTRACT "English auction rules".
+ */
+import { type Amount, addCapped, incrementAt } from '../../../protocol/money.ts'
+import type { Auction, Bidder } from '../auction.ts'
+import type { BidKind } from '../commands.ts'
+import type { ReserveStatus } from '../events.ts'
+import type { BidDecision, Format, Hammer } from './format.ts'
+
+const tooLow: BidDecision = { isAccepted: false, code: 'bid_too_low' }
+const alreadyLeading: BidDecision = { isAccepted: false, code: 'already_leading' }
+
+function plusIncrement(auction: Auction, amount: Amount): Amount {
+  return addCapped(amount, incrementAt(auction.terms.increments, amount))
+}
+
+function askingBid(auction: Auction): Amount {
+  return auction.price === undefined ? auction.terms.openingBid : plusIncrement(auction, auction.price)
+}
+
+/** A leader whose maximum reaches the reserve pays at least the reserve. */
+function withReserve(auction: Auction, maxBid: Amount, price: Amount): Amount {
+  const { reserve } = auction.terms
+  return reserve !== undefined && maxBid >= reserve && price < reserve ? reserve : price
+}
+
+function lead(auction: Auction, maxBid: Amount, price: Amount): BidDecision {
+  return { isAccepted: true, leads: true, price: withReserve(auction, maxBid, price), maxBid, ends: false }
+}
+
+function decideBid(auction: Auction, bidder: Bidder | undefined, amount: Amount, kind: BidKind): BidDecision {
+  const { leader, price } = auction
+  const asking = askingBid(auction)
+  if (leader === undefined || price === undefined) {
+    if (amount < asking) return tooLow
+    return lead(auction, amount, kind === 'exact' ? amount : asking)
+  }
+  if (bidder === leader) {
+    if (amount <= leader.maxBid) return alreadyLeading
+    if (kind === 'max') return lead(auction, amount, price)
+    return amount < asking ? tooLow : lead(auction, amount, amount)
+  }
+  // At the top of the range the asking bid is the price itself; an equal price is no higher bid.
+  if (amount < asking || amount <= price) return tooLow
+  if (amount > leader.maxBid) {
+    const next = kind === 'exact' ? amount : Math.min(amount, plusIncrement(auction, leader.maxBid))
+    return lead(auction, amount, next)
+  }
+  const next = Math.min(leader.maxBid, plusIncrement(auction, amount))
+  return { isAccepted: true, leads: false, price: next, maxBid: amount, ends: false }
+}
+
+function reserveStatus(auction: Auction): ReserveStatus {
+  const { reserve } = auction.terms
+  if (reserve === undefined) return 'none'
+  return auction.price !== undefined && auction.price >= reserve ? 'met' : 'not_met'
+}
+
+function hammer(auction: Auction): Hammer | undefined {
+  const { leader, price } = auction
+  if (leader === undefined || price === undefined || reserveStatus(auction) === 'not_met') return undefined
+  return { winner: leader, price }
+}
+
+export const english: Format = {
+  name: 'english',
+  accepts: (terms) => terms.buyNow === undefined || terms.buyNow >= terms.openingBid,
+  askingBid,
+  decideBid,
+  reserveStatus,
+  offersBuyNow: (auction) =>
+    auction.terms.reserve === undefined
+      ? auction.leader === undefined
+      : auction.leader === undefined || reserveStatus(auction) === 'not_met',
+  hammer,
+  dueMs: (auction) => auction.closesAtMs,
+  fallDue: (auction, turn) => turn.close(auction),
+}

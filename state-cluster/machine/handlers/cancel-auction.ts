@@ -1,0 +1,19 @@
+/**
+ * cancel_auction: withdraws an auction that has neither ended nor passed its deadline.
+ * Replies: auction · auction_not_found · not_the_seller · auction_closed.
+ * Events: auction_cancelled. Notices: CANCELED_AUCTION. Rule CLOSE6.
+ */
+import type { CancelAuction } from '../commands.ts'
+import type { Reply } from '../events.ts'
+import { cancel, isPastClose } from '../lifecycle.ts'
+import type { Turn } from '../turn.ts'
+import { manage } from './managed.ts'
+import { refuseByTime } from './refuse.ts'
+
+export function cancelAuction(turn: Turn, command: CancelAuction): Reply {
+  return manage(turn, command, (auction) => {
+    if (auction.hasEnded || isPastClose(auction, turn.atMs)) return refuseByTime('auction_closed', auction)
+    cancel(turn, auction)
+    return undefined
+  })
+}

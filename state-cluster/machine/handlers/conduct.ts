@@ -1,0 +1,100 @@
+/**
+ * conduct: the owner's pulse. Works off what fell due among its auctions, at most a batch at a time.
+ * Replies: conducted · stale_epoch. Events: auction_extended (outage), auction_opened, and what formats do when
+ * an auction falls due (auction_sold, auction_passed). Rules OUTAGE1–OUTAGE6, OPEN1–OPEN3, CLOSE1.
+ *
+ * Order within a pulse: an outage is measured and its auctions extended; only when all of them are, scheduled
+ * auctions open and due ones close. An outage with more auctions than a batch goes on in the next pulse, with
+ * nothing closed in between.
+ */
+import type { Conduct } from '../commands.ts'
+import type { Reply } from '../events.ts'
+import type { DueTurn } from '../formats/format.ts'
+import { close, extend, open } from '../lifecycle.ts'
+import type { Server } from '../servers.ts'
+import type { Turn } from '../turn.ts'
+import { refuse } from './refuse.ts'
+
+export function conduct(turn: Turn, command: Conduct): Reply {
+  const { changes, servers } = turn.state
+  const server = servers.get(command.serverId)
+  if (server === undefined || server.epoch !== command.epoch) return refuse('stale_epoch')
+  measureOutage(turn, server)
+  server.lastConductedMs = turn.atMs
+  changes.touch(server)
+
+  const batch = new Batch(turn)
+  extendForOutage(turn, server, batch)
+  if (server.outageGapMs === 0) {
+    openScheduled(turn, server, batch)
+    workOff(turn, server, batch)
+  }
+  const nextDueMs = server.nextDueMs()
+  const more = server.outageGapMs > 0 || nextDueMs <= turn.atMs
+  return nextDueMs === Number.POSITIVE_INFINITY
+    ? { ok: true, type: 'conducted', more }
+    : { ok: true, type: 'conducted', nextDueMs, more }
+}
+
+/** How much one command may still do: auctions, and bidders told. */
+class Batch {
+  private readonly turn: Turn
+  private auctions = 0
+
+  constructor(turn: Turn) {
+    this.turn = turn
+  }
+
+  /** Takes the place of one auction, if there is one. */
+  take(): boolean {
+    const { limits } = this.turn.state
+    if (this.auctions >= limits.conductBatchMax || this.turn.events.length >= limits.conductToldMax)
+      return false
+    this.auctions++
+    return true
+  }
+}
+
+/** A silence longer than the threshold is an outage; one that follows before it is worked off adds to it. */
+function measureOutage(turn: Turn, server: Server): void {
+  const { settings } = turn.state.house
+  const gapMs = turn.atMs - server.lastConductedMs
+  if (gapMs <= settings.outageThresholdMs) return
+  server.outageGapMs += gapMs
+  server.outageHorizonMs = turn.atMs + settings.outageExtensionMinMs
+}
+
+function extendForOutage(turn: Turn, server: Server, batch: Batch): void {
+  if (server.outageGapMs === 0) return
+  const leastMs = turn.atMs + turn.state.house.settings.outageExtensionMinMs
+  for (;;) {
+    const auction = server.running.peek()
+    if (auction === undefined || auction.closesAtMs >= server.outageHorizonMs) break
+    if (!batch.take()) return
+    const closesAtMs = Math.max(auction.closesAtMs + server.outageGapMs, leastMs)
+    extend(turn, auction, closesAtMs, 'outage')
+  }
+  server.outageGapMs = 0
+  server.outageHorizonMs = 0
+}
+
+/** An opening that comes late by more than the outage threshold gives the auction its whole duration. */
+function openScheduled(turn: Turn, server: Server, batch: Batch): void {
+  const { settings } = turn.state.house
+  for (;;) {
+    const auction = server.openings.peek()
+    if (auction === undefined || auction.opensAtMs > turn.atMs || !batch.take()) return
+    const isLate = turn.atMs - auction.opensAtMs > settings.outageThresholdMs
+    if (isLate || auction.closesAtMs <= turn.atMs) auction.closesAtMs = turn.atMs + auction.terms.durationMs
+    open(turn, auction)
+  }
+}
+
+function workOff(turn: Turn, server: Server, batch: Batch): void {
+  const due: DueTurn = { atMs: turn.atMs, close: (auction) => close(turn, auction) }
+  for (;;) {
+    const auction = server.running.peek()
+    if (auction === undefined || server.running.peekDueMs() > turn.atMs || !batch.take()) return
+    auction.format.fallDue(auction, due)
+  }
+}

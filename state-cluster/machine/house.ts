@@ -1,0 +1,46 @@
+/**
+ * The one row of facts about the whole group: the last stamp, running numbers, settings, features.
+ * Invariant: the running numbers rise only, `lastAtMs` never falls.
+ *
+ *   value: [lastAtMs, auctions made, notices made, requests made, notices not queued,
+ *           outageExtensionMinMs, outageThresholdMs, [feature …]]
+ */
+import { type RowKind, Stored } from './changes.ts'
+import type { HouseSettings } from './commands.ts'
+import type { Plain } from './plain.ts'
+
+export const defaultSettings: HouseSettings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
+
+export class House extends Stored {
+  /** Stamp of the last applied entry; 0 before the first. */
+  lastAtMs = 0
+  auctionsMade = 0
+  noticesMade = 0
+  requestsMade = 0
+  /** NEW_BID and OUTBID that found the outbox full. */
+  noticesDropped = 0
+  settings: HouseSettings = defaultSettings
+  /** Switched on, in rising order. */
+  features: readonly number[] = []
+
+  rowKind(): RowKind {
+    return 'house'
+  }
+
+  rowKey(): string {
+    return 'house'
+  }
+
+  rowValue(): readonly Plain[] {
+    return [
+      this.lastAtMs,
+      this.auctionsMade,
+      this.noticesMade,
+      this.requestsMade,
+      this.noticesDropped,
+      this.settings.outageExtensionMinMs,
+      this.settings.outageThresholdMs,
+      this.features,
+    ]
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * The door of the auction machine: what the replica, the simulator and the tests need. Invariant: nothing that is
+ * exported here reads a clock, draws a random number or does I/O.
+ *
+ *   state = emptyState() or restore(rows)         apply(state, entry) → replies, events
+ *   takeDirty(state) → rows to store              stateHash(state) → 16 hexadecimal digits
+ */
+export { apply, entryVersion } from './apply.ts'
+export { InvariantError } from './assert.ts'
+export { type Row, type RowChange, type RowKind, rowKindCodes } from './changes.ts'
+export { decodeCommand, decodeEntry, type EntryTuple, encodeCommand, encodeEntry } from './codec.ts'
+export { decodeEvent, decodeHistory, encodeEvent, encodeHistory } from './event-codec.ts'
+export { isFeatureKnown } from './features.ts'
+export { defaultSettings } from './house.ts'
+export { type Limits, limits } from './limits.ts'
+export type { Plain } from './plain.ts'
+export { CodecError } from './plain-reader.ts'
+export { decodeReply, encodeReply } from './reply-codec.ts'
+export { restore } from './restore.ts'
+export { dirtyCount, emptyState, rows, type State, stateHash, takeDirty } from './state.ts'
+export {
+  auctionPage,
+  auctionView,
+  biddersPage,
+  buyerView,
+  interestedBuyers,
+  nextDueMs,
+  noticesPage,
+  standingOf,
+  stats,
+} from './views.ts'

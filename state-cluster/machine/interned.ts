@@ -1,0 +1,48 @@
+/**
+ * Keeps equal strings, tag lists, increment tables and soft-close terms of a million auctions once. Invariant:
+ * what comes back equals what went in; memory only, never a row, never a decision. Each table is bounded: when
+ * it is full it starts anew, and what it held simply stays shared by those who have it.
+ */
+import type { IncrementTable } from '../../protocol/money.ts'
+import type { SoftClose } from './commands.ts'
+
+class Table<Value> {
+  private readonly byKey = new Map<string, Value>()
+  private readonly sizeMax: number
+
+  constructor(sizeMax: number) {
+    this.sizeMax = sizeMax
+  }
+
+  share(key: string, value: Value): Value {
+    const known = this.byKey.get(key)
+    if (known !== undefined) return known
+    if (this.byKey.size >= this.sizeMax) this.byKey.clear()
+    this.byKey.set(key, value)
+    return value
+  }
+}
+
+export class Interned {
+  private readonly texts = new Table<string>(16_384)
+  private readonly tagLists = new Table<readonly string[]>(4_096)
+  private readonly increments = new Table<IncrementTable>(256)
+  private readonly softCloses = new Table<SoftClose>(256)
+
+  text<Text extends string>(text: Text): Text {
+    return this.texts.share(text, text) as Text
+  }
+
+  tags(tags: readonly string[]): readonly string[] {
+    return this.tagLists.share(tags.join('\u0000'), tags)
+  }
+
+  table(table: IncrementTable): IncrementTable {
+    return this.increments.share(table.map((band) => `${band.from}:${band.step}`).join(), table)
+  }
+
+  softClose(softClose: SoftClose): SoftClose {
+    const { windowMs, extensionMs, limit } = softClose
+    return this.softCloses.share(`${windowMs}:${extensionMs}:${limit}`, softClose)
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * What must still be told to buyers: notices in order of position, one queue per owner. Invariant: positions
+ * rise by one in the group and never repeat; a notice stays until its owner acknowledges it. When the outbox is
+ * full, bids are no longer told one by one (NEW_BID, OUTBID: counted in the house row); all other kinds are
+ * bounded by the auctions and buyers themselves and always queued. Source: DESIGN "Notifications".
+ *
+ *   notices  value: a block of [position, owner, kind, atMs, auction id | null, seq | null, recipient | null,
+ *                               price | null]
+ */
+import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import type { Amount } from '../../protocol/money.ts'
+import { BlockLog, type Numbered } from './blocks.ts'
+import type { Changes } from './changes.ts'
+import type { NoticeKind } from './events.ts'
+import type { House } from './house.ts'
+import type { Limits } from './limits.ts'
+import type { Plain } from './plain.ts'
+
+/** Stable codes of rows. Never reuse a number. */
+export const noticeKindCodes = {
+  NEW_AUCTION: 1,
+  MATCHING_AUCTIONS: 2,
+  NEW_BID: 3,
+  CANCELED_AUCTION: 4,
+  END_OF_AUCTION: 5,
+  WON_AUCTION: 6,
+  OUTBID: 7,
+} as const satisfies Record<NoticeKind, number>
+
+export interface NoticeRecord extends Numbered {
+  /** The position. */
+  readonly number: number
+  readonly owner: ServerId
+  readonly kind: NoticeKind
+  readonly atMs: number
+  readonly auctionId: AuctionId | undefined
+  readonly seq: number | undefined
+  readonly recipient: SubjectId | undefined
+  readonly price: Amount | undefined
+}
+
+export function encodeNotice(record: NoticeRecord): readonly Plain[] {
+  return [
+    record.number,
+    record.owner,
+    noticeKindCodes[record.kind],
+    record.atMs,
+    record.auctionId ?? null,
+    record.seq ?? null,
+    record.recipient ?? null,
+    record.price ?? null,
+  ]
+}
+
+/** Notices of one owner: taken from the front, found by position. */
+interface Queue {
+  records: NoticeRecord[]
+  /** Place of the first live record; those before it are acknowledged. */
+  head: number
+}
+
+export class Outbox {
+  private readonly log: BlockLog<NoticeRecord>
+  private readonly queues = new Map<ServerId, Queue>()
+  private readonly house: House
+  private readonly limits: Limits
+
+  constructor(changes: Changes, house: House, limits: Limits) {
+    this.log = new BlockLog<NoticeRecord>({ kind: 'notices', encode: encodeNotice }, changes)
+    this.house = house
+    this.limits = limits
+  }
+
+  get size(): number {
+    return this.log.size
+  }
+
+  /** Queues a notice; `false` when it was counted only. The caller touches the house row. */
+  add(
+    owner: ServerId,
+    kind: NoticeKind,
+    atMs: number,
+    auctionId: AuctionId | undefined,
+    seq: number | undefined,
+    recipient: SubjectId | undefined,
+    price: Amount | undefined,
+  ): boolean {
+    if (this.log.size >= this.limits.outboxMax && (kind === 'NEW_BID' || kind === 'OUTBID')) {
+      this.house.noticesDropped++
+      return false
+    }
+    const number = ++this.house.noticesMade
+    const record: NoticeRecord = { number, owner, kind, atMs, auctionId, seq, recipient, price }
+    this.log.append(record)
+    this.queueOf(owner).records.push(record)
+    return true
+  }
+
+  /** Removes the owner's notices up to and including a position. Amortised O(1) for each. */
+  acknowledge(owner: ServerId, upTo: number): void {
+    const queue = this.queues.get(owner)
+    if (queue === undefined) return
+    const { records } = queue
+    let { head } = queue
+    for (; head < records.length; head++) {
+      const record = records[head] as NoticeRecord
+      if (record.number > upTo) break
+      this.log.remove(record)
+    }
+    queue.head = head
+    if (head === records.length) this.queues.delete(owner)
+    else if (head > 1_024 && head * 2 > records.length) {
+      queue.records = records.slice(head)
+      queue.head = 0
+    }
+  }
+
+  /** The owner's notices after a position, in order, at most `limit`. O(log n + limit). */
+  page(owner: ServerId, after: number, limit: number): readonly NoticeRecord[] {
+    const queue = this.queues.get(owner)
+    if (queue === undefined) return []
+    const { records } = queue
+    let low = queue.head
+    let high = records.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((records[middle] as NoticeRecord).number <= after) low = middle + 1
+      else high = middle
+    }
+    return records.slice(low, low + limit)
+  }
+
+  /** Puts back one saved block; blocks may come in any order, `seal` follows the last. */
+  load(records: readonly NoticeRecord[]): void {
+    this.log.load(records)
+  }
+
+  /** Builds the queues of the owners from the loaded blocks. */
+  seal(): void {
+    for (const record of this.log.all()) this.queueOf(record.owner).records.push(record)
+  }
+
+  blocks(): ReturnType<BlockLog<NoticeRecord>['sorted']> {
+    return this.log.sorted()
+  }
+
+  private queueOf(owner: ServerId): Queue {
+    let queue = this.queues.get(owner)
+    if (queue === undefined) {
+      queue = { records: [], head: 0 }
+      this.queues.set(owner, queue)
+    }
+    return queue
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Reads plain tuples that came from a disk or a peer: every field is checked for type and range before it is
+ * used. Invariant: whatever the input, the reader returns what its method promises or throws `CodecError`.
+ */
+import type { Plain } from './plain.ts'
+
+/** Stored or received data is not what this version writes: damaged, or written by a newer one. */
+export class CodecError extends Error {
+  override readonly name = 'CodecError'
+  readonly code = 'corrupt_data'
+  readonly retryable = false
+}
+
+/** Ends the decoding; `what` names the thing and what was wrong with it. */
+export function corrupt(what: string): never {
+  throw new CodecError(what)
+}
+
+/** Fields of one tuple, taken in order. `what` names the tuple in errors. */
+export class TupleReader {
+  private readonly fields: readonly unknown[]
+  private readonly what: string
+  private at = 0
+
+  constructor(what: string, value: unknown, count?: number) {
+    if (!Array.isArray(value)) corrupt(`${what}: not a tuple`)
+    if (count !== undefined && value.length !== count)
+      corrupt(`${what}: ${value.length} fields, ${count} expected`)
+    this.what = what
+    this.fields = value
+  }
+
+  get left(): number {
+    return this.fields.length - this.at
+  }
+
+  /** A safe integer that is not negative. */
+  count(): number {
+    const value = this.integer()
+    return value < 0 ? this.wrong('negative') : value
+  }
+
+  /** A safe integer. */
+  integer(): number {
+    const value = this.next()
+    return Number.isSafeInteger(value) ? (value as number) : this.wrong('not an integer')
+  }
+
+  /**
+   * A number as it was asked for: commands carry amounts that `apply` judges itself, so only the type is
+   * checked here. −0 becomes 0.
+   */
+  number(): number {
+    const value = this.next()
+    return typeof value === 'number' ? value + 0 : this.wrong('not a number')
+  }
+
+  text(): string {
+    const value = this.next()
+    return typeof value === 'string' ? value : this.wrong('not a string')
+  }
+
+  /** A string that stands for an id; its shape was checked at the edge. */
+  id<Id extends string>(): Id {
+    const value = this.text()
+    return value.length >= 1 && value.length <= 128 ? (value as Id) : this.wrong('not an id')
+  }
+
+  flag(): boolean {
+    const value = this.next()
+    return typeof value === 'boolean' ? value : this.wrong('not a boolean')
+  }
+
+  texts(): readonly string[] {
+    const value = this.next()
+    if (!Array.isArray(value)) return this.wrong('not a list')
+    for (const item of value) if (typeof item !== 'string') return this.wrong('not a list of strings')
+    return value
+  }
+
+  counts(): readonly number[] {
+    const value = this.next()
+    if (!Array.isArray(value)) return this.wrong('not a list')
+    for (const item of value)
+      if (!Number.isSafeInteger(item) || item < 0) return this.wrong('not a list of integers')
+    return value
+  }
+
+  /** `undefined` for a `null` in place of the field, otherwise what `read` makes of it. */
+  optional<T>(read: () => T): T | undefined {
+    if (this.fields[this.at] !== null) return read()
+    this.at++
+    return undefined
+  }
+
+  /** The name whose stable code the field holds. */
+  coded<Name extends string>(codes: Readonly<Record<Name, number>>): Name {
+    const code = this.next()
+    const name = namesOf(codes).get(code)
+    return name === undefined ? this.wrong(`code ${String(code)} is not known`) : (name as Name)
+  }
+
+  /** The field as it stands: a nested tuple, for another reader. */
+  raw(): unknown {
+    return this.next()
+  }
+
+  end(): void {
+    if (this.left !== 0) this.wrong('more fields than expected')
+  }
+
+  private next(): unknown {
+    if (this.at >= this.fields.length) return this.wrong('missing')
+    return this.fields[this.at++]
+  }
+
+  private wrong(why: string): never {
+    return corrupt(`${this.what}, field ${this.at}: ${why}`)
+  }
+}
+
+const inverted = new WeakMap<object, Map<unknown, string>>()
+
+function namesOf(codes: Readonly<Record<string, number>>): Map<unknown, string> {
+  let names = inverted.get(codes)
+  if (names === undefined) {
+    names = new Map(Object.entries(codes).map(([name, code]) => [code, name]))
+    inverted.set(codes, names)
+  }
+  return names
+}
+
+/** Writes an absent field as `null`. */
+export function orNull<T extends Plain>(value: T | undefined): T | null {
+  return value === undefined ? null : value
+}

@@ -1,0 +1,94 @@
+/**
+ * Replies ↔ plain tuples, for the memory of requests and for links between processes. Invariant:
+ * `decodeReply(encodeReply(reply))` equals `reply`; codes are stable.
+ *
+ *   [0, code, askingBid, closesAt, seq]  refused        [3, buyer id]          [5, nextDueMs, more]
+ *   [1, auction id, seq, price, askingBid, status, maxBid]  bid                [6]  done
+ *   [2, auction id, seq]  auction                       [4, server epoch]
+ */
+import type { BidderStatus, RejectionCode, Reply } from './events.ts'
+import { rejectionCodes } from './events.ts'
+import type { Plain } from './plain.ts'
+import { corrupt, orNull, TupleReader } from './plain-reader.ts'
+
+/** Stable codes. Never reuse a number. */
+const bidderStatusCodes = { winning: 1, outbid: 2, won: 3, lost: 4, none: 5 } as const satisfies Record<
+  BidderStatus,
+  number
+>
+
+export function encodeReply(reply: Reply): readonly Plain[] {
+  if (!reply.ok)
+    return [0, rejectionCodes[reply.code], orNull(reply.askingBid), orNull(reply.closesAt), orNull(reply.seq)]
+  switch (reply.type) {
+    case 'bid':
+      return [
+        1,
+        reply.auctionId,
+        reply.seq,
+        reply.price,
+        reply.askingBid,
+        bidderStatusCodes[reply.you.status],
+        orNull(reply.you.maxBid),
+      ]
+    case 'auction':
+      return [2, reply.auctionId, reply.seq]
+    case 'buyer':
+      return [3, reply.buyerId]
+    case 'server':
+      return [4, reply.epoch]
+    case 'conducted':
+      return [5, orNull(reply.nextDueMs), reply.more]
+    case 'done':
+      return [6]
+  }
+}
+
+/** Throws `CodecError`. */
+export function decodeReply(value: unknown): Reply {
+  const fields = new TupleReader('reply', value)
+  const count = (): number => fields.count()
+  const reply = ((): Reply => {
+    const kind = fields.count()
+    switch (kind) {
+      case 0: {
+        const code = fields.coded<RejectionCode>(rejectionCodes)
+        const askingBid = fields.optional(count)
+        const closesAt = fields.optional(count)
+        const seq = fields.optional(count)
+        return {
+          ok: false,
+          code,
+          ...(askingBid === undefined ? {} : { askingBid }),
+          ...(closesAt === undefined ? {} : { closesAt }),
+          ...(seq === undefined ? {} : { seq }),
+        }
+      }
+      case 1: {
+        const auctionId = fields.id<Extract<Reply, { type: 'bid' }>['auctionId']>()
+        const [seq, price, askingBid] = [fields.count(), fields.count(), fields.count()]
+        const status = fields.coded<BidderStatus>(bidderStatusCodes)
+        const maxBid = fields.optional(count)
+        const you = maxBid === undefined ? { status } : { status, maxBid }
+        return { ok: true, type: 'bid', auctionId, seq, price, askingBid, you }
+      }
+      case 2:
+        return { ok: true, type: 'auction', auctionId: fields.id(), seq: fields.count() }
+      case 3:
+        return { ok: true, type: 'buyer', buyerId: fields.id() }
+      case 4:
+        return { ok: true, type: 'server', epoch: fields.count() }
+      case 5: {
+        const nextDueMs = fields.optional(count)
+        const more = fields.flag()
+        return { ok: true, type: 'conducted', ...(nextDueMs === undefined ? {} : { nextDueMs }), more }
+      }
+      case 6:
+        return { ok: true, type: 'done' }
+      default:
+        return corrupt(`reply: kind ${kind} is not known`)
+    }
+  })()
+  fields.end()
+  return reply
+}

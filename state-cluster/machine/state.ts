@@ -1,0 +1,85 @@
+/**
+ * The replicated state of one group: everything that `apply` reads and writes, and nothing else. Invariant: two
+ * states built by the same entries, or restored from the same rows, behave alike for ever and have equal
+ * hashes; whatever is not a row (indexes, heaps, queues) is derived from rows.
+ * Rows: changes.ts. Bounds: limits.ts. Reading for others: views.ts.
+ */
+import { Auctions } from './auctions.ts'
+import { Buyers } from './buyers.ts'
+import { Changes, type Row, type RowChange, type Stored } from './changes.ts'
+import { House } from './house.ts'
+import { Interned } from './interned.ts'
+import { type Limits, limits as productionLimits } from './limits.ts'
+import { Outbox } from './outbox.ts'
+import { Requests } from './requests.ts'
+import { Servers } from './servers.ts'
+import { Tags } from './tags.ts'
+
+export interface State {
+  readonly limits: Limits
+  readonly changes: Changes
+  readonly house: House
+  readonly servers: Servers
+  readonly tags: Tags
+  readonly buyers: Buyers
+  readonly auctions: Auctions
+  readonly requests: Requests
+  readonly outbox: Outbox
+  /** Memory only: equal strings and tables are kept once. */
+  readonly interned: Interned
+}
+
+/** A state in which nothing has happened and no row exists. All replicas of a group need the same limits. */
+export function emptyState(limits: Limits = productionLimits): State {
+  const changes = new Changes()
+  const house = new House()
+  const tags = new Tags()
+  return {
+    limits,
+    changes,
+    house,
+    servers: new Servers(changes, limits),
+    tags,
+    buyers: new Buyers(changes, tags),
+    auctions: new Auctions(changes, tags),
+    requests: new Requests(changes, house, limits),
+    outbox: new Outbox(changes, house, limits),
+    interned: new Interned(),
+  }
+}
+
+/** Rows that changed since the last call (or since `restore`), each once; a value of `undefined`: deleted. */
+export function takeDirty(state: State): RowChange[] {
+  return state.changes.take()
+}
+
+/** How many rows `takeDirty` would give, or a few more. O(1). */
+export function dirtyCount(state: State): number {
+  return state.changes.count
+}
+
+/**
+ * 16 hexadecimal digits: states with equal rows have equal ones, whatever their history. Costs O(rows changed
+ * since the last call of this or of `takeDirty`).
+ */
+export function stateHash(state: State): string {
+  return state.changes.hash()
+}
+
+/** All rows in canonical order: house, servers, buyers, then each auction by age with its bidders, then blocks. */
+export function* rows(state: State): Generator<Row> {
+  if (state.house.flags !== 0) yield rowOf(state.house)
+  for (const server of state.servers.sorted()) yield rowOf(server)
+  for (const buyer of state.buyers.sorted()) yield rowOf(buyer)
+  for (const auction of state.auctions.all()) {
+    yield rowOf(auction.terms)
+    yield rowOf(auction)
+    for (const bidder of auction.bidders) yield rowOf(bidder)
+  }
+  for (const block of state.requests.blocks()) yield rowOf(block)
+  for (const block of state.outbox.blocks()) yield rowOf(block)
+}
+
+function rowOf(object: Stored): Row {
+  return { kind: object.rowKind(), key: object.rowKey(), value: object.rowValue() }
+}

@@ -1,0 +1,78 @@
+/**
+ * What one entry brings while it is applied: its stamp, its events, its notices. Invariant: public events leave
+ * only through `publish`, which gives the auction's next `seq`; whatever a public field may not show is in
+ * `secret` or in a private event. Source: events.ts.
+ */
+import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import type { Amount } from '../../protocol/money.ts'
+import type { Auction, Bidder } from './auction.ts'
+import type { NoticeKind, PrivateEvent, PublicEvent } from './events.ts'
+import type { State } from './state.ts'
+
+/** Where an event stands: the fields that all events of an auction share. */
+export interface Stamp {
+  readonly auctionId: AuctionId
+  readonly seq: number
+  readonly epoch: number
+  readonly atMs: number
+}
+
+export class Turn {
+  readonly state: State
+  readonly atMs: number
+  readonly events: (PublicEvent | PrivateEvent)[] = []
+  noticeCount = 0
+
+  constructor(state: State, atMs: number) {
+    this.state = state
+    this.atMs = atMs
+  }
+
+  /** The next place in an auction's order of events; exactly one public event takes it. */
+  stamp(auction: Auction): Stamp {
+    auction.seq++
+    this.state.changes.touch(auction)
+    return { auctionId: auction.id, seq: auction.seq, epoch: auction.epoch, atMs: this.atMs }
+  }
+
+  publish(event: PublicEvent): void {
+    this.events.push(event)
+  }
+
+  /** Tells one bidder, under the seq of the auction's last public event. */
+  tell(type: PrivateEvent['type'], bidder: Bidder, price: Amount, askingBid?: Amount): void {
+    const { auction } = bidder
+    const base = {
+      type,
+      auctionId: auction.id,
+      seq: auction.seq,
+      epoch: auction.epoch,
+      atMs: this.atMs,
+      bidderId: bidder.id,
+      price,
+    }
+    this.events.push(askingBid === undefined ? base : { ...base, askingBid })
+  }
+
+  /** A notice about an auction, for its owner to publish. */
+  notify(kind: NoticeKind, auction: Auction, recipient?: SubjectId, price?: Amount): void {
+    this.queue(auction.owner.id, kind, auction.id, auction.seq, recipient, price)
+  }
+
+  /** A notice to a new buyer, for the server that registered it to publish. */
+  notifyBuyer(owner: ServerId, recipient: SubjectId): void {
+    this.queue(owner, 'MATCHING_AUCTIONS', undefined, undefined, recipient, undefined)
+  }
+
+  private queue(
+    owner: ServerId,
+    kind: NoticeKind,
+    auctionId: AuctionId | undefined,
+    seq: number | undefined,
+    recipient: SubjectId | undefined,
+    price: Amount | undefined,
+  ): void {
+    const { outbox } = this.state
+    if (outbox.add(owner, kind, this.atMs, auctionId, seq, recipient, price)) this.noticeCount++
+  }
+}

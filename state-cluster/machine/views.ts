@@ -1,0 +1,175 @@
+/**
+ * Reads of the applied state for the outside. Invariant: nothing here changes the state, nothing secret leaves it
+ * except a bidder's own standing, and every call does bounded work: O(limit × tags), however many auctions there
+ * are or have ended. Source: CONTRACT "Auction view"; view.ts.
+ */
+import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import { type Auction, aliasOf } from './auction.ts'
+import type { AuctionStatus, Notice, Standing } from './events.ts'
+import { mergeAfter, type OrderedSet } from './ordered-set.ts'
+import type { NoticeRecord } from './outbox.ts'
+import type { State } from './state.ts'
+import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, MachineStats } from './view.ts'
+
+const statuses: readonly AuctionStatus[] = ['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled']
+
+/** The auction as everybody may see it. */
+export function auctionView(state: State, id: AuctionId): AuctionView | undefined {
+  const auction = state.auctions.get(id)
+  return auction === undefined ? undefined : viewOf(auction)
+}
+
+function viewOf(auction: Auction): AuctionView {
+  const { format, leader, price, terms, winner } = auction
+  const { buyNow, item, softClose } = terms
+  const isBuyNowOffered = buyNow !== undefined && !auction.hasEnded && format.offersBuyNow(auction)
+  return {
+    id: terms.id,
+    title: terms.title,
+    tags: terms.tags,
+    ...(item === undefined ? {} : { item }),
+    format: format.name,
+    currency: terms.currency,
+    status: auction.status,
+    openingBid: terms.openingBid,
+    ...(price === undefined ? {} : { price }),
+    askingBid: format.askingBid(auction),
+    bidCount: auction.bidCount,
+    ...(leader === undefined ? {} : { highBidder: aliasOf(leader) }),
+    reserve: format.reserveStatus(auction),
+    ...(isBuyNowOffered ? { buyNow } : {}),
+    increments: terms.increments,
+    ...(softClose === undefined ? {} : { softClose }),
+    opensAt: auction.opensAtMs,
+    closesAt: auction.closesAtMs,
+    extensions: auction.extensions,
+    seq: auction.seq,
+    epoch: auction.epoch,
+    owner: auction.owner.id,
+    sellerId: terms.sellerId,
+    ...(auction.hammerPrice === undefined ? {} : { hammerPrice: auction.hammerPrice }),
+    ...(winner === undefined ? {} : { winner: aliasOf(winner) }),
+  }
+}
+
+/**
+ * A page of auctions in order of creation. The cursor is the last auction's rank of creation in decimal; what is
+ * not one gives an empty page.
+ */
+export function auctionPage(state: State, query: AuctionQuery): AuctionPage {
+  const after = query.after === undefined ? 0 : Number(query.after)
+  if (!Number.isSafeInteger(after) || after < 0) return { auctions: [] }
+  const byStatus = query.tag === undefined ? state.auctions.byStatus : state.tags.get(query.tag)?.auctions
+  const wanted = query.status === undefined ? statuses : [query.status]
+  const sets: OrderedSet<number>[] = []
+  for (const status of wanted) {
+    const set = byStatus?.[status]
+    if (set !== undefined) sets.push(set)
+  }
+  // One more than asked for tells whether there is a next page.
+  const ordinals = mergeAfter(sets, after, query.limit + 1)
+  const hasMore = ordinals.length > query.limit
+  if (hasMore) ordinals.pop()
+  const auctions: AuctionView[] = []
+  for (const ordinal of ordinals) {
+    const auction = state.auctions.at(ordinal)
+    if (auction !== undefined) auctions.push(viewOf(auction))
+  }
+  return hasMore ? { auctions, next: String(ordinals.at(-1)) } : { auctions }
+}
+
+/** How a bidder stands; for its own eyes only. `none` also where the auction is not known. */
+export function standingOf(state: State, auctionId: AuctionId, bidderId: SubjectId): Standing {
+  const auction = state.auctions.get(auctionId)
+  const bidder = auction?.bidderOf(bidderId)
+  if (auction === undefined || bidder === undefined) return { status: 'none' }
+  const { maxBid } = bidder
+  if (auction.status === 'cancelled') return { status: 'none', maxBid }
+  if (auction.hasEnded) return { status: auction.winner === bidder ? 'won' : 'lost', maxBid }
+  return { status: auction.leader === bidder ? 'winning' : 'outbid', maxBid }
+}
+
+/** Bidders of an auction in order of their first bid, those whose alias number is above `after`. */
+export function biddersPage(
+  state: State,
+  auctionId: AuctionId,
+  after: number,
+  limit: number,
+): readonly SubjectId[] {
+  const bidders = state.auctions.get(auctionId)?.bidders ?? []
+  return bidders.slice(after, after + limit).map((bidder) => bidder.id)
+}
+
+export function buyerView(state: State, id: SubjectId): BuyerView | undefined {
+  const buyer = state.buyers.get(id)
+  if (buyer === undefined) return undefined
+  const { name, interests, endpoint } = buyer
+  return endpoint === undefined ? { id, name, interests } : { id, name, interests, endpoint }
+}
+
+/** Buyers interested in any of the tags, each once, in order of id (UTF-16 units), after an id. */
+export function interestedBuyers(
+  state: State,
+  tags: readonly string[],
+  after: SubjectId | undefined,
+  limit: number,
+): readonly BuyerView[] {
+  const sets: OrderedSet<SubjectId>[] = []
+  for (const name of new Set(tags)) {
+    const set = state.tags.get(name)?.buyers
+    if (set !== undefined) sets.push(set)
+  }
+  const views: BuyerView[] = []
+  for (const id of mergeAfter(sets, after, limit)) {
+    const view = buyerView(state, id)
+    if (view !== undefined) views.push(view)
+  }
+  return views
+}
+
+/** Notices that a server must publish, those after a position, in order. */
+export function noticesPage(
+  state: State,
+  serverId: ServerId,
+  after: number,
+  limit: number,
+): readonly Notice[] {
+  return state.outbox.page(serverId, after, limit).map(noticeOf)
+}
+
+function noticeOf(record: NoticeRecord): Notice {
+  const { auctionId, seq, recipient, price } = record
+  return {
+    position: record.number,
+    kind: record.kind,
+    atMs: record.atMs,
+    ...(auctionId === undefined ? {} : { auctionId }),
+    ...(seq === undefined ? {} : { seq }),
+    ...(recipient === undefined ? {} : { recipient }),
+    ...(price === undefined ? {} : { price }),
+  }
+}
+
+/** When the next auction of a server falls due (epoch ms); absent when none is scheduled or open. */
+export function nextDueMs(state: State, serverId: ServerId): number | undefined {
+  const dueMs = state.servers.get(serverId)?.nextDueMs()
+  return dueMs === undefined || dueMs === Number.POSITIVE_INFINITY ? undefined : dueMs
+}
+
+/** Counts for status pages and metrics. O(1). */
+export function stats(state: State): MachineStats {
+  const { auctions, house } = state
+  return {
+    lastAtMs: house.lastAtMs,
+    auctions: auctions.size,
+    scheduledAuctions: auctions.countOf('scheduled'),
+    openAuctions: auctions.countOf('open'),
+    pausedAuctions: auctions.countOf('paused'),
+    buyers: state.buyers.size,
+    servers: state.servers.size,
+    tags: state.tags.size,
+    requests: state.requests.size,
+    outboxLength: state.outbox.size,
+    noticesDropped: house.noticesDropped,
+  }
+}
