@@ -1,0 +1,542 @@
+/** A session against sockets in memory and a clock that stands still: every way of losing a connection. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { RequestId } from '../../protocol/ids.ts'
+import { ManualClock } from '../../runtime/clock.ts'
+import type { ClientError } from './errors.ts'
+import { Session, socketUrl } from './session.ts'
+import type { BidOutcome, SessionOptions, SessionState } from './session-types.ts'
+import { FakeTransport } from './testing/fake-transport.ts'
+import { auctionId, bidPlaced, subscribed, view } from './testing/frames.ts'
+import type { WatchEvent } from './watch.ts'
+
+function start(options: Partial<SessionOptions> = {}) {
+  const clock = new ManualClock()
+  const transport = new FakeTransport()
+  let ids = 0
+  const session = new Session({
+    url: 'http://127.0.0.1:8080/',
+    transport,
+    clock,
+    random: () => 0.5,
+    newId: () => `r${++ids}`,
+    ...options,
+  })
+  const states: SessionState[] = []
+  session.on('state', (state) => states.push(state))
+  return { clock, transport, session, states }
+}
+
+/** A session that is open. */
+function open(options: Partial<SessionOptions> = {}) {
+  const started = start(options)
+  started.transport.last.hello()
+  return started
+}
+
+/** What happened to a promise so far, as a mutable record. */
+function track(promise: Promise<BidOutcome>) {
+  const result: { outcome?: BidOutcome; error?: ClientError } = {}
+  const settled = promise.then(
+    (outcome) => {
+      result.outcome = outcome
+    },
+    (error: ClientError) => {
+      result.error = error
+    },
+  )
+  return { result, settled }
+}
+
+describe('connecting', () => {
+  it('CLIENT1 offers the subprotocol, and the token beside it', () => {
+    const { transport } = start({ token: () => 'ab.cd' })
+    expect(transport.last.url).toBe('ws://127.0.0.1:8080/ws')
+    expect(transport.last.subprotocols).toEqual(['martillo.v1.json', 'bearer.ab.cd'])
+    expect(start().transport.last.subprotocols).toEqual(['martillo.v1.json'])
+    expect(socketUrl('https://house.example')).toBe('wss://house.example/ws')
+  })
+
+  it('CLIENT2 is open with the first hello, not before', async () => {
+    const { session, transport } = start()
+    transport.last.accept()
+    expect(session.state).toEqual({ name: 'connecting', reason: 'first' })
+    transport.last.hello()
+    expect(session.state).toEqual({ name: 'open', reason: 'hello' })
+    await session.opened()
+  })
+
+  it('CLIENT3 tries again with doubling pauses, half of each left to chance', () => {
+    const { clock, transport, states } = start()
+    for (const pause of [188, 375, 750, 1500, 3000, 6000, 11_250, 11_250]) {
+      transport.last.drop()
+      expect(states.at(-1)).toEqual({ name: 'connecting', reason: 'connection_lost', retryInMs: pause })
+      const before = transport.sockets.length
+      clock.advance(pause - 1)
+      expect(transport.sockets).toHaveLength(before)
+      clock.advance(1)
+      expect(transport.sockets).toHaveLength(before + 1)
+    }
+  })
+
+  it('CLIENT3 begins with the longest pause where the house is overloaded, and anew after a hello', () => {
+    const { clock, transport, states } = open()
+    transport.last.drop(1013)
+    expect(states.at(-1)).toEqual({ name: 'reconnecting', reason: 'overloaded', retryInMs: 11_250 })
+    clock.advance(11_250)
+    transport.last.hello()
+    transport.last.drop(1012)
+    expect(states.at(-1)).toEqual({ name: 'reconnecting', reason: 'restart', retryInMs: 188 })
+  })
+
+  it('an attempt without a hello is given up after a while', () => {
+    const { clock, transport, states } = start()
+    transport.last.accept()
+    clock.advance(10_000)
+    expect(states.at(-1)).toMatchObject({ name: 'connecting', reason: 'connection_lost' })
+    expect(transport.last.closedByClient).toBeDefined()
+  })
+
+  it('CLIENT4 closes for good where the same would happen again, or after so many attempts', async () => {
+    const refused = start()
+    refused.transport.last.accept()
+    refused.transport.last.drop(4401)
+    expect(refused.session.state).toEqual({ name: 'closed', reason: 'token' })
+    await expect(refused.session.opened()).rejects.toMatchObject({ code: 'closed' })
+    expect(refused.clock.timerCount).toBe(0)
+
+    const unreachable = start({ attemptsMax: 5, firstAttemptsMax: 2 })
+    unreachable.transport.last.drop()
+    unreachable.clock.advance(400)
+    unreachable.transport.last.drop()
+    expect(unreachable.session.state).toEqual({ name: 'closed', reason: 'unreachable' })
+    await expect(unreachable.session.opened()).rejects.toMatchObject({ code: 'unreachable' })
+
+    const lost = open({ attemptsMax: 2 })
+    lost.transport.last.drop()
+    for (const _ of [1, 2]) {
+      expect(lost.session.state.name).toBe('reconnecting')
+      lost.clock.advance(400)
+      lost.transport.last.drop()
+    }
+    expect(lost.session.state).toEqual({ name: 'closed', reason: 'unreachable' })
+  })
+
+  it('CLIENT4 closes for good where something else than a house answers', () => {
+    const other = start()
+    other.transport.last.accept('chat')
+    expect(other.session.state).toEqual({ name: 'closed', reason: 'not_a_house' })
+    const garbage = open()
+    garbage.transport.last.pushText('<html>')
+    expect(garbage.session.state).toEqual({ name: 'closed', reason: 'not_a_house' })
+  })
+
+  it('asks for the token at every connection', () => {
+    const tokens = ['one', 'two']
+    const { clock, transport } = open({ token: () => tokens.shift() })
+    transport.last.drop()
+    clock.advance(200)
+    expect(transport.sockets.map((socket) => socket.subprotocols[1])).toEqual(['bearer.one', 'bearer.two'])
+  })
+
+  it('CLIENT5 leaves a server that drains, at a moment of chance within half the grace', () => {
+    const { clock, transport, states } = open()
+    transport.last.push({ type: 'drain', graceMs: 4000 })
+    clock.advance(999)
+    expect(transport.last.closedByClient).toBeUndefined()
+    clock.advance(1)
+    expect(transport.last.closedByClient).toEqual({ code: 1000, reason: 'drain' })
+    expect(states.at(-1)).toMatchObject({ name: 'reconnecting', reason: 'drain' })
+  })
+
+  it('CLIENT6 says something three times a heartbeat and leaves when nothing came for a whole one', () => {
+    const { clock, transport, states } = start()
+    transport.last.hello(9_000)
+    const [socket] = transport.sockets
+    clock.advance(3_000)
+    expect(socket?.sentOf('sync_time')).toHaveLength(2)
+    clock.advance(3_000)
+    socket?.push(bidPlaced(1))
+    clock.advance(6_000)
+    expect(states.at(-1)?.name).toBe('open')
+    clock.advance(3_000)
+    expect(states.at(-1)).toMatchObject({ name: 'reconnecting', reason: 'heartbeat' })
+  })
+
+  it('does not hear a socket that it left', () => {
+    const { clock, transport, session } = open()
+    const former = transport.last
+    clock.advance(60_000)
+    expect(session.state.name).toBe('reconnecting')
+    former.push({ type: 'hello', version: 1, sessionId: 's0', serverTime: 1, heartbeatMs: 1000 })
+    former.drop(4401)
+    expect(session.state.name).toBe('reconnecting')
+  })
+
+  it('close ends it: no timer, no socket, no further word', () => {
+    const { clock, transport, session } = open()
+    session.close()
+    session.close()
+    expect(session.state).toEqual({ name: 'closed', reason: 'owner' })
+    expect(transport.last.closedByClient).toEqual({ code: 1000, reason: 'done' })
+    expect(clock.timerCount).toBe(0)
+  })
+
+  it('passes frames of a later house by', () => {
+    const { transport, session } = open()
+    transport.last.pushText('{"type":"fireworks","colour":"red"}')
+    expect(session.state.name).toBe('open')
+  })
+})
+
+describe('bids', () => {
+  const accepted = (replyTo: number, requestId = 'r1') =>
+    ({
+      type: 'bid_accepted',
+      replyTo,
+      requestId: requestId as RequestId,
+      auctionId,
+      seq: 2,
+      price: 100,
+      askingBid: 105,
+      you: { status: 'winning', maxBid: 500 },
+    }) as const
+
+  it('CLIENT7 are answered by yes or by a lawful no', async () => {
+    const { transport, session } = open()
+    const yes = session.placeBid({ auctionId, amount: 500 })
+    const no = session.buyNow({ auctionId })
+    const [bid] = transport.last.sentOf('place_bid')
+    const [buy] = transport.last.sentOf('buy_now')
+    expect(bid).toMatchObject({ amount: 500, requestId: 'r1' })
+    transport.last.push({
+      type: 'bid_rejected',
+      replyTo: buy?.id ?? '',
+      requestId: 'r2' as RequestId,
+      auctionId,
+      code: 'buy_now_gone',
+    })
+    transport.last.push(accepted(bid?.id as number))
+    expect(await yes).toMatchObject({ type: 'bid_accepted', price: 100 })
+    expect(await no).toMatchObject({ type: 'bid_rejected', code: 'buy_now_gone' })
+    expect(session.pendingBids).toBe(0)
+  })
+
+  it('CLIENT8 unanswered ones go out again on the next socket, in order, with the same request ids', async () => {
+    const { clock, transport, session } = open()
+    const first = session.placeBid({ auctionId, amount: 500 })
+    const second = session.placeBid({ auctionId, amount: 600, kind: 'exact' })
+    const sent = transport.last.sentOf('place_bid')
+    transport.last.drop()
+    const third = session.placeBid({ auctionId, amount: 700 })
+    clock.advance(200)
+    transport.last.hello()
+    const again = transport.last.sentOf('place_bid')
+    expect(again.slice(0, 2)).toEqual(sent)
+    expect(again.map((frame) => frame.amount)).toEqual([500, 600, 700])
+    for (const frame of again) transport.last.push(accepted(frame.id as number, frame.requestId))
+    expect((await Promise.all([first, second, third])).map((outcome) => outcome.requestId)).toEqual([
+      'r1',
+      'r2',
+      'r3',
+    ])
+    transport.last.drop()
+    clock.advance(200)
+    transport.last.hello()
+    expect(transport.last.sentOf('place_bid')).toEqual([])
+  })
+
+  it('CLIENT8 one that the house could not decide is sent again after a pause', async () => {
+    const { clock, transport, session } = open()
+    const outcome = session.placeBid({ auctionId, amount: 500 })
+    const [bid] = transport.last.sentOf('place_bid')
+    const replyTo = bid?.id as number
+    transport.last.push({ type: 'error', replyTo, code: 'unavailable', message: '', retryAfterMs: 400 })
+    clock.advance(499)
+    expect(transport.last.sentOf('place_bid')).toHaveLength(1)
+    clock.advance(1)
+    expect(transport.last.sentOf('place_bid')).toEqual([bid, bid])
+    transport.last.push({ type: 'error', replyTo, code: 'overloaded', message: '' })
+    clock.advance(500)
+    expect(transport.last.sentOf('place_bid')).toEqual([bid, bid, bid])
+    transport.last.push(accepted(replyTo))
+    expect(await outcome).toMatchObject({ type: 'bid_accepted' })
+  })
+
+  it('one that the house could not read is refused', async () => {
+    const { transport, session } = open()
+    const { result, settled } = track(session.placeBid({ auctionId, amount: 500 }))
+    const replyTo = transport.last.sentOf('place_bid')[0]?.id as number
+    transport.last.push({ type: 'error', replyTo, code: 'field_invalid', message: 'amount must be …' })
+    await settled
+    expect(result.error).toMatchObject({ code: 'frame_refused', frameCode: 'field_invalid' })
+  })
+
+  it('CLIENT9 says when the outcome is not known, and with which request id to ask again', async () => {
+    const { clock, transport, session } = open({ bidPatienceMs: 5_000 })
+    const { result, settled } = track(session.placeBid({ auctionId, amount: 500 }))
+    transport.last.drop()
+    clock.advance(5_000)
+    await settled
+    expect(result.error).toMatchObject({ code: 'outcome_unknown' })
+    expect(result.error?.message).toContain('r1')
+    expect(session.pendingBids).toBe(0)
+  })
+
+  it('CLIENT9 one that was never sent is unreachable, not unknown', async () => {
+    const { clock, session } = start({ bidPatienceMs: 5_000 })
+    const { result, settled } = track(session.placeBid({ auctionId, amount: 500 }))
+    clock.advance(5_000)
+    await settled
+    expect(result.error).toMatchObject({ code: 'unreachable' })
+  })
+
+  it('a closed session takes none and gives up those that wait', async () => {
+    const { session } = open()
+    const waiting = track(session.placeBid({ auctionId, amount: 500 }))
+    session.close()
+    const late = track(session.placeBid({ auctionId, amount: 500 }))
+    await Promise.all([waiting.settled, late.settled])
+    expect(waiting.result.error).toMatchObject({ code: 'outcome_unknown' })
+    expect(late.result.error).toMatchObject({ code: 'closed' })
+  })
+
+  it('are bounded', async () => {
+    const { session } = start()
+    const settled = Array.from(
+      { length: 10_000 },
+      () => track(session.placeBid({ auctionId, amount: 5 })).settled,
+    )
+    await expect(session.placeBid({ auctionId, amount: 5 })).rejects.toMatchObject({
+      code: 'too_many_pending',
+    })
+    session.close()
+    await Promise.all(settled)
+  })
+})
+
+describe('watching', () => {
+  function watch() {
+    const opened = open()
+    const seen: WatchEvent[] = []
+    const end = opened.session.watch(auctionId, (event) => seen.push(event))
+    const asks = () => opened.transport.last.sentOf('subscribe')
+    return { ...opened, seen, end, asks }
+  }
+  const seqs = (seen: readonly WatchEvent[]): (number | string)[] =>
+    seen.map((event) => (event.type === 'event' ? event.event.seq : event.type))
+
+  it('CLIENT10 begins with a snapshot and goes on with events in order', () => {
+    const { transport, seen, asks } = watch()
+    expect(asks()).toEqual([{ type: 'subscribe', id: expect.any(Number), auctionId }])
+    transport.last.push(bidPlaced(1))
+    transport.last.push(subscribed(asks()[0]?.id ?? 0, 1))
+    transport.last.push(bidPlaced(2))
+    transport.last.push(bidPlaced(3))
+    expect(seqs(seen)).toEqual(['snapshot', 2, 3])
+    expect(seen.at(-1)).toMatchObject({ auction: { price: 300, askingBid: 305, seq: 3 } })
+  })
+
+  it('CLIENT10 drops repeats', () => {
+    const { transport, seen, asks } = watch()
+    transport.last.push(subscribed(asks()[0]?.id ?? 0, 5))
+    for (const seq of [3, 5, 6, 6, 4, 7]) transport.last.push(bidPlaced(seq))
+    expect(seqs(seen)).toEqual(['snapshot', 6, 7])
+  })
+
+  it('CLIENT11 asks again from the last event when one is missing, once', () => {
+    const { transport, seen, asks } = watch()
+    transport.last.push(subscribed(asks()[0]?.id ?? 0, 5))
+    for (const seq of [6, 8, 9]) transport.last.push(bidPlaced(seq, 2))
+    expect(asks()).toHaveLength(2)
+    expect(asks()[1]).toMatchObject({ since: { epoch: 2, seq: 6 } })
+    transport.last.push({ type: 'resumed', replyTo: asks()[1]?.id ?? 0, auctionId, epoch: 2, seq: 9 })
+    for (const seq of [7, 8, 9, 10]) transport.last.push(bidPlaced(seq, 2))
+    expect(seqs(seen)).toEqual(['snapshot', 6, 7, 8, 9, 10])
+  })
+
+  it('CLIENT11 obeys resync, and takes a snapshot where too much was missed', () => {
+    const { transport, seen, asks } = watch()
+    transport.last.push(subscribed(asks()[0]?.id ?? 0, 5))
+    const resync = { type: 'resync', auctionId, epoch: 1, serverTime: 1, expected: 6 } as const
+    transport.last.push({ ...resync, seq: 7, current: 7 })
+    expect(asks()[1]).toMatchObject({ since: { epoch: 1, seq: 5 } })
+    transport.last.push({ type: 'resumed', replyTo: asks()[1]?.id ?? 0, auctionId, epoch: 1, seq: 7 })
+    for (const seq of [6, 7]) transport.last.push(bidPlaced(seq))
+    transport.last.push({ ...resync, seq: 7, current: 7 })
+    expect(asks()).toHaveLength(2)
+    transport.last.push({ ...resync, expected: 8, seq: 5000, current: 5000 })
+    expect(asks()[2]).not.toHaveProperty('since')
+    transport.last.push(subscribed(asks()[2]?.id ?? 0, 5000))
+    expect(seqs(seen)).toEqual(['snapshot', 6, 7, 'snapshot'])
+    expect(seen.at(-1)).toMatchObject({ missed: true })
+  })
+
+  it('CLIENT12 resumes after a lost connection, without gap or repeat', () => {
+    const { clock, transport, seen, asks } = watch()
+    transport.last.push(subscribed(asks()[0]?.id ?? 0, 5))
+    transport.last.push(bidPlaced(6))
+    transport.last.drop()
+    clock.advance(200)
+    transport.last.hello()
+    expect(asks()).toMatchObject([{ since: { epoch: 1, seq: 6 } }])
+    transport.last.push({ type: 'resumed', replyTo: asks()[0]?.id ?? 0, auctionId, epoch: 1, seq: 8 })
+    for (const seq of [7, 8, 9]) transport.last.push(bidPlaced(seq))
+    expect(seqs(seen)).toEqual(['snapshot', 6, 7, 8, 9])
+  })
+
+  it('a house that answers from behind what was seen changes nothing', () => {
+    const { clock, transport, seen, asks } = watch()
+    transport.last.push(subscribed(asks()[0]?.id ?? 0, 5))
+    transport.last.drop()
+    clock.advance(200)
+    transport.last.hello()
+    transport.last.push(subscribed(asks()[0]?.id ?? 0, 3))
+    for (const seq of [4, 5, 6]) transport.last.push(bidPlaced(seq))
+    expect(seqs(seen)).toEqual(['snapshot', 6])
+  })
+
+  it('tells a refusal, and asks again where it is only for now', () => {
+    const { clock, transport, seen, asks } = watch()
+    const replyTo = asks()[0]?.id ?? 0
+    transport.last.push({ type: 'error', replyTo, code: 'rate_limited', message: '', retryAfterMs: 300 })
+    clock.advance(300)
+    expect(asks()).toHaveLength(2)
+    const again = asks()[1]?.id ?? 0
+    transport.last.push({
+      type: 'error',
+      replyTo: again,
+      code: 'auction_not_found',
+      message: 'no such auction',
+    })
+    expect(seen).toEqual([{ type: 'refused', code: 'auction_not_found', message: 'no such auction' }])
+  })
+
+  it('a second listener shares the subscription; the last one to leave ends it', () => {
+    const { transport, session, seen, asks, end } = watch()
+    transport.last.push(subscribed(asks()[0]?.id ?? 0, 5))
+    const other: WatchEvent[] = []
+    const endOther = session.watch(auctionId, (event) => other.push(event))
+    expect(asks()).toHaveLength(1)
+    expect(other).toEqual([{ type: 'snapshot', auction: view({ seq: 5 }), missed: false }])
+    end()
+    transport.last.push(bidPlaced(6))
+    expect([seqs(seen), seqs(other)]).toEqual([['snapshot'], ['snapshot', 6]])
+    expect(transport.last.sentOf('unsubscribe')).toEqual([])
+    endOther()
+    endOther()
+    expect(transport.last.sentOf('unsubscribe')).toHaveLength(1)
+  })
+
+  it('private frames reach the bidder whatever it watches', () => {
+    const { transport, session } = open()
+    const heard: string[] = []
+    session.on('private', (frame) => heard.push(frame.type))
+    const frame = { auctionId, seq: 3, epoch: 1, serverTime: 1, price: 5 } as const
+    transport.last.push({ type: 'outbid', ...frame, askingBid: 10, you: { status: 'outbid', maxBid: 4 } })
+    transport.last.push({ type: 'lost', ...frame, you: { status: 'lost' } })
+    expect(heard).toEqual(['outbid', 'lost'])
+  })
+
+  it('CLIENT12 under any sequence of losses, gaps and repeats, each event is seen once and in order', () => {
+    const step = fc.oneof(
+      { weight: 6, arbitrary: fc.constant('bid' as const) },
+      { weight: 2, arbitrary: fc.constant('skip' as const) },
+      { weight: 2, arbitrary: fc.constant('repeat' as const) },
+      { weight: 1, arbitrary: fc.constant('drop' as const) },
+      { weight: 1, arbitrary: fc.constant('resync' as const) },
+      { weight: 4, arbitrary: fc.constant('answer' as const) },
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+        const { clock, transport, session } = open()
+        const seen: WatchEvent[] = []
+        session.watch(auctionId, (event) => seen.push(event))
+        let current = 1
+        let answered = 0
+        const answer = (): void => {
+          const asks = transport.last.sentOf('subscribe')
+          for (; answered < asks.length; answered += 1) {
+            const ask = asks[answered]
+            if (ask === undefined) continue
+            if (ask.since === undefined) transport.last.push(subscribed(ask.id, current))
+            else {
+              transport.last.push({ type: 'resumed', replyTo: ask.id, auctionId, epoch: 1, seq: current })
+              for (let seq = ask.since.seq + 1; seq <= current; seq += 1) transport.last.push(bidPlaced(seq))
+            }
+          }
+        }
+        const act = {
+          bid: () => transport.last.push(bidPlaced(++current)),
+          skip: () => {
+            current += 1
+          },
+          repeat: () => transport.last.push(bidPlaced(Math.max(1, current - 1))),
+          drop: () => {
+            transport.last.drop()
+            clock.advance(20_000)
+            transport.last.hello()
+            answered = 0
+          },
+          resync: () =>
+            transport.last.push({
+              type: 'resync',
+              auctionId,
+              epoch: 1,
+              serverTime: 1,
+              seq: current,
+              expected: 1,
+              current,
+            }),
+          answer,
+        }
+        for (const name of steps) act[name]()
+        act.drop()
+        answer()
+        let last = 0
+        for (const event of seen) {
+          if (event.type === 'snapshot') {
+            expect(event.missed).toBe(last !== 0)
+            last = event.auction.seq
+          } else if (event.type === 'event') {
+            expect(event.event.seq).toBe(last + 1)
+            last += 1
+          }
+        }
+        expect(last).toBe(current)
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
+describe('CLIENT13 the server’s clock', () => {
+  it('is guessed from hello and measured by round trips, of which the shortest count', () => {
+    const { clock, transport, session } = start()
+    transport.last.hello(30_000, 1_700_000_000_000)
+    expect(session.serverNowMs()).toBe(1_700_000_000_000)
+    const serverOffset = 1_700_000_000_500 - clock.monotonicMs()
+    for (const [there, back] of [
+      [10, 10],
+      [300, 0],
+      [5, 5],
+      [0, 900],
+    ] as const) {
+      const probe = transport.last.sentOf('sync_time').at(-1)
+      clock.advance(there)
+      const at = clock.monotonicMs() + serverOffset
+      clock.advance(back)
+      transport.last.push({ type: 'time', replyTo: probe?.id ?? 0, t0: probe?.t0 ?? 0, t1: at, t2: at })
+    }
+    expect(session.serverNowMs() - clock.monotonicMs()).toBe(serverOffset)
+    expect(transport.last.sentOf('sync_time')).toHaveLength(4)
+  })
+
+  it('does not follow a jump of this machine’s clock', () => {
+    const { clock, session } = open()
+    const before = session.serverNowMs()
+    clock.jump(3_600_000)
+    clock.advance(10)
+    expect(session.serverNowMs()).toBe(before + 10)
+  })
+})
