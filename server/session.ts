@@ -47,6 +47,8 @@ export class Session {
   readonly subscriptions = new Map<AuctionId, Subscription>()
   /** Commands whose reply is awaited. */
   commandCount = 0
+  /** When the frame in hand came in (epoch ms). */
+  receivedAtMs = 0
   /** When something last came from the client (monotonic ms). */
   heardMs: number
   /** When the client last read, or had nothing to read (monotonic ms). */

@@ -1,0 +1,290 @@
+/**
+ * WebSocket sessions from upgrade to close: subprotocol, token, rates, frames in, heartbeats, the end.
+ * Invariant: every message is bounded, counted and decoded before anything is done for it, and every way a
+ * session ends is a close code of the contract. What frames do stands in `frame-handlers.ts`, who gets which
+ * event in `fan-out.ts`. Source: CONTRACT "WebSocket"; RFC 6455; spec RATE, FLOW, AUTH.
+ */
+import { randomBytes } from 'node:crypto'
+import type { ClientFrame, ClientFrameHandlers, FrameRead, FrameRefused } from '../protocol/client-frames.ts'
+import type { CloseCode } from '../protocol/close-codes.ts'
+import { decodeClientBinary, decodeClientText } from '../protocol/decode.ts'
+import { encodeServerFrame } from '../protocol/encode.ts'
+import { type AuctionId, isId } from '../protocol/ids.ts'
+import { readMsgpack } from '../protocol/msgpack.ts'
+import { protocolVersion } from '../protocol/server-frames.ts'
+import { jsonSubprotocol, msgpackSubprotocol, readOffer, type Subprotocol } from '../protocol/subprotocols.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Admission } from './admission.ts'
+import { problemAnswer, rateAnswer } from './answers.ts'
+import { hasRole, type TokenCheck, type Tokens } from './auth.ts'
+import type { ServerConfig } from './config.ts'
+import type { FanOut } from './fan-out.ts'
+import { refuse } from './frame-handlers.ts'
+import { rejectedFrame } from './frames.ts'
+import type { ServerMetrics } from './server-metrics.ts'
+import { Session, type SessionContext } from './session.ts'
+import type { HttpRequest, Socket, UpgradeDecision } from './socket.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+export interface GatewayContext extends SessionContext {
+  readonly config: ServerConfig
+  readonly clock: Clock
+  readonly tokens: Tokens
+  readonly admission: Admission
+  readonly fanOut: FanOut
+  readonly handlers: ClientFrameHandlers<Session, void | Promise<void>>
+  readonly metrics: ServerMetrics
+  /** What a frame's handler failed with, after its session was told. */
+  readonly fault: (error: unknown, where: string) => void
+}
+
+/** Frames beyond the rate that are still answered: more than this at once, or steadily, closes with 4429. */
+const strikeRate = { perSecond: 10, burst: 200 }
+/** How long a socket that is to be closed may take to make room for the close frame. */
+const closeGraceMs = 5000
+
+const text = new TextDecoder()
+
+export class Gateway {
+  readonly #context: GatewayContext
+  readonly #sessions = new Set<Session>()
+  #isDraining = false
+
+  constructor(context: GatewayContext) {
+    this.#context = context
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size
+  }
+
+  /** Decides about an upgrade. A bad token is told by a close code: browsers hide the status of a refused upgrade. */
+  upgrade(request: HttpRequest): UpgradeDecision<Session> | Promise<UpgradeDecision<Session>> {
+    const header = request.header('sec-websocket-protocol')
+    const offer = readOffer(header)
+    if (offer.subprotocol === undefined && header !== '') {
+      const detail = `offer ${jsonSubprotocol} or ${msgpackSubprotocol} as a subprotocol`
+      return { accept: false, answer: problemAnswer('field_invalid', { detail }) }
+    }
+    const authorization = /^bearer +(\S+) *$/i.exec(request.header('authorization'))
+    const token = authorization?.[1] ?? offer.token
+    if (token === undefined) return this.#admit(request, offer.subprotocol, undefined)
+    const check = this.#context.tokens.verify(token)
+    if (check instanceof Promise) return check.then((later) => this.#admit(request, offer.subprotocol, later))
+    return this.#admit(request, offer.subprotocol, check)
+  }
+
+  open(session: Session, socket: Socket): void {
+    const { config, clock, fanOut } = this.#context
+    session.attach(socket)
+    const entry = session.refusal ?? this.#entry(session)
+    if (entry !== 'let_in') {
+      session.close(entry)
+      return
+    }
+    this.#sessions.add(session)
+    fanOut.enter(session)
+    const { identity } = session
+    session.send(
+      encodeServerFrame({
+        type: 'hello',
+        version: protocolVersion,
+        sessionId: session.id,
+        serverTime: clock.nowMs(),
+        heartbeatMs: config.heartbeatMs,
+        ...(identity === undefined ? {} : { you: { id: identity.subject, roles: [...identity.roles] } }),
+      }),
+    )
+    session.flush()
+  }
+
+  message(session: Session, bytes: Uint8Array, isBinary: boolean): void {
+    const { clock, tokens, metrics } = this.#context
+    if (!session.isOpen) return
+    const nowMs = clock.monotonicMs()
+    session.heardMs = nowMs
+    session.receivedAtMs = clock.nowMs()
+    session.isPinged = false
+    metrics.frames.add(1)
+    const { identity } = session
+    if (identity !== undefined && tokens.hasExpired(identity)) {
+      session.close(4401)
+      return
+    }
+    const waitMs = hasRole(identity, 'operator') ? 0 : session.frames.take(nowMs)
+    if (waitMs > 0 && session.strikes.take(nowMs) > 0) {
+      session.close(4429)
+      return
+    }
+    const read = this.#decode(session, bytes, isBinary)
+    if (waitMs > 0) this.#holdBack(session, read, waitMs)
+    else if (read.ok) this.#handle(session, read.frame)
+    else this.#refuseFrame(session, read)
+  }
+
+  /** The client read something. */
+  drained(session: Session): void {
+    session.drained(this.#context.clock.monotonicMs())
+    this.#context.fanOut.drained(session)
+  }
+
+  /** The carrier dropped a published message: an event of ours, so it can be read again. */
+  dropped(session: Session, bytes: Uint8Array, isBinary: boolean): void {
+    const read = isBinary ? readMsgpack(bytes) : { ok: true as const, value: parsed(bytes) }
+    const event = read.ok ? (read.value as { auctionId?: unknown; seq?: unknown } | undefined) : undefined
+    const first =
+      isId(event?.auctionId) && typeof event.seq === 'number'
+        ? { auctionId: event.auctionId as AuctionId, seq: event.seq }
+        : undefined
+    this.#context.fanOut.dropped(session, first)
+  }
+
+  heard(session: Session): void {
+    session.heardMs = this.#context.clock.monotonicMs()
+    session.isPinged = false
+  }
+
+  closed(session: Session, code: number): void {
+    session.detach()
+    this.#context.metrics.closes.add(1, { code: String(code) })
+    if (!this.#sessions.delete(session)) return
+    this.#context.fanOut.leave(session)
+    this.#context.admission.socketClosed(session.identity, session.address)
+  }
+
+  /**
+   * Looks after every session: pings the silent, closes the dead (4408), the expired (4401) and those that do not
+   * read (4413). To be called a few times per heartbeat.
+   */
+  tend(): void {
+    const { config, clock, tokens } = this.#context
+    const nowMs = clock.monotonicMs()
+    for (const session of this.#sessions) {
+      if (!session.hasUnread) session.readMs = nowMs
+      const unreadMs = nowMs - session.readMs
+      if (session.isClosing) {
+        if (unreadMs > closeGraceMs) session.terminate()
+        continue
+      }
+      const silentMs = nowMs - session.heardMs
+      if (session.identity !== undefined && tokens.hasExpired(session.identity)) session.close(4401)
+      else if (unreadMs > config.unreadMsMax) session.close(4413)
+      else if (silentMs > 2 * config.heartbeatMs) session.close(4408)
+      else if (silentMs >= config.heartbeatMs && !session.isPinged) session.ping()
+    }
+  }
+
+  /** Tells every client that the server stops; new sockets are turned away with 1012 from now on. */
+  announceDrain(graceMs: number): void {
+    this.#isDraining = true
+    const frame = encodeServerFrame({ type: 'drain', graceMs })
+    for (const session of this.#sessions) session.send(frame)
+  }
+
+  /** Closes every session. */
+  closeAll(code: CloseCode): void {
+    for (const session of [...this.#sessions]) session.close(code)
+  }
+
+  #admit(
+    request: HttpRequest,
+    subprotocol: Subprotocol | undefined,
+    check: TokenCheck | undefined,
+  ): UpgradeDecision<Session> {
+    const { clock, admission, config, metrics } = this.#context
+    const address = admission.addressOf(request)
+    const identity = check?.ok === true ? check.identity : undefined
+    const nowMs = clock.monotonicMs()
+    const waitMs = admission.request(identity, address, nowMs)
+    if (waitMs > 0) {
+      metrics.rateLimited.add(1, { what: 'request' })
+      return { accept: false, answer: rateAnswer(waitMs) }
+    }
+    const session = new Session(
+      {
+        id: randomBytes(9).toString('base64url'),
+        subprotocol: subprotocol ?? jsonSubprotocol,
+        address,
+        ...(identity === undefined ? {} : { identity }),
+        ...(check === undefined || check.ok
+          ? {}
+          : { refusal: check.retry ? (1013 as const) : (4401 as const) }),
+        nowMs,
+        frames: new TokenBucket({ perSecond: config.framesPerSecond, burst: config.framesBurst }, nowMs),
+        strikes: new TokenBucket(strikeRate, nowMs),
+      },
+      this.#context,
+    )
+    return { accept: true, subprotocol: subprotocol ?? '', session }
+  }
+
+  #entry(session: Session): 'let_in' | CloseCode {
+    if (this.#isDraining) return 1012
+    const entry = this.#context.admission.socketOpened(session.identity, session.address)
+    if (entry === 'server_full') return 1013
+    return entry === 'address_full' ? 4429 : 'let_in'
+  }
+
+  #decode(session: Session, bytes: Uint8Array, isBinary: boolean): FrameRead {
+    const takesBinary = session.subprotocol === msgpackSubprotocol
+    if (isBinary !== takesBinary) {
+      const message = `${session.subprotocol} takes ${takesBinary ? 'binary' : 'text'} frames`
+      return { ok: false, code: 'wrong_encoding', message }
+    }
+    return isBinary ? decodeClientBinary(bytes) : decodeClientText(text.decode(bytes))
+  }
+
+  #handle<Type extends ClientFrame['type']>(
+    session: Session,
+    frame: Extract<ClientFrame, { type: Type }>,
+  ): void {
+    const { handlers } = this.#context
+    const handler = handlers[frame.type as Type] as (
+      session: Session,
+      frame: Extract<ClientFrame, { type: Type }>,
+    ) => void | Promise<void>
+    try {
+      const outcome = handler(session, frame)
+      if (outcome instanceof Promise) outcome.catch((error: unknown) => this.#failed(session, frame, error))
+    } catch (error) {
+      this.#failed(session, frame, error)
+    }
+  }
+
+  #failed(session: Session, frame: ClientFrame, error: unknown): void {
+    refuse(session, frame.id, 'internal', 'the server failed at this frame')
+    this.#context.metrics.frameErrors.add(1, { code: 'internal' })
+    this.#context.fault(error, frame.type)
+  }
+
+  #refuseFrame(session: Session, read: FrameRefused): void {
+    const { code, replyTo, message, bid } = read
+    if (code !== 'amount_invalid') {
+      this.#context.metrics.frameErrors.add(1, { code })
+      refuse(session, replyTo, code, message)
+      return
+    }
+    if (bid === undefined || replyTo === undefined) {
+      refuse(session, replyTo, 'field_invalid', message)
+      return
+    }
+    this.#context.metrics.bids.add(1, { outcome: code })
+    const frame = rejectedFrame(replyTo, bid.requestId, bid.auctionId, { ok: false, code })
+    session.send(encodeServerFrame(frame))
+  }
+
+  /** Answers a frame beyond the rate without doing what it asks. */
+  #holdBack(session: Session, read: FrameRead, waitMs: number): void {
+    this.#context.metrics.rateLimited.add(1, { what: 'frame' })
+    const replyTo = read.ok ? read.frame.id : read.replyTo
+    refuse(session, replyTo, 'rate_limited', 'too many frames; slow down', waitMs)
+  }
+}
+
+function parsed(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(text.decode(bytes))
+  } catch {
+    return undefined
+  }
+}

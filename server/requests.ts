@@ -1,0 +1,64 @@
+/**
+ * Ids that the edge derives, so that a retry names the same things on any server. Invariant: the same subject and
+ * request id give the same auction or buyer id; nobody can aim at another subject's id. Source: CONTRACT "honour
+ * `Idempotency-Key`".
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { type AuctionId, isId, type RequestId, type SubjectId } from '../protocol/ids.ts'
+
+const alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
+const derivedLength = 20
+/** Keys of strangers that are shorter could be anybody's. */
+const unguessableLengthMin = 16
+
+/** 100 bits of SHA-256 over the parts, in lower-case base32. */
+function derive(...parts: readonly string[]): string {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(`${part.length}:${part}`)
+  const bytes = hash.digest()
+  let text = ''
+  let bits = 0
+  let held = 0
+  for (const byte of bytes) {
+    held = (held << 8) | byte
+    bits += 8
+    while (bits >= 5 && text.length < derivedLength) {
+      bits -= 5
+      text += alphabet[(held >> bits) & 31]
+    }
+    held &= 31
+  }
+  return text
+}
+
+export function auctionIdOf(subject: SubjectId, requestId: RequestId): AuctionId {
+  return derive('auction', subject, requestId) as AuctionId
+}
+
+export function buyerIdOf(subject: SubjectId, requestId: RequestId): SubjectId {
+  return derive('buyer', subject, requestId) as SubjectId
+}
+
+/**
+ * In whose name a stranger registers. A key that nobody could guess stands for itself, so that a retry from
+ * another network is known again; a short one counts only together with the address it came from.
+ */
+export function strangerOf(requestId: RequestId, address: string): SubjectId {
+  const scope = requestId.length < unguessableLengthMin ? address : ''
+  return `stranger:${derive('stranger', requestId, scope)}` as SubjectId
+}
+
+/** A request id for a request that brought none: such a request has no retry. */
+export function newRequestId(): RequestId {
+  return randomBytes(16).toString('hex') as RequestId
+}
+
+/**
+ * The request id of an `Idempotency-Key` header: up to 255 visible characters, with or without quotes. One that
+ * is not an id as it stands is hashed into one. `undefined`: it will not do.
+ */
+export function requestIdOf(header: string): RequestId | undefined {
+  const key = /^"(.*)"$/.exec(header)?.[1] ?? header
+  if (isId(key)) return key as RequestId
+  return /^[\x20-\x7e]{1,255}$/.test(key) ? (`key:${derive('key', key)}` as RequestId) : undefined
+}
