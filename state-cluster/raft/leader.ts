@@ -199,7 +199,7 @@ function sendTimeoutNow(r: Raft, to: number): void {
 // ── Reads ────────────────────────────────────────────────────────────────────────────────────────────
 
 function requestRead(r: Raft, m: Message): void {
-  if (r.trk.isSingleton()) answerRead(r, m, r.log.committed)
+  if (r.trk.isSingleton(r.id)) answerRead(r, m, r.log.committed)
   // Until an entry of this term is committed, the commit index may lag behind what was acknowledged before.
   else if (!r.committedEntryInCurrentTerm()) r.pendingReadIndexMessages.push(m)
   else confirmRead(r, m)

@@ -86,10 +86,10 @@ export class ProgressTracker implements AckedIndexer {
     }
   }
 
-  /** Whether one voter alone decides. */
-  isSingleton(): boolean {
+  /** Whether this voter decides alone. A leader that is no voter any more never does. */
+  isSingleton(id: number): boolean {
     const { voters } = this.config
-    return voters.incoming.size === 1 && !voters.isJoint
+    return voters.incoming.size === 1 && voters.incoming.has(id) && !voters.isJoint
   }
 
   ackedIndex(id: number): number {
