@@ -6,7 +6,7 @@
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../protocol/ids.ts'
 import type { Command } from './machine/commands.ts'
 import type { Notice, PrivateEvent, PublicEvent, Reply, Standing } from './machine/events.ts'
-import type { AuctionPage, AuctionQuery, AuctionView } from './machine/view.ts'
+import type { AuctionPage, AuctionQuery, AuctionView, BuyerView } from './machine/view.ts'
 
 export type ClusterErrorCode =
   /** No leader is reachable: nothing was proposed. Retry later. */
@@ -87,13 +87,6 @@ export interface Cluster {
   notices(groupId: GroupId, serverId: ServerId, after: number, limit: number): Promise<readonly Notice[]>
   status(): ClusterStatus
   close(): Promise<void>
-}
-
-export interface BuyerView {
-  readonly id: SubjectId
-  readonly name: string
-  readonly interests: readonly string[]
-  readonly endpoint?: string
 }
 
 export interface GroupStatus {

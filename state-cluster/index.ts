@@ -3,6 +3,15 @@
  * outside this folder imports past this file. Source: STYLE "The house".
  */
 export * from './cluster.ts'
+export {
+  type LocalCluster,
+  type LocalClusterLoad,
+  type LocalClusterOptions,
+  openLocalCluster,
+  type StartProgress,
+} from './local.ts'
 export type * from './machine/commands.ts'
 export type * from './machine/events.ts'
 export type * from './machine/view.ts'
+export type { ReplicaSettings } from './replica.ts'
+export { StoreError, type StoreErrorCode, type StoreStats } from './storage/store.ts'

@@ -65,11 +65,16 @@ export async function lockFolder(folder: string, options: FolderLockOptions): Pr
     await writeFile(draft, JSON.stringify(holder), { mode: 0o600, flush: true })
     const number = await takeNumber(folder, draft)
     const held = server
+    let released: Promise<void> | undefined
+    const release = async (): Promise<void> => {
+      // An empty file says that its holder is gone, also where no socket does.
+      await truncate(join(folder, `lock.${number}`))
+      await held?.close()
+    }
     return {
-      async release() {
-        // An empty file says that its holder is gone, also where no socket does.
-        await truncate(join(folder, `lock.${number}`))
-        await held?.close()
+      release() {
+        released ??= release()
+        return released
       },
     }
   } catch (error) {

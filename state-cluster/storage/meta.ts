@@ -1,0 +1,37 @@
+/**
+ * Whose data a folder holds: one record for the whole environment, written with its first groups in one commit.
+ * Invariant: a folder is only ever used by the node of the cluster that made it, in a format that this version
+ * knows; anything else is StoreError `foreign_data`, before anything is written.
+ */
+import { corrupt, decodeBytes, encodeBytes, metaKey } from './layout.ts'
+import { pack, unpack } from './pack.ts'
+import { StoreError, type StoreReader, type StoreWrite } from './store.ts'
+
+/** The layout of layout.ts, checkpoint.ts and this file. */
+export const formatVersion = 1
+
+export interface StoreMeta {
+  readonly clusterId: string
+  /** Raft id of this node in every group, > 0. */
+  readonly nodeId: number
+  /** Groups of the cluster, fixed at its creation. */
+  readonly groupCount: number
+}
+
+export function writeOfMeta({ clusterId, nodeId, groupCount }: StoreMeta): StoreWrite {
+  return { key: metaKey, value: encodeBytes(metaKey, pack([formatVersion, clusterId, nodeId, groupCount])) }
+}
+
+/** `undefined` where the folder is new. Throws StoreError `foreign_data` for another version, or `corrupt`. */
+export function readMeta(reader: StoreReader): StoreMeta | undefined {
+  const value = reader.get(metaKey)
+  if (value === undefined) return undefined
+  const fields = unpack(decodeBytes(metaKey, value, 'description of the data folder'))
+  if (!Array.isArray(fields)) throw corrupt('description of the data folder', 'it is no list')
+  const [version, clusterId, nodeId, groupCount] = fields as [number, string, number, number]
+  if (version !== formatVersion) {
+    const text = `the data folder has format ${version}, this version reads ${formatVersion}`
+    throw new StoreError('foreign_data', `${text}: use the version that wrote it`)
+  }
+  return { clusterId, nodeId, groupCount }
+}
