@@ -150,15 +150,13 @@ export class Connection {
   close(): void {
     if (this.#closed) return
     this.#flush()
-    this.#endStream()
-    this.#finish(new TransportError('stopped', 'this side closed the connection'))
+    this.#finish(new TransportError('stopped', 'this side closed the connection'), () => this.#endStream())
   }
 
   /** Ends at once because of a fault; `handlers.closed` is called with it. */
   fail(cause: TransportError): void {
     if (this.#closed) return
-    this.#stream.destroy()
-    this.#finish(cause)
+    this.#finish(cause, () => this.#stream.destroy())
   }
 
   #endStream(): void {
@@ -166,11 +164,12 @@ export class Connection {
     this.#stream.end()
   }
 
-  #finish(cause: TransportError): void {
+  #finish(cause: TransportError, endStream: () => void): void {
     this.#closed = true
     this.#cancelTick?.()
     this.#out = []
     this.#outBytes = 0
+    endStream()
     if (this.#handlers === undefined) this.#options.failed(cause)
     else this.#handlers.closed(cause)
   }
@@ -253,8 +252,8 @@ export class Connection {
   #refuse(refusal: Refusal): void {
     this.#push(frameKinds.refusal, [encodeRefusal(refusal)])
     this.#flush()
-    this.#endStream()
-    this.#finish(new TransportError('refused', `refused ${this.remote}: ${refusal.code}: ${refusal.reason}`))
+    const cause = new TransportError('refused', `refused ${this.remote}: ${refusal.code}: ${refusal.reason}`)
+    this.#finish(cause, () => this.#endStream())
   }
 
   #scheduleTick(): void {

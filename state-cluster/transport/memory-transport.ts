@@ -132,7 +132,8 @@ class MemoryTransport implements PeerTransport {
   send(groupId: GroupId, message: Message): void {
     assert(message.type !== 'MsgSnap', 'a snapshot is streamed: sendSnapshot')
     const peer = this.#peer(message.to)
-    if (this.#put(message.to, frameKinds.raft, encodeRaftMessage(groupId, message))) {
+    const parts = encodeRaftMessage(groupId, message)
+    if (this.#added.has(message.to) && this.#put(message.to, frameKinds.raft, parts)) {
       peer.sentMessages++
       return
     }

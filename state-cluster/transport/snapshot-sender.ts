@@ -42,12 +42,14 @@ export class SnapshotSenders {
   readonly #timing: Timing
   readonly #limits: SnapshotLimits
   readonly #transfers = new Map<number, Transfer>()
-  #lastStream = 0
+  #lastStream: number
 
   constructor(channel: FrameChannel, timing: Timing, limits: SnapshotLimits) {
     this.#channel = channel
     this.#timing = timing
     this.#limits = limits
+    // Answers to an earlier life of this node are not taken for answers to this one.
+    this.#lastStream = Math.floor(timing.random() * 2 ** 40)
   }
 
   /** Resolves when the receiver has stored everything. Rejects with a TransportError. */

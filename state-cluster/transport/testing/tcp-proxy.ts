@@ -1,0 +1,64 @@
+/**
+ * A TCP proxy for tests that can stop forwarding without closing (a half-open way), cut, flip a bit, or let
+ * only so much through. Invariant: what it forwards, it forwards in order and unchanged unless told otherwise.
+ */
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import type { Address } from '../stream.ts'
+
+export class TcpProxy {
+  readonly #target: Address
+  readonly #server: Server
+  readonly #sockets = new Set<Socket>()
+  /** Neither direction is forwarded; sockets stay open. */
+  stuck = false
+  /** Changes bytes on the way to the target. */
+  tamper: ((chunk: Buffer) => Buffer) | undefined
+  connections = 0
+
+  private constructor(target: Address) {
+    this.#target = target
+    this.#server = createServer((client) => this.#join(client))
+  }
+
+  static async open(target: Address): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target)
+    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
+    return proxy
+  }
+
+  get address(): Address {
+    return { host: '127.0.0.1', port: (this.#server.address() as { port: number }).port }
+  }
+
+  /** Breaks every connection that stands. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  async close(): Promise<void> {
+    this.cut()
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
+  }
+
+  #join(client: Socket): void {
+    this.connections++
+    const target = connect({ host: this.#target.host, port: this.#target.port })
+    for (const socket of [client, target]) {
+      this.#sockets.add(socket)
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        this.#sockets.delete(socket)
+        if (!this.stuck) {
+          client.destroy()
+          target.destroy()
+        }
+      })
+    }
+    client.on('data', (chunk) => {
+      if (!this.stuck) target.write(this.tamper?.(chunk) ?? chunk)
+    })
+    target.on('data', (chunk) => {
+      if (!this.stuck) client.write(chunk)
+    })
+  }
+}
