@@ -22,6 +22,8 @@ export function stepLeader(r: Raft, m: Message): StepError | null {
     case 'MsgProp':
       return propose(r, m)
     case 'MsgBeat':
+      // A quorum that has shrunk meanwhile may be content with what it has, and no answer may ever come.
+      answerConfirmedReads(r)
       r.bcastHeartbeat()
       return null
     case 'MsgCheckQuorum':
@@ -160,9 +162,9 @@ function handleHeartbeatResponse(r: Raft, m: Message, pr: Progress): void {
   // In a full window this sends an empty append, which recovers from the loss of all that filled it. A
   // follower that has everything but is being probed needs one to be replicated to again.
   if (pr.match < r.log.lastIndex() || pr.state === 'StateProbe') r.sendAppend(pr)
-  if (r.readOnly.option !== 'ReadOnlySafe' || m.context.length === 0) return
+  if (m.context.length === 0) return
   r.readOnly.recvAck(m.from, m.context)
-  for (const { request, index } of r.readOnly.maybeAdvance(r.trk.config.voters)) answerRead(r, request, index)
+  answerConfirmedReads(r)
 }
 
 function handleSnapshotStatus(m: Message, pr: Progress): void {
@@ -199,10 +201,9 @@ function sendTimeoutNow(r: Raft, to: number): void {
 // ── Reads ────────────────────────────────────────────────────────────────────────────────────────────
 
 function requestRead(r: Raft, m: Message): void {
-  if (r.trk.isSingleton(r.id)) answerRead(r, m, r.log.committed)
   // Until an entry of this term is committed, the commit index may lag behind what was acknowledged before.
-  else if (!r.committedEntryInCurrentTerm()) r.pendingReadIndexMessages.push(m)
-  else confirmRead(r, m)
+  if (r.committedEntryInCurrentTerm()) confirmRead(r, m)
+  else r.pendingReadIndexMessages.push(m)
 }
 
 function confirmRead(r: Raft, m: Message): void {
@@ -212,7 +213,12 @@ function confirmRead(r: Raft, m: Message): void {
   }
   r.readOnly.addRequest(r.log.committed, m)
   r.readOnly.recvAck(r.id, r.readOnly.heartbeatCtx())
-  r.bcastHeartbeat()
+  answerConfirmedReads(r)
+  if (r.readOnly.isWaiting()) r.bcastHeartbeat()
+}
+
+function answerConfirmedReads(r: Raft): void {
+  for (const { request, index } of r.readOnly.maybeAdvance(r.trk.config.voters)) answerRead(r, request, index)
 }
 
 function releasePendingReads(r: Raft): void {

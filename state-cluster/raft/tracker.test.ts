@@ -85,11 +85,4 @@ describe('ProgressTracker', () => {
     ])
     expect(trk.get(2)).toBe(trk.progress.get(2))
   })
-
-  it('is the singleton of the voter that decides alone, and of nobody else', () => {
-    expect(tracker(newConfState([1], [2, 3])).isSingleton(1)).toBe(true)
-    expect(tracker(newConfState([1], [2, 3])).isSingleton(2)).toBe(false)
-    expect(tracker(newConfState([1, 2])).isSingleton(1)).toBe(false)
-    expect(tracker({ ...newConfState([1]), votersOutgoing: [1, 2] }).isSingleton(1)).toBe(false)
-  })
 })

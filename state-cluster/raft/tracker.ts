@@ -86,12 +86,6 @@ export class ProgressTracker implements AckedIndexer {
     }
   }
 
-  /** Whether this voter decides alone. A leader that is no voter any more never does. */
-  isSingleton(id: number): boolean {
-    const { voters } = this.config
-    return voters.incoming.size === 1 && voters.incoming.has(id) && !voters.isJoint
-  }
-
   ackedIndex(id: number): number {
     const pr = this.get(id)
     return pr === undefined ? -1 : pr.match
