@@ -1,0 +1,91 @@
+/**
+ * The random driver: from one seed, many episodes; in each a group of three to seven nodes, a bad network, bad
+ * disks, members that come and go, and clients; one small thing happens a step, and after it the invariants hold.
+ *
+ * An episode ends calmly: everything heals, and the group has to come to rest in agreement, or `progress` is
+ * violated. Invariant of the driver itself: equal options give equal runs, step by step (the trace hash says so).
+ *
+ * Runs stop at the first violation. What a node does is in node.ts, what must hold in invariants.ts.
+ */
+import { AssertionError } from '../assert.ts'
+import { Episode } from './episode.ts'
+import { type Fault, noFault } from './faults.ts'
+import { drawOptions, type EpisodeOptions } from './options.ts'
+import { Random, TraceHash } from './random.ts'
+import { type RuleName, Violation } from './violation.ts'
+
+export interface FuzzOptions {
+  readonly seed: number
+  readonly steps: number
+  readonly fault?: Fault
+  /** Whether precautions.ts watches too, or consequences alone are looked for. Default true. */
+  readonly hasPrecautions?: boolean
+  /** Called when an episode begins. */
+  readonly onEpisode?: (episode: number, options: EpisodeOptions) => void
+}
+
+export interface FuzzResult {
+  readonly steps: number
+  readonly episodes: number
+  /** What happened how often. */
+  readonly counts: Readonly<Record<string, number>>
+  /** 16 hexadecimal digits; equal for equal runs. */
+  readonly traceHash: string
+  readonly violation: FuzzViolation | null
+}
+
+export interface FuzzViolation {
+  /** A rule, or `assertion` where the core itself refused to go on. */
+  readonly rule: RuleName | 'assertion' | 'exception'
+  readonly message: string
+  readonly episode: number
+  /** Steps from the start of the run. */
+  readonly step: number
+  /** The last things that happened, oldest first. */
+  readonly trace: readonly string[]
+}
+
+/** Steps of an episode until it is calmed. */
+const stepsPerEpisode = 5000
+
+/** Runs `steps` steps, or until something is violated. */
+export function fuzz({
+  seed,
+  steps,
+  fault = noFault,
+  hasPrecautions = true,
+  onEpisode,
+}: FuzzOptions): FuzzResult {
+  const hash = new TraceHash()
+  const counts = new Map<string, number>()
+  let done = 0
+  let episodes = 0
+  let violation: FuzzViolation | null = null
+  while (done < steps && violation === null) {
+    const number = episodes++
+    const random = new Random(seed, number)
+    const options = drawOptions(random)
+    onEpisode?.(number, options)
+    const episode = new Episode(options, random, fault, hasPrecautions, hash, counts)
+    try {
+      episode.run(Math.min(stepsPerEpisode, steps - done))
+    } catch (error) {
+      const rule = ruleOf(error)
+      const message = error instanceof Error ? error.message : String(error)
+      violation = { rule, message, episode: number, step: done + episode.steps, trace: episode.recentTrace() }
+    }
+    done += episode.steps
+  }
+  return {
+    steps: done,
+    episodes,
+    counts: Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1))),
+    traceHash: hash.hex(),
+    violation,
+  }
+}
+
+function ruleOf(error: unknown): FuzzViolation['rule'] {
+  if (error instanceof Violation) return error.rule
+  return error instanceof AssertionError ? 'assertion' : 'exception'
+}

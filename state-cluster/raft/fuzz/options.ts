@@ -1,0 +1,112 @@
+/**
+ * What an episode of the random driver is like: how many nodes, which options of the core, how bad the network and
+ * the disks are, how often what happens. All drawn from the episode's seed, so that many seeds see many worlds.
+ *
+ * Invariant: equal seeds draw equal options; nothing else does.
+ */
+import { NO_LIMIT } from '../types.ts'
+import type { Random } from './random.ts'
+
+/** What can happen to a group from outside. The weights say how often, relative to each other. */
+export const eventNames = [
+  'tick',
+  'propose',
+  'changeMembers',
+  'transferLeader',
+  'readIndex',
+  'checkpoint',
+  'crash',
+  'restart',
+  'partition',
+  'heal',
+  'report',
+  'campaign',
+  'forgetLeader',
+  'lateCopy',
+] as const
+export type EventName = (typeof eventNames)[number]
+
+export interface EpisodeOptions {
+  /** Nodes that exist; 3 to 7. Not all need to be members. */
+  readonly nodes: number
+  /** Voters at the start, the first ids. */
+  readonly voters: number
+  /** Whether the node with this id − 1 uses asynchronous storage writes. */
+  readonly asyncStorageWrites: readonly boolean[]
+  readonly preVote: boolean
+  readonly checkQuorum: boolean
+  readonly stepDownOnRemoval: boolean
+  readonly disableProposalForwarding: boolean
+  readonly electionTick: number
+  readonly maxSizePerMsg: number
+  readonly maxInflightMsgs: number
+  readonly maxInflightBytes: number
+  readonly maxCommittedSizePerReady: number
+  readonly maxUncommittedEntriesSize: number
+  /** Most moves (a message delivered, a piece of work done) between two events. */
+  readonly pace: number
+  /** Chance that a message is lost on its way. */
+  readonly loss: number
+  /** Chance that a message stays in flight after it was delivered. */
+  readonly duplication: number
+  /** Chance that a copy of a message is kept, to be delivered much later. */
+  readonly lateCopies: number
+  /** Chance that messages are delivered in the order in which they were sent. */
+  readonly order: number
+  /** Entries that a compaction leaves below the checkpoint. */
+  readonly keptEntries: number
+  readonly weights: Readonly<Record<EventName, number>>
+}
+
+/** Draws the options of one episode. */
+export function drawOptions(random: Random): EpisodeOptions {
+  const nodes = 3 + random.below(5)
+  const asyncMode = random.below(3)
+  const maxSizePerMsg = random.pick([0, 60, 400, NO_LIMIT])
+  return {
+    nodes,
+    voters: 3 + random.below(Math.min(nodes, 5) - 2),
+    asyncStorageWrites: Array.from({ length: nodes }, () =>
+      asyncMode === 2 ? random.chance(0.5) : asyncMode === 1,
+    ),
+    preVote: random.chance(0.4),
+    checkQuorum: random.chance(0.4),
+    stepDownOnRemoval: random.chance(0.5),
+    disableProposalForwarding: random.chance(0.2),
+    electionTick: 3 + random.below(8),
+    maxSizePerMsg,
+    maxInflightMsgs: random.pick([1, 2, 16, 256]),
+    maxInflightBytes:
+      maxSizePerMsg === NO_LIMIT ? NO_LIMIT : random.pick([NO_LIMIT, Math.max(maxSizePerMsg, 1)]),
+    maxCommittedSizePerReady: random.pick([1, 100, NO_LIMIT]),
+    maxUncommittedEntriesSize: random.pick([200, NO_LIMIT]),
+    pace: random.pick([6, 15, 40]),
+    loss: random.pick([0, 0.02, 0.1, 0.25]),
+    duplication: random.pick([0, 0.02, 0.15]),
+    lateCopies: random.pick([0, 0.05, 0.3]),
+    order: random.pick([0, 0.5, 0.95]),
+    keptEntries: random.pick([0, 0, 2, 10]),
+    weights: drawWeights(random),
+  }
+}
+
+function drawWeights(random: Random): Record<EventName, number> {
+  const often = (): number => 0.5 + random.unit()
+  const seldom = (): number => random.pick([0, 0.3, 1, 3])
+  return {
+    tick: 100 * often(),
+    propose: 40 * often(),
+    changeMembers: 5 * seldom(),
+    transferLeader: 2 * seldom(),
+    readIndex: 8 * seldom(),
+    checkpoint: 8 * seldom(),
+    crash: 4 * seldom(),
+    restart: 15,
+    partition: 2 * seldom(),
+    heal: 4,
+    report: 15,
+    campaign: 4 * seldom(),
+    forgetLeader: 3 * seldom(),
+    lateCopy: 8 * seldom(),
+  }
+}

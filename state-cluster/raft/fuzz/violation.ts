@@ -1,0 +1,30 @@
+/**
+ * The names of all that is checked, and the error that says what does not hold.
+ *
+ * What each name means stands where it is checked: invariants.ts, precautions.ts, episode.ts.
+ */
+
+export type RuleName =
+  | 'one leader a term'
+  | 'log matching'
+  | 'leader completeness'
+  | 'state machine safety'
+  | 'commit never goes back'
+  | 'reads see commits'
+  | 'one vote a term'
+  | 'votes are kept'
+  | 'leaders are elected'
+  | 'own term commits'
+  | 'commits are kept'
+  | 'progress'
+
+/** A rule that does not hold, with the facts. */
+export class Violation extends Error {
+  override readonly name = 'Violation'
+  readonly rule: RuleName
+
+  constructor(rule: RuleName, facts: string) {
+    super(`${rule}: ${facts}`)
+    this.rule = rule
+  }
+}
