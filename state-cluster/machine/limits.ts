@@ -27,8 +27,8 @@ export interface Limits {
   readonly endpointLengthMax: number
   readonly itemLengthMax: number
   readonly durationMsMax: number
-  /** How far ahead an opening may be scheduled, counted from the command's stamp. */
-  readonly opensInMsMax: number
+  /** No opening is scheduled beyond this (epoch ms). */
+  readonly opensAtMsMax: number
   /** Soft close: window and extension. */
   readonly softCloseMsMax: number
   /** One `extend_auction`. */
@@ -68,7 +68,7 @@ export const limits: Limits = {
   endpointLengthMax: 2_048,
   itemLengthMax: 65_536,
   durationMsMax: 366 * dayMs,
-  opensInMsMax: 366 * dayMs,
+  opensAtMsMax: 253_402_300_799_999,
   softCloseMsMax: dayMs,
   extendMsMax: 366 * dayMs,
   outageMsMax: dayMs,

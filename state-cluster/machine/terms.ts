@@ -32,8 +32,8 @@ function isSoftClose(softClose: SoftClose, limits: Limits): boolean {
   )
 }
 
-/** Whether an auction can be held on these terms, asked at `atMs`. */
-export function areTermsValid(terms: AuctionTerms, atMs: number, limits: Limits): boolean {
+/** Whether an auction can be held on these terms. */
+export function areTermsValid(terms: AuctionTerms, limits: Limits): boolean {
   const { opensAtMs, reserve, buyNow, softClose, item } = terms
   if (terms.title.length === 0 || terms.title.length > limits.titleLengthMax) return false
   if (!/^[A-Z]{3}$/.test(terms.currency)) return false
@@ -45,7 +45,7 @@ export function areTermsValid(terms: AuctionTerms, atMs: number, limits: Limits)
   if (buyNow !== undefined && reserve !== undefined && buyNow < reserve) return false
   if (incrementTableFault(terms.increments) !== undefined) return false
   if (!isWithin(terms.durationMs, 1, limits.durationMsMax)) return false
-  if (opensAtMs !== undefined && !isWithin(opensAtMs, 0, atMs + limits.opensInMsMax)) return false
+  if (opensAtMs !== undefined && !isWithin(opensAtMs, 0, limits.opensAtMsMax)) return false
   if (softClose !== undefined && !isSoftClose(softClose, limits)) return false
   return formatOf(terms.format)?.accepts(terms) === true
 }

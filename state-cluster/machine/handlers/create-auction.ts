@@ -17,7 +17,7 @@ export function createAuction(turn: Turn, command: CreateAuction): Reply {
   const { atMs, state } = turn
   const { auctions, house, interned, limits, servers, tags } = state
   const { auctionId, terms } = command
-  if (!areTermsValid(terms, atMs, limits)) return refuse('terms_invalid')
+  if (!areTermsValid(terms, limits)) return refuse('terms_invalid')
   if (auctions.get(auctionId) !== undefined) return refuse('auction_exists')
   if (auctions.size >= limits.auctionsMax) return refuse('limit_exceeded')
   if (tags.size + tags.countNew(terms.tags) > limits.distinctTagsMax) return refuse('limit_exceeded')

@@ -1,0 +1,74 @@
+/**
+ * What must hold of every state, checked from outside after any entry: the list "What must never happen" as far
+ * as one machine can break it, and the agreement of all derived structures with the rows. O(state): tests only.
+ */
+import type { Auction } from '../auction.ts'
+import type { AuctionStatus } from '../events.ts'
+import type { State } from '../state.ts'
+
+const statuses: readonly AuctionStatus[] = ['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled']
+
+/** The rules that the state breaks, in words; empty when it is sound. */
+export function faultsOf(state: State): string[] {
+  const faults: string[] = []
+  for (const auction of state.auctions.all()) {
+    const say = (fault: string): void => {
+      faults.push(`${auction.id}: ${fault}`)
+    }
+    checkBids(auction, say)
+    checkEnd(auction, say)
+    checkPlace(state, auction, say)
+  }
+  const counted = statuses.reduce((sum, status) => sum + state.auctions.countOf(status), 0)
+  if (counted !== state.auctions.size) faults.push('the sets by status do not add up')
+  if (state.requests.size > state.limits.requestsMax) faults.push('too many requests are remembered')
+  if (state.buyers.size > state.limits.buyersMax) faults.push('too many buyers')
+  if (state.auctions.size > state.limits.auctionsMax) faults.push('too many auctions')
+  if (state.tags.size > state.limits.distinctTagsMax) faults.push('too many tags')
+  return faults
+}
+
+function checkBids(auction: Auction, say: (fault: string) => void): void {
+  const { bidders, leader, price, terms } = auction
+  if ((leader === undefined) !== (price === undefined)) say('a price has a leader')
+  if ((leader === undefined) !== (auction.bidCount === 0)) say('bids have a leader')
+  if (bidders.length > auction.bidCount) say('a bidder without a bid')
+  bidders.forEach((bidder, index) => {
+    if (bidder.alias !== index + 1) say('aliases go by first bid')
+    if (auction.bidderOf(bidder.id) !== bidder) say('a bidder is found by id')
+    if (leader !== undefined && bidder.maxBid > leader.maxBid)
+      say('somebody else has a higher maximum than the leader')
+    if (bidder.maxSeq > auction.seq) say('a maximum from the future')
+  })
+  if (price !== undefined && !(Number.isSafeInteger(price) && price >= terms.openingBid))
+    say('the price is an amount from the opening bid on')
+  if (leader !== undefined && price !== undefined && leader.maxBid < price)
+    say('the leader pays more than it bid')
+  const { reserve } = terms
+  if (reserve !== undefined && leader !== undefined && leader.maxBid >= reserve && (price ?? 0) < reserve)
+    say('a maximum at the reserve brings the price to it')
+}
+
+function checkEnd(auction: Auction, say: (fault: string) => void): void {
+  const isSold = auction.status === 'sold'
+  if (isSold !== (auction.winner !== undefined)) say('sold means a winner')
+  if (isSold !== (auction.hammerPrice !== undefined)) say('sold means a hammer price')
+  if (isSold && auction.winner !== auction.leader) say('the winner is the high bidder')
+  if (isSold && auction.hammerPrice !== auction.price) say('the hammer price is the high bid')
+  if (isSold && (auction.hammerPrice ?? 0) < (auction.terms.reserve ?? 0)) say('sold below the reserve')
+  if ((auction.status === 'paused') !== (auction.pausedAtMs !== undefined)) say('paused knows since when')
+}
+
+function checkPlace(state: State, auction: Auction, say: (fault: string) => void): void {
+  const { ordinal, owner, status, terms } = auction
+  if (state.auctions.at(ordinal) !== auction) say('found by ordinal')
+  if (state.auctions.get(auction.id) !== auction) say('found by id')
+  for (const one of statuses) {
+    const isHere = one === status
+    if ((state.auctions.byStatus[one]?.has(ordinal) ?? false) !== isHere) say(`set of status ${one}`)
+    for (const tag of terms.tags)
+      if ((state.tags.get(tag)?.auctions[one]?.has(ordinal) ?? false) !== isHere) say(`set of ${tag}, ${one}`)
+  }
+  if (owner.openings.holds(auction) !== (status === 'scheduled')) say('in the openings while scheduled')
+  if (owner.running.holds(auction) !== (status === 'open')) say('in the running ones while open')
+}
