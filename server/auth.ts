@@ -7,6 +7,7 @@
  * Source: RFC 7519, RFC 8725 §3.1; CONTRACT "HTTP", "WebSocket".
  */
 import { createSecretKey } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import {
   createLocalJWKSet,
   createRemoteJWKSet,
@@ -147,6 +148,14 @@ export class Tokens {
     }
     this.#verified.set(token, identity)
   }
+}
+
+/** Published keys from a file. Rejects when it is not there or holds none. */
+export async function jwksFromFile(path: string): Promise<JwksSource> {
+  const read: unknown = JSON.parse(await readFile(path, 'utf8'))
+  const keys = (read as Partial<JSONWebKeySet> | null)?.keys
+  if (!Array.isArray(keys) || keys.length === 0) throw new TypeError(`${path} holds no published keys (JWKS)`)
+  return { keys: { keys } }
 }
 
 /** Whether an identity may act in a role; nobody's is `undefined`. */

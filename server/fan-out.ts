@@ -75,8 +75,8 @@ export interface FanOutContext {
   readonly publish: (topic: string, message: string | Uint8Array) => void
   /** Calls when everything published before now has been handed to the sockets. */
   readonly afterSweep: (work: () => void) => void
-  /** What a read of the cluster failed with: the session is told, the failure counted. */
-  readonly readFailed: (session: Session, replyTo: FrameId, error: unknown) => void
+  /** A read of the cluster failed: the frame is answered, or, when it was already, the session ended. */
+  readonly readFailed: (session: Session, replyTo: FrameId | undefined, error: unknown) => void
   /** Told when a slow reader was given a `resync` instead of events. */
   readonly resynced: () => void
 }
@@ -279,14 +279,13 @@ export class FanOut {
     subscription.stage = 'waiting'
   }
 
-  /** As `#catchUp`, where no frame waits for an answer: a failed read becomes a resync. */
+  /** As `#catchUp`, where no frame waits for an answer any more. */
   async #resumeReplay(subscription: Subscription): Promise<void> {
     try {
       await this.#catchUp(subscription)
     } catch (error) {
       if (hasEnded(subscription)) return
-      this.#context.readFailed(subscription.session, '', error)
-      subscription.session.close(1011)
+      this.#context.readFailed(subscription.session, undefined, error)
     }
   }
 

@@ -17,6 +17,7 @@ import type { FanOut } from './fan-out.ts'
 import { acceptedFrame, rejectedFrame } from './frames.ts'
 import type { ServerMetrics } from './server-metrics.ts'
 import type { Session } from './session.ts'
+import type { Tally } from './tally.ts'
 
 export interface FrameContext {
   readonly cluster: Cluster
@@ -24,6 +25,10 @@ export interface FrameContext {
   readonly admission: Admission
   readonly fanOut: FanOut
   readonly metrics: ServerMetrics
+  /** Bids whose reply is awaited. */
+  readonly pending: Tally
+  /** Whether new bids are turned away, because the sockets are about to be closed. */
+  readonly isEnding: () => boolean
   readonly limits: { readonly subscriptionsPerSocketMax: number; readonly commandsPerSocketMax: number }
 }
 
@@ -94,6 +99,7 @@ async function bid(
     session.send(encodeServerFrame(rejectedFrame(frame.id, frame.requestId, frame.auctionId, reply)))
     return
   }
+  if (context.isEnding()) return refuse(session, frame.id, 'draining', frameErrors.draining.title)
   const waitMs = admission.bid(identity, clock.monotonicMs())
   if (waitMs > 0) {
     metrics.rateLimited.add(1, { what: 'bid' })
@@ -108,6 +114,7 @@ async function bid(
     )
   const sinceMs = clock.monotonicMs()
   session.commandCount += 1
+  context.pending.add()
   try {
     const reply = await cluster.propose(cluster.groupOf(frame.auctionId), commandOf(identity.subject))
     if (reply.ok) {
@@ -123,6 +130,7 @@ async function bid(
     refuse(session, frame.id, fault, frameErrors[fault].title)
   } finally {
     session.commandCount -= 1
+    context.pending.remove()
   }
 }
 

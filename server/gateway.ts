@@ -24,6 +24,7 @@ import { rejectedFrame } from './frames.ts'
 import type { ServerMetrics } from './server-metrics.ts'
 import { Session, type SessionContext } from './session.ts'
 import type { HttpRequest, Socket, UpgradeDecision } from './socket.ts'
+import { Tally } from './tally.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 export interface GatewayContext extends SessionContext {
@@ -48,10 +49,12 @@ const text = new TextDecoder()
 export class Gateway {
   readonly #context: GatewayContext
   readonly #sessions = new Set<Session>()
+  readonly #open: Tally
   #isDraining = false
 
   constructor(context: GatewayContext) {
     this.#context = context
+    this.#open = new Tally(context.clock)
   }
 
   get sessionCount(): number {
@@ -83,6 +86,7 @@ export class Gateway {
       return
     }
     this.#sessions.add(session)
+    this.#open.add()
     fanOut.enter(session)
     const { identity } = session
     session.send(
@@ -150,6 +154,7 @@ export class Gateway {
     if (!this.#sessions.delete(session)) return
     this.#context.fanOut.leave(session)
     this.#context.admission.socketClosed(session.identity, session.address)
+    this.#open.remove()
   }
 
   /**
@@ -179,6 +184,11 @@ export class Gateway {
     this.#isDraining = true
     const frame = encodeServerFrame({ type: 'drain', graceMs })
     for (const session of this.#sessions) session.send(frame)
+  }
+
+  /** Resolves when no session is left, or after `ms`. */
+  untilEmpty(ms: number): Promise<void> {
+    return this.#open.untilZero(ms)
   }
 
   /** Closes every session. */

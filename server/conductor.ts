@@ -1,0 +1,146 @@
+/**
+ * The clock hand of the auctions that this server owns in one group: it proposes a pulse when one falls due, and
+ * now and then even if none does, so that the machine can tell an outage from a quiet hour.
+ * Invariant: it decides nothing. What a pulse opens, closes or extends is decided in `apply` by the leader's
+ * stamp; a pulse too early, too late or too often changes no outcome. One proposal is under way at a time.
+ * Source: DESIGN "Owners, the monitor, and fencing"; spec OWNER, OUTAGE.
+ */
+import type { GroupId, ServerId } from '../protocol/ids.ts'
+import { assert } from '../runtime/assert.ts'
+import type { CancelTimer, Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import { type Cluster, ClusterError, type FeedBatch } from '../state-cluster/index.ts'
+import type { ServerMetrics } from './server-metrics.ts'
+
+export interface ConductorContext {
+  readonly cluster: Cluster
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Pick<ServerMetrics, 'conducted' | 'conductLateSeconds'>
+  readonly serverId: ServerId
+  readonly groupId: GroupId
+  /** What was not foreseen, to be told to whoever runs the process. */
+  readonly fault: (error: unknown, where: string) => void
+}
+
+/** Pulses at least this often; and this often while a deadline is near. */
+const pulseMs = 1000
+const nearPulseMs = 250
+const nearMs = 5000
+/** Between tries while the cluster does not answer. */
+const retryMs = 100
+/** Before it registers again when another has registered under its name. */
+const fencedMs = 1000
+
+export class Conductor {
+  readonly #context: ConductorContext
+  #epoch: number | undefined
+  #nextDueMs = Number.POSITIVE_INFINITY
+  #cancel: CancelTimer | undefined
+  #working: Promise<void> | undefined
+  #isStopped = false
+
+  constructor(context: ConductorContext) {
+    this.#context = context
+  }
+
+  /** The ownership epoch that this server acts under; `undefined` until it has registered. */
+  get epoch(): number | undefined {
+    return this.#epoch
+  }
+
+  start(): void {
+    this.#arm(0)
+  }
+
+  /** No further pulse; resolves when the last one is decided. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#cancel?.()
+    await this.#working
+  }
+
+  /** Something of this server's falls due at `atMs`, maybe sooner than it knows. */
+  dueAt(atMs: number): void {
+    if (atMs >= this.#nextDueMs) return
+    this.#nextDueMs = atMs
+    if (this.#working === undefined) this.#arm(this.#untilNext())
+  }
+
+  /** Looks through the feed for deadlines that are sooner than the next one known. */
+  observe(batch: FeedBatch): void {
+    for (const event of batch.events) {
+      const closesAt = 'closesAt' in event ? event.closesAt : undefined
+      if (closesAt === undefined || closesAt >= this.#nextDueMs) continue
+      this.#context.cluster.auction(event.auctionId).then(
+        (view) => {
+          if (view?.owner === this.#context.serverId) this.dueAt(closesAt)
+        },
+        () => this.dueAt(closesAt),
+      )
+    }
+  }
+
+  #untilNext(): number {
+    const untilDueMs = this.#nextDueMs - this.#context.clock.nowMs()
+    return Math.max(0, Math.min(untilDueMs, untilDueMs <= nearMs ? nearPulseMs : pulseMs))
+  }
+
+  #arm(delayMs: number): void {
+    this.#cancel?.()
+    if (this.#isStopped) return
+    this.#cancel = this.#context.clock.setTimer(delayMs, () => {
+      this.#cancel = undefined
+      this.#working = this.#work()
+    })
+  }
+
+  async #work(): Promise<void> {
+    let delayMs = retryMs
+    try {
+      delayMs = this.#epoch === undefined ? await this.#register() : await this.#pulse(this.#epoch)
+    } catch (error) {
+      if (error instanceof ClusterError) this.#context.logger.debug('conductor_waits', { reason: error.code })
+      else this.#context.fault(error, 'conductor')
+    }
+    this.#working = undefined
+    this.#arm(delayMs)
+  }
+
+  /** Returns the milliseconds until the next step. */
+  async #register(): Promise<number> {
+    const { cluster, logger, serverId, groupId } = this.#context
+    const reply = await cluster.propose(groupId, { type: 'register_server', serverId })
+    if (!reply.ok) {
+      logger.error('conductor_refused', { serverId, code: reply.code })
+      return fencedMs
+    }
+    assert(reply.type === 'server', 'a server is registered by an epoch')
+    this.#epoch = reply.epoch
+    logger.info('conductor_registered', { serverId, groupId, epoch: reply.epoch })
+    return 0
+  }
+
+  async #pulse(epoch: number): Promise<number> {
+    const { cluster, clock, logger, metrics, serverId, groupId } = this.#context
+    const lateMs = clock.nowMs() - this.#nextDueMs
+    const dueMs = this.#nextDueMs
+    this.#nextDueMs = Number.POSITIVE_INFINITY
+    try {
+      const reply = await cluster.propose(groupId, { type: 'conduct', serverId, epoch })
+      if (!reply.ok) {
+        logger.warn('conductor_fenced', { serverId, groupId, epoch, code: reply.code })
+        this.#epoch = undefined
+        return fencedMs
+      }
+      assert(reply.type === 'conducted', 'a pulse is answered by what falls due next')
+      metrics.conducted.add(1)
+      if (lateMs >= 0) metrics.conductLateSeconds.observe(lateMs / 1000)
+      this.#nextDueMs = Math.min(this.#nextDueMs, reply.nextDueMs ?? Number.POSITIVE_INFINITY)
+      return reply.more ? 0 : this.#untilNext()
+    } catch (error) {
+      this.#nextDueMs = Math.min(this.#nextDueMs, dueMs)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,291 @@
+/**
+ * The server's door: everything of one gateway process, or of the server's role in the all-in-one, put together
+ * and started. Invariant: once `startServer` resolves, the port is open and every part runs; once `close`
+ * resolves, none does and the port is free; a start that fails leaves nothing behind. Reading the environment,
+ * signals and exits are `main.ts`'s. Source: DESIGN "Processes".
+ */
+import { join } from 'node:path'
+import type { ServerId } from '../protocol/ids.ts'
+import { InvariantError } from '../runtime/assert.ts'
+import type { CancelTimer, Clock } from '../runtime/clock.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { Metrics } from '../runtime/metrics.ts'
+import type { Cluster, FeedBatch } from '../state-cluster/index.ts'
+import { Admission } from './admission.ts'
+import { clusterFault } from './answers.ts'
+import { jwksFromFile, Tokens } from './auth.ts'
+import { Conductor } from './conductor.ts'
+import type { ServerConfig } from './config.ts'
+import { FanOut } from './fan-out.ts'
+import { frameHandlers, refuse } from './frame-handlers.ts'
+import { Gateway } from './gateway.ts'
+import { Http } from './http.ts'
+import { loadPages } from './pages.ts'
+import { type NotificationSink, Publisher } from './publisher.ts'
+import { routes } from './routes.ts'
+import { keepOperatorToken, keepSecret } from './secrets.ts'
+import { serverMetrics } from './server-metrics.ts'
+import type { Session } from './session.ts'
+import type { Edge } from './socket.ts'
+import { Tally } from './tally.ts'
+import { openEdge } from './uws.ts'
+
+export { type ServerConfig, serverSection } from './config.ts'
+export type { NotificationSink } from './publisher.ts'
+export { SecretFileError } from './secrets.ts'
+export { ListenError } from './socket.ts'
+export { EdgeUnavailableError } from './uws.ts'
+
+export interface ServerOptions {
+  readonly config: ServerConfig
+  readonly cluster: Cluster
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+  /** Absent: this server publishes no notifications; they stay in the outbox. */
+  readonly sink?: NotificationSink
+  /** Folder of the built web page; absent or not there: none is served. */
+  readonly webDir?: string
+}
+
+export interface RunningServer {
+  /** Where clients connect, as `http://127.0.0.1:8080`. */
+  readonly url: string
+  /**
+   * Ends the service in good order: not ready, `drain` to every socket, after the grace (or when all are gone) no
+   * new connections and 1012 to whoever is left. Once only; further calls await the first.
+   */
+  drain(): Promise<void>
+  /** Stops everything, without grace unless drained before. */
+  close(): Promise<void>
+}
+
+/** Rejects with `ListenError`, `EdgeUnavailableError` or `SecretFileError`; nothing runs then. */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { config, cluster, clock, logger } = options
+  const tokens = await openTokens(options)
+  const page = options.webDir === undefined ? () => undefined : await loadPages(options.webDir)
+
+  let edge: Edge | undefined
+  let isDraining = false
+  let isEnding = false
+  const admission = new Admission(config)
+  const metrics = serverMetrics(options.metrics, {
+    sockets: () => gateway.sessionCount,
+    subscriptions: () => fanOut.subscriptionCount,
+    ready: () => !isDraining && cluster.status().ready,
+  })
+  /** What no client can be blamed for. A broken invariant ends the process; the rest is logged and counted. */
+  const fault = (error: unknown, where: string): void => {
+    metrics.faults.add(1)
+    logger.error('handler_failed', { where, error })
+    if (error instanceof InvariantError)
+      setImmediate(() => {
+        throw error
+      })
+  }
+
+  const fanOut: FanOut = new FanOut({
+    cluster,
+    clock,
+    subscriptionsMax: config.subscriptionsMax,
+    publish: (topic, message) => edge?.publish(topic, message),
+    // The carrier sweeps at the end of each turn: after two more turns everything from before has gone out.
+    afterSweep: (work) => setImmediate(() => setImmediate(work)),
+    readFailed: (session, replyTo, error) => {
+      const code = clusterFault(error)
+      if (code === undefined) fault(error, 'subscribe')
+      if (replyTo === undefined) session.close(1011)
+      else refuse(session, replyTo, code ?? 'internal', 'the auction could not be read; ask again')
+    },
+    resynced: () => metrics.resyncs.add(1),
+  })
+  const bids = new Tally(clock)
+  const gateway: Gateway = new Gateway({
+    config,
+    clock,
+    tokens,
+    admission,
+    fanOut,
+    metrics,
+    fault,
+    handlers: frameHandlers({
+      cluster,
+      clock,
+      admission,
+      fanOut,
+      metrics,
+      pending: bids,
+      isEnding: () => isEnding,
+      limits: config,
+    }),
+    bufferedBytesMax: config.bufferedBytesMax,
+    queuedBytesMax: config.queuedBytesMax,
+    defer: (work) => process.nextTick(work),
+  })
+
+  const parts = cluster.groups.map((groupId) => {
+    const shared = { cluster, clock, logger, metrics, serverId: config.serverId as ServerId, groupId, fault }
+    const conductor = new Conductor(shared)
+    const { sink } = options
+    const publisher =
+      sink === undefined
+        ? undefined
+        : new Publisher({
+            ...shared,
+            sink,
+            windowMax: config.publishWindow,
+            epoch: () => conductor.epoch,
+          })
+    return { groupId, conductor, publisher }
+  })
+
+  const http = new Http({
+    config,
+    clock,
+    tokens,
+    admission,
+    metrics,
+    page,
+    routes: routes({
+      config,
+      cluster,
+      clock,
+      tokens,
+      admission,
+      registry: options.metrics,
+      metrics,
+      isDraining: () => isDraining,
+      dueAt: (auctionId, atMs) => {
+        const groupId = cluster.groupOf(auctionId)
+        for (const part of parts) if (part.groupId === groupId) part.conductor.dueAt(atMs)
+      },
+    }),
+  })
+
+  const ends = parts.map(({ groupId, conductor, publisher }) =>
+    cluster.subscribe(groupId, (batch: FeedBatch) => {
+      metrics.events.add(batch.events.length)
+      fanOut.deliver(batch)
+      conductor.observe(batch)
+      if (batch.hasNotices) publisher?.wake()
+    }),
+  )
+
+  try {
+    edge = await openEdge<Session>(
+      {
+        host: config.host,
+        port: config.port,
+        socketPath: '/ws',
+        frameBytesMax: 16 * 1024,
+        bufferedBytesMax: config.bufferedBytesMax,
+        idleTimeoutSeconds: backstopSeconds(config.heartbeatMs),
+        clock,
+      },
+      {
+        http: (exchange) => http.answer(exchange),
+        upgrade: (request) => gateway.upgrade(request),
+        open: (session, socket) => gateway.open(session, socket),
+        message: (session, bytes, isBinary) => gateway.message(session, bytes, isBinary),
+        drain: (session) => gateway.drained(session),
+        dropped: (session, bytes, isBinary) => gateway.dropped(session, bytes, isBinary),
+        pong: (session) => gateway.heard(session),
+        close: (session, code) => gateway.closed(session, code),
+        fault,
+      },
+    )
+  } catch (error) {
+    for (const end of ends) end()
+    throw error
+  }
+  const open = edge
+  for (const { conductor, publisher } of parts) {
+    conductor.start()
+    publisher?.start()
+  }
+  let cancelTending: CancelTimer = () => undefined
+  const tend = (): void => {
+    gateway.tend()
+    cancelTending = clock.setTimer(Math.max(25, config.heartbeatMs / 4), tend)
+  }
+  tend()
+  const url = urlOf(open)
+  logger.info('server_listening', { url, serverId: config.serverId })
+
+  const drain = async (graceMs: number): Promise<void> => {
+    isDraining = true
+    http.isDraining = true
+    logger.info('server_draining', { graceMs, sockets: gateway.sessionCount })
+    gateway.announceDrain(graceMs)
+    await gateway.untilEmpty(graceMs)
+    open.stopListening()
+    isEnding = true
+    await Promise.all([bids.untilZero(closeGraceMs), http.untilIdle(closeGraceMs)])
+    gateway.closeAll(1012)
+    await gateway.untilEmpty(closeGraceMs)
+  }
+  let draining: Promise<void> | undefined
+  let closing: Promise<void> | undefined
+  const close = async (): Promise<void> => {
+    draining ??= drain(0)
+    await draining
+    for (const { conductor, publisher } of parts) {
+      await publisher?.stop()
+      await conductor.stop()
+    }
+    for (const end of ends) end()
+    cancelTending()
+    open.close()
+    logger.info('server_closed', { url })
+  }
+  return {
+    url,
+    drain() {
+      draining ??= drain(config.drainGraceMs)
+      return draining
+    },
+    close() {
+      closing ??= close()
+      return closing
+    },
+  }
+}
+
+/** For the last bytes to leave before connections are dropped. */
+const closeGraceMs = 2000
+
+/** The carrier's own timeout comes after ours, which sends a close code: three heartbeats, within its range. */
+function backstopSeconds(heartbeatMs: number): number {
+  return Math.min(960, Math.max(8, Math.ceil((3 * heartbeatMs) / 1000)))
+}
+
+function urlOf({ host, port }: Edge): string {
+  if (host === '0.0.0.0') return `http://127.0.0.1:${port}`
+  if (host === '::') return `http://[::1]:${port}`
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+async function openTokens({ config, clock, logger }: ServerOptions): Promise<Tokens> {
+  const secret =
+    config.jwtSecret === undefined
+      ? await keepSecret(join(config.dataDir, 'jwt.secret'), logger)
+      : Buffer.from(config.jwtSecret, 'base64url')
+  const jwks =
+    config.jwksUrl === undefined
+      ? config.jwksFile === undefined
+        ? undefined
+        : await jwksFromFile(config.jwksFile)
+      : { url: config.jwksUrl }
+  const tokens = new Tokens({
+    secret,
+    audience: config.tokenAudience,
+    ...(jwks === undefined ? {} : { jwks }),
+    ...(config.tokenIssuer === undefined ? {} : { issuer: config.tokenIssuer }),
+    toleranceSeconds: config.tokenToleranceSeconds,
+    cacheMax: config.tokensCachedMax,
+    clock,
+  })
+  await keepOperatorToken(join(config.dataDir, 'operator.token'), tokens, clock.nowMs())
+  return tokens
+}

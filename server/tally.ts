@@ -1,0 +1,42 @@
+/**
+ * A count of what is under way, that can be awaited to reach zero. Invariant: each `add` has its `remove`.
+ */
+import type { Clock } from '../runtime/clock.ts'
+
+export class Tally {
+  readonly #clock: Clock
+  #count = 0
+  readonly #waiters = new Set<() => void>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  add(): void {
+    this.#count += 1
+  }
+
+  remove(): void {
+    this.#count -= 1
+    if (this.#count > 0) return
+    for (const end of this.#waiters) end()
+  }
+
+  /** Resolves when nothing is under way, or after `ms`. */
+  async untilZero(ms: number): Promise<void> {
+    if (this.#count === 0 || ms === 0) return
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        cancel()
+        this.#waiters.delete(end)
+        resolve()
+      }
+      const cancel = this.#clock.setTimer(ms, end)
+      this.#waiters.add(end)
+    })
+  }
+}

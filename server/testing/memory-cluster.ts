@@ -1,0 +1,194 @@
+/**
+ * A `Cluster` of one group in memory, around the real auction machine: for tests of what stands in front of it.
+ * Invariant: commands of one event-loop turn are applied as one entry, then replies and the feed go out, in that
+ * order of the machine; nothing is kept past the process. Faults are made on purpose by the knobs below.
+ */
+import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import {
+  type Cluster,
+  ClusterError,
+  type ClusterErrorCode,
+  type ClusterStatus,
+  type Command,
+  type FeedBatch,
+  type Position,
+  type PublicEvent,
+  type Reply,
+} from '../../state-cluster/index.ts'
+// biome-ignore lint/style/noRestrictedImports: a stand-in for the cluster runs the cluster's own machine
+import * as machine from '../../state-cluster/machine/index.ts'
+
+interface Proposal {
+  readonly command: Command
+  readonly resolve: (reply: Reply) => void
+  readonly reject: (error: unknown) => void
+}
+
+const group = 0 as GroupId
+
+export class MemoryCluster implements Cluster {
+  readonly groups = [group]
+  /** False: as without a leader. */
+  isReady = true
+  /** Proposals fail with this until it is cleared. */
+  failure: ClusterErrorCode | Error | undefined
+  /** Reads fail with this until it is cleared. */
+  readFailure: Error | undefined
+  /** Reads wait for this. */
+  readGate: Promise<void> = Promise.resolve()
+  /** Replies wait for this; the feed does not. */
+  replyGate: Promise<void> = Promise.resolve()
+  readonly state = machine.emptyState()
+  /** Every command that was applied, in order. */
+  readonly applied: Command[] = []
+  readonly #clock: Clock
+  readonly #history = new Map<AuctionId, PublicEvent[]>()
+  readonly #listeners = new Set<(batch: FeedBatch) => void>()
+  #queue: Proposal[] = []
+  #index = 0
+  #atMs = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  groupOf(): GroupId {
+    return group
+  }
+
+  propose(_groupId: GroupId, command: Command): Promise<Reply> {
+    if (this.failure !== undefined) {
+      const { failure } = this
+      return Promise.reject(failure instanceof Error ? failure : new ClusterError(failure, 'made on purpose'))
+    }
+    return new Promise((resolve, reject) => {
+      if (this.#queue.length === 0) setImmediate(() => this.#apply())
+      this.#queue.push({ command, resolve, reject })
+    })
+  }
+
+  subscribe(_groupId: GroupId, listener: (batch: FeedBatch) => void): () => void {
+    this.#listeners.add(listener)
+    return () => {
+      this.#listeners.delete(listener)
+    }
+  }
+
+  /** Puts events into the feed that no command made. */
+  inject(batch: FeedBatch): void {
+    for (const listener of this.#listeners) listener(batch)
+  }
+
+  async auction(auctionId: AuctionId) {
+    await this.#read()
+    return machine.auctionView(this.state, auctionId)
+  }
+
+  async auctions(query: Parameters<Cluster['auctions']>[0]) {
+    await this.#read()
+    return machine.auctionPage(this.state, query)
+  }
+
+  async standing(auctionId: AuctionId, bidderId: SubjectId) {
+    await this.#read()
+    return machine.standingOf(this.state, auctionId, bidderId)
+  }
+
+  async events(auctionId: AuctionId, afterSeq: number, limit: number) {
+    await this.#read()
+    return (this.#history.get(auctionId) ?? []).slice(afterSeq, afterSeq + limit)
+  }
+
+  async eventsSince(auctionId: AuctionId, since: Position, limit: number) {
+    await this.#read()
+    const history = this.#history.get(auctionId)
+    if (history === undefined || since.seq > history.length) return undefined
+    if (since.seq > 0 && history[since.seq - 1]?.epoch !== since.epoch) return undefined
+    return history.length - since.seq > limit ? undefined : history.slice(since.seq)
+  }
+
+  async bidders(auctionId: AuctionId, after: number, limit: number) {
+    await this.#read()
+    return machine.biddersPage(this.state, auctionId, after, limit)
+  }
+
+  async interestedBuyers(tags: readonly string[], after: SubjectId | undefined, limit: number) {
+    await this.#read()
+    return machine.interestedBuyers(this.state, tags, after, limit)
+  }
+
+  async buyer(buyerId: SubjectId) {
+    await this.#read()
+    return machine.buyerView(this.state, buyerId)
+  }
+
+  async notices(_groupId: GroupId, serverId: ServerId, after: number, limit: number) {
+    await this.#read()
+    return machine.noticesPage(this.state, serverId, after, limit)
+  }
+
+  status(): ClusterStatus {
+    const { openAuctions, auctions, buyers, outboxLength } = machine.stats(this.state)
+    const appliedIndex = this.#index
+    return {
+      ready: this.isReady,
+      groups: [
+        {
+          groupId: group,
+          ready: this.isReady,
+          term: 1,
+          commitIndex: appliedIndex,
+          appliedIndex,
+          firstIndex: 1,
+          checkpointIndex: 0,
+          stateHash: machine.stateHash(this.state),
+          openAuctions,
+          auctions,
+          buyers,
+          outboxLength,
+        },
+      ],
+    }
+  }
+
+  async close(): Promise<void> {
+    this.failure = 'stopped'
+  }
+
+  async #read(): Promise<void> {
+    await this.readGate
+    if (this.readFailure !== undefined) throw this.readFailure
+  }
+
+  #apply(): void {
+    const proposals = this.#queue
+    this.#queue = []
+    this.#atMs = Math.max(this.#atMs, this.#clock.nowMs())
+    const commands = proposals.map(({ command }) => command)
+    this.applied.push(...commands)
+    const entry = { version: machine.entryVersion, atMs: this.#atMs, commands }
+    const { replies, events, noticeCount } = machine.apply(this.state, entry)
+    this.#index += 1
+    for (const event of events) {
+      if ('bidderId' in event) continue
+      const history = this.#history.get(event.auctionId)
+      if (history === undefined) this.#history.set(event.auctionId, [event])
+      else history.push(event)
+    }
+    void this.replyGate.then(() => {
+      for (const [at, proposal] of proposals.entries()) {
+        const reply = replies[at]
+        if (reply !== undefined) proposal.resolve(reply)
+      }
+    })
+    if (events.length > 0 || noticeCount > 0)
+      this.inject({
+        groupId: group,
+        index: this.#index,
+        atMs: this.#atMs,
+        events,
+        hasNotices: noticeCount > 0,
+      })
+  }
+}
