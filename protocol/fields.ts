@@ -46,7 +46,7 @@ export const subjectId = id<SubjectId>()
 export const requestId = id<RequestId>()
 
 /** Minor units, 0 to 2^53−1. */
-export const amount: z.ZodType<Amount> = integer(0, amountMax, 'minor units')
+export const amount: z.ZodType<Amount, Amount> = integer(0, amountMax, 'minor units')
 /** Epoch milliseconds, up to the year 9999. */
 export const timestampMs = integer(0, limits.timestampMsMax, 'epoch milliseconds')
 export const durationMs = integer(1, limits.durationMsMax, 'milliseconds')
@@ -67,7 +67,7 @@ export function tags(max: number) {
     .transform((list) => [...new Set(list)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)))
 }
 
-export const increments: z.ZodType<IncrementTable> = z
+export const increments: z.ZodType<IncrementTable, IncrementTable> = z
   .array(z.object({ from: amount, step: integer(1, amountMax, 'minor units') }), {
     error: 'must be an array of {from, step}',
   })

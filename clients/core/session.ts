@@ -119,7 +119,7 @@ export class Session {
     return new Promise((resolve, reject) => {
       const settle = (state: SessionState): boolean => {
         if (state.name === 'open') resolve()
-        else if (state.name === 'closed') reject(closedError(state.reason))
+        else if (state.name === 'closed') reject(this.#closedError(state.reason))
         return state.name === 'open' || state.name === 'closed'
       }
       if (settle(this.#state)) return
@@ -151,7 +151,7 @@ export class Session {
     const { auctionId, amount, kind } = request
     const id = this.#frameId()
     const requestId = request.requestId ?? (this.#options.newId() as RequestId)
-    if (this.#state.name === 'closed') return Promise.reject(closedError(this.#state.reason))
+    if (this.#state.name === 'closed') return Promise.reject(this.#closedError(this.#state.reason))
     const frame = { type: 'place_bid', id, auctionId, amount, requestId } as const
     return this.#bids.place(id, kind === undefined ? frame : { ...frame, kind })
   }
@@ -161,7 +161,7 @@ export class Session {
     const { auctionId } = request
     const id = this.#frameId()
     const requestId = request.requestId ?? (this.#options.newId() as RequestId)
-    if (this.#state.name === 'closed') return Promise.reject(closedError(this.#state.reason))
+    if (this.#state.name === 'closed') return Promise.reject(this.#closedError(this.#state.reason))
     return this.#bids.place(id, { type: 'buy_now', id, auctionId, requestId })
   }
 
@@ -270,7 +270,7 @@ export class Session {
     this.#abandon(1000, reason === 'owner' ? 'done' : reason)
     this.#watches.clear()
     this.#enter({ name: 'closed', reason })
-    this.#bids.close(closedError(reason).message)
+    this.#bids.close(this.#closedError(reason).message)
   }
 
   // Frames come in.
@@ -413,12 +413,13 @@ export class Session {
     }
     this.#later(everyMs, tick)
   }
-}
 
-function closedError(reason: SessionReason): ClientError {
-  if (reason === 'unreachable') return new ClientError('unreachable', 'the house cannot be reached')
-  if (reason === 'not_a_house')
-    return new ClientError('unexpected_answer', 'what answers there does not speak the protocol')
-  if (reason === 'token') return new ClientError('closed', 'the token is not valid, or no longer')
-  return new ClientError('closed', `the session is closed (${reason})`)
+  #closedError(reason: SessionReason): ClientError {
+    const { url } = this.#options
+    if (reason === 'unreachable') return new ClientError('unreachable', `no answer from ${url}`)
+    if (reason === 'not_a_house')
+      return new ClientError('unexpected_answer', `what answers at ${url} does not speak the protocol`)
+    if (reason === 'token') return new ClientError('closed', 'the token is not valid, or no longer')
+    return new ClientError('closed', `the session is closed (${reason})`)
+  }
 }

@@ -1,0 +1,136 @@
+/**
+ * `martillo bid` and `martillo buy-now`: one bid over a session that sees it through a lost connection. Invariant:
+ * exit code 0 means that the house took the bid, 1 that it said no and why; an unknown outcome is never 0 or 1.
+ */
+import type { Command } from 'commander'
+import type { AuctionView } from '../../protocol/auction-view.ts'
+import { rejections } from '../../protocol/rejection-codes.ts'
+import { amountText, type BidOutcome, ClientError, formatAmount, type Session } from '../core/index.ts'
+import { CliFailure, exitCodes, usageFailure } from './failure.ts'
+import { House, type HouseOptions, withHouseOptions } from './house.ts'
+import { type Io, printJson, printLine } from './io.ts'
+import { momentText } from './text.ts'
+import { isAmountText, readAmount, readAuctionId } from './values.ts'
+
+interface BidderOptions extends HouseOptions {
+  readonly as?: string
+}
+
+interface BidOptions extends BidderOptions {
+  readonly exact?: true
+  readonly max?: true
+}
+
+export function registerBidVerbs(program: Command, io: Io): void {
+  const withBidder = (command: Command): Command =>
+    withHouseOptions(
+      command.option('--as <name>', 'bid as this bidder of yours; its token is kept in the data folder'),
+    )
+  withBidder(
+    program
+      .command('bid')
+      .description('bid on an auction: by default up to a hidden maximum')
+      .argument('<id>', 'id of the auction')
+      .argument('<amount>', 'in units of its currency, as 12.50')
+      .option('--max', 'the amount is a hidden maximum; the house bids for you (the default)')
+      .option('--exact', 'bid exactly this amount'),
+  )
+    .addHelpText('after', '\nExamples:\n  $ martillo bid ID 12.50\n  $ martillo bid ID 20 --exact --as ada')
+    .action(async (id: string, amount: string, options: BidOptions) => {
+      const auctionId = readAuctionId(id)
+      if (!isAmountText(amount)) throw usageFailure(`not an amount: ${amount} (write it as 12.50)`)
+      if (options.exact === true && options.max === true)
+        throw usageFailure('--exact and --max exclude each other')
+      await asBidder(options, io, auctionId, (session, view) =>
+        session.placeBid({
+          auctionId,
+          amount: readAmount(amount, view.currency),
+          kind: options.exact === true ? 'exact' : 'max',
+        }),
+      )
+    })
+
+  withBidder(
+    program
+      .command('buy-now')
+      .description('buy at the buy-now price, while it is offered')
+      .argument('<id>', 'id of the auction'),
+  )
+    .addHelpText('after', '\nExample:\n  $ martillo buy-now ID')
+    .action(async (id: string, options: BidderOptions) => {
+      const auctionId = readAuctionId(id)
+      await asBidder(options, io, auctionId, (session) => session.buyNow({ auctionId }))
+    })
+}
+
+/** Opens a session as the bidder that the options mean, has it ask, and prints the outcome. */
+async function asBidder(
+  options: BidderOptions,
+  io: Io,
+  auctionId: AuctionView['id'],
+  ask: (session: Session, view: AuctionView) => Promise<BidOutcome>,
+): Promise<void> {
+  const house = new House(options, io)
+  const view = await house.http().auction(auctionId)
+  const session = await openAsBidder(house, options.as)
+  try {
+    printOutcome(house, view, await ask(session, view), io)
+  } finally {
+    session.close()
+  }
+}
+
+async function openAsBidder(house: House, name: string | undefined): Promise<Session> {
+  const given = name === undefined ? house.givenToken : undefined
+  if (given !== undefined) return await openSession(house, given)
+  const kept = await house.bidder(name)
+  try {
+    return await openSession(house, kept.token)
+  } catch (error) {
+    // The house may have been set up anew since the token was kept.
+    const isStale = error instanceof ClientError && error.code === 'closed' && !kept.isNew
+    if (!isStale) throw error
+    return await openSession(house, (await house.bidder(name, true)).token)
+  }
+}
+
+async function openSession(house: House, token: string): Promise<Session> {
+  const session = house.session(token)
+  await session.opened()
+  return session
+}
+
+function printOutcome(house: House, view: AuctionView, outcome: BidOutcome, io: Io): void {
+  if (house.isJson) printJson(io, outcome)
+  const money = (amount: number): string => formatAmount(amount, view.currency)
+  if (outcome.type === 'bid_accepted') {
+    if (house.isJson) return
+    const { price, askingBid, you } = outcome
+    const own = you.maxBid === undefined ? '' : `, your maximum is ${money(you.maxBid)}`
+    if (you.status === 'won') printLine(io, `sold to you for ${money(price)}`)
+    else if (you.status === 'winning') printLine(io, `accepted: you lead at ${money(price)}${own}`)
+    else
+      printLine(
+        io,
+        `accepted, but outbid at once: the price is ${money(price)}, the asking bid ${money(askingBid)}`,
+      )
+    return
+  }
+  throw new CliFailure(exitCodes.refused, refusalText(view, outcome))
+}
+
+function refusalText(
+  view: AuctionView,
+  { code, askingBid, closesAt }: Extract<BidOutcome, { type: 'bid_rejected' }>,
+): string {
+  const words = rejections[code]?.title ?? code
+  const asking =
+    askingBid === undefined ? '' : `; the asking bid is ${formatAmount(askingBid, view.currency)}`
+  const when =
+    closesAt === undefined || code !== 'auction_closed' ? '' : `; it closed at ${momentText(closesAt)}`
+  const next =
+    code === 'bid_too_low' && askingBid !== undefined
+      ? ` (try: martillo bid ${view.id} ${amountText(askingBid, view.currency)})`
+      : ''
+  return `refused: ${words}${asking}${when}${next}`
+}

@@ -1,0 +1,111 @@
+/**
+ * `martillo buyer add` and `martillo token`: who may bid, sell and manage. Invariant: a token is printed once, to
+ * standard output, and never to anything else.
+ */
+import type { Command } from 'commander'
+import { isId, type SubjectId } from '../../protocol/ids.ts'
+import { tokenTtlSecondsMax } from '../../protocol/limits.ts'
+import { type Role, roles } from '../../protocol/server-frames.ts'
+import { usageFailure } from './failure.ts'
+import { House, type HouseOptions, withHouseOptions } from './house.ts'
+import { type Io, printJson, printLine } from './io.ts'
+import { facts, momentText, plain } from './text.ts'
+import { readDuration } from './values.ts'
+
+export function collect(value: string, list: readonly string[]): readonly string[] {
+  return [...list, value]
+}
+
+interface AddOptions extends HouseOptions {
+  readonly name: string
+  readonly interest: readonly string[]
+  readonly endpoint?: string
+}
+
+interface TokenOptions extends HouseOptions {
+  readonly role: readonly string[]
+  readonly subject: string
+  readonly ttl: string
+}
+
+export function registerBuyerVerbs(program: Command, io: Io): void {
+  const buyer = program.command('buyer').description('register buyers')
+  withHouseOptions(
+    buyer
+      .command('add')
+      .description('register a buyer and print its token, with which it bids')
+      .requiredOption('--name <name>', 'name of the buyer')
+      .option('--interest <tag>', 'a tag to be told of; may be given several times', collect, [])
+      .option('--endpoint <url>', 'webhook for its notifications'),
+  )
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ martillo buyer add --name Ada --interest clocks --endpoint https://ada.example/hook',
+    )
+    .action((options: AddOptions) => addBuyer(new House(options, io), options, io))
+
+  withHouseOptions(
+    program
+      .command('token')
+      .description('have the operator issue a token')
+      .requiredOption('--role <role>', `${roles.join(', ')}; may be given several times`, collect, [])
+      .requiredOption('--subject <name>', 'whom the token speaks for')
+      .option('--ttl <duration>', 'how long it is valid', '30d'),
+  )
+    .addHelpText('after', '\nExample:\n  $ martillo token --role seller --subject gallery-1 --ttl 7d')
+    .action((options: TokenOptions) => issueToken(new House(options, io), options, io))
+}
+
+async function addBuyer(house: House, options: AddOptions, io: Io): Promise<void> {
+  const { name, interest, endpoint } = options
+  const buyer = await house.http(house.managingToken).registerBuyer({
+    name,
+    interests: [...interest],
+    ...(endpoint === undefined ? {} : { endpoint }),
+  })
+  if (house.isJson) {
+    printJson(io, buyer)
+    return
+  }
+  printLine(
+    io,
+    facts([
+      ['buyer', buyer.id],
+      ['name', plain(buyer.name)],
+      ['interests', buyer.interests.length === 0 ? 'none' : buyer.interests.map(plain).join(', ')],
+      ...(buyer.endpoint === undefined ? [] : [['endpoint', plain(buyer.endpoint)] as const]),
+      ['token', buyer.token],
+    ]),
+  )
+  printLine(io, 'bid with it: martillo bid ID AMOUNT --token TOKEN')
+}
+
+async function issueToken(house: House, options: TokenOptions, io: Io): Promise<void> {
+  const wanted = options.role.map((role): Role => {
+    const known = roles.find((name) => name === role)
+    if (known === undefined) throw usageFailure(`not a role: ${role} (one of ${roles.join(', ')})`)
+    return known
+  })
+  const { subject } = options
+  if (!isId(subject))
+    throw usageFailure(`not a subject: ${subject} (1 to 128 characters of A-Z a-z 0-9 . _ : @ -)`)
+  const ttlSeconds = Math.ceil(readDuration(options.ttl) / 1000)
+  if (ttlSeconds > tokenTtlSecondsMax) throw usageFailure(`too long a time: ${options.ttl} (at most 366d)`)
+  const token = await house.requireManagingToken()
+  const issued = await house
+    .http(token)
+    .issueToken({ subject: subject as SubjectId, roles: wanted, ttlSeconds })
+  if (house.isJson) {
+    printJson(io, issued)
+    return
+  }
+  printLine(
+    io,
+    facts([
+      ['subject', issued.subject],
+      ['roles', issued.roles.join(', ')],
+      ['valid until', momentText(issued.expiresAt)],
+      ['token', issued.token],
+    ]),
+  )
+}

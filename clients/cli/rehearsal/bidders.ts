@@ -1,0 +1,79 @@
+/**
+ * The recorded bidders as bidders of the house: each is registered once, when it first bids, and has at most one
+ * socket. Invariant: at most `socketsMax` sockets are open; the one that was idle longest makes way, and never
+ * one that is in use.
+ */
+import type { BuyerRegisteredBody } from '../../../protocol/http-bodies.ts'
+import type { Session } from '../../core/index.ts'
+import type { House } from '../house.ts'
+
+interface Bidder {
+  readonly token: string
+  session: Session | undefined
+  users: number
+}
+
+const socketsMax = 128
+
+export class Bidders {
+  readonly #house: House
+  readonly #operatorToken: string
+  readonly #bidders = new Map<string, Promise<Bidder>>()
+  /** Bidders with a socket, the one that was used last at the end. */
+  readonly #open = new Set<Bidder>()
+
+  constructor(house: House, operatorToken: string) {
+    this.#house = house
+    this.#operatorToken = operatorToken
+  }
+
+  /** How many were registered. */
+  get size(): number {
+    return this.#bidders.size
+  }
+
+  /** Lends a bidder's session to one piece of work. */
+  async with<Result>(name: string, work: (session: Session) => Promise<Result>): Promise<Result> {
+    const bidder = await this.#bidder(name)
+    bidder.users += 1
+    this.#open.delete(bidder)
+    this.#open.add(bidder)
+    bidder.session ??= this.#house.session(bidder.token, { firstAttemptsMax: 5 })
+    this.#makeRoom()
+    try {
+      return await work(bidder.session)
+    } finally {
+      bidder.users -= 1
+    }
+  }
+
+  /** Registration goes with the operator's token, which rate limits leave alone. */
+  #bidder(name: string): Promise<Bidder> {
+    let bidder = this.#bidders.get(name)
+    if (bidder === undefined) {
+      bidder = this.#house
+        .http(this.#operatorToken)
+        .registerBuyer({ name })
+        .then(({ token }: BuyerRegisteredBody) => ({ token, session: undefined, users: 0 }))
+      this.#bidders.set(name, bidder)
+    }
+    return bidder
+  }
+
+  #makeRoom(): void {
+    for (const bidder of this.#open) {
+      if (this.#open.size <= socketsMax) return
+      if (bidder.users === 0) this.#hangUp(bidder)
+    }
+  }
+
+  #hangUp(bidder: Bidder): void {
+    bidder.session?.close()
+    bidder.session = undefined
+    this.#open.delete(bidder)
+  }
+
+  close(): void {
+    for (const bidder of [...this.#open]) this.#hangUp(bidder)
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * A recorded sale, read from CSV: its auctions with their bids in order of time, and who won at what price.
+ * Invariant: amounts are minor units; every row is one bid; a fault names file and line and ends the run before
+ * anything was sent. Columns: `auctionid,item,days,openbid,price,bidtime,bidder,bid`, in any order; others are
+ * passed over. Source: CONTRACT "Command line".
+ */
+import type { Amount } from '../../../protocol/money.ts'
+import { parseAmount } from '../../core/index.ts'
+import { usageFailure } from '../failure.ts'
+import { type CsvRecord, readCsv } from './csv.ts'
+
+export interface RecordedBid {
+  readonly bidder: string
+  readonly amount: Amount
+  /** Since the auction's start, in whatever unit the file has: for the order alone. */
+  readonly time: number
+}
+
+export interface RecordedAuction {
+  readonly id: string
+  readonly item: string
+  readonly openingBid: Amount
+  /** What it was sold for. */
+  readonly price: Amount
+  /** Who bid most; the earliest of them at a tie. */
+  readonly winner: string
+  /** In order of time; at the same time in that of the file. At least one. */
+  readonly bids: readonly RecordedBid[]
+}
+
+const columns = ['auctionid', 'item', 'openbid', 'price', 'bidtime', 'bidder', 'bid'] as const
+type Column = (typeof columns)[number]
+type Row = Readonly<Record<Column, string>> & { readonly line: number }
+
+interface Gathered {
+  readonly first: Row
+  readonly bids: RecordedBid[]
+}
+
+/** Reads a sale. `currency` says how many digits its amounts have. Throws a usage failure. */
+export function readRecordedSale(text: string, file: string, currency: string): readonly RecordedAuction[] {
+  const auctions = new Map<string, Gathered>()
+  for (const row of rowsOf(text, file)) {
+    const at = `${file}:${row.line}`
+    const gathered = auctions.get(row.auctionid) ?? { first: row, bids: [] }
+    auctions.set(row.auctionid, gathered)
+    for (const column of ['openbid', 'price'] as const) {
+      if (row[column] !== gathered.first[column])
+        throw usageFailure(
+          `${at}: ${column} of auction ${row.auctionid} differs from line ${gathered.first.line}`,
+        )
+    }
+    const time = Number(row.bidtime)
+    if (row.bidtime === '' || !Number.isFinite(time))
+      throw usageFailure(`${at}: bidtime is not a number: ${row.bidtime}`)
+    gathered.bids.push({ bidder: row.bidder, amount: amountOf(row, 'bid', at, currency), time })
+  }
+  if (auctions.size === 0) throw usageFailure(`${file}: there is no bid in it`)
+  return [...auctions].map(([id, gathered]) => auctionOf(id, gathered, file, currency))
+}
+
+function* rowsOf(text: string, file: string): Generator<Row> {
+  const records = readCsv(text, file)
+  const head: CsvRecord | undefined = records.next().value ?? undefined
+  const names = head?.fields.map((name) => name.trim().toLowerCase()) ?? []
+  const missing = columns.filter((column) => !names.includes(column))
+  if (missing.length > 0)
+    throw usageFailure(
+      `${file}:1: the first line must name the columns ${columns.join(',')}; missing: ${missing.join(', ')}`,
+    )
+  const places = columns.map((column) => [column, names.indexOf(column)] as const)
+  for (const { line, fields } of records) {
+    if (fields.length !== names.length)
+      throw usageFailure(
+        `${file}:${line}: ${fields.length} fields where the first line names ${names.length}`,
+      )
+    const values = Object.fromEntries(places.map(([column, place]) => [column, fields[place]?.trim() ?? '']))
+    const row = { ...(values as Record<Column, string>), line }
+    for (const column of ['auctionid', 'bidder'] as const)
+      if (row[column] === '') throw usageFailure(`${file}:${line}: ${column} is empty`)
+    yield row
+  }
+}
+
+function amountOf(row: Row, column: Column, at: string, currency: string): Amount {
+  const amount = parseAmount(row[column], currency)
+  if (amount === undefined)
+    throw usageFailure(`${at}: ${column} is not an amount in ${currency}: ${row[column]}`)
+  return amount
+}
+
+function auctionOf(id: string, { first, bids }: Gathered, file: string, currency: string): RecordedAuction {
+  const at = `${file}:${first.line}`
+  const inOrder = bids.toSorted((a, b) => a.time - b.time)
+  const highest = inOrder.reduce((best, bid) => (bid.amount > best.amount ? bid : best))
+  return {
+    id,
+    item: first.item,
+    openingBid: amountOf(first, 'openbid', at, currency),
+    price: amountOf(first, 'price', at, currency),
+    winner: highest.bidder,
+    bids: inOrder,
+  }
+}

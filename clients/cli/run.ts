@@ -1,0 +1,78 @@
+/**
+ * The command line's trunk: parses, runs one verb, turns whatever went wrong into an exit code and a line.
+ * Invariant: `run` resolves to 0, 1, 2 or 3 and never ends the process; only an error that nobody foresaw
+ * rejects. The verbs of the roles (start, server, …) are registered by `main.ts` beside these.
+ * Source: CONTRACT "Command line".
+ */
+import { Command, CommanderError } from 'commander'
+import { registerAuctionVerbs } from './auction.ts'
+import { registerBidVerbs } from './bid.ts'
+import { registerBuyerVerbs } from './buyer.ts'
+import { exitCodes, failureOf } from './failure.ts'
+import { type Io, note, printJson } from './io.ts'
+import { registerRehearseVerb } from './rehearse.ts'
+import { registerWatchVerb } from './watch.ts'
+
+/** Adds every client verb to a program. */
+export function registerClientVerbs(program: Command, io: Io): void {
+  program.commandsGroup('Clients of a house:')
+  registerAuctionVerbs(program, io)
+  registerBidVerbs(program, io)
+  registerWatchVerb(program, io)
+  registerBuyerVerbs(program, io)
+  registerRehearseVerb(program, io)
+}
+
+/** Commander's own words for a wrong command, in one line, with where to read on. */
+function usageText(text: string): string {
+  const words = text.trim().split('\n').join(' ')
+  return `${words}\n`
+}
+
+/** Makes commander write to `io` and throw instead of ending the process; holds for all verbs below. */
+function adopt(command: Command, io: Io): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => void io.stdout.write(text),
+    writeErr: (text) => void io.stderr.write(text),
+    outputError: (text, write) => write(usageText(text)),
+  })
+  for (const verb of command.commands) adopt(verb, io)
+}
+
+/**
+ * Runs `martillo ARGV` (without the node and script words). `registerMore` adds further verbs to the program; an
+ * action of theirs fails by throwing `CliFailure`, too.
+ */
+export async function run(
+  argv: readonly string[],
+  io: Io,
+  registerMore: (program: Command) => void = () => {},
+): Promise<number> {
+  const program = new Command('martillo').description('A real-time auction house.')
+  registerMore(program)
+  registerClientVerbs(program, io)
+  program.addHelpText(
+    'after',
+    [
+      '',
+      'Exit codes: 0 done, 1 refused by the house, 2 wrong usage, 3 no house answers.',
+      'Try:',
+      '  $ martillo start',
+      '  $ martillo auction create --title "A ship\'s clock" --opening 10',
+      '  $ martillo bid ID 12.50',
+    ].join('\n'),
+  )
+  adopt(program, io)
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+    return exitCodes.done
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+    const failure = failureOf(error)
+    if (failure === undefined) throw error
+    note(io, `martillo: ${failure.message}`)
+    if (argv.includes('--json') && failure.facts.code !== undefined)
+      printJson(io, { event: 'failed', message: failure.message, ...failure.facts })
+    return failure.exitCode
+  }
+}
