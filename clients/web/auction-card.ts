@@ -1,0 +1,122 @@
+/**
+ * One auction in a list: what it is, what it stands at, how long it lasts. It changes in place as events come.
+ * Invariant: it shows what the view says and nothing else; time runs by the server's clock.
+ */
+import type { AuctionView } from '../../protocol/auction-view.ts'
+import { countdown } from './countdown.ts'
+import { h, setAttribute, setText, show } from './dom.ts'
+import { money } from './money-text.ts'
+import { hashOf } from './route.ts'
+import type { Ticker } from './ticker.ts'
+import { aliasInWords, bidsInWords } from './words.ts'
+
+export interface AuctionCard {
+  readonly element: HTMLElement
+  update(auction: AuctionView): void
+  leave(): void
+}
+
+const statusWords: Readonly<Record<AuctionView['status'], string>> = {
+  scheduled: 'Upcoming',
+  open: 'Live',
+  paused: 'Paused',
+  sold: 'Sold',
+  passed: 'Not sold',
+  cancelled: 'Cancelled',
+}
+
+export function statusInWords(status: AuctionView['status']): string {
+  return statusWords[status]
+}
+
+/** What the amount of an auction is called, and the amount. */
+export function headline(auction: AuctionView): { readonly label: string; readonly amount: number } {
+  if (auction.hammerPrice !== undefined) return { label: 'Sold for', amount: auction.hammerPrice }
+  if (auction.price !== undefined)
+    return { label: auction.status === 'passed' ? 'Highest bid' : 'Current bid', amount: auction.price }
+  return { label: 'Opening bid', amount: auction.openingBid }
+}
+
+export function auctionCard(first: AuctionView, ticker: Ticker): AuctionCard {
+  let auction = first
+  const tags = h('p', { class: 'card-tags' })
+  const title = h('h3', { class: 'card-title' })
+  const label = h('span', { class: 'card-label' })
+  const price = h('span', { class: 'card-price' })
+  const bids = h('span')
+  const time = h('span', { class: 'card-time' })
+  const status = h('span', { class: 'pill' })
+  const reserve = h('span', { class: 'pill pill-quiet' })
+  const link = h(
+    'a',
+    { class: 'card', href: hashOf({ page: 'auction', id: first.id }) },
+    h('div', { class: 'card-head' }, status, reserve),
+    title,
+    tags,
+    h('div', { class: 'card-figures' }, h('div', { class: 'card-amount' }, label, price)),
+    h('div', { class: 'card-foot' }, bids, time),
+  )
+  const element = h('li', { class: 'card-item' }, link)
+
+  const tick = (nowMs: number): number => {
+    const isScheduled = auction.status === 'scheduled'
+    if (!isScheduled && auction.status !== 'open') {
+      setText(time, auction.status === 'paused' ? 'On hold' : '')
+      setAttribute(time, 'data-urgency', undefined)
+      return 60_000
+    }
+    const left = countdown((isScheduled ? auction.opensAt : auction.closesAt) - nowMs)
+    setText(
+      time,
+      left.urgency === 'over'
+        ? isScheduled
+          ? 'Opening'
+          : 'Closing'
+        : isScheduled
+          ? `Opens in ${left.text}`
+          : left.text,
+    )
+    setAttribute(time, 'data-urgency', isScheduled ? 'calm' : left.urgency)
+    return left.nextChangeMs
+  }
+
+  const draw = (): void => {
+    const { label: words, amount } = headline(auction)
+    const before = price.textContent
+    setText(title, auction.title)
+    setText(tags, auction.tags.join(' · '))
+    setText(label, words)
+    setText(price, money(amount, auction.currency))
+    setText(
+      bids,
+      auction.winner === undefined
+        ? bidsInWords(auction.bidCount)
+        : `${bidsInWords(auction.bidCount)}, to ${aliasInWords(auction.winner)}`,
+    )
+    setText(status, statusInWords(auction.status))
+    setAttribute(status, 'data-status', auction.status)
+    show(reserve, auction.reserve !== 'none' && auction.status === 'open')
+    setText(reserve, auction.reserve === 'met' ? 'Reserve met' : 'Reserve not met')
+    if (before !== '' && before !== price.textContent) flash(price)
+  }
+
+  draw()
+  const stopTicking = ticker.add(tick)
+  return {
+    element,
+    update(next) {
+      auction = next
+      draw()
+      ticker.refresh()
+    },
+    leave: stopTicking,
+  }
+}
+
+/** Draws the eye to a figure that has changed; those who asked for less motion see a change of colour only. */
+export function flash(element: Element): void {
+  element.classList.remove('flash')
+  // The animation starts again only after the browser has seen the class gone.
+  void (element as HTMLElement).offsetWidth
+  element.classList.add('flash')
+}

@@ -1,0 +1,104 @@
+/**
+ * How the price rose: a stepped line over time, with uPlot. Invariant: it is an extra: everything that it shows
+ * stands in the list of bids as well, so that it is hidden from screen readers.
+ */
+import uPlot from 'uplot'
+import 'uplot/dist/uPlot.min.css'
+import { h } from './dom.ts'
+import type { LotState } from './lot-model.ts'
+import { money } from './money-text.ts'
+
+export interface PriceChart {
+  readonly element: HTMLElement
+  update(state: LotState, serverNowMs: number): void
+  leave(): void
+}
+
+const height = 200
+
+export function priceChart(currency: string): PriceChart {
+  const element = h('div', { class: 'chart', 'aria-hidden': 'true' })
+  let plot: uPlot | undefined
+  let data: uPlot.AlignedData = [[], []]
+
+  function draw(): void {
+    plot?.destroy()
+    plot = new uPlot(options(element, currency), data, element)
+  }
+
+  const resized = new ResizeObserver(() => {
+    if (element.clientWidth > 0) plot?.setSize({ width: element.clientWidth, height })
+  })
+  resized.observe(element)
+  const dark = matchMedia('(prefers-color-scheme: dark)')
+  dark.addEventListener('change', draw)
+  document.addEventListener('themechange', draw)
+
+  return {
+    element,
+    update({ history }, serverNowMs) {
+      const times = history.map(({ atMs }) => atMs / 1_000)
+      const prices = history.map(({ price }) => price)
+      const last = prices.at(-1)
+      // The line goes on to this moment: a price holds until the next bid.
+      if (last !== undefined && serverNowMs / 1_000 > (times.at(-1) ?? 0)) {
+        times.push(serverNowMs / 1_000)
+        prices.push(last)
+      }
+      data = [times, prices]
+      if (plot === undefined) draw()
+      else plot.setData(data)
+    },
+    leave() {
+      resized.disconnect()
+      dark.removeEventListener('change', draw)
+      document.removeEventListener('themechange', draw)
+      plot?.destroy()
+    },
+  }
+}
+
+function options(element: HTMLElement, currency: string): uPlot.Options {
+  const style = getComputedStyle(element)
+  const colour = (name: string): string => style.getPropertyValue(name).trim()
+  const font = `12px ${style.fontFamily}`
+  const axis = {
+    stroke: colour('--ink-soft'),
+    font,
+    grid: { stroke: colour('--line'), width: 1 },
+    ticks: { show: false },
+  }
+  const stepped = uPlot.paths.stepped?.({ align: 1 })
+  return {
+    width: Math.max(240, element.clientWidth),
+    height,
+    padding: [12, 8, 0, 0],
+    legend: { show: false },
+    cursor: { show: false },
+    scales: { y: { range: (_, low, high) => roomAround(low, high) } },
+    axes: [
+      { ...axis, space: 80, grid: { show: false } },
+      {
+        ...axis,
+        side: 1,
+        size: 84,
+        values: (_, values) => values.map((value) => money(Math.round(value), currency)),
+      },
+    ],
+    series: [
+      {},
+      {
+        stroke: colour('--accent'),
+        width: 2,
+        fill: colour('--accent-wash'),
+        points: { show: false },
+        ...(stepped === undefined ? {} : { paths: stepped }),
+      },
+    ],
+  }
+}
+
+function roomAround(low: number, high: number): [number, number] {
+  const room = Math.max(1, (high - low) * 0.15)
+  return [Math.max(0, low - room), high + room]
+}

@@ -1,0 +1,64 @@
+/**
+ * How the reader stands in an auction, in one line that can be taken in at a glance. Pure.
+ * Invariant: "you lead" is said only while nothing that came later says otherwise (lot-model.ts sees to it).
+ */
+import type { LotState } from './lot-model.ts'
+import { money } from './money-text.ts'
+import { aliasInWords } from './words.ts'
+
+export interface StandingLine {
+  readonly tone: 'good' | 'bad' | 'plain'
+  readonly title: string
+  readonly text: string
+}
+
+export function standingOf(state: LotState): StandingLine | undefined {
+  const { auction, you } = state
+  if (auction === undefined) return undefined
+  const amount = (minor: number): string => money(minor, auction.currency)
+  const mine = you.maxBid === undefined ? '' : `Your maximum is ${amount(you.maxBid)}.`
+  switch (auction.status) {
+    case 'sold':
+      if (you.status === 'won')
+        return {
+          tone: 'good',
+          title: 'It is yours',
+          text: `The hammer fell at ${amount(auction.hammerPrice ?? 0)}.`,
+        }
+      return {
+        tone: you.status === 'lost' ? 'bad' : 'plain',
+        title: you.status === 'lost' ? 'Somebody else won' : 'Sold',
+        text: `${aliasInWords(auction.winner ?? '')} has it for ${amount(auction.hammerPrice ?? 0)}.`,
+      }
+    case 'passed':
+      return {
+        tone: 'plain',
+        title: 'Not sold',
+        text: auction.bidCount === 0 ? 'There was no bid.' : 'The reserve was not met.',
+      }
+    case 'cancelled':
+      return { tone: 'plain', title: 'Cancelled', text: 'Nobody gets it, and no bid binds anybody.' }
+    case 'paused':
+      return {
+        tone: 'plain',
+        title: 'On hold',
+        text: `No bids are taken until the seller goes on. ${mine}`.trim(),
+      }
+    case 'scheduled':
+      return { tone: 'plain', title: 'Not open yet', text: 'Bids are taken as soon as it opens.' }
+    case 'open':
+      if (you.status === 'winning')
+        return {
+          tone: 'good',
+          title: 'You lead',
+          text: auction.reserve === 'not_met' ? `The reserve is not met yet. ${mine}`.trim() : mine,
+        }
+      if (you.status === 'outbid')
+        return {
+          tone: 'bad',
+          title: 'You are outbid',
+          text: `To lead again, bid ${amount(auction.askingBid)} or more.`,
+        }
+      return undefined
+  }
+}
