@@ -9,7 +9,6 @@ import { amountText, type BidOutcome, ClientError, formatAmount, type Session } 
 import { CliFailure, exitCodes, usageFailure } from './failure.ts'
 import { House, type HouseOptions, withHouseOptions } from './house.ts'
 import { type Io, printJson, printLine } from './io.ts'
-import { momentText } from './text.ts'
 import { isAmountText, readAmount, readAuctionId } from './values.ts'
 
 interface BidderOptions extends HouseOptions {
@@ -121,16 +120,14 @@ function printOutcome(house: House, view: AuctionView, outcome: BidOutcome, io: 
 
 function refusalText(
   view: AuctionView,
-  { code, askingBid, closesAt }: Extract<BidOutcome, { type: 'bid_rejected' }>,
+  { code, askingBid }: Extract<BidOutcome, { type: 'bid_rejected' }>,
 ): string {
   const words = rejections[code]?.title ?? code
   const asking =
     askingBid === undefined ? '' : `; the asking bid is ${formatAmount(askingBid, view.currency)}`
-  const when =
-    closesAt === undefined || code !== 'auction_closed' ? '' : `; it closed at ${momentText(closesAt)}`
   const next =
     code === 'bid_too_low' && askingBid !== undefined
       ? ` (try: martillo bid ${view.id} ${amountText(askingBid, view.currency)})`
       : ''
-  return `refused: ${words}${asking}${when}${next}`
+  return `refused: ${words}${asking}${next}`
 }

@@ -59,7 +59,7 @@ async function runRehearsal(file: string, options: RehearseOptions, io: Io): Pro
   const { currency } = options
   if (!/^[A-Z]{3}$/.test(currency)) throw usageFailure(`not a currency: ${currency} (write it as USD)`)
   const concurrency = readInteger('--concurrency', options.concurrency, 1, 1000)
-  const sale = readRecordedSale(readFile(file), file, currency)
+  const sale = readRecordedSale(readFile(file), file, currency, (words) => note(io, `martillo: ${words}`))
   const house = new House(options, io)
   const operatorToken = await house.requireManagingToken()
   const progress = new Progress(sale, io)
@@ -83,7 +83,7 @@ async function runRehearsal(file: string, options: RehearseOptions, io: Io): Pro
   }
   const summary = summaryOf(sale, results)
   if (house.isJson) printJson(io, summary)
-  else printResults(results, summary, currency, io)
+  else printResults(sale, results, summary, currency, io)
   if (io.signal.aborted)
     throw new CliFailure(exitCodes.refused, `stopped after ${results.length} of ${sale.length} auctions`)
   if (summary.unexplained > 0)
@@ -106,7 +106,7 @@ function auctionJson(result: AuctionResult, currency: string): object {
     obtainedPrice: price ?? null,
     recordedWinner: recorded.winner,
     obtainedWinner: winner ?? null,
-    difference,
+    difference: difference ?? null,
     bids: recorded.bids.length,
     bidsAccepted,
     bidsRefused,
@@ -139,7 +139,7 @@ function summaryOf(sale: readonly RecordedAuction[], results: readonly AuctionRe
     winners: count(({ recorded, winner }) => winner === recorded.winner),
     prices: count(({ recorded, price }) => price === recorded.price),
     hidden_reserve: hiddenReserves,
-    unexplained: sale.length - hiddenReserves - count(({ difference }) => difference === 'none'),
+    unexplained: sale.length - hiddenReserves - count(({ difference }) => difference === undefined),
     bids,
     bidsAccepted,
     bidsRefused: bids - bidsAccepted,
@@ -149,7 +149,7 @@ function summaryOf(sale: readonly RecordedAuction[], results: readonly AuctionRe
 function printResults(results: readonly AuctionResult[], summary: Summary, currency: string, io: Io): void {
   const money = (amount: number | undefined): string =>
     amount === undefined ? '-' : formatAmount(amount, currency)
-  const rows = results.map(({ recorded, price, winner, difference, bidsAccepted }) => [
+  const rows = inOrderOf(sale, results).map(({ recorded, price, winner, difference, bidsAccepted }) => [
     recorded.id,
     clip(plain(recorded.item), 28),
     `${bidsAccepted}/${recorded.bids.length}`,
@@ -157,7 +157,7 @@ function printResults(results: readonly AuctionResult[], summary: Summary, curre
     money(price),
     plain(recorded.winner),
     plain(winner ?? '-'),
-    difference === 'none' ? '' : difference,
+    difference ?? '',
   ])
   printLine(
     io,

@@ -31,11 +31,14 @@ function usageText(text: string): string {
 
 /** Makes commander write to `io` and throw instead of ending the process; holds for all verbs below. */
 function adopt(command: Command, io: Io): void {
-  command.exitOverride().configureOutput({
-    writeOut: (text) => void io.stdout.write(text),
-    writeErr: (text) => void io.stderr.write(text),
-    outputError: (text, write) => write(usageText(text)),
-  })
+  command
+    .exitOverride()
+    .helpCommand(false)
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+      outputError: (text, write) => write(usageText(text)),
+    })
   for (const verb of command.commands) adopt(verb, io)
 }
 

@@ -37,8 +37,16 @@ interface Gathered {
   readonly bids: RecordedBid[]
 }
 
-/** Reads a sale. `currency` says how many digits its amounts have. Throws a usage failure. */
-export function readRecordedSale(text: string, file: string, currency: string): readonly RecordedAuction[] {
+/**
+ * Reads a sale. `currency` says how many digits its amounts have. Throws a usage failure. Where rows of one
+ * auction contradict each other about its opening bid or price, the first row counts and `warn` is told.
+ */
+export function readRecordedSale(
+  text: string,
+  file: string,
+  currency: string,
+  warn: (words: string) => void,
+): readonly RecordedAuction[] {
   const auctions = new Map<string, Gathered>()
   for (const row of rowsOf(text, file)) {
     const at = `${file}:${row.line}`
@@ -46,8 +54,8 @@ export function readRecordedSale(text: string, file: string, currency: string): 
     auctions.set(row.auctionid, gathered)
     for (const column of ['openbid', 'price'] as const) {
       if (row[column] !== gathered.first[column])
-        throw usageFailure(
-          `${at}: ${column} of auction ${row.auctionid} differs from line ${gathered.first.line}`,
+        warn(
+          `${at}: ${column} of auction ${row.auctionid} is not that of line ${gathered.first.line}, which counts`,
         )
     }
     const time = Number(row.bidtime)

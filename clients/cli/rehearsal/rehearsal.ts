@@ -14,7 +14,7 @@ import { Bidders } from './bidders.ts'
 import type { RecordedAuction, RecordedBid } from './recorded-sale.ts'
 
 /** `hidden_reserve`: the winner's maximum is the recorded price, which a reserve must have lifted it to. */
-export type Difference = 'none' | 'hidden_reserve' | 'differs'
+export type Difference = 'hidden_reserve' | 'differs'
 
 export interface AuctionResult {
   readonly recorded: RecordedAuction
@@ -22,7 +22,8 @@ export interface AuctionResult {
   /** Absent: nobody won it. */
   readonly price?: Amount
   readonly winner?: string
-  readonly difference: Difference
+  /** Absent: winner and price are the recorded ones. */
+  readonly difference?: Difference
   readonly bidsAccepted: number
   /** Lawful refusals, by code. */
   readonly bidsRefused: Readonly<Record<string, number>>
@@ -91,7 +92,8 @@ async function rehearseOne(
     bidsAccepted: placed.bidderOfSeq.size,
     bidsRefused: placed.refused,
   }
-  return { ...facts, difference: differenceOf(facts, placed) }
+  const difference = differenceOf(facts, placed)
+  return difference === undefined ? facts : { ...facts, difference }
 }
 
 async function placeAll(
@@ -135,8 +137,8 @@ async function winnerOf(view: AuctionView, http: HouseHttp, placed: Placed): Pro
 function differenceOf(
   { recorded, price, winner }: Pick<AuctionResult, 'recorded' | 'price' | 'winner'>,
   { maximumOf }: Placed,
-): Difference {
+): Difference | undefined {
   if (winner !== recorded.winner) return 'differs'
-  if (price === recorded.price) return 'none'
+  if (price === recorded.price) return undefined
   return maximumOf.get(winner) === recorded.price ? 'hidden_reserve' : 'differs'
 }
