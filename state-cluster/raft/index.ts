@@ -5,6 +5,7 @@
  */
 export { AssertionError } from './assert.ts'
 export { asV2, changesOf, decodeConfChange } from './confchange-codec.ts'
+export type { Config, ReadOnlyOption } from './config.ts'
 export { EntryRing } from './entry-ring.ts'
 export {
   ConfChangeError,
@@ -15,7 +16,7 @@ export {
   type StorageErrorCode,
 } from './errors.ts'
 export { MemoryStorage } from './memory-storage.ts'
-export { type Config, RawNode, type ReadOnlyOption, type SnapshotStatus } from './rawnode.ts'
+export { RawNode, type SnapshotStatus } from './rawnode.ts'
 export { entriesSize, entrySize } from './sizes.ts'
 export type { BasicStatus, Status } from './status.ts'
 export type { InitialState, Storage } from './storage.ts'

@@ -38,7 +38,7 @@ import {
   type SoftState,
 } from './types.ts'
 
-export type { Config, ReadOnlyOption } from './config.ts'
+export type { Config } from './config.ts'
 
 export type SnapshotStatus = 'SnapshotFinish' | 'SnapshotFailure'
 

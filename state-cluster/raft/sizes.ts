@@ -5,7 +5,7 @@
  * cut at the same entry as in etcd-io/raft, whatever encoding the transport uses. `payloadSize` counts the
  * data alone: it is what an application can foresee, and an empty payload is free.
  */
-import { type Entry, NO_LIMIT } from './types.ts'
+import type { Entry } from './types.ts'
 
 /** Bytes of `value` as a base-128 varint. `value` is a safe integer ≥ 0. */
 function varintSize(value: number): number {
@@ -35,16 +35,4 @@ export function payloadsSize(entries: readonly Entry[]): number {
   let sum = 0
   for (let i = 0; i < entries.length; i++) sum += (entries[i] as Entry).data.length
   return sum
-}
-
-/** How many of entries[from, to) fit into `maxSize`: at least one, when there is one. */
-export function countWithin(entries: readonly Entry[], from: number, to: number, maxSize: number): number {
-  if (maxSize === NO_LIMIT || to - from <= 1) return to - from
-  let size = entrySize(entries[from] as Entry)
-  let at = from + 1
-  for (; at < to; at++) {
-    size += entrySize(entries[at] as Entry)
-    if (size > maxSize) break
-  }
-  return at - from
 }

@@ -37,7 +37,7 @@ export interface Member {
 }
 
 /** Never draws high, so that a node times out after exactly `electionTick`. */
-export const drawLow = (): number => 0
+const drawLow = (): number => 0
 
 export function nodeConfig(id: number, storage: MemoryStorage, config: Partial<Config> = {}): Config {
   return { id, storage, electionTick: 10, heartbeatTick: 1, maxInflightMsgs: 256, random: drawLow, ...config }

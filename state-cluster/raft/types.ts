@@ -192,7 +192,7 @@ export const EMPTY_READ_STATES: readonly ReadState[] = Object.freeze([])
 const EMPTY_IDS: readonly number[] = Object.freeze([])
 
 export const EMPTY_HARD_STATE: Readonly<HardState> = Object.freeze({ term: 0, vote: 0, commit: 0 })
-export const EMPTY_CONF_STATE: Readonly<ConfState> = Object.freeze({
+const EMPTY_CONF_STATE: Readonly<ConfState> = Object.freeze({
   voters: EMPTY_IDS,
   learners: EMPTY_IDS,
   votersOutgoing: EMPTY_IDS,
