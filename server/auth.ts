@@ -110,7 +110,8 @@ export class Tokens {
 
   async #verifyAnew(token: string): Promise<TokenCheck> {
     if (token.length > tokenLengthMax) return refused('the token is too long')
-    let algorithm: string | undefined
+    const algorithm = algorithmOf(token)
+    if (algorithm === undefined) return refused('the token is malformed')
     let payload: JWTPayload
     const common: JWTVerifyOptions = {
       audience: this.#options.audience,
@@ -119,11 +120,10 @@ export class Tokens {
       requiredClaims: ['exp', 'sub', 'aud'],
     }
     try {
-      algorithm = decodeProtectedHeader(token).alg
       if (algorithm === 'HS256') {
         const options = { ...common, algorithms: ['HS256'], issuer: houseIssuer }
         payload = (await jwtVerify(token, this.#secret, options)).payload
-      } else if (this.#authorityKeys !== undefined && authorityAlgorithms.includes(algorithm ?? '')) {
+      } else if (this.#authorityKeys !== undefined && authorityAlgorithms.includes(algorithm)) {
         const { issuer } = this.#options
         const options = {
           ...common,
@@ -171,6 +171,14 @@ function refused(message: string): TokenCheck {
 function keysOf(source: JwksSource): JWTVerifyGetKey {
   if ('url' in source) return createRemoteJWKSet(new URL(source.url), { timeoutDuration: 5000 })
   return createLocalJWKSet({ keys: source.keys.keys.filter((key) => key.kty !== 'oct') })
+}
+
+function algorithmOf(token: string): string | undefined {
+  try {
+    return decodeProtectedHeader(token).alg
+  } catch {
+    return undefined
+  }
 }
 
 function identityOf(payload: JWTPayload): Identity | undefined {
