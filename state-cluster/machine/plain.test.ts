@@ -7,7 +7,9 @@ const hex = (value: Plain, seed = 1): string => hexOf(hashPlain(seed, value))
 describe('hashPlain', () => {
   it('gives these values on every machine and in every version', () => {
     expect(hex(null)).toMatchInlineSnapshot(`"1e739b266f7f8de1"`)
-    expect(hex(['a1', [1, -1, Number.MAX_SAFE_INTEGER, 'café', true, false, null]])).toMatchInlineSnapshot(`"a8c4440e08a36c44"`)
+    expect(hex(['a1', [1, -1, Number.MAX_SAFE_INTEGER, 'café', true, false, null]])).toMatchInlineSnapshot(
+      `"a8c4440e08a36c44"`,
+    )
   })
 
   it('keeps apart what looks alike', () => {

@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest'
+import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import type { Command } from './commands.ts'
+import { limits } from './limits.ts'
+import { stateHash } from './state.ts'
+import { Sale } from './testing/sale.ts'
+
+function sale(few = limits): Sale {
+  const one = new Sale(few)
+  one.register()
+  one.auction()
+  return one
+}
+
+describe('request ids', () => {
+  it('REQUEST1: a known request gets its first answer and does nothing', () => {
+    const one = sale()
+    const first = one.bid('bob', 500, 'max', 'a1', 'r1')
+    one.accept('eve', 900)
+    const { events } = one
+    const mark = events.length
+    const hash = stateHash(one.state)
+    expect(one.bid('bob', 500, 'max', 'a1', 'r1')).toEqual(first)
+    expect(one.pass(60_000).bid('bob', 500, 'max', 'a1', 'r1')).toEqual(first)
+    expect(events).toHaveLength(mark)
+    expect(one.view().bidCount).toBe(2)
+    expect(one.notices()).toHaveLength(4)
+    expect(hash).not.toBe('0000000000000000')
+  })
+
+  it('REQUEST1: refusals are remembered, also when the same would now be accepted', () => {
+    const one = sale()
+    const refused = one.bid('bob', 99, 'max', 'a1', 'r1')
+    expect(refused).toMatchObject({ ok: false, code: 'bid_too_low', askingBid: 100 })
+    const missing = one.bid('bob', 500, 'max', 'a2', 'r2')
+    one.auction('a2')
+    expect(one.bid('bob', 500, 'max', 'a2', 'r2')).toEqual(missing)
+    expect(one.bid('bob', 99, 'max', 'a1', 'r1')).toEqual(refused)
+    expect(one.view('a2').bidCount).toBe(0)
+  })
+
+  it('REQUEST1: a restart keeps them', () => {
+    const one = sale()
+    const first = one.bid('bob', 500, 'max', 'a1', 'r1')
+    one.accept('eve', 900)
+    one.restart()
+    expect(one.bid('bob', 500, 'max', 'a1', 'r1')).toEqual(first)
+    expect(one.view().bidCount).toBe(2)
+  })
+
+  it('REQUEST1: ids of different subjects have nothing to do with each other', () => {
+    const one = sale()
+    expect(one.bid('bob', 500, 'max', 'a1', 'r1')).toMatchObject({ ok: true })
+    expect(one.bid('eve', 900, 'max', 'a1', 'r1')).toMatchObject({ ok: true, price: 550 })
+  })
+
+  it('REQUEST1: twice in one entry counts once', () => {
+    const one = sale()
+    const command: Command = {
+      type: 'place_bid',
+      subject: 'bob' as SubjectId,
+      requestId: 'r1' as RequestId,
+      auctionId: 'a1' as AuctionId,
+      amount: 500,
+      kind: 'max',
+    }
+    const { replies, events } = one.apply(command, command)
+    expect(replies[1]).toEqual(replies[0])
+    expect(events).toHaveLength(1)
+  })
+
+  it('REQUEST2: the same id with other content is refused, and the first answer stays', () => {
+    const one = sale()
+    const differs = { ok: false, code: 'duplicate_request_differs' }
+    const first = one.bid('bob', 500, 'max', 'a1', 'r1')
+    expect(one.bid('bob', 501, 'max', 'a1', 'r1')).toEqual(differs)
+    expect(one.bid('bob', 500, 'exact', 'a1', 'r1')).toEqual(differs)
+    expect(one.bid('bob', 500, 'max', 'a2', 'r1')).toEqual(differs)
+    const base = { subject: 'bob' as SubjectId, requestId: 'r1' as RequestId, auctionId: 'a1' as AuctionId }
+    expect(one.ask({ type: 'buy_now', ...base })).toEqual(differs)
+    expect(one.ask({ type: 'cancel_auction', operator: true, ...base })).toEqual(differs)
+    expect(one.bid('bob', 500, 'max', 'a1', 'r1')).toEqual(first)
+    expect(one.view()).toMatchObject({ status: 'open', bidCount: 1 })
+  })
+
+  it('REQUEST2: every field of what is asked for counts, the server and the role do not', () => {
+    const base = { subject: 'ann' as SubjectId, requestId: 'r1' as RequestId }
+    const register: Command = {
+      type: 'register_buyer',
+      ...base,
+      buyerId: 'ann' as SubjectId,
+      serverId: 's1' as ServerId,
+      name: 'Ann',
+      interests: ['art'],
+      endpoint: 'https://ann.example',
+    }
+    const { endpoint: _, ...unreachable } = register
+    const one = sale()
+    const first = one.ask(register)
+    expect(one.ask({ ...register, serverId: 's2' as ServerId })).toEqual(first)
+    for (const other of [
+      { ...register, name: 'Anna' },
+      { ...register, interests: [] },
+      { ...register, buyerId: 'anna' as SubjectId },
+      unreachable,
+    ])
+      expect(one.ask(other)).toMatchObject({ code: 'duplicate_request_differs' })
+
+    const extend: Command = {
+      type: 'extend_auction',
+      subject: 'sam' as SubjectId,
+      requestId: 'r2' as RequestId,
+      auctionId: 'a1' as AuctionId,
+      operator: false,
+      byMs: 5,
+    }
+    expect(one.ask(extend)).toMatchObject({ ok: true })
+    expect(one.ask({ ...extend, operator: true })).toMatchObject({ ok: true, seq: 2 })
+    expect(one.ask({ ...extend, byMs: 6 })).toMatchObject({ code: 'duplicate_request_differs' })
+    expect(one.view().extensions).toBe(1)
+  })
+
+  it('REQUEST3: an id is remembered for its window and then counts as new', () => {
+    const one = sale({ ...limits, requestWindowMs: 20_000 })
+    const first = one.bid('bob', 99, 'max', 'a1', 'r1')
+    one.accept('bob', 500)
+    expect(one.pass(20_000).bid('bob', 99, 'max', 'a1', 'r1')).toEqual(first)
+    expect(one.pass(1).bid('bob', 99, 'max', 'a1', 'r1')).toMatchObject({ code: 'already_leading' })
+    expect(one.pass(20_000).bid('bob', 99, 'max', 'a1', 'r1')).toMatchObject({
+      code: 'already_leading',
+      seq: 2,
+    })
+    expect(limits.requestWindowMs).toBe(600_000)
+  })
+
+  it('REQUEST4: of one subject the latest are remembered', () => {
+    const one = sale({ ...limits, requestsPerSubjectMax: 4 })
+    for (let i = 1; i <= 5; i++) one.bid('bob', i, 'max', 'a1', `r${i}`)
+    one.bid('eve', 99, 'max', 'a1', 'r1')
+    expect(one.bid('bob', 77, 'max', 'a1', 'r2')).toMatchObject({ code: 'duplicate_request_differs' })
+    expect(one.bid('bob', 77, 'max', 'a1', 'r1')).toMatchObject({ code: 'bid_too_low' })
+    expect(one.bid('bob', 77, 'max', 'a1', 'r2')).toMatchObject({ code: 'bid_too_low' })
+    expect(one.bid('eve', 77, 'max', 'a1', 'r1')).toMatchObject({ code: 'duplicate_request_differs' })
+    expect(limits.requestsPerSubjectMax).toBe(128)
+  })
+
+  it('REQUEST4: of the group the latest are remembered', () => {
+    const one = sale({ ...limits, requestsMax: 10 })
+    for (let i = 1; i <= 30; i++) one.bid(`bidder-${i}`, 1, 'max', 'a1', 'r')
+    expect(one.state.requests.size).toBe(10)
+    expect(one.bid('bidder-21', 2, 'max', 'a1', 'r')).toMatchObject({ code: 'duplicate_request_differs' })
+    expect(one.bid('bidder-20', 2, 'max', 'a1', 'r')).toMatchObject({ code: 'bid_too_low' })
+    expect(one.state.requests.size).toBe(10)
+    expect(stateHash(one.state)).toBe(stateHash(one.restart().state))
+    expect(limits.requestsMax).toBe(500_000)
+  })
+
+  it('REQUEST5: after a quiet hour an entry forgets a bounded number, and the rest is unknown all the same', () => {
+    const one = sale()
+    for (let i = 1; i <= 1_000; i++) one.bid(`bidder-${i}`, 1, 'max', 'a1', 'r')
+    one.pass(3_600_000).conduct()
+    // One request created the auction, 1,000 were bids; an entry of one command forgets 64 + 2.
+    expect(one.state.requests.size).toBe(1_001 - 66)
+    expect(one.bid('bidder-999', 2, 'max', 'a1', 'r')).toMatchObject({ code: 'bid_too_low' })
+    expect(one.state.requests.size).toBe(1_001 - 66 - 66)
+    for (let i = 0; i < 20; i++) one.conduct()
+    expect(one.state.requests.size).toBe(1)
+    expect(stateHash(one.state)).toBe(stateHash(one.restart().state))
+  })
+})
