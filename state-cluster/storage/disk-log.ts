@@ -7,6 +7,7 @@
  * replica. Source: raft/storage.ts; docs/raft.md, the caller's duties.
  */
 import type { GroupId } from '../../protocol/ids.ts'
+import { assert } from '../../runtime/assert.ts'
 import {
   type ConfState,
   EMPTY_BYTES,
@@ -94,10 +95,9 @@ export class DiskLog implements Storage {
     const [index, term] = readNumbersOfStart(reader, groupId)
     this.#startIndex = index
     this.#startTerm = term
-    const tail = this.#readTail()
-    const last = tail.at(-1)?.index ?? index
-    this.#tail = new EntryRing((tail[0]?.index ?? last + 1) as number)
-    for (const entry of tail) this.#remember(entry)
+    const { last, entries } = this.#readTail()
+    this.#tail = new EntryRing(entries[0]?.index ?? last + 1)
+    for (const entry of entries) this.#remember(entry)
     this.#writtenLast = last
     const stored = readHardState(reader, groupId)
     // The commit index on disk may lag behind what was applied and checkpointed.
@@ -116,7 +116,9 @@ export class DiskLog implements Storage {
 
   entries(lo: number, hi: number, maxSize: number): Entry[] {
     if (lo <= this.#startIndex) throw new StorageError('compacted')
-    if (lo > this.lastIndex()) throw new StorageError('unavailable')
+    const end = this.lastIndex() + 1
+    assert(hi <= end, `entries are read up to the last one (${lo} to ${hi} of ${end})`)
+    if (lo >= end) throw new StorageError('unavailable')
     const tail = this.#tail
     if (lo >= tail.first) return lo < hi ? tail.slice(lo, hi, maxSize) : []
     const out: Entry[] = []
@@ -165,11 +167,12 @@ export class DiskLog implements Storage {
     const groupId = this.#groupId
     const writes: StoreWrite[] = []
     for (const entry of entries) {
+      if (entry.index <= this.#startIndex) continue
       const key = entryKey(groupId, entry.index)
       writes.push({ key, value: encodeEntry(key, entry) })
     }
     const last = entries.at(-1)?.index
-    if (last !== undefined) {
+    if (last !== undefined && last > this.#startIndex) {
       for (let index = last + 1; index <= this.#writtenLast; index++) {
         writes.push({ key: entryKey(groupId, index), value: undefined })
       }
@@ -183,8 +186,9 @@ export class DiskLog implements Storage {
   }
 
   /** The append is durable: the core may read it. To be called in the order of `writesOf`. */
-  settle({ entries, hardState }: LogAppend): void {
+  settle({ entries: all, hardState }: LogAppend): void {
     if (hardState !== undefined) this.#hardState = hardState
+    const entries = all.filter(({ index }) => index > this.#startIndex)
     const first = entries[0]
     if (first === undefined) return
     const tail = this.#tail
@@ -227,6 +231,29 @@ export class DiskLog implements Storage {
     this.#startTerm = term
   }
 
+  /** What makes the log begin anew behind a snapshot's position: everything that was in it goes. */
+  writesOfReplacement(position: LogPosition): StoreWrite[] {
+    const writes = writesOfNewLog(this.#groupId, position)
+    for (let index = this.#startIndex + 1; index <= this.#writtenLast; index++) {
+      writes.push({ key: entryKey(this.#groupId, index), value: undefined })
+    }
+    const key = hardStateKey(this.#groupId)
+    const hardState = { ...this.#hardState, commit: position.index }
+    writes.push({ key, value: encodeHardState(key, hardState) })
+    this.#writtenLast = position.index
+    return writes
+  }
+
+  /** The replacement, and the checkpoint that belongs to it, are durable. */
+  replaced(position: LogPosition): void {
+    const { index, term } = position
+    this.#hardState = { ...this.#hardState, commit: index }
+    this.#checkpoint = position
+    this.#startIndex = index
+    this.#startTerm = term
+    this.#forgetTail(index + 1)
+  }
+
   // ── Inside ───────────────────────────────────────────────────────────────────────────────────────────
 
   #remember(entry: Entry): void {
@@ -234,12 +261,11 @@ export class DiskLog implements Storage {
     this.#tailBytes += entrySize(entry)
   }
 
-  /** Keeps at least the last entry. */
   #trim(): void {
     const tail = this.#tail
     let from = tail.first
     const last = this.lastIndex()
-    while (this.#tailBytes > this.#tailBytesMax && from < last) {
+    while (this.#tailBytes > this.#tailBytesMax && from <= last) {
       this.#tailBytes -= entrySize(tail.at(from))
       from += 1
     }
@@ -251,22 +277,24 @@ export class DiskLog implements Storage {
     this.#tailBytes = 0
   }
 
-  /** The last entries, within the bound, in order. */
-  #readTail(): Entry[] {
+  /** The last index, and the last entries within the bound, in order. */
+  #readTail(): { last: number; entries: readonly Entry[] } {
     const entries: Entry[] = []
+    let last = this.#startIndex
     let size = 0
     const range = entryRange(this.#groupId, this.#startIndex + 1, indexEnd)
     for (const { key, value } of this.#reader.range({ ...range, reverse: true })) {
       const next = entries.at(-1)?.index
       if (next !== undefined && numberOfKey(key) !== next - 1) throw missing(next - 1)
       const entry = decodeEntry(key, value)
+      last = Math.max(last, entry.index)
       size += entrySize(entry)
-      if (size > this.#tailBytesMax && entries.length > 0) return entries.reverse()
+      if (size > this.#tailBytesMax) return { last, entries: entries.reverse() }
       entries.push(entry)
     }
     const first = entries.at(-1)?.index ?? this.#startIndex + 1
     if (first !== this.#startIndex + 1) throw missing(first - 1)
-    return entries.reverse()
+    return { last, entries: entries.reverse() }
   }
 
   *#fromDisk(lo: number, hi: number): Generator<Entry> {
