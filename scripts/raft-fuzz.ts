@@ -10,16 +10,19 @@ import { type FuzzResult, fuzz } from '../state-cluster/raft/fuzz/driver.ts'
 import { describeFaults, faultNamed, noFault } from '../state-cluster/raft/fuzz/faults.ts'
 import type { EpisodeOptions } from '../state-cluster/raft/fuzz/options.ts'
 
-const help = `Usage: npm run --silent raft:fuzz -- [--seed N] [--steps N] [--fault NAME] [--json] [--episodes]
+const help = `Usage: npm run --silent raft:fuzz -- [--seed N] [--steps N] [--fault NAME] [--consequences] [--episodes] [--json]
 
 Drives groups of three to seven nodes at random: loss, reordering, duplication, partitions, power loss, membership
-changes, snapshots, transfers of leadership, reads; after every step it checks one leader a term, log matching, leader
-completeness, state machine safety, commit never goes back, one vote a term, reads see commits.
+changes, snapshots, transfers of leadership, reads, with and without asynchronous storage writes. After every move it
+checks one leader a term, log matching, leader completeness, state machine safety, commit never goes back, reads see
+commits, and the precautions behind them: one vote a term, votes are kept, leaders are elected, own term commits,
+commits are kept. Each episode ends calmly and has to come to rest: progress.
 
 Options:
   --seed N      default 1; the same seed gives the same run, whose trace hash is printed
   --steps N     default 100000
   --fault NAME  plant a fault that must be found; "list" names them
+  --consequences  check the first six alone, and progress; faults are then found later, or not at all
   --episodes    print the options of each episode when it begins
   --json        one line of JSON a record: {"event":"start"|"episode"|"end", …}
   --help        this text
@@ -33,6 +36,7 @@ interface Options {
   readonly fault: string
   readonly json: boolean
   readonly episodes: boolean
+  readonly consequences: boolean
 }
 
 function main(): number {
@@ -45,6 +49,7 @@ function main(): number {
         fault: { type: 'string', default: noFault.name },
         json: { type: 'boolean', default: false },
         episodes: { type: 'boolean', default: false },
+        consequences: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     })
@@ -56,13 +61,14 @@ function main(): number {
       process.stdout.write(describeFaults())
       return 0
     }
-    const { fault, json, episodes } = values
+    const { fault, json, episodes, consequences } = values
     options = {
       seed: number(values.seed, '--seed'),
       steps: number(values.steps, '--steps'),
       fault,
       json,
       episodes,
+      consequences,
     }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${help}`)
@@ -78,7 +84,7 @@ function number(text: string, option: string): number {
   return value
 }
 
-function run({ seed, steps, fault: name, json, episodes }: Options): number {
+function run({ seed, steps, fault: name, json, episodes, consequences }: Options): number {
   const fault = name === noFault.name ? noFault : faultNamed(name)
   if (fault === undefined) {
     process.stderr.write(`there is no fault ${name}; there are:\n${describeFaults()}`)
@@ -93,13 +99,15 @@ function run({ seed, steps, fault: name, json, episodes }: Options): number {
     seed,
     steps,
     fault,
+    hasPrecautions: !consequences,
     onEpisode: (episode, drawn) => {
       current = drawn
       if (episodes)
         print({ event: 'episode', episode, options: drawn }, `episode ${episode}: ${JSON.stringify(drawn)}`)
     },
   })
-  const again = `npm run --silent raft:fuzz -- --seed ${seed} --steps ${steps}${name === noFault.name ? '' : ` --fault ${name}`}`
+  const rest = `${name === noFault.name ? '' : ` --fault ${name}`}${consequences ? ' --consequences' : ''}`
+  const again = `npm run --silent raft:fuzz -- --seed ${seed} --steps ${steps}${rest}`
   const record = {
     event: 'end',
     ...result,

@@ -22,8 +22,8 @@ const traceLength = 120
 const bootstrapIndex = 10
 /** Rounds of ticks within which a healed group has to come to rest. */
 const calmRounds = 400
-/** Steps within which a healed group has to have nothing left to do while no time goes by. */
-const calmSteps = 50_000
+/** Moves within which a healed group has to have nothing left to do while no time goes by. */
+const calmMoves = 50_000
 
 /** How the sending of a snapshot ended; its sender has to be told. */
 interface SnapshotReport {
@@ -307,7 +307,7 @@ export class Episode {
 
   #drawChange(isLastVoter: boolean): AnyConfChange {
     const context = new Uint8Array(0)
-    const kind = this.#random.below(5)
+    const kind = this.#random.below(6)
     if (kind === 0) {
       const single = this.#drawSingle()
       return { type: isLastVoter ? 'ConfChangeAddNode' : single.type, nodeId: single.nodeId, context }
@@ -317,11 +317,24 @@ export class Episode {
       'ConfChangeTransitionAuto',
       'ConfChangeTransitionJointImplicit',
       'ConfChangeTransitionJointExplicit',
+      'ConfChangeTransitionJointExplicit',
     ] as const)
-    const changes = Array.from({ length: 1 + this.#random.below(3) }, () => this.#drawSingle())
+    const changes =
+      kind < 4
+        ? Array.from({ length: 1 + this.#random.below(3) }, () => this.#drawSingle())
+        : this.#drawReplacement()
     // A group never loses its last voter: some change must add one, or the log would hold an invalid change.
     const keeper = 1 + this.#random.below(this.#nodes.length)
     return { transition, changes: [...changes, { type: 'ConfChangeAddNode', nodeId: keeper }], context }
+  }
+
+  /** Says of every node whether it is to be a voter from now on. */
+  #drawReplacement(): ConfChangeSingle[] {
+    const share = this.#random.unit()
+    return this.#nodes.map(({ id }) => ({
+      type: this.#random.chance(share) ? 'ConfChangeAddNode' : 'ConfChangeRemoveNode',
+      nodeId: id,
+    }))
   }
 
   #drawSingle(): ConfChangeSingle {
@@ -378,24 +391,23 @@ export class Episode {
   }
 
   #drain(): void {
-    const bound = this.steps + calmSteps
+    let moves = 0
     for (let isBusy = true; isBusy; ) {
       isBusy = false
-      if (this.steps > bound)
-        throw new Violation('progress', `messages did not come to an end within ${calmSteps} steps`)
       while (this.#reports.length > 0) this.#report()
       for (const node of this.#nodes) {
         for (let what = node.work(); what !== null; what = node.work()) {
-          this.steps++
+          moves++
           this.#note(what, node.id)
           isBusy = true
         }
       }
       for (let i = this.#inFlight.length; i > 0; i--) {
-        this.steps++
+        moves++
         isBusy = true
         this.#deliver()
       }
+      if (moves > calmMoves) throw new Violation('progress', `messages did not end within ${calmMoves} moves`)
     }
   }
 

@@ -27,6 +27,7 @@ export const eventNames = [
 export type EventName = (typeof eventNames)[number]
 
 export interface EpisodeOptions {
+  readonly theme: Theme
   /** Nodes that exist; 3 to 7. Not all need to be members. */
   readonly nodes: number
   /** Voters at the start, the first ids. */
@@ -58,14 +59,32 @@ export interface EpisodeOptions {
   readonly weights: Readonly<Record<EventName, number>>
 }
 
+/**
+ * What an episode dwells on, so that rare chains of accidents become likely ones.
+ *
+ * - `mixed`: a bit of everything
+ * - `churn`: elections faster than a leader can replicate, one entry a message
+ * - `members`: whole groups of voters replaced, in joint configurations that last
+ * - `laggards`: logs cut short, so that whoever falls behind needs a snapshot; late copies of old messages
+ */
+export const themes = ['mixed', 'churn', 'members', 'laggards'] as const
+export type Theme = (typeof themes)[number]
+
 /** Draws the options of one episode. */
 export function drawOptions(random: Random): EpisodeOptions {
-  const nodes = 3 + random.below(5)
+  const theme = random.pick(themes)
+  const nodes =
+    theme === 'churn'
+      ? random.pick([3, 3, 5])
+      : theme === 'members'
+        ? 5 + random.below(3)
+        : 3 + random.below(5)
   const asyncMode = random.below(3)
-  const maxSizePerMsg = random.pick([0, 60, 400, NO_LIMIT])
+  const maxSizePerMsg = theme === 'churn' ? 0 : random.pick([0, 60, 400, NO_LIMIT])
   return {
+    theme,
     nodes,
-    voters: 3 + random.below(Math.min(nodes, 5) - 2),
+    voters: theme === 'churn' ? nodes : 3 + random.below(Math.min(nodes, 5) - 2),
     asyncStorageWrites: Array.from({ length: nodes }, () =>
       asyncMode === 2 ? random.chance(0.5) : asyncMode === 1,
     ),
@@ -80,16 +99,24 @@ export function drawOptions(random: Random): EpisodeOptions {
       maxSizePerMsg === NO_LIMIT ? NO_LIMIT : random.pick([NO_LIMIT, Math.max(maxSizePerMsg, 1)]),
     maxCommittedSizePerReady: random.pick([1, 100, NO_LIMIT]),
     maxUncommittedEntriesSize: random.pick([200, NO_LIMIT]),
-    pace: random.pick([6, 15, 40]),
+    pace: random.pick(theme === 'churn' ? [6, 12] : [10, 25, 60]),
     loss: random.pick([0, 0.02, 0.1, 0.25]),
     duplication: random.pick([0, 0.02, 0.15]),
-    lateCopies: random.pick([0, 0.05, 0.3]),
+    lateCopies: random.pick(theme === 'laggards' ? [0.1, 0.5] : [0, 0.05, 0.3]),
     order: random.pick([0, 0.5, 0.95]),
-    keptEntries: random.pick([0, 0, 2, 10]),
-    weights: drawWeights(random),
+    keptEntries: random.pick(theme === 'laggards' ? [0] : [0, 2, 10]),
+    weights: { ...drawWeights(random), ...themeWeights[theme] },
   }
 }
 
+const themeWeights: Readonly<Record<Theme, Partial<Record<EventName, number>>>> = {
+  mixed: {},
+  churn: { campaign: 40, crash: 15, changeMembers: 0, checkpoint: 2 },
+  members: { changeMembers: 40, campaign: 8, partition: 3 },
+  laggards: { checkpoint: 60, campaign: 12, forgetLeader: 20, crash: 8, lateCopy: 30 },
+}
+
+/** How often what happens; some things not at all in some episodes, so that others get further. */
 function drawWeights(random: Random): Record<EventName, number> {
   const often = (): number => 0.5 + random.unit()
   const seldom = (): number => random.pick([0, 0.3, 1, 3])

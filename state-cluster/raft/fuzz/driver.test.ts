@@ -1,0 +1,93 @@
+/** The random driver: nothing is violated, runs repeat, and every fault that can be planted is found. */
+import { describe, expect, it } from 'vitest'
+import { type FuzzResult, fuzz } from './driver.ts'
+import { faultNamed, faultNames } from './faults.ts'
+import { Random, TraceHash } from './random.ts'
+
+const steps = 40_000
+
+function run(seed: number): FuzzResult {
+  return fuzz({ seed, steps })
+}
+
+describe('the random driver', () => {
+  for (const seed of [1, 2, 3]) {
+    it(`finds nothing violated with seed ${seed}`, () => {
+      const { violation, counts } = run(seed)
+      expect(violation?.message ?? null).toBeNull()
+      const least: Record<string, number> = {
+        elections: 50,
+        jointConfigs: 10,
+        snapshotsInstalled: 10,
+        truncations: 10,
+        writesLost: 10,
+        readsConfirmed: 10,
+        applied: 1000,
+        episodesAtRest: 5,
+      }
+      for (const [what, count] of Object.entries(least)) {
+        expect(counts[what] ?? 0, what).toBeGreaterThanOrEqual(count)
+      }
+    })
+  }
+
+  it('runs the same way again with the same seed, and another way with another', () => {
+    const first = run(7)
+    expect(run(7)).toEqual(first)
+    expect(run(8).traceHash).not.toBe(first.traceHash)
+  })
+
+  for (const name of faultNames) {
+    it(`finds the planted fault ${name}`, () => {
+      const fault = faultNamed(name)
+      if (fault === undefined) throw new Error(`no fault ${name}`)
+      const { violation } = fuzz({ seed: 1, steps: 200_000, fault })
+      expect(violation).not.toBeNull()
+      expect(violation?.trace.length).toBeGreaterThan(10)
+    })
+  }
+
+  it('reports by its consequence alone that earlier terms were committed by counting', () => {
+    const fault = faultNamed('commit-earlier-term')
+    if (fault === undefined) throw new Error('no such fault')
+    const rules = [1, 2, 3, 4, 5, 6].map(
+      (seed) => fuzz({ seed, steps: 100_000, fault, hasPrecautions: false }).violation?.rule,
+    )
+    expect(rules).toContain('leader completeness')
+  })
+})
+
+describe('random numbers', () => {
+  it('are the same for the same seeds on every platform', () => {
+    const random = new Random(1, 2)
+    expect([random.bits(), random.bits(), random.below(10), random.chance(0.5)]).toEqual([
+      3869526614,
+      2512177362,
+      8,
+      true,
+    ])
+    expect(new Random(2, 1).bits()).not.toBe(new Random(1, 2).bits())
+    expect(new Random(2 ** 40).bits()).not.toBe(new Random(0).bits())
+  })
+
+  it('cover their range evenly', () => {
+    const random = new Random(5)
+    const seen = new Array<number>(8).fill(0)
+    for (let i = 0; i < 8000; i++) {
+      const at = random.below(8)
+      seen[at] = (seen[at] as number) + 1
+    }
+    expect(Math.min(...seen)).toBeGreaterThan(850)
+  })
+
+  it('hash a sequence by its order', () => {
+    const hash = (...values: readonly number[]): string => {
+      const trace = new TraceHash()
+      for (const value of values) trace.add(value)
+      return trace.hex()
+    }
+    expect(hash(1, 2, 3)).toBe(hash(1, 2, 3))
+    expect(hash(1, 2, 3)).not.toBe(hash(1, 3, 2))
+    expect(hash()).toMatch(/^[0-9a-f]{16}$/)
+  })
+})
