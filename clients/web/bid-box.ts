@@ -8,8 +8,8 @@ import type { BidKind } from '../../protocol/fields.ts'
 import type { Amount } from '../../protocol/money.ts'
 import { button, h, setAttribute, setText, show } from './dom.ts'
 import type { LotState } from './lot-model.ts'
-import { currencySymbol, money, plainAmount, typedAmount } from './money-text.ts'
-import { raises } from './raises.ts'
+import { currencySymbol, money, plainAmount, shortMoney, typedAmount } from './money-text.ts'
+import { leastBid, raises } from './raises.ts'
 import { sentenceOf } from './words.ts'
 
 export interface BidBoxOptions {
@@ -36,6 +36,9 @@ const kindWords: Readonly<Record<BidKind, { readonly label: string; readonly hel
 
 export function bidBox(options: BidBoxOptions): BidBox {
   let auction: AuctionView | undefined
+  let you: Standing = { status: 'none' }
+  /** The least that is worth bidding now. */
+  let least: Amount | undefined
   let kind: BidKind = 'max'
   /** What was filled in; while the field still shows it, it follows the asking bid. */
   let filled: string | undefined
@@ -110,31 +113,36 @@ export function bidBox(options: BidBoxOptions): BidBox {
     if (auction === undefined) return
     const amount = typedAmount(input.value, auction.currency)
     if (amount === undefined) {
-      say(`Type an amount such as ${plainAmount(auction.askingBid, auction.currency)}.`)
+      say(`Type an amount such as ${plainAmount(least ?? auction.askingBid, auction.currency)}.`)
       input.focus()
     } else if (amount < auction.askingBid) {
       say(`The asking bid is ${money(auction.askingBid, auction.currency)}.`)
+      input.focus()
+    } else if (you.status === 'winning' && you.maxBid !== undefined && amount <= you.maxBid) {
+      say(
+        `You lead already, with a maximum of ${money(you.maxBid, auction.currency)}. Only more than that changes anything.`,
+      )
       input.focus()
     } else options.bid(amount, kind)
   })
 
   let quickKey = ''
-  function drawQuick(view: AuctionView): void {
-    const amounts = raises(view.askingBid, view.currency, view.increments)
+  function drawQuick(view: AuctionView, from: Amount): void {
+    const amounts = raises(from, view.currency, view.increments)
     const key = `${view.currency}${amounts.join()}`
     if (key === quickKey) return
     quickKey = key
     quick.replaceChildren(
       ...amounts.map((amount) =>
-        button(money(amount, view.currency), () => fill(amount), { class: 'button button-chip' }),
+        button(shortMoney(amount, view.currency), () => fill(amount), { class: 'button button-chip' }),
       ),
     )
   }
 
-  function drawOutcome({ outcome, you }: LotState, view: AuctionView): void {
+  function drawOutcome({ outcome, you: now }: LotState, view: AuctionView): void {
     if (outcome === undefined) return
     if (outcome.type === 'bid_accepted')
-      say(acceptedWords(outcome.you, you, view), outcome.you.status !== 'outbid')
+      say(acceptedWords(outcome.you, now, view), outcome.you.status !== 'outbid')
     else say(rejectedWords(outcome.code, outcome.askingBid, view))
   }
 
@@ -145,16 +153,19 @@ export function bidBox(options: BidBoxOptions): BidBox {
     update(state, isConnected) {
       const { auction: view, pending } = state
       if (view === undefined) return
-      const before = auction?.askingBid
+      const before = least
       auction = view
+      you = state.you
+      const leadingMaximum = you.status === 'winning' ? you.maxBid : undefined
+      least = leastBid(view.askingBid, view.currency, view.increments, leadingMaximum)
       const isOpen = view.status === 'open'
       show(element, isOpen)
       show(form, isOpen && options.barrier === undefined)
       show(barrier, isOpen && options.barrier !== undefined)
       if (!isOpen || options.barrier !== undefined) return
       setText(symbol, currencySymbol(view.currency))
-      if (before === undefined || (before !== view.askingBid && input.value === filled)) fill(view.askingBid)
-      drawQuick(view)
+      if (before === undefined || (before !== least && input.value === filled)) fill(least)
+      drawQuick(view, least)
       submit.disabled = pending !== undefined || !isConnected
       setText(submit, submitWords(pending !== undefined, isConnected, state.you))
       buyNowButton.disabled = pending !== undefined || !isConnected
@@ -162,7 +173,7 @@ export function bidBox(options: BidBoxOptions): BidBox {
       if (view.buyNow !== undefined) setText(buyNowButton, `Buy now for ${money(view.buyNow, view.currency)}`)
       if (state.outcome === drawnOutcome) return
       drawnOutcome = state.outcome
-      if (state.outcome?.type === 'bid_accepted') fill(view.askingBid)
+      if (state.outcome?.type === 'bid_accepted') fill(least)
       drawOutcome(state, view)
     },
   }

@@ -37,7 +37,13 @@ export function historyList(): HistoryList {
     const price = h('span', { class: 'history-price' }, money(bid.price, currency))
     const outbid = bid.bidder !== bid.highBidder
     const note = outbid ? h('span', { class: 'history-note' }, 'outbid at once') : undefined
-    const line = h('li', { class: isNews ? 'history-row is-new' : 'history-row' }, who, note, price, when)
+    const line = h(
+      'li',
+      { class: isNews ? 'history-row is-new' : 'history-row' },
+      h('div', { class: 'history-name' }, who, note),
+      price,
+      when,
+    )
     return { element: line, who, when, bid }
   }
 

@@ -273,7 +273,9 @@ export function lotPage(app: App, auctionId: AuctionId): View {
   }
 
   function drawBox(): void {
-    box.update(state, session.state.name === 'open')
+    const isOwn = identity !== undefined && state.auction?.sellerId === identity.id
+    if (isOwn) show(box.element, false)
+    else box.update(state, session.state.name === 'open')
   }
 
   function drawOnce(auction: AuctionView): void {
@@ -297,7 +299,7 @@ export function lotPage(app: App, auctionId: AuctionId): View {
       isEnded(auction) ? undefined : ['Next bid from', money(auction.askingBid, currency)],
       auction.buyNow === undefined ? undefined : ['Buy now', money(auction.buyNow, currency)],
       [auction.status === 'scheduled' ? 'Opens' : 'Opened', when(auction.opensAt)],
-      [isEnded(auction) ? 'Closed' : 'Closes', when(auction.closesAt)],
+      [isEnded(auction) ? 'Was to close' : 'Closes', when(auction.closesAt)],
       softClose && [
         'Soft close',
         `A bid in the last ${spanInWords(softClose.windowMs)} gives ${spanInWords(softClose.extensionMs)} more`,
@@ -342,7 +344,7 @@ export function lotPage(app: App, auctionId: AuctionId): View {
     const isRunning = isScheduled || auction.status === 'open'
     show(time, isRunning)
     setText(timeLabel, timeLabelOf(auction))
-    setText(timeNote, timeNoteOf(auction))
+    setText(timeNote, timeNoteOf(auction, nowMs))
     if (!isRunning) return 1_000
     const left = countdown((isScheduled ? auction.opensAt : auction.closesAt) - nowMs)
     setText(time, left.urgency === 'over' ? (isScheduled ? 'Opening…' : 'Closing…') : left.text)
@@ -368,8 +370,9 @@ function timeLabelOf(auction: AuctionView): string {
   return auction.status === 'paused' ? 'On hold' : 'Closed'
 }
 
-function timeNoteOf(auction: AuctionView): string {
+function timeNoteOf(auction: AuctionView, nowMs: number): string {
   if (auction.status === 'paused') return 'The seller has paused the sale. The time that was left stays.'
+  if (isEnded(auction) && auction.closesAt > nowMs) return 'Before its time'
   if (isEnded(auction))
     return new Date(auction.closesAt).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })
   return auction.extensions > 0 && auction.status === 'open'

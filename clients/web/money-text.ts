@@ -22,6 +22,16 @@ export function money(amount: Amount, currency: string, locale?: string): string
   return formatOf(currency, locale).format(amountText(amount, currency) as Intl.StringNumericLiteral)
 }
 
+/** The same without a fraction of nothing, as `€1,234`: for buttons and axes. */
+export function shortMoney(amount: Amount, currency: string, locale?: string): string {
+  const text = amountText(amount, currency)
+  if (!/\.0+$/.test(text)) return money(amount, currency, locale)
+  const parts = formatOf(currency, locale).formatToParts(text as Intl.StringNumericLiteral)
+  return parts
+    .flatMap(({ type, value }) => (type === 'decimal' || type === 'fraction' ? [] : [value]))
+    .join('')
+}
+
 /** The symbol that stands beside an input, as `€`. */
 export function currencySymbol(currency: string, locale?: string): string {
   const part = formatOf(currency, locale)

@@ -6,7 +6,7 @@ import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { h } from './dom.ts'
 import type { LotState } from './lot-model.ts'
-import { money } from './money-text.ts'
+import { shortMoney } from './money-text.ts'
 
 export interface PriceChart {
   readonly element: HTMLElement
@@ -72,17 +72,22 @@ function options(element: HTMLElement, currency: string): uPlot.Options {
   return {
     width: Math.max(240, element.clientWidth),
     height,
-    padding: [12, 8, 0, 0],
+    padding: [12, 26, 0, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: { y: { range: (_, low, high) => roomAround(low, high) } },
     axes: [
-      { ...axis, space: 80, grid: { show: false } },
       {
         ...axis,
-        side: 1,
-        size: 84,
-        values: (_, values) => values.map((value) => money(Math.round(value), currency)),
+        space: 90,
+        size: 30,
+        grid: { show: false },
+        values: (plot, seconds) => seconds.map(timeFormat(plot).format),
+      },
+      {
+        ...axis,
+        size: (_, labels) => 16 + 7 * Math.max(0, ...(labels ?? []).map((label) => label.length)),
+        values: (_, values) => values.map((value) => shortMoney(Math.round(value), currency)),
       },
     ],
     series: [
@@ -96,6 +101,21 @@ function options(element: HTMLElement, currency: string): uPlot.Options {
       },
     ],
   }
+}
+
+const dayS = 86_400
+
+/** Seconds are named within ten minutes, days beyond one. */
+function timeFormat(plot: uPlot): { format: (seconds: number) => string } {
+  const { min = 0, max = 0 } = plot.scales['x'] ?? {}
+  const spanS = (max ?? 0) - (min ?? 0)
+  const format = new Intl.DateTimeFormat(
+    undefined,
+    spanS > dayS
+      ? { day: 'numeric', month: 'short' }
+      : { hour: '2-digit', minute: '2-digit', ...(spanS < 600 ? { second: '2-digit' } : {}) },
+  )
+  return { format: (seconds) => format.format(seconds * 1_000) }
 }
 
 function roomAround(low: number, high: number): [number, number] {

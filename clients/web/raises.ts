@@ -1,6 +1,6 @@
 /**
- * The amounts that the quick buttons of the bid box offer: the asking bid and a few steps above it.
- * Invariant: every one is at least the asking bid, they rise strictly, and none is beyond the largest amount.
+ * The amounts that the quick buttons of the bid box offer: the least sensible bid and a few steps above it.
+ * Invariant: every one is at least that, they rise strictly, and none is beyond the largest amount.
  */
 import {
   type Amount,
@@ -13,11 +13,26 @@ import {
 /** Steps above the asking bid. */
 const stepsAbove = [0, 2, 5] as const
 
-/** Up to three amounts. `increments` is the auction's own table; the default one where it has none. */
-export function raises(askingBid: Amount, currency: string, increments?: IncrementTable): readonly Amount[] {
+/**
+ * The least that is worth bidding: the asking bid, or for a bidder who leads, an increment above its own maximum.
+ * `increments` is the auction's own table; the default one where it has none.
+ */
+export function leastBid(
+  askingBid: Amount,
+  currency: string,
+  increments: IncrementTable | undefined,
+  leadingMaximum?: Amount,
+): Amount {
+  if (leadingMaximum === undefined) return askingBid
+  const table = increments ?? defaultIncrements(currency)
+  return Math.max(askingBid, addCapped(leadingMaximum, incrementAt(table, leadingMaximum)))
+}
+
+/** Up to three amounts from the least one on. */
+export function raises(least: Amount, currency: string, increments?: IncrementTable): readonly Amount[] {
   const table = increments ?? defaultIncrements(currency)
   const amounts = stepsAbove.map((steps) => {
-    let amount = askingBid
+    let amount = least
     for (let step = 0; step < steps; step += 1) amount = addCapped(amount, incrementAt(table, amount))
     return amount
   })

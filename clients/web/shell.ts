@@ -61,7 +61,7 @@ export function masthead(session: Session, identity: Identity | undefined): Mast
 
 export function footer(): HTMLElement {
   const label = h('span')
-  const toggle = button('', next, { class: 'button-quiet theme-toggle' }, label)
+  const toggle = button('', next, { class: 'button button-quiet theme-toggle' }, label)
   function draw(theme: Theme): void {
     label.replaceChildren(icon(themeIcons[theme]), themeLabels[theme])
   }
