@@ -39,6 +39,13 @@ export interface FeedBatch {
   readonly hasNotices: boolean
 }
 
+/** Batches with `afterIndex` < index ≤ `toIndex` were not delivered and will not be. */
+export interface FeedGap {
+  readonly groupId: GroupId
+  readonly afterIndex: number
+  readonly toIndex: number
+}
+
 /** Where a reader of one auction stands. */
 export interface Position {
   readonly epoch: number
@@ -56,8 +63,16 @@ export interface Cluster {
    */
   propose(groupId: GroupId, command: Command): Promise<Reply>
 
-  /** Calls the listener for every applied entry that has events or notices, from now on, in order. Returns an end. */
-  subscribe(groupId: GroupId, listener: (batch: FeedBatch) => void): () => void
+  /**
+   * Calls the listener for every applied entry that has events or notices, from now on, in order. Returns an end.
+   * Where the feed lost its place (a replica that no longer has what was missed), `onGap` is called instead of the
+   * batches that are lost, before the next one: read again what is watched, by `eventsSince`.
+   */
+  subscribe(
+    groupId: GroupId,
+    listener: (batch: FeedBatch) => void,
+    onGap?: (gap: FeedGap) => void,
+  ): () => void
 
   /** Reads from the local applied state (never older than a reply this link has given). */
   auction(auctionId: AuctionId): Promise<AuctionView | undefined>

@@ -39,6 +39,12 @@ export class Fields {
     this.#what = what
   }
 
+  /** Of a value that must be a tuple. */
+  static of(value: unknown, what: string): Fields {
+    if (!Array.isArray(value)) throw malformed(`${what}: not a tuple`)
+    return new Fields(value, what)
+  }
+
   /** A safe integer from `min` to `max`. */
   integer(min = 0, max: number = Number.MAX_SAFE_INTEGER): number {
     const value = this.#values[this.#at++]
@@ -86,6 +92,20 @@ export class Fields {
     return values.map(() => fields.integer(min))
   }
 
+  texts(lengthMax: number, textLengthMax: number): string[] {
+    const values = this.list(lengthMax)
+    const fields = new Fields(values, this.#what)
+    return values.map(() => fields.text(textLengthMax))
+  }
+
+  optionalInteger(min = 0): number | undefined {
+    return this.#skipNull() ? undefined : this.integer(min)
+  }
+
+  optionalText(lengthMax: number): string | undefined {
+    return this.#skipNull() ? undefined : this.text(lengthMax)
+  }
+
   /** A nested tuple, or `undefined` where there is null. */
   optionalTuple(): readonly unknown[] | undefined {
     const value = this.#values[this.#at++]
@@ -104,6 +124,12 @@ export class Fields {
     if (this.#at !== this.#values.length) {
       throw malformed(`${this.#what}: ${this.#values.length} fields, ${this.#at} expected`)
     }
+  }
+
+  #skipNull(): boolean {
+    if (this.#values[this.#at] !== null) return false
+    this.#at++
+    return true
   }
 
   #wrong(fault: string): TransportError {

@@ -1,0 +1,243 @@
+/**
+ * The state node's side of the cluster link: serves clients from a `LinkBackend`, keeps the recent feed of each
+ * group, and tells every client who leads. Takes the accepted connections of role `link` as an `Acceptor`'s owner.
+ *
+ * Invariant: nothing is proposed twice for one request, and every request is answered once, unless its connection
+ * ends; a read is never older than the index it asks for. Source: docs/spec.md LINK1 to LINK10.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { ClusterError } from '../cluster.ts'
+import { groupOf } from '../groups.ts'
+import type { RoleOwner } from '../transport/acceptor.ts'
+import type { Connection, ConnectionHandlers } from '../transport/connection.ts'
+import { TransportError } from '../transport/errors.ts'
+import { frameBytesMax } from '../transport/frame.ts'
+import type { Refusal } from '../transport/handshake.ts'
+import { frameKinds } from '../transport/kinds.ts'
+import type { Timing } from '../transport/timing.ts'
+import { malformed } from '../transport/tuples.ts'
+import { AppliedWaits } from './applied-waits.ts'
+import type { LinkBackend } from './backend.ts'
+import { FeedRing } from './feed-ring.ts'
+import { groupsOfScope, readOfCode } from './reads.ts'
+import { Session, type SessionOwner } from './session.ts'
+import {
+  encodeDone,
+  encodeFailure,
+  encodeFeed,
+  encodeLeader,
+  encodeProposeDone,
+  encodeReadDone,
+  encodeStatusDone,
+  encodeWelcome,
+  failureOf,
+  type GroupIndex,
+  type Request,
+} from './wire.ts'
+
+export interface LinkServiceOptions {
+  readonly backend: LinkBackend
+  readonly timing: Timing
+  /** Recent feed kept for each group, in bytes. Default 16 MiB. */
+  readonly feedBytesMax?: number
+  /** How long a read waits for the state to become as new as it asks for. Default 1 s. */
+  readonly freshWaitMs?: number
+  /** Link clients at a time. Default 256. */
+  readonly sessionsMax?: number
+  /** A client that broke the protocol: for the log. */
+  readonly fault: (remote: string, cause: TransportError) => void
+}
+
+const defaults = { feedBytesMax: 16 * 1024 * 1024, freshWaitMs: 1_000, sessionsMax: 256 }
+
+/** Bytes that a frame needs beside a read's answer. */
+const answerMarginBytes = 64 * 1024
+
+interface Group {
+  readonly ring: FeedRing
+  readonly waits: AppliedWaits
+  readonly endWatch: () => void
+}
+
+export class LinkService implements RoleOwner, SessionOwner {
+  readonly #backend: LinkBackend
+  readonly #options: Required<LinkServiceOptions>
+  readonly #groups = new Map<GroupId, Group>()
+  readonly #sessions = new Set<Session>()
+  #closed = false
+
+  constructor(options: LinkServiceOptions) {
+    this.#backend = options.backend
+    this.#options = { ...defaults, ...options }
+    for (const groupId of this.#backend.groups) this.#groups.set(groupId, this.#watch(groupId))
+  }
+
+  get clock(): Clock {
+    return this.#options.timing.clock
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size
+  }
+
+  /** Ends every session in order; whoever waits for an answer goes elsewhere with its request. */
+  close(): void {
+    this.#closed = true
+    for (const { endWatch, waits } of this.#groups.values()) {
+      endWatch()
+      waits.close()
+    }
+    for (const session of [...this.#sessions]) session.close()
+  }
+
+  // ── Connections ──────────────────────────────────────────────────────────────────────────────────────
+
+  admit(): Refusal | undefined {
+    if (this.#closed) return { code: 'stopping', reason: 'this node is stopping' }
+    const { sessionsMax } = this.#options
+    if (this.#sessions.size < sessionsMax) return undefined
+    return { code: 'too_many_connections', reason: `${sessionsMax} link clients are connected` }
+  }
+
+  opened(connection: Connection): ConnectionHandlers {
+    const session = new Session(connection, this)
+    this.#sessions.add(session)
+    const { groups } = this.#backend
+    session.tell(frameKinds.linkWelcome, encodeWelcome({ groups, members: this.#backend.members() }))
+    for (const groupId of groups) {
+      session.tell(frameKinds.linkLeader, encodeLeader(groupId, this.#backend.leader(groupId)))
+    }
+    return session
+  }
+
+  ended(session: Session, cause: TransportError): void {
+    this.#sessions.delete(session)
+    if (cause.code !== 'closed' && cause.code !== 'stopped') this.#options.fault(session.remote, cause)
+  }
+
+  // ── What the replicas tell ───────────────────────────────────────────────────────────────────────────
+
+  ring(groupId: GroupId): FeedRing | undefined {
+    return this.#groups.get(groupId)?.ring
+  }
+
+  #watch(groupId: GroupId): Group {
+    const applied = this.#backend.appliedIndex(groupId)
+    const ring = new FeedRing(this.#options.feedBytesMax, applied)
+    const waits = new AppliedWaits(this.#options.timing.clock, applied)
+    const endWatch = this.#backend.watch(groupId, {
+      batch: (batch) => {
+        const body = encodeFeed(batch)
+        // An entry that tells more than a frame holds is told as a gap: read again.
+        if (body.length < frameBytesMax) ring.push(batch.index, body)
+        else ring.restart(batch.index)
+        this.#pumpAll()
+      },
+      applied: (index) => waits.reached(index),
+      gap: (index) => {
+        ring.restart(index)
+        this.#pumpAll()
+        waits.reached(index)
+      },
+      leader: (view) => {
+        const body = encodeLeader(groupId, view)
+        for (const session of [...this.#sessions]) {
+          // It matters more than a client that does not read: such a one finds the leader when it is back.
+          if (!session.tell(frameKinds.linkLeader, body)) session.close()
+        }
+      },
+    })
+    return { ring, waits, endWatch }
+  }
+
+  #pumpAll(): void {
+    for (const session of this.#sessions) session.pump()
+  }
+
+  // ── Requests ─────────────────────────────────────────────────────────────────────────────────────────
+
+  request(session: Session, request: Request): void {
+    switch (request.op) {
+      case 'propose':
+        this.#group(request.groupId)
+        this.#answer(session, request.id, this.#propose(request))
+        return
+      case 'read':
+        this.#answer(session, request.id, this.#read(request))
+        return
+      case 'readIndex':
+        this.#group(request.groupId)
+        this.#answer(session, request.id, this.#readIndex(request.id, request.groupId))
+        return
+      case 'subscribe': {
+        const { waits } = this.#group(request.groupId)
+        const after = request.after ?? waits.applied
+        session.follow(request.groupId, after, encodeDone(request.id, after))
+        return
+      }
+      case 'unsubscribe':
+        session.unfollow(request.groupId)
+        session.reply(encodeDone(request.id))
+        return
+      case 'status':
+        session.reply(encodeStatusDone(request.id, this.#backend.status(), this.#backend.members()))
+    }
+  }
+
+  /** A lawful failure of the backend becomes a reply; anything else is nobody's to handle. */
+  #answer(session: Session, id: number, work: Promise<Uint8Array>): void {
+    work.then(
+      (body) => session.reply(body),
+      (thrown) => {
+        if (thrown instanceof TransportError) session.fail(thrown)
+        else if (thrown instanceof ClusterError) session.reply(encodeFailure(id, failureOf(thrown.code)))
+        else throw thrown
+      },
+    )
+  }
+
+  async #propose(request: Extract<Request, { op: 'propose' }>): Promise<Uint8Array> {
+    const outcome = await this.#backend.propose(request.groupId, request.commands)
+    if (outcome.kind === 'not_leader') return encodeFailure(request.id, 'not_leader', outcome)
+    return encodeProposeDone(request.id, outcome)
+  }
+
+  async #read(request: Extract<Request, { op: 'read' }>): Promise<Uint8Array> {
+    const read = readOfCode(request.code)
+    if (read === undefined) throw new ClusterError('unavailable', `read ${request.code} is not known here`)
+    let args = read.decodeArgs(request.args)
+    request.args.end()
+    const { groups } = this.#backend
+    const scope = groupsOfScope(read.scope(args), groups, (auctionId) => groupOf(auctionId, groups.length))
+    for (const { groupId, index } of request.minIndexes) {
+      const reached = await this.#group(groupId).waits.until(index, this.#options.freshWaitMs)
+      if (!reached) return encodeFailure(request.id, 'stale')
+    }
+    for (;;) {
+      const found = await read.run(this.#backend, args)
+      const body = encodeReadDone(request.id, this.#appliedOf(scope), read.encode(found))
+      if (body.length < frameBytesMax - answerMarginBytes) return body
+      if (read.shrink === undefined) {
+        throw new ClusterError('overloaded', 'the answer is too long: ask for less')
+      }
+      args = read.shrink(args)
+    }
+  }
+
+  async #readIndex(id: number, groupId: GroupId): Promise<Uint8Array> {
+    const index = await this.#backend.readIndex(groupId)
+    if (index === undefined) return encodeFailure(id, 'not_leader', this.#backend.leader(groupId))
+    return encodeDone(id, index)
+  }
+
+  #appliedOf(groupIds: readonly GroupId[]): GroupIndex[] {
+    return groupIds.map((groupId) => ({ groupId, index: this.#group(groupId).waits.applied }))
+  }
+
+  #group(groupId: GroupId): Group {
+    const group = this.#groups.get(groupId)
+    if (group === undefined) throw malformed(`there is no group ${groupId}`)
+    return group
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * What reads of the cluster answer, as plain tuples: auctions, buyers, notices, standings, status. Commands,
+ * replies and events have their codecs in the machine. Invariant: decoding what was encoded gives an equal value;
+ * absent fields are null; anything that does not fit throws `malformed`. Codes are stable.
+ */
+import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import { incrementBandsMax } from '../../protocol/money.ts'
+import type { ClusterStatus, GroupStatus } from '../cluster.ts'
+import type {
+  AuctionStatus,
+  BidderStatus,
+  Notice,
+  NoticeKind,
+  ReserveStatus,
+  Standing,
+} from '../machine/events.ts'
+import type { AuctionPage, AuctionView, BuyerView } from '../machine/view.ts'
+import { Fields, malformed } from '../transport/tuples.ts'
+
+/** Longer texts than anything that the machine lets in. */
+const textMax = 200_000
+const idMax = 128
+const listMax = 100_000
+
+/** A closed set of words ↔ stable codes: its place in the list, which is only ever added to. */
+function coded<Word extends string>(words: readonly Word[]) {
+  return {
+    encode: (word: Word): number => words.indexOf(word),
+    decode: (code: number): Word => words[code] ?? fail(`code ${code} is not known`),
+  }
+}
+
+function fail(what: string): never {
+  throw malformed(what)
+}
+
+const statuses = coded<AuctionStatus>(['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled'])
+const reserves = coded<ReserveStatus>(['none', 'not_met', 'met'])
+const standings = coded<BidderStatus>(['none', 'winning', 'outbid', 'won', 'lost'])
+const noticeKinds = coded<NoticeKind>([
+  'NEW_AUCTION',
+  'MATCHING_AUCTIONS',
+  'NEW_BID',
+  'CANCELED_AUCTION',
+  'END_OF_AUCTION',
+  'WON_AUCTION',
+  'OUTBID',
+])
+
+export const auctionStatusCodes = statuses
+
+/** Puts a field into the object only where it is there (`exactOptionalPropertyTypes`). */
+function given<Name extends string, Value>(
+  name: Name,
+  value: Value | undefined,
+): Partial<Record<Name, Value>> {
+  return value === undefined ? {} : ({ [name]: value } as Record<Name, Value>)
+}
+
+export function encodeAuctionView(view: AuctionView): readonly unknown[] {
+  const { softClose } = view
+  return [
+    view.id,
+    view.title,
+    view.tags,
+    view.item ?? null,
+    view.format,
+    view.currency,
+    statuses.encode(view.status),
+    view.openingBid,
+    view.price ?? null,
+    view.askingBid,
+    view.bidCount,
+    view.highBidder ?? null,
+    reserves.encode(view.reserve),
+    view.buyNow ?? null,
+    view.increments.flatMap(({ from, step }) => [from, step]),
+    softClose === undefined ? null : [softClose.windowMs, softClose.extensionMs, softClose.limit ?? null],
+    view.opensAt,
+    view.closesAt,
+    view.extensions,
+    view.seq,
+    view.epoch,
+    view.owner,
+    view.sellerId,
+    view.hammerPrice ?? null,
+    view.winner ?? null,
+  ]
+}
+
+export function decodeAuctionView(value: unknown): AuctionView {
+  const fields = Fields.of(value, 'auction')
+  const amount = () => fields.optionalInteger()
+  const text = () => fields.optionalText(textMax)
+  const id = fields.text(idMax) as AuctionId
+  const title = fields.text(textMax)
+  const tags = fields.texts(listMax, textMax)
+  const item = text()
+  const format = fields.text(idMax)
+  const currency = fields.text(idMax)
+  const status = statuses.decode(fields.integer())
+  const openingBid = fields.integer()
+  const price = amount()
+  const askingBid = fields.integer()
+  const bidCount = fields.integer()
+  const highBidder = text()
+  const reserve = reserves.decode(fields.integer())
+  const buyNow = amount()
+  const bands = fields.integers(incrementBandsMax * 2)
+  const softClose = fields.optionalTuple()
+  const view = {
+    id,
+    title,
+    tags,
+    ...given('item', item),
+    format,
+    currency,
+    status,
+    openingBid,
+    ...given('price', price),
+    askingBid,
+    bidCount,
+    ...given('highBidder', highBidder),
+    reserve,
+    ...given('buyNow', buyNow),
+    increments: decodeBands(bands),
+    ...given('softClose', softClose === undefined ? undefined : decodeSoftClose(softClose)),
+    opensAt: fields.integer(),
+    closesAt: fields.integer(),
+    extensions: fields.integer(),
+    seq: fields.integer(),
+    epoch: fields.integer(),
+    owner: fields.text(idMax) as ServerId,
+    sellerId: fields.text(idMax) as SubjectId,
+    ...given('hammerPrice', amount()),
+    ...given('winner', text()),
+  }
+  fields.end()
+  return view
+}
+
+function decodeBands(bands: readonly number[]) {
+  if (bands.length % 2 !== 0) throw malformed('auction: half a band')
+  return Array.from({ length: bands.length / 2 }, (_, at) => ({
+    from: bands[at * 2] as number,
+    step: bands[at * 2 + 1] as number,
+  }))
+}
+
+function decodeSoftClose(value: readonly unknown[]) {
+  const fields = Fields.of(value, 'soft close')
+  const base = { windowMs: fields.integer(), extensionMs: fields.integer() }
+  const limit = fields.optionalInteger()
+  fields.end()
+  return { ...base, ...given('limit', limit) }
+}
+
+export function encodeAuctionPage(page: AuctionPage): readonly unknown[] {
+  return [page.auctions.map(encodeAuctionView), page.next ?? null]
+}
+
+export function decodeAuctionPage(value: unknown): AuctionPage {
+  const fields = Fields.of(value, 'page of auctions')
+  const auctions = fields.list(listMax).map(decodeAuctionView)
+  const next = fields.optionalText(textMax)
+  fields.end()
+  return { auctions, ...given('next', next) }
+}
+
+export function encodeStanding(standing: Standing): readonly unknown[] {
+  return [standings.encode(standing.status), standing.maxBid ?? null]
+}
+
+export function decodeStanding(value: unknown): Standing {
+  const fields = Fields.of(value, 'standing')
+  const status = standings.decode(fields.integer())
+  const maxBid = fields.optionalInteger()
+  fields.end()
+  return { status, ...given('maxBid', maxBid) }
+}
+
+export function encodeBuyer(buyer: BuyerView): readonly unknown[] {
+  return [buyer.id, buyer.name, buyer.interests, buyer.endpoint ?? null]
+}
+
+export function decodeBuyer(value: unknown): BuyerView {
+  const fields = Fields.of(value, 'buyer')
+  const id = fields.text(idMax) as SubjectId
+  const name = fields.text(textMax)
+  const interests = fields.texts(listMax, textMax)
+  const endpoint = fields.optionalText(textMax)
+  fields.end()
+  return { id, name, interests, ...given('endpoint', endpoint) }
+}
+
+export function encodeNotice(notice: Notice): readonly unknown[] {
+  return [
+    notice.position,
+    noticeKinds.encode(notice.kind),
+    notice.atMs,
+    notice.auctionId ?? null,
+    notice.seq ?? null,
+    notice.recipient ?? null,
+    notice.price ?? null,
+  ]
+}
+
+export function decodeNotice(value: unknown): Notice {
+  const fields = Fields.of(value, 'notice')
+  const base = {
+    position: fields.integer(),
+    kind: noticeKinds.decode(fields.integer()),
+    atMs: fields.integer(),
+  }
+  const auctionId = fields.optionalText(idMax) as AuctionId | undefined
+  const seq = fields.optionalInteger()
+  const recipient = fields.optionalText(idMax) as SubjectId | undefined
+  const price = fields.optionalInteger()
+  fields.end()
+  return {
+    ...base,
+    ...given('auctionId', auctionId),
+    ...given('seq', seq),
+    ...given('recipient', recipient),
+    ...given('price', price),
+  }
+}
+
+export function encodeStatus(status: ClusterStatus): readonly unknown[] {
+  return [
+    status.ready,
+    status.groups.map((group) => [
+      group.groupId,
+      group.ready,
+      group.term,
+      group.commitIndex,
+      group.appliedIndex,
+      group.firstIndex,
+      group.checkpointIndex,
+      group.stateHash,
+      group.openAuctions,
+      group.auctions,
+      group.buyers,
+      group.outboxLength,
+    ]),
+  ]
+}
+
+export function decodeStatus(value: unknown): ClusterStatus {
+  const fields = Fields.of(value, 'status')
+  const ready = fields.flag()
+  const groups = fields.list(listMax).map(decodeGroupStatus)
+  fields.end()
+  return { ready, groups }
+}
+
+function decodeGroupStatus(value: unknown): GroupStatus {
+  const fields = Fields.of(value, 'group status')
+  const status = {
+    groupId: fields.integer() as GroupId,
+    ready: fields.flag(),
+    term: fields.integer(),
+    commitIndex: fields.integer(),
+    appliedIndex: fields.integer(),
+    firstIndex: fields.integer(),
+    checkpointIndex: fields.integer(),
+    stateHash: fields.text(idMax),
+    openAuctions: fields.integer(),
+    auctions: fields.integer(),
+    buyers: fields.integer(),
+    outboxLength: fields.integer(),
+  }
+  fields.end()
+  return status
+}
