@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,6 +43,74 @@ describe('LMDB', () => {
     }
     await commit
     expect(turns).toBeGreaterThan(10)
+    await store.close()
+    await rm(folder, { recursive: true })
+  })
+
+  it('STORE4: before the disk is full it stops: the commit and all later ones are refused, what was there stays', async () => {
+    const folder = await makeFolder()
+    let freeBytes = 40 * 2 ** 20
+    const space = { diskSpace: () => ({ freeBytes, totalBytes: 2 ** 30 }) }
+    const store = openLmdbStore(folder, space)
+    await store.commit([{ key: Uint8Array.of(1), value: Uint8Array.of(1) }])
+    freeBytes = 16 * 2 ** 20
+    const refused = store.commit([{ key: Uint8Array.of(2), value: new Uint8Array(100) }])
+    await expect(refused).rejects.toMatchObject({ code: 'disk_full', retryable: false })
+    await expect(refused).rejects.toThrow('free some space')
+    freeBytes = 40 * 2 ** 20
+    await expect(store.commit([])).rejects.toMatchObject({ code: 'disk_full' })
+    expect(() => store.get(Uint8Array.of(1))).toThrow('free some space')
+    await store.close()
+    const again = openLmdbStore(folder, space)
+    expect([...again.range({ from: Uint8Array.of(0), to: Uint8Array.of(9) })].length).toBe(1)
+    await again.close()
+    freeBytes = 2 ** 20
+    expect(() => openLmdbStore(folder, space)).toThrow(expect.objectContaining({ code: 'disk_full' }))
+    await rm(folder, { recursive: true })
+  })
+
+  it('STORE4: a write that fails in the kernel ends the store', async () => {
+    const folder = await makeFolder()
+    const program = `
+      import { openLmdbStore } from ${JSON.stringify(new URL('./lmdb-store.ts', import.meta.url).href)}
+      const store = openLmdbStore(${JSON.stringify(folder)})
+      for (let n = 0; ; n++) {
+        try {
+          await store.commit([{ key: Uint8Array.of(n >> 8, n & 255), value: new Uint8Array(3000) }])
+          process.stdout.write('committed ' + n + '\\n')
+        } catch (error) {
+          const later = await store.commit([]).catch((reason) => reason.code)
+          process.stdout.write(error.name + ' ' + error.code + ' ' + later + '\\n')
+          process.exit(7)
+        }
+      }`
+    // The kernel refuses to let a file grow beyond the limit (in blocks of 512 bytes), as it would a full disk.
+    const command = `trap '' XFSZ; ulimit -f 1024; exec "$@"`
+    const args = [
+      '-c',
+      command,
+      'sh',
+      process.execPath,
+      '--import',
+      'tsx',
+      '--input-type=module',
+      '-e',
+      program,
+    ]
+    const { code, text } = await new Promise<{ code: number | null; text: string }>((resolve) => {
+      const child = spawn('sh', args, { stdio: ['ignore', 'pipe', 'ignore'] })
+      let text = ''
+      child.stdout.on('data', (chunk: Buffer) => {
+        text += chunk.toString()
+      })
+      child.on('close', (code) => resolve({ code, text }))
+    })
+    expect(text).toMatch(/StoreError disk_full disk_full\n$/)
+    expect(code).toBe(7)
+    const store = openLmdbStore(folder)
+    const rows = [...store.range({ from: Uint8Array.of(0), to: Uint8Array.of(255) })]
+    expect(rows.length).toBe(text.split('committed').length - 1)
+    expect(rows.length).toBeGreaterThan(10)
     await store.close()
     await rm(folder, { recursive: true })
   })

@@ -4,10 +4,12 @@
  * Invariant: at most one transaction is in flight, made of every commit that was waiting when it began, in
  * order; commits resolve when LMDB has synced data and meta page. `overlappingSync` is off, because with it
  * lmdb-js resolves at commit, before the sync. Writes run on a worker thread: the event loop never waits for
- * the disk. Leaves locking the folder against a second process to folder-lock.ts. Source: lmdb-js 3.5 write.js,
- * writer.cpp (txn_begin … txn_commit), liblmdb mdb.c (mdb_env_write_meta goes through an O_DSYNC handle).
+ * the disk. It stops short of a full disk, because the library's own handling of a failed write overruns a
+ * buffer; after one, nothing of the library is called any more. Leaves locking the folder against a second
+ * process to folder-lock.ts. Source: lmdb-js 3.5 write.js, writer.cpp (txn_begin … txn_commit), liblmdb mdb.c
+ * (mdb_env_write_meta goes through an O_DSYNC handle; mdb_page_flush reports a failed write).
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import {
@@ -27,6 +29,10 @@ const mapBytesMax = 256 * 2 ** 30
 /** A transaction takes what waits up to this; a bigger single commit goes alone. */
 const transactionWritesMax = 4_096
 const transactionBytesMax = 8 * 2 ** 20
+/** Free space that is never used up, or a twentieth of a smaller disk. */
+const reserveBytesMax = 16 * 2 ** 20
+/** A transaction may write more than its values: pages on the way to them, and lists of free ones. */
+const writeAmplification = 4
 /** Seconds of running (a stopped process does not count) after which a commit counts as stalled. */
 const stallSecondsMax = 30
 
@@ -40,13 +46,31 @@ interface Waiting {
   readonly reject: (error: StoreError) => void
 }
 
+/** Bytes of a disk: what is left for this user, and all. */
+export interface DiskSpace {
+  readonly freeBytes: number
+  readonly totalBytes: number
+}
+
+export interface LmdbStoreOptions {
+  /** How much space there is; for tests. Default: what the file system says. */
+  readonly diskSpace?: (folder: string) => DiskSpace
+}
+
+function diskSpaceOf(folder: string): DiskSpace {
+  const { bavail, blocks, bsize } = statfsSync(folder)
+  return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+}
+
 /**
  * Opens (or makes) the environment in `folder`. Throws StoreError: `disk_read_only` where the folder cannot be
  * made or written, `disk_full`, `disk_failed`.
  */
-export function openLmdbStore(folder: string): Store {
+export function openLmdbStore(folder: string, { diskSpace = diskSpaceOf }: LmdbStoreOptions = {}): Store {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const shortage = shortageOf(folder, diskSpace(folder), 0)
+    if (shortage) throw shortage
     const database: Database = open({
       path: folder,
       noSubdir: false,
@@ -61,10 +85,19 @@ export function openLmdbStore(folder: string): Store {
     // LMDB syncs the file but not its name: without this a power cut may take the whole new file away.
     syncFolder(folder)
     syncFolder(dirname(resolve(folder)))
-    return new LmdbStore(folder, database)
+    return new LmdbStore(folder, database, diskSpace)
   } catch (error) {
     throw storeError(error, folder)
   }
+}
+
+/** Why a transaction of so many bytes must not begin, if so. */
+function shortageOf(folder: string, space: DiskSpace, byteCount: number): StoreError | undefined {
+  const { freeBytes, totalBytes } = space
+  const reserveBytes = Math.min(reserveBytesMax, totalBytes / 20)
+  if (freeBytes >= reserveBytes + byteCount * writeAmplification) return undefined
+  const left = `${Math.floor(freeBytes / 2 ** 20)} MiB`
+  return new StoreError('disk_full', `only ${left} are left for ${folder}: free some space and start again`)
 }
 
 function syncFolder(folder: string): void {
@@ -79,6 +112,7 @@ function syncFolder(folder: string): void {
 class LmdbStore implements Store {
   readonly #folder: string
   readonly #database: Database
+  readonly #diskSpace: (folder: string) => DiskSpace
   #waiting: Waiting[] = []
   #inFlight: readonly Waiting[] = []
   #startScheduled = false
@@ -87,9 +121,10 @@ class LmdbStore implements Store {
   #transactions = 0
   #commits = 0
 
-  constructor(folder: string, database: Database) {
+  constructor(folder: string, database: Database, diskSpace: (folder: string) => DiskSpace) {
     this.#folder = folder
     this.#database = database
+    this.#diskSpace = diskSpace
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
@@ -165,7 +200,7 @@ class LmdbStore implements Store {
       if (this.#waiting.length === 0 && this.#inFlight.length === 0) end()
       else this.#waiting.push({ writes: [], byteCount: 0, resolve: end, reject: end })
     })
-    await this.#database.close()
+    if (this.#failure === undefined) await this.#database.close()
   }
 
   #scheduleStart(): void {
@@ -184,6 +219,12 @@ class LmdbStore implements Store {
     const writes = this.#inFlight.flatMap((commit) => commit.writes)
     if (writes.length === 0) {
       this.#succeed()
+      return
+    }
+    const byteCount = this.#inFlight.reduce((sum, commit) => sum + commit.byteCount, 0)
+    const shortage = shortageOf(this.#folder, this.#diskSpace(this.#folder), byteCount)
+    if (shortage) {
+      this.#fail(shortage)
       return
     }
     const stopWatching = this.#watchForStall()
@@ -336,6 +377,7 @@ const codesOfErrno: Readonly<Record<string, StoreErrorCode>> = {
 const codesOfNumber: Readonly<Record<number, StoreErrorCode>> = {
   1: 'disk_read_only',
   13: 'disk_read_only',
+  27: 'disk_full',
   28: 'disk_full',
   30: 'disk_read_only',
   69: 'disk_full',
