@@ -250,15 +250,18 @@ class NativeExchange<Session> implements HttpExchange {
     }
   }
 
-  answer(answer: HttpAnswer): void {
+  answer({ status, headers, body, isLast = false }: HttpAnswer): void {
+    const line = `${status} ${STATUS_CODES[status] ?? ''}`
+    const fields = Object.entries(headers)
+    if (isLast) fields.push(['Connection', 'close'])
+    const isBare = status === 204 || status === 304
+    const length = Buffer.byteLength(body)
     this.take((response) => {
-      response.writeStatus(`${answer.status} ${STATUS_CODES[answer.status] ?? ''}`)
-      for (const [name, value] of Object.entries(answer.headers)) response.writeHeader(name, value)
-      const isLast = answer.isLast === true
-      if (isLast) response.writeHeader('Connection', 'close')
-      if (this.request.method === 'HEAD') response.endWithoutBody(Buffer.byteLength(answer.body), isLast)
-      else if (answer.status === 204 || answer.status === 304) response.endWithoutBody(undefined, isLast)
-      else response.end(answer.body, isLast)
+      response.writeStatus(line)
+      for (const [name, value] of fields) response.writeHeader(name, value)
+      if (isBare) response.endWithoutBody(undefined, isLast)
+      else if (this.request.method === 'HEAD') response.endWithoutBody(length, isLast)
+      else response.end(body, isLast)
     })
   }
 
