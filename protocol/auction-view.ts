@@ -16,7 +16,7 @@ import {
 } from './fields.ts'
 
 export const auctionStatuses = ['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled'] as const
-export const auctionStatus = z.enum(auctionStatuses, {
+const auctionStatus = z.enum(auctionStatuses, {
   error: `must be one of ${auctionStatuses.join(', ')}`,
 })
 export type AuctionStatus = z.infer<typeof auctionStatus>

@@ -4,7 +4,7 @@
  * Which fields a frame or body has is said in its own registry. Source: CONTRACT, first paragraph.
  */
 import { z } from 'zod'
-import { type AuctionId, isId, type RequestId, type SubjectId } from './ids.ts'
+import { type AuctionId, idLengthMax, isId, type RequestId, type SubjectId } from './ids.ts'
 import * as limits from './limits.ts'
 import {
   type Amount,
@@ -35,7 +35,7 @@ export function line(lengthMax: number) {
     .refine((text) => !/[\p{Cc}\p{Cs}]/u.test(text), { error })
 }
 
-const idError = 'must be an id: 1 to 128 characters of A-Z a-z 0-9 . _ : @ -'
+const idError = `must be an id: 1 to ${idLengthMax} characters of A-Z a-z 0-9 . _ : @ -`
 
 function id<Kind extends string>() {
   return z.custom<Kind>(isId, { error: idError })

@@ -122,22 +122,19 @@ export type ServerFrameType = keyof typeof serverFrames
 export type ServerFrameOf<Type extends ServerFrameType> = z.infer<(typeof serverFrames)[Type]>
 export type ServerFrame = { [Type in ServerFrameType]: ServerFrameOf<Type> }[ServerFrameType]
 
-/** Public events that count in `seq`: each is one more than the one before. */
-export const publicEventTypes = [
-  'bid_placed',
-  'auction_opened',
-  'auction_extended',
-  'auction_paused',
-  'auction_resumed',
-  'auction_sold',
-  'auction_passed',
-  'auction_cancelled',
-] as const satisfies readonly ServerFrameType[]
-export type PublicEventType = (typeof publicEventTypes)[number]
+/** Public events: they count in `seq`, each is one more than the one before. */
+export type PublicEventType =
+  | 'bid_placed'
+  | 'auction_opened'
+  | 'auction_extended'
+  | 'auction_paused'
+  | 'auction_resumed'
+  | 'auction_sold'
+  | 'auction_passed'
+  | 'auction_cancelled'
 export type PublicEventFrame = ServerFrameOf<PublicEventType>
 
-export const privateEventTypes = ['outbid', 'won', 'lost'] as const satisfies readonly ServerFrameType[]
-export type PrivateEventType = (typeof privateEventTypes)[number]
+export type PrivateEventType = 'outbid' | 'won' | 'lost'
 export type PrivateEventFrame = ServerFrameOf<PrivateEventType>
 
 /** Why a value is not a server frame of this version (a field too many is a fault too), or `undefined`. */

@@ -12,6 +12,7 @@ import { frameBytesMax } from '../../protocol/limits.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import {
   HouseHttp,
+  type HouseHttpOptions,
   Session,
   type SessionOptions,
   type WebSocketClass,
@@ -28,7 +29,7 @@ export interface HouseOptions {
   readonly data?: string
 }
 
-export const urlDefault = 'http://127.0.0.1:8080'
+const urlDefault = 'http://127.0.0.1:8080'
 
 export function withHouseOptions(command: Command): Command {
   return command
@@ -109,7 +110,7 @@ export class House {
     )
   }
 
-  http(token?: string): HouseHttp {
+  http(token?: string, options: Partial<HouseHttpOptions> = {}): HouseHttp {
     return new HouseHttp({
       url: this.url,
       ...(token === undefined ? {} : { token: () => token }),
@@ -117,6 +118,7 @@ export class House {
       clock: systemClock,
       random: Math.random,
       newId: randomUUID,
+      ...options,
     })
   }
 

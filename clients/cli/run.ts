@@ -14,7 +14,7 @@ import { registerRehearseVerb } from './rehearse.ts'
 import { registerWatchVerb } from './watch.ts'
 
 /** Adds every client verb to a program. */
-export function registerClientVerbs(program: Command, io: Io): void {
+function registerClientVerbs(program: Command, io: Io): void {
   program.commandsGroup('Clients of a house:')
   registerAuctionVerbs(program, io)
   registerBidVerbs(program, io)

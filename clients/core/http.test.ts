@@ -13,6 +13,10 @@ interface Answer {
 }
 
 function house(...answers: readonly (Answer | Error)[]) {
+  return patientHouse(0, ...answers)
+}
+
+function patientHouse(unreachableRepeatsMax: number, ...answers: readonly (Answer | Error)[]) {
   const calls: (HttpRequest & { readonly url: string })[] = []
   const clock = new ManualClock()
   const fetch: Fetch = async (url, request) => {
@@ -34,6 +38,7 @@ function house(...answers: readonly (Answer | Error)[]) {
     clock,
     random: () => 0,
     newId: () => `key-${++ids}`,
+    unreachableRepeatsMax,
   })
   return { http, calls, clock }
 }
@@ -114,6 +119,24 @@ describe('HouseHttp', () => {
     }
     await refused
     expect(always.calls).toHaveLength(6)
+  })
+
+  it('CLIENT14 waits for a house that restarts, where its owner wants that, with the same key', async () => {
+    const gone = new Error('ECONNREFUSED')
+    const { http, calls, clock } = patientHouse(2, gone, gone, { status: 201, body: { id: 'a' } })
+    const made = http.registerBuyer({ name: 'Ann' })
+    for (const pauseMs of [125, 250]) {
+      await settle()
+      clock.advance(pauseMs)
+    }
+    await expect(made).resolves.toEqual({ id: 'a' })
+    expect(calls.map((call) => call.headers['idempotency-key'])).toEqual(['key-1', 'key-1', 'key-1'])
+
+    const never = patientHouse(1, gone, gone)
+    const failed = expect(never.http.auctions()).rejects.toMatchObject({ code: 'unreachable' })
+    await settle()
+    never.clock.advance(125)
+    await failed
   })
 
   it('CLIENT14 tells an unreachable house from one that answers nonsense', async () => {

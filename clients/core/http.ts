@@ -17,8 +17,9 @@ import { readJson } from '../../protocol/json.ts'
 import { answerDepthMax } from '../../protocol/limits.ts'
 import type { Problem } from '../../protocol/problems.ts'
 import type { ServerFrameOf } from '../../protocol/server-frames.ts'
+import { Backoff, defaultBackoff } from './backoff.ts'
 import { ClientError, ProblemError } from './errors.ts'
-import type { Clock, Fetch, HttpResponse, NewId, Random } from './ports.ts'
+import type { Clock, Fetch, HttpRequest, HttpResponse, NewId, Random } from './ports.ts'
 
 export interface HouseHttpOptions {
   /** As `http://127.0.0.1:8080`. */
@@ -30,6 +31,8 @@ export interface HouseHttpOptions {
   readonly newId: NewId
   /** How often a call is repeated when the house asks for it. Default 5. */
   readonly repeatsMax?: number
+  /** How often a call is repeated when no answer came, as while a house restarts. Default 0. */
+  readonly unreachableRepeatsMax?: number
 }
 
 /** What a manager of an auction can do to it, by its path. */
@@ -52,6 +55,11 @@ function queryText(query: Readonly<Record<string, string | number | undefined>>)
 function isProblem(value: unknown): value is Problem {
   const candidate = value as Partial<Problem> | null
   return typeof candidate?.code === 'string' && typeof candidate.title === 'string'
+}
+
+interface Heard {
+  readonly response: HttpResponse
+  readonly text: string
 }
 
 export class HouseHttp {
@@ -122,7 +130,7 @@ export class HouseHttp {
     }
     const request = { method, headers, ...(content === undefined ? {} : { body: content.body }) }
     for (let repeats = 0; ; repeats += 1) {
-      const { response, text } = await this.#ask(path, request)
+      const { response, text } = await this.#reach(path, request)
       if (response.status >= 200 && response.status < 300) return answerOf<Answer>(response, text)
       const isRepeatable = response.status === 429 || response.status === 503
       if (!isRepeatable || repeats >= repeatsMax) throw failureOf(response, text)
@@ -130,10 +138,19 @@ export class HouseHttp {
     }
   }
 
-  async #ask(
-    path: string,
-    request: Parameters<Fetch>[1],
-  ): Promise<{ readonly response: HttpResponse; readonly text: string }> {
+  async #reach(path: string, request: HttpRequest): Promise<Heard> {
+    const backoff = new Backoff(defaultBackoff, this.#options.random)
+    for (let left = this.#options.unreachableRepeatsMax ?? 0; left > 0; left -= 1) {
+      try {
+        return await this.#ask(path, request)
+      } catch {
+        await this.#wait(backoff.next())
+      }
+    }
+    return await this.#ask(path, request)
+  }
+
+  async #ask(path: string, request: HttpRequest): Promise<Heard> {
     try {
       const response = await this.#options.fetch(this.#base + path, request)
       return { response, text: await response.text() }
@@ -145,9 +162,12 @@ export class HouseHttp {
   #pause(retryAfter: string | null): Promise<void> {
     const asked = retryAfter === null ? Number.NaN : Number(retryAfter) * 1000
     const ms = Number.isFinite(asked) ? Math.min(retryAfterMsMax, Math.max(0, asked)) : retryAfterMsDefault
-    const { clock, random } = this.#options
+    return this.#wait(Math.round(ms * (1 + this.#options.random() / 4)))
+  }
+
+  #wait(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      clock.setTimer(Math.round(ms * (1 + random() / 4)), resolve)
+      this.#options.clock.setTimer(ms, resolve)
     })
   }
 }

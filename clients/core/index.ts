@@ -3,12 +3,12 @@
  * wherever its ports can be had (`ports.ts`) and imports the protocol alone.
  */
 export { amountText, formatAmount, parseAmount } from './amounts.ts'
-export { applyEvent, isEnded } from './auction-state.ts'
+export { isEnded } from './auction-state.ts'
 export { type Codec, jsonCodec, msgpackCodec } from './codec.ts'
 export { ClientError, type ClientErrorCode, ProblemError } from './errors.ts'
 export { type AuctionAction, type BidPlacedBody, HouseHttp, type HouseHttpOptions } from './http.ts'
 export type { Clock, Fetch, NewId, Random, Socket, SocketHandlers, Transport } from './ports.ts'
-export { Session, socketUrl } from './session.ts'
+export { Session } from './session.ts'
 export type {
   BidOutcome,
   BidRequest,

@@ -4,7 +4,7 @@
  * one that is in use.
  */
 import type { BuyerRegisteredBody } from '../../../protocol/http-bodies.ts'
-import type { Session } from '../../core/index.ts'
+import type { HouseHttp, Session } from '../../core/index.ts'
 import type { House } from '../house.ts'
 
 interface Bidder {
@@ -17,14 +17,15 @@ const socketsMax = 128
 
 export class Bidders {
   readonly #house: House
-  readonly #operatorToken: string
+  readonly #http: HouseHttp
   readonly #bidders = new Map<string, Promise<Bidder>>()
   /** Bidders with a socket, the one that was used last at the end. */
   readonly #open = new Set<Bidder>()
 
-  constructor(house: House, operatorToken: string) {
+  /** Registration goes with the operator's token, which rate limits leave alone. */
+  constructor(house: House, operatorToken: string, unreachableRepeatsMax: number) {
     this.#house = house
-    this.#operatorToken = operatorToken
+    this.#http = house.http(operatorToken, { unreachableRepeatsMax })
   }
 
   /** How many were registered. */
@@ -47,12 +48,10 @@ export class Bidders {
     }
   }
 
-  /** Registration goes with the operator's token, which rate limits leave alone. */
   #bidder(name: string): Promise<Bidder> {
     let bidder = this.#bidders.get(name)
     if (bidder === undefined) {
-      bidder = this.#house
-        .http(this.#operatorToken)
+      bidder = this.#http
         .registerBuyer({ name })
         .then(({ token }: BuyerRegisteredBody) => ({ token, session: undefined, users: 0 }))
       this.#bidders.set(name, bidder)

@@ -40,6 +40,9 @@ export interface RehearsalOptions {
   readonly onAuction: (result: AuctionResult) => void
 }
 
+/** Waits of up to 15 s each, growing from a quarter of one. */
+const unreachableRepeatsMax = 10
+
 /** What the house took of one auction's bids. */
 interface Placed {
   /** Who made the bid of each event. */
@@ -51,8 +54,10 @@ interface Placed {
 
 /** Resolves when all auctions have run, or early when the signal says stop. Returns how many bidders took part. */
 export async function rehearse(sale: readonly RecordedAuction[], options: RehearsalOptions): Promise<number> {
-  const bidders = new Bidders(options.house, options.operatorToken)
-  const http = options.house.http(options.operatorToken)
+  const bidders = new Bidders(options.house, options.operatorToken, unreachableRepeatsMax)
+  // Whether the house is there is asked once; a restart on the way is waited for.
+  await options.house.http(options.operatorToken).auctions({ limit: 1 })
+  const http = options.house.http(options.operatorToken, { unreachableRepeatsMax })
   const waiting = sale.values()
   const runSome = async (): Promise<void> => {
     for (const recorded of waiting) {
