@@ -53,6 +53,8 @@ export class BlockLog<T extends Numbered> {
   private readonly blocks = new Map<number, Block<T>>()
   private readonly codec: RecordCodec<T>
   private readonly changes: Changes
+  /** Of the highest number; while it is empty it is no row, and it may fill again. */
+  private newest: Block<T> | undefined = undefined
   /** No live record has a smaller number. */
   private lowest = Number.POSITIVE_INFINITY
   private highest = -1
@@ -125,9 +127,10 @@ export class BlockLog<T extends Numbered> {
     const at = Math.floor(number / recordsPerBlock)
     let block = this.blocks.get(at)
     if (block === undefined) {
-      block = new Block(this.codec, at)
+      block = this.newest?.at === at ? this.newest : new Block(this.codec, at)
       this.blocks.set(at, block)
     }
+    if (this.newest === undefined || at >= this.newest.at) this.newest = block
     const slot = number % recordsPerBlock
     while (block.records.length < slot) block.records.push(undefined)
     block.records[slot] = record

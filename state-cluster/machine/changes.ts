@@ -62,8 +62,9 @@ export class Changes {
   /** Objects in `unsaved` that came and went without ever being saved. */
   private vanished = 0
 
-  /** The object is new or has changed. O(1). */
+  /** The object is new or has changed, or is part of the state again. O(1). */
   touch(object: Stored): void {
+    if ((object.flags & goneFlag) !== 0) this.revive(object)
     const flags = object.flags
     if ((flags & unhashedFlag) === 0) {
       if (this.unhashed.length >= unhashedMax) this.settle()
@@ -73,16 +74,18 @@ export class Changes {
     object.flags = flags | unhashedFlag | unsavedFlag
   }
 
-  /** The object is no longer part of the state; it must not be touched again. */
+  /** The object is no longer part of the state. */
   drop(object: Stored): void {
     this.touch(object)
     object.flags |= goneFlag
     if ((object.flags & savedFlag) !== 0) return
     this.vanished++
     if (this.vanished > 1_024 && this.vanished * 2 > this.unsaved.length) {
-      this.unsaved = this.unsaved.filter(
-        (one) => (one.flags & goneFlag) === 0 || (one.flags & savedFlag) !== 0,
-      )
+      this.unsaved = this.unsaved.filter((one) => {
+        const isKept = (one.flags & goneFlag) === 0 || (one.flags & savedFlag) !== 0
+        if (!isKept) one.flags &= ~unsavedFlag
+        return isKept
+      })
       this.vanished = 0
     }
   }
@@ -110,7 +113,7 @@ export class Changes {
       }
       const value = isGone ? undefined : object.rowValue()
       if ((flags & unhashedFlag) !== 0) this.rehash(object, value)
-      object.flags = (flags & goneFlag) | savedFlag
+      object.flags = isGone ? goneFlag : savedFlag
       changes.push({ kind: object.rowKind(), key: object.rowKey(), value })
     }
     this.unsaved = []
@@ -123,6 +126,12 @@ export class Changes {
   hash(): string {
     this.settle()
     return hexOf({ a: this.sumA, b: this.sumB })
+  }
+
+  private revive(object: Stored): void {
+    const { flags } = object
+    if ((flags & unsavedFlag) !== 0 && (flags & savedFlag) === 0) this.vanished--
+    object.flags = flags & ~goneFlag
   }
 
   private settle(): void {

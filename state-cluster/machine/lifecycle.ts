@@ -66,6 +66,7 @@ export function sell(turn: Turn, auction: Auction, { winner, price }: Hammer): v
   assertNotEnded(auction)
   const { reserve } = auction.terms
   if (reserve !== undefined && price < reserve) fail('reserve: sold at no less than it', { id: auction.id })
+  auction.pausedAtMs = undefined
   auction.hammerPrice = price
   auction.winner = winner
   turn.state.auctions.setStatus(auction, 'sold')
@@ -84,6 +85,7 @@ export function sell(turn: Turn, auction: Auction, { winner, price }: Hammer): v
 /** Ends an auction; nobody has it. */
 function pass(turn: Turn, auction: Auction): void {
   assertNotEnded(auction)
+  auction.pausedAtMs = undefined
   turn.state.auctions.setStatus(auction, 'passed')
   turn.publish({ type: 'auction_passed', ...turn.stamp(auction) })
   for (const bidder of auction.bidders) turn.tell('lost', bidder, auction.price ?? 0)
@@ -92,6 +94,7 @@ function pass(turn: Turn, auction: Auction): void {
 
 export function cancel(turn: Turn, auction: Auction): void {
   assertNotEnded(auction)
+  auction.pausedAtMs = undefined
   turn.state.auctions.setStatus(auction, 'cancelled')
   turn.publish({ type: 'auction_cancelled', ...turn.stamp(auction) })
   turn.notify('CANCELED_AUCTION', auction)

@@ -1,0 +1,131 @@
+/**
+ * Logs that released versions wrote, replayed by this one: the same entries must give the same answers, events
+ * and state for ever (ENTRY4). A line is an entry as the log holds it; the last line has the hashes. To record
+ * the history of a new version, add its name to `recorded` and run once with `MARTILLO_REWRITE=1`: files that
+ * exist are never written again.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { apply } from './apply.ts'
+import { decodeEntry, type EntryTuple, encodeEntry } from './codec.ts'
+import { commandCodes, type MachineEntry } from './commands.ts'
+import { encodeEvent } from './event-codec.ts'
+import { hashPlain, hexOf, type Plain } from './plain.ts'
+import { encodeReply } from './reply-codec.ts'
+import { restore } from './restore.ts'
+import { emptyState, rows, stateHash } from './state.ts'
+import { Sale } from './testing/sale.ts'
+import { Stream } from './testing/streams.ts'
+
+interface Outcome {
+  readonly state: string
+  /** Of all replies and events in order. */
+  readonly told: string
+  readonly events: number
+}
+
+const folder = new URL('testdata/histories/', import.meta.url)
+const pathOf = (name: string): string => fileURLToPath(new URL(`${name}.jsonl`, folder))
+
+function replay(entries: readonly EntryTuple[], restartEvery = Number.POSITIVE_INFINITY): Outcome {
+  let state = emptyState()
+  let told = ''
+  let count = 0
+  for (const [index, tuple] of entries.entries()) {
+    const { replies, events } = apply(state, decodeEntry(tuple))
+    count += events.length
+    const tuples: Plain[] = [told, replies.map(encodeReply), events.map(encodeEvent)]
+    told = hexOf(hashPlain(0, tuples))
+    if (index % restartEvery === restartEvery - 1) state = restore(rows(state))
+  }
+  return { state: stateHash(state), told, events: count }
+}
+
+function written(entries: readonly EntryTuple[]): string {
+  return [...entries, replay(entries)].map((line) => `${JSON.stringify(line)}\n`).join('')
+}
+
+/** JSON has no way to say NaN or infinity: entries with such amounts are left out. */
+function isJson(entry: MachineEntry): boolean {
+  const tuple = encodeEntry(entry)
+  return hexOf(hashPlain(0, JSON.parse(JSON.stringify(tuple)))) === hexOf(hashPlain(0, tuple))
+}
+
+function randomEntries(seed: number, count: number): EntryTuple[] {
+  const stream = new Stream(seed)
+  return Array.from({ length: count }, () => stream.next())
+    .filter(isJson)
+    .map(encodeEntry)
+}
+
+/** A sale from its opening to the hammer, with a pause, a soft close, an outage and a buy-now. */
+function sale(): EntryTuple[] {
+  const one = new Sale()
+  one.register()
+  one.buyer('ann', ['clock'], 'https://ann.example/hook')
+  one.auction('a1', {
+    tags: ['clock'],
+    reserve: 2_000,
+    softClose: { windowMs: 5_000, extensionMs: 9_000, limit: 3 },
+  })
+  one.auction('a2', { buyNow: 9_000, item: '{"year":1890}' })
+  one.auction('a3', { opensAtMs: one.atMs + 30_000 })
+  one.accept('ann', 1_500)
+  one.accept('bob', 1_500)
+  one.accept('ann', 2_500)
+  one.manage('pause_auction')
+  one.pass(10_000).manage('resume_auction', 'root', 'a1', true)
+  one.buyNow('bob', 'a2')
+  one.runTo(one.atMs + 58_000)
+  one.accept('bob', 3_000)
+  one.extend(1_000)
+  one.pass(20_000).conduct()
+  one.accept('eve', 5_000, 'exact', 'a3')
+  one.runTo(one.atMs + 40_000)
+  one.manage('cancel_auction', 'sam', 'a3')
+  const settings = { outageExtensionMinMs: 4_000, outageThresholdMs: 1_500 }
+  one.ask({ type: 'configure_house', settings })
+  one.ask({ type: 'acknowledge_notices', serverId: 's1' as never, epoch: 1, upTo: 5 })
+  return one.entries
+}
+
+const recorded: Readonly<Record<string, () => EntryTuple[]>> = {
+  'v1-a-sale': sale,
+  'v1-random': () => randomEntries(20_261_120, 400),
+}
+
+if (process.env['MARTILLO_REWRITE'] === '1')
+  for (const [name, make] of Object.entries(recorded))
+    if (!existsSync(pathOf(name))) writeFileSync(pathOf(name), written(make()))
+
+const names = readdirSync(folder).map((name) => name.replace('.jsonl', ''))
+
+describe('histories', () => {
+  for (const name of names) {
+    const lines = readFileSync(pathOf(name), 'utf8').trim().split('\n')
+    const entries = lines.slice(0, -1).map((line) => JSON.parse(line) as EntryTuple)
+    const outcome = JSON.parse(lines.at(-1) ?? '') as Outcome
+
+    it(`ENTRY4: ${name} gives the state, answers and events that it gave when it was written`, () => {
+      expect(entries.length).toBeGreaterThan(20)
+      expect(replay(entries)).toEqual(outcome)
+    })
+
+    it(`ENTRY4, HASH1: ${name} does so with a restart after every seventh entry`, () => {
+      expect(replay(entries, 7)).toEqual(outcome)
+    })
+  }
+
+  it('ENTRY4: every command of every released version is in them', () => {
+    const seen = new Set<unknown>()
+    for (const name of names)
+      for (const line of readFileSync(pathOf(name), 'utf8').trim().split('\n').slice(0, -1))
+        for (const command of (JSON.parse(line) as EntryTuple)[2]) seen.add(command[0])
+    expect([...seen].sort((x, y) => Number(x) - Number(y))).toEqual(Object.values(commandCodes))
+  })
+
+  it('ENTRY4: are there for every version that is recorded', () => {
+    expect(names.sort()).toEqual(Object.keys(recorded).sort())
+  })
+})

@@ -1,0 +1,124 @@
+/**
+ * Random streams of entries for property tests: few names, so that commands meet; amounts, times and ids that are
+ * wrong now and then; pulses with and without outages. Invariant: a stream depends on the seed alone, so a
+ * failing one is kept as a number.
+ */
+import type { AuctionId, RequestId, ServerId, SubjectId } from '../../../protocol/ids.ts'
+import { defaultIncrements } from '../../../protocol/money.ts'
+import { entryVersion } from '../apply.ts'
+import type { AuctionTerms, Command, MachineEntry } from '../commands.ts'
+import { startMs, terms } from './sale.ts'
+
+/** Numbers from 0 to 2^32 − 1 by the xorshift of Marsaglia; never 0 as a state. */
+export function randomFrom(seed: number): () => number {
+  let x = Math.imul(seed + 1, 0x9e3779b1) | 1
+  return () => {
+    x ^= x << 13
+    x ^= x >>> 17
+    x ^= x << 5
+    return x >>> 0
+  }
+}
+
+const oddAmounts = [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, 2 ** 53 - 1, -0]
+const subjects = ['ann', 'bob', 'eve', 'sam', 'zoe']
+const tagLists = [[], ['art'], ['art', 'clock'], ['oak'], ['b', 'a']]
+
+export class Stream {
+  private readonly random: () => number
+  private atMs = startMs
+  private auctions = 0
+
+  constructor(seed: number) {
+    this.random = randomFrom(seed)
+  }
+
+  /** The next entry: 1 to 4 commands, stamped no earlier than the last. */
+  next(): MachineEntry {
+    const quiet = this.chance(40) ? 10_000 : this.chance(10) ? 3_000 : 700
+    this.atMs += this.below(quiet)
+    const commands = Array.from({ length: 1 + this.below(4) }, () => this.command())
+    return { version: entryVersion, atMs: this.atMs, commands }
+  }
+
+  private command(): Command {
+    const roll = this.below(100)
+    const subject = this.pick(subjects) as SubjectId
+    const requestId = `r${this.below(3_000)}` as RequestId
+    const auctionId = `a${Math.max(1, this.auctions - this.below(5))}` as AuctionId
+    const operator = this.chance(2)
+    const managed = { subject, requestId, auctionId, operator }
+    const serverId = this.pick(['s1', 's1', 's1', 's2']) as ServerId
+    const epoch = this.chance(10) ? 2 : 1
+    if (roll < 44) {
+      const amount = this.chance(20) ? (this.pick(oddAmounts) as number) : 1 + this.below(6_000)
+      const kind = this.chance(4) ? 'exact' : 'max'
+      return { type: 'place_bid', subject, requestId, auctionId, amount, kind }
+    }
+    if (roll < 52) return { type: 'create_auction', subject, requestId, serverId, ...this.newAuction() }
+    if (roll < 75) return { type: 'conduct', serverId, epoch }
+    if (roll < 78) return { type: 'buy_now', subject, requestId, auctionId }
+    if (roll < 81) return { type: 'close_auction', ...managed }
+    if (roll < 83) return { type: 'cancel_auction', ...managed }
+    if (roll < 86) return { type: 'pause_auction', ...managed }
+    if (roll < 90) return { type: 'resume_auction', ...managed }
+    if (roll < 92)
+      return { type: 'extend_auction', ...managed, byMs: this.chance(5) ? 0.5 : this.below(9_000) }
+    if (roll < 93) return { type: 'register_server', serverId }
+    if (roll < 96) return { type: 'acknowledge_notices', serverId, epoch, upTo: this.below(300) }
+    if (roll < 99) {
+      const endpoint = this.chance(2) ? {} : { endpoint: 'https://buyer.example/hook' }
+      const interests = this.pick(tagLists) as string[]
+      return {
+        type: 'register_buyer',
+        subject,
+        requestId,
+        buyerId: subject,
+        name: 'B',
+        interests,
+        serverId,
+        ...endpoint,
+      }
+    }
+    const settings = {
+      outageExtensionMinMs: 1 + this.below(9_000),
+      outageThresholdMs: 500 + this.below(3_000),
+    }
+    return { type: 'configure_house', settings }
+  }
+
+  private newAuction(): { auctionId: AuctionId; terms: AuctionTerms } {
+    const auctionId = `a${this.chance(8) ? this.below(this.auctions + 1) : ++this.auctions}` as AuctionId
+    const openingBid = this.chance(30) ? (this.pick(oddAmounts) as number) : this.below(300)
+    return {
+      auctionId,
+      terms: {
+        ...terms,
+        openingBid,
+        durationMs: 500 + this.below(30_000),
+        tags: this.pick(tagLists) as string[],
+        increments: this.chance(2) ? defaultIncrements('USD') : [{ from: 0, step: 1 + this.below(90) }],
+        ...(this.chance(3) ? { opensAtMs: this.atMs + this.below(4_000) } : {}),
+        ...(this.chance(2) ? { reserve: this.below(3_000) } : {}),
+        ...(this.chance(3) ? { buyNow: this.below(6_000) } : {}),
+        ...(this.chance(2)
+          ? { softClose: { windowMs: 1 + this.below(3_000), extensionMs: 1 + this.below(3_000) } }
+          : {}),
+        ...(this.chance(4) ? { item: '{"a":1}' } : {}),
+      },
+    }
+  }
+
+  private below(bound: number): number {
+    return this.random() % bound
+  }
+
+  /** One time in `times`. */
+  private chance(times: number): boolean {
+    return this.below(times) === 0
+  }
+
+  private pick<T>(list: readonly T[]): T | undefined {
+    return list[this.below(list.length)]
+  }
+}
