@@ -6,12 +6,12 @@
 export type Urgency = 'calm' | 'soon' | 'now' | 'over'
 
 export interface Countdown {
-  /** As `2 d 4 h`, `3:07:09`, `4:31`, `9.4`; empty once over. */
+  /** As `2 d 4 h`, `3:07:09`, `4:31`, `9.4 s`; empty once over. */
   readonly text: string
   /** The same in words, for screen readers: `2 days 4 hours`. */
   readonly words: string
   readonly urgency: Urgency
-  /** In how many ms the text changes. */
+  /** In how many ms the text changes: at that moment, not before. */
   readonly nextChangeMs: number
 }
 
@@ -31,10 +31,10 @@ export function countdown(leftMs: number): Countdown {
   if (leftMs < tenthsBelowMs) {
     const tenths = Math.floor(leftMs / 100)
     return {
-      text: `${Math.floor(tenths / 10)}.${tenths % 10}`,
+      text: `${Math.floor(tenths / 10)}.${tenths % 10} s`,
       words: count(Math.ceil(leftMs / secondMs), 'second'),
       urgency,
-      nextChangeMs: leftMs % 100 || 100,
+      nextChangeMs: Math.min(leftMs, (leftMs % 100) + 1),
     }
   }
   const days = Math.floor(leftMs / dayMs)
@@ -46,9 +46,9 @@ export function countdown(leftMs: number): Countdown {
       text: hours === 0 ? `${days} d` : `${days} d ${hours} h`,
       words: hours === 0 ? count(days, 'day') : `${count(days, 'day')} ${count(hours, 'hour')}`,
       urgency,
-      nextChangeMs: leftMs % hourMs || hourMs,
+      nextChangeMs: (leftMs % hourMs) + 1,
     }
-  const nextChangeMs = leftMs % secondMs || secondMs
+  const nextChangeMs = (leftMs % secondMs) + 1
   if (hours > 0)
     return {
       text: `${hours}:${two(minutes)}:${two(seconds)}`,

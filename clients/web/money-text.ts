@@ -51,6 +51,7 @@ export function plainAmount(amount: Amount, currency: string): string {
  * the currency has three digits itself: nobody writes thousandths of a euro.
  */
 export function typedAmount(text: string, currency: string): Amount | undefined {
+  if (/[-−]/.test(text)) return undefined
   const digits = text.replace(/[^\d.,]/g, (other) => (/[\s'’\u00a0\u202f]/.test(other) ? '' : '§'))
   const bare = digits.replace(/^§+|§+$/g, '')
   if (!/^\d[\d.,]*$/.test(bare)) return undefined

@@ -15,6 +15,9 @@ export interface PriceChart {
 }
 
 const height = 200
+const dayS = 86_400
+/** The axis covers at least this, so that its labels differ. */
+const spanSMin = 60
 
 export function priceChart(currency: string): PriceChart {
   const element = h('div', { class: 'chart', 'aria-hidden': 'true' })
@@ -75,7 +78,10 @@ function options(element: HTMLElement, currency: string): uPlot.Options {
     padding: [12, 26, 0, 0],
     legend: { show: false },
     cursor: { show: false },
-    scales: { y: { range: (_, low, high) => roomAround(low, high) } },
+    scales: {
+      x: { range: (_, from, to) => [Math.min(from, to - spanSMin), to] },
+      y: { range: (_, low, high) => roomAround(low, high) },
+    },
     axes: [
       {
         ...axis,
@@ -102,8 +108,6 @@ function options(element: HTMLElement, currency: string): uPlot.Options {
     ],
   }
 }
-
-const dayS = 86_400
 
 /** Seconds are named within ten minutes, days beyond one. */
 function timeFormat(plot: uPlot): { format: (seconds: number) => string } {

@@ -1,10 +1,11 @@
 /**
  * What the house says in codes, as sentences for the person at the page: what happened and what to do.
- * Invariant: every rejection and problem code has a sentence (a missing one does not compile).
+ * Invariant: every code of a rejection, a problem or a refused frame has a sentence (a missing one does not compile).
  */
+import type { FrameErrorCode } from '../../protocol/frame-errors.ts'
 import type { ProblemCode } from '../../protocol/problems.ts'
 
-export const sentences: Readonly<Record<ProblemCode, string>> = {
+export const sentences: Readonly<Record<ProblemCode | FrameErrorCode, string>> = {
   bid_too_low: 'Somebody was faster: the asking bid is higher now.',
   auction_not_open: 'This auction does not take bids at the moment.',
   auction_closed: 'Too late: the hammer has fallen.',
@@ -22,6 +23,11 @@ export const sentences: Readonly<Record<ProblemCode, string>> = {
   auction_exists: 'There is already an auction with this id.',
   stale_epoch: 'Another server conducts this auction by now. Please try again.',
   malformed_json: 'The house did not understand the request.',
+  malformed_msgpack: 'The house did not understand the request.',
+  wrong_encoding: 'The house did not understand the request.',
+  unknown_type: 'The house did not understand the request.',
+  not_subscribed: 'This auction is not being watched. Reload the page.',
+  frame_too_large: 'That is too much text.',
   not_an_object: 'The house did not understand the request.',
   too_deep: 'The house did not understand the request.',
   field_invalid: 'Something in the form is not right.',
@@ -45,7 +51,7 @@ export const sentences: Readonly<Record<ProblemCode, string>> = {
 /** The sentence for a code; unknown ones (a newer house) say so. */
 export function sentenceOf(code: string): string {
   return Object.hasOwn(sentences, code)
-    ? sentences[code as ProblemCode]
+    ? sentences[code as keyof typeof sentences]
     : `The house answered "${code}", which this page does not know. Reload it.`
 }
 
