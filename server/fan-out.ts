@@ -58,10 +58,12 @@ interface Topic {
   lastEpoch: number
   /** The last few published events, oldest first, without a gap. */
   readonly recent: { readonly seq: number; readonly frame: EncodedFrame }[]
-  /** Sweep of the last publication, first event of that sweep, and first that may still be on its way. */
-  sweep: number
-  sweepFirstSeq: number
-  undeliveredSeq: number
+}
+
+/** A message to a topic: the event that it carries, or the first of those that it stands for. */
+export interface Published {
+  readonly auctionId: AuctionId
+  readonly seq: number
 }
 
 /** Kept per watched auction for readers that come back: usually the latest price and what went with it. */
@@ -85,9 +87,11 @@ export class FanOut {
   readonly #context: FanOutContext
   readonly #topics = new Map<AuctionId, Topic>()
   readonly #sessionsOf = new Map<string, Set<Session>>()
-  readonly #dropped = new Map<Session, { auctionId: AuctionId; seq: number } | undefined>()
+  readonly #dropped = new Map<Session, Published>()
   #subscriptionCount = 0
-  #sweep = 0
+  /** What was published and may not have reached the sockets yet, oldest first, and since the last full sweep. */
+  #leaving: Published[] = []
+  #published: Published[] = []
   #isSweepPending = false
 
   constructor(context: FanOutContext) {
@@ -193,7 +197,7 @@ export class FanOut {
   }
 
   /** The carrier could not give this session a published message, nor maybe later ones of the same sweep. */
-  dropped(session: Session, first: { auctionId: AuctionId; seq: number } | undefined): void {
+  dropped(session: Session, first: Published): void {
     if (!this.#dropped.has(session)) this.#dropped.set(session, first)
   }
 
@@ -222,9 +226,6 @@ export class FanOut {
         lastSeq: 0,
         lastEpoch: 0,
         recent: [],
-        sweep: -2,
-        sweepFirstSeq: 0,
-        undeliveredSeq: 0,
       }
       this.#topics.set(auctionId, topic)
     }
@@ -303,11 +304,11 @@ export class FanOut {
     const frame = encodeServerFrame(publicEventFrame(event))
     topic.recent.push({ seq: event.seq, frame })
     if (topic.recent.length > recentMax) topic.recent.shift()
-    this.#markSweep(topic, event.seq)
-    this.#publishFrame(topic, frame)
+    this.#publishFrame(topic, frame, event.seq)
   }
 
-  #publishFrame(topic: Topic, frame: EncodedFrame): void {
+  #publishFrame(topic: Topic, frame: EncodedFrame, seq: number): void {
+    if (topic.liveJson + topic.liveMsgpack > 0) this.#note({ auctionId: topic.auctionId, seq })
     if (topic.liveJson > 0) this.#context.publish(topicName(topic, true), frame.json())
     if (topic.liveMsgpack > 0) this.#context.publish(topicName(topic, false), frame.msgpack())
   }
@@ -315,10 +316,9 @@ export class FanOut {
   /** The feed itself left events out (its link was away for too long): all who were live are told. */
   #publishGap(topic: Topic, event: PublicEvent): void {
     topic.recent.length = 0
-    this.#publishFrame(
-      topic,
-      this.#resyncFrame(topic.auctionId, topic.lastSeq + 1, event.seq - 1, event.epoch),
-    )
+    const expected = topic.lastSeq + 1
+    const frame = this.#resyncFrame(topic.auctionId, expected, event.seq - 1, event.epoch)
+    this.#publishFrame(topic, frame, expected)
   }
 
   /** Right before `event` is published: it will be the first that the carrier brings to this subscription. */
@@ -384,43 +384,46 @@ export class FanOut {
 
   /**
    * Takes slow readers off the air before anything more is published, so that no event after a dropped one can
-   * reach them first. The carrier says which message it dropped first; of the session's other auctions it may
-   * have dropped whatever was published since the last full sweep.
+   * reach them first. The carrier delivers in order of publication, says which message it dropped first, and
+   * drops all later ones of that sweep: what was published before it arrived, what came after did not.
    */
   #settleDropped(): void {
     if (this.#dropped.size === 0) return
+    const published = [...this.#leaving, ...this.#published]
     for (const [session, first] of this.#dropped) {
+      const at = published.findIndex(
+        ({ auctionId, seq }) => auctionId === first.auctionId && seq === first.seq,
+      )
+      const missed = published.slice(Math.max(0, at))
       for (const subscription of session.subscriptions.values()) {
         if (subscription.stage !== 'live') continue
         const { topic } = subscription
         this.#takeOffAir(subscription)
         subscription.stage = 'lagging'
-        const missedSeq = first?.auctionId === topic.auctionId ? first.seq : this.#undeliveredSeq(topic)
-        subscription.fromSeq = missedSeq - 1
+        const firstMissed = missed.find(({ auctionId }) => auctionId === topic.auctionId)
+        // Published before it went live: not meant for it.
+        const receivedSeq = firstMissed === undefined ? topic.lastSeq : firstMissed.seq - 1
+        subscription.fromSeq = Math.max(subscription.fromSeq, receivedSeq)
       }
     }
     this.#dropped.clear()
   }
 
-  /** Notes a publication; a sweep is over when all that was published before it began has reached the sockets. */
-  #markSweep(topic: Topic, seq: number): void {
-    if (topic.sweep !== this.#sweep) {
-      topic.undeliveredSeq = topic.sweep === this.#sweep - 1 ? topic.sweepFirstSeq : seq
-      topic.sweepFirstSeq = seq
-      topic.sweep = this.#sweep
-    }
-    if (this.#isSweepPending) return
-    this.#isSweepPending = true
-    this.#context.afterSweep(() => {
-      this.#isSweepPending = false
-      this.#sweep += 1
-    })
+  /** Notes a publication for as long as the carrier may not have delivered it. */
+  #note(published: Published): void {
+    this.#published.push(published)
+    if (!this.#isSweepPending) this.#rotateAfterSweep()
   }
 
-  /** The first event of a topic that may not have reached the sockets yet. */
-  #undeliveredSeq(topic: Topic): number {
-    if (topic.sweep === this.#sweep) return topic.undeliveredSeq
-    return topic.sweep === this.#sweep - 1 ? topic.sweepFirstSeq : topic.lastSeq + 1
+  #rotateAfterSweep(): void {
+    this.#isSweepPending = true
+    this.#context.afterSweep(() => {
+      this.#settleDropped()
+      this.#isSweepPending = false
+      this.#leaving = this.#published
+      this.#published = []
+      if (this.#leaving.length > 0) this.#rotateAfterSweep()
+    })
   }
 }
 

@@ -9,16 +9,16 @@ import type { ClientFrame, ClientFrameHandlers, FrameRead, FrameRefused } from '
 import type { CloseCode } from '../protocol/close-codes.ts'
 import { decodeClientBinary, decodeClientText } from '../protocol/decode.ts'
 import { encodeServerFrame } from '../protocol/encode.ts'
-import { type AuctionId, isId } from '../protocol/ids.ts'
+import { readJson } from '../protocol/json.ts'
 import { readMsgpack } from '../protocol/msgpack.ts'
-import { protocolVersion } from '../protocol/server-frames.ts'
+import { type PublicEventFrame, protocolVersion, type ServerFrameOf } from '../protocol/server-frames.ts'
 import { jsonSubprotocol, msgpackSubprotocol, readOffer, type Subprotocol } from '../protocol/subprotocols.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Admission } from './admission.ts'
 import { problemAnswer, rateAnswer } from './answers.ts'
 import { hasRole, type TokenCheck, type Tokens } from './auth.ts'
 import type { ServerConfig } from './config.ts'
-import type { FanOut } from './fan-out.ts'
+import type { FanOut, Published } from './fan-out.ts'
 import { refuse } from './frame-handlers.ts'
 import { rejectedFrame } from './frames.ts'
 import type { ServerMetrics } from './server-metrics.ts'
@@ -132,15 +132,11 @@ export class Gateway {
     this.#context.fanOut.drained(session)
   }
 
-  /** The carrier dropped a published message: an event of ours, so it can be read again. */
+  /** The carrier dropped a message for want of room. Published events are made good; a ping is not missed. */
   dropped(session: Session, bytes: Uint8Array, isBinary: boolean): void {
-    const read = isBinary ? readMsgpack(bytes) : { ok: true as const, value: parsed(bytes) }
-    const event = read.ok ? (read.value as { auctionId?: unknown; seq?: unknown } | undefined) : undefined
-    const first =
-      isId(event?.auctionId) && typeof event.seq === 'number'
-        ? { auctionId: event.auctionId as AuctionId, seq: event.seq }
-        : undefined
-    this.#context.fanOut.dropped(session, first)
+    const event = isBinary ? readMsgpack(bytes) : readJson(text.decode(bytes))
+    const published = event.ok ? publishedOf(event.value) : undefined
+    if (published !== undefined) this.#context.fanOut.dropped(session, published)
   }
 
   heard(session: Session): void {
@@ -291,10 +287,13 @@ export class Gateway {
   }
 }
 
-function parsed(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(text.decode(bytes))
-  } catch {
+/**
+ * Which event a published frame carries, or is the first that it stands for. The frame is one of ours, and of
+ * ours only those that everybody gets have a `serverTime` and an auction, and no `you`.
+ */
+function publishedOf(value: unknown): Published | undefined {
+  const frame = value as Partial<PublicEventFrame & ServerFrameOf<'resync'>>
+  if (frame.serverTime === undefined || frame.auctionId === undefined || frame.seq === undefined)
     return undefined
-  }
+  return 'you' in frame ? undefined : { auctionId: frame.auctionId, seq: frame.expected ?? frame.seq }
 }

@@ -122,14 +122,8 @@ export class Session {
     const socket = this.#socket
     if (socket === undefined || this.#queue.length === 0) return
     socket.cork(() => {
-      let sent = 0
-      for (const message of this.#queue) {
-        if (socket.bufferedBytes > this.#context.bufferedBytesMax) break
-        socket.send(message)
-        this.#queuedBytes -= message.length
-        sent += 1
-      }
-      this.#queue.splice(0, sent)
+      const sent = this.#sendRest(socket)
+      for (const message of this.#queue.splice(0, sent)) this.#queuedBytes -= message.length
     })
     if (this.#queuedBytes > this.#context.queuedBytesMax) this.close(4413)
   }
@@ -158,7 +152,7 @@ export class Session {
   close(code: CloseCode): void {
     const socket = this.#socket
     if (socket === undefined) return
-    if (this.#closing === undefined && code !== 4413) this.#sendRest(socket)
+    if (this.#closing === undefined) socket.cork(() => this.#sendRest(socket))
     this.#closing = code
     this.#queue = []
     this.#queuedBytes = 0
@@ -174,12 +168,13 @@ export class Session {
     return this.#closing !== undefined && this.#socket !== undefined
   }
 
-  #sendRest(socket: Socket): void {
-    socket.cork(() => {
-      for (const message of this.#queue) {
-        if (socket.bufferedBytes > this.#context.bufferedBytesMax) break
-        socket.send(message)
-      }
-    })
+  /** Sends from the front of the queue while there is room; returns how many. */
+  #sendRest(socket: Socket): number {
+    let sent = 0
+    for (const message of this.#queue) {
+      if (socket.bufferedBytes > this.#context.bufferedBytesMax || !socket.send(message)) break
+      sent += 1
+    }
+    return sent
   }
 }
