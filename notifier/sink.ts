@@ -4,7 +4,7 @@
  * took the message. A queue in this process's memory has it only when the message has ended (delivered,
  * dead-lettered, or nobody to post it to), so a kill before that makes the publisher send it again, under the same
  * id. A buyer's messages are sent one after the other, never two in one request: SQS may take the second of a
- * batch and refuse the first.
+ * batch and refuse the first. How much waits here is bounded by the publisher's own window.
  * Left to others: what becomes of a message (delivery.ts). Source: DESIGN "Notifications".
  */
 import type { NotificationMessage } from '../protocol/notifications.ts'
@@ -13,7 +13,7 @@ import type { Logger } from '../runtime/logger.ts'
 import { bytesOf, outgoingMessage } from './message.ts'
 import { batchBytesMax, batchEntriesMax, type OutgoingMessage, type Queue, QueueError } from './queue.ts'
 
-/** Requests under way at once for one `publish`. */
+/** Requests under way at once. Beyond that messages gather, so that the next requests are full ones. */
 const requestsMax = 8
 const retryBaseMs = 200
 const retryMaxMs = 10_000
@@ -31,7 +31,7 @@ export interface Sink extends NotificationSink {
 }
 
 export interface SinkParts {
-  readonly queue: Queue
+  readonly queue: Pick<Queue, 'send'>
   readonly clock: Clock
   readonly logger: Logger
   /** 0 to below 1, for jitter. */
@@ -42,61 +42,123 @@ export interface SinkParts {
   readonly onRefused: (messages: number) => void
 }
 
+interface Waiting {
+  readonly done: Promise<void>
+  readonly resolve: () => void
+  readonly reject: (error: QueueError) => void
+}
+
+/** A message that is not in the queue yet. */
+interface Unsent extends Waiting {
+  readonly message: OutgoingMessage
+}
+
 export function createSink(parts: SinkParts): Sink {
   const { isSettled } = parts
-  const closing = new AbortController()
-  const waiting = new Map<string, Waiting>()
+  /** In the order of `publish`. */
+  let unsent: Unsent[] = []
+  /** Buyers with a message in a request that is under way. */
+  const busy = new Set<string>()
+  /** For a queue in memory: messages that have not ended, by id. */
+  const unended = new Map<string, Waiting>()
+  const pauses = new Set<() => void>()
+  let requests = 0
+  let isClosed = false
 
-  const end = (id: string): void => {
-    waiting.get(id)?.resolve()
-    waiting.delete(id)
+  function publish(messages: readonly NotificationMessage[]): Promise<unknown> {
+    if (isClosed) return Promise.reject(closedError())
+    const due = isSettled
+      ? messages.filter(({ endpoint, id }) => endpoint !== undefined && !isSettled(id))
+      : messages
+    const taken = due.map((message) => {
+      const entry = { message: outgoingMessage(message), ...waiting() }
+      unsent.push(entry)
+      return entry.done
+    })
+    const ended = isSettled ? due.map(({ id }) => endOf(id)) : []
+    // After this turn, so that what is published together is sent together.
+    queueMicrotask(sendWhatFits)
+    return Promise.all([...taken, ...ended])
   }
 
-  const endOf = (id: string): Promise<void> => {
-    const known = waiting.get(id) ?? waitingEntry()
-    waiting.set(id, known)
-    return known.ended
+  function endOf(id: string): Promise<void> {
+    const entry = unended.get(id) ?? waiting()
+    unended.set(id, entry)
+    return entry.done
   }
 
-  async function sendWave(wave: readonly OutgoingMessage[]): Promise<void> {
-    const batches = batchesOf(wave)
-    const lane = async (): Promise<void> => {
-      for (let batch = batches.shift(); batch !== undefined; batch = batches.shift()) await sendBatch(batch)
+  function end(id: string): void {
+    unended.get(id)?.resolve()
+    unended.delete(id)
+  }
+
+  function sendWhatFits(): void {
+    while (!isClosed && requests < requestsMax) {
+      const batch = takeBatch()
+      if (batch.length === 0) return
+      requests += 1
+      void sendBatch(batch)
     }
-    await Promise.all(Array.from({ length: Math.min(requestsMax, batches.length) }, lane))
+  }
+
+  /** The oldest messages that may go now: at most 10 and 256 KiB, one for each buyer that has none under way. */
+  function takeBatch(): readonly Unsent[] {
+    const batch: Unsent[] = []
+    const kept: Unsent[] = []
+    const passedBy = new Set<string>()
+    let bytes = 0
+    for (const entry of unsent) {
+      const { groupId } = entry.message
+      const size = bytesOf(entry.message)
+      const fits = batch.length < batchEntriesMax && (batch.length === 0 || bytes + size <= batchBytesMax)
+      if (fits && !busy.has(groupId) && !passedBy.has(groupId)) {
+        busy.add(groupId)
+        batch.push(entry)
+        bytes += size
+      } else {
+        passedBy.add(groupId)
+        kept.push(entry)
+      }
+    }
+    unsent = kept
+    return batch
   }
 
   /** Sends until all of it is in the queue. */
-  async function sendBatch(batch: readonly OutgoingMessage[]): Promise<void> {
+  async function sendBatch(batch: readonly Unsent[]): Promise<void> {
     let left = batch
-    for (let failures = 0; left.length > 0; failures += 1) {
+    for (let failures = 0; left.length > 0 && !isClosed; failures += 1) {
       if (failures > 0) await pause(failures)
-      if (closing.signal.aborted) throw closedError()
-      left = await sendOnce(left, failures)
+      if (!isClosed) left = await sendOnce(left, failures === 0)
     }
+    for (const entry of left) entry.reject(closedError())
+    requests -= 1
+    sendWhatFits()
   }
 
   /** Resolves with what is to be sent again. */
-  async function sendOnce(
-    batch: readonly OutgoingMessage[],
-    failures: number,
-  ): Promise<readonly OutgoingMessage[]> {
+  async function sendOnce(batch: readonly Unsent[], isFirst: boolean): Promise<readonly Unsent[]> {
     try {
-      const faults = await parts.queue.send(batch)
-      parts.onSent(batch.length - faults.length)
-      return faults.flatMap((fault) => {
-        const message = batch[fault.index]
-        if (message === undefined) return []
-        if (!fault.permanent) return [message]
-        // No retry can help, and behind it the whole outbox would wait for ever.
-        parts.onRefused(1)
-        parts.logger.error('notification_refused', { id: message.deduplicationId, code: fault.code })
-        end(message.deduplicationId)
-        return []
+      const faults = new Map(
+        (await parts.queue.send(batch.map(({ message }) => message))).map((fault) => [fault.index, fault]),
+      )
+      parts.onSent(batch.length - faults.size)
+      return batch.filter((entry, index) => {
+        const fault = faults.get(index)
+        if (fault !== undefined && !fault.permanent) return true
+        if (fault !== undefined) {
+          // No retry can help, and behind it the whole outbox would wait for ever.
+          parts.onRefused(1)
+          parts.logger.error('notification_refused', { id: entry.message.deduplicationId, code: fault.code })
+          end(entry.message.deduplicationId)
+        }
+        busy.delete(entry.message.groupId)
+        entry.resolve()
+        return false
       })
     } catch (error) {
       // Wrong settings are retried too: an operator may mend them, and the outbox is durable meanwhile.
-      if (failures === 0) parts.logger.warn('notification_queue_failed', { error })
+      if (isFirst) parts.logger.warn('notification_queue_failed', { error })
       return batch
     }
   }
@@ -104,34 +166,27 @@ export function createSink(parts: SinkParts): Sink {
   function pause(failures: number): Promise<void> {
     const full = Math.min(retryMaxMs, retryBaseMs * 2 ** Math.min(failures - 1, 10))
     return new Promise((resolve) => {
-      const cancel = parts.clock.setTimer(full * (0.5 + parts.random() / 2), done)
-      function done(): void {
+      const over = (): void => {
         cancel()
-        closing.signal.removeEventListener('abort', done)
+        pauses.delete(over)
         resolve()
       }
-      closing.signal.addEventListener('abort', done)
+      const cancel = parts.clock.setTimer(full * (0.5 + parts.random() / 2), over)
+      pauses.add(over)
     })
   }
 
-  async function publish(messages: readonly NotificationMessage[]): Promise<void> {
-    const due = isSettled
-      ? messages.filter(({ endpoint, id }) => endpoint !== undefined && !isSettled(id))
-      : messages
-    const ended = Promise.all(isSettled ? due.map(({ id }) => endOf(id)) : [])
-    // Looked at below; until then a rejection is not an unhandled one.
-    ended.catch(() => undefined)
-    for (const wave of wavesOf(due)) await sendWave(wave.map(outgoingMessage))
-    await ended
-  }
-
   return {
-    publish,
+    publish: async (messages) => {
+      await publish(messages)
+    },
     settled: end,
     close() {
-      closing.abort()
-      for (const { reject } of waiting.values()) reject(closedError())
-      waiting.clear()
+      isClosed = true
+      for (const entry of [...unsent, ...unended.values()]) entry.reject(closedError())
+      unsent = []
+      unended.clear()
+      for (const over of [...pauses]) over()
     },
   }
 }
@@ -140,52 +195,12 @@ function closedError(): QueueError {
   return new QueueError('stopped', 'the notification sink is closed', false)
 }
 
-/** A promise for the end of one message. */
-interface Waiting {
-  readonly ended: Promise<void>
-  readonly resolve: () => void
-  readonly reject: (error: QueueError) => void
-}
-
-function waitingEntry(): Waiting {
+function waiting(): Waiting {
   let resolve = (): void => undefined
   let reject = (_: QueueError): void => undefined
-  const ended = new Promise<void>((onEnd, onFailure) => {
-    resolve = onEnd
+  const done = new Promise<void>((onDone, onFailure) => {
+    resolve = onDone
     reject = onFailure
   })
-  return { ended, resolve, reject }
-}
-
-/** The n-th wave holds each recipient's n-th message, so that none has two in a wave. */
-function wavesOf(messages: readonly NotificationMessage[]): readonly (readonly NotificationMessage[])[] {
-  const waves: NotificationMessage[][] = []
-  const counts = new Map<string, number>()
-  for (const message of messages) {
-    const at = counts.get(message.recipient) ?? 0
-    counts.set(message.recipient, at + 1)
-    const wave = waves[at]
-    if (wave === undefined) waves.push([message])
-    else wave.push(message)
-  }
-  return waves
-}
-
-/** Runs of at most 10 messages and 256 KiB, in order. */
-function batchesOf(messages: readonly OutgoingMessage[]): OutgoingMessage[][] {
-  const batches: OutgoingMessage[][] = []
-  let batch: OutgoingMessage[] = []
-  let bytes = 0
-  for (const message of messages) {
-    const size = bytesOf(message)
-    if (batch.length === batchEntriesMax || (batch.length > 0 && bytes + size > batchBytesMax)) {
-      batches.push(batch)
-      batch = []
-      bytes = 0
-    }
-    batch.push(message)
-    bytes += size
-  }
-  if (batch.length > 0) batches.push(batch)
-  return batches
+  return { done, resolve, reject }
 }
