@@ -26,7 +26,7 @@ import type { ConfState, Entry } from './raft/index.ts'
 import { Checkpointer, loadRows, writesOfFirstCheckpoint } from './storage/checkpoint.ts'
 import type { LogPosition } from './storage/disk-log.ts'
 import { History } from './storage/history.ts'
-import { corrupt, rowName } from './storage/layout.ts'
+import { corrupt, partsOfRowName, rowName } from './storage/layout.ts'
 import { pack, unpack } from './storage/pack.ts'
 import type { Store, StoreWrite } from './storage/store.ts'
 
@@ -150,9 +150,10 @@ export class AppliedState {
 function* machineRows(store: Store, groupId: GroupId, onProgress: LoadOptions['onProgress']): Generator<Row> {
   let count = 0
   for (const [name, bytes] of loadRows(store, groupId)) {
-    const kind = kindsByCode.get(name[0] as number)
-    if (kind === undefined) throw corrupt('row of the state', `its kind ${name[0]} is unknown`)
-    yield { kind, key: String.fromCharCode(...name.subarray(1)), value: unpack(bytes) as Row['value'] }
+    const [code, key] = partsOfRowName(name)
+    const kind = kindsByCode.get(code)
+    if (kind === undefined) throw corrupt('row of the state', `its kind ${code} is unknown`)
+    yield { kind, key, value: unpack(bytes) as Row['value'] }
     count += 1
     if (count % progressEvery === 0) onProgress?.(count)
   }

@@ -224,7 +224,7 @@ describe('replica, alone', () => {
   })
 
   it('STORE1 and STORE7: crashes at any moment lose nothing acknowledged and leave the state of the log', async () => {
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= 25; seed++) {
       const random = seededRandom(seed)
       const settings = {
         checkpointRows: 5 + Math.floor(random() * 200),

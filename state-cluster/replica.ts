@@ -299,6 +299,7 @@ export class Replica {
   async stop(): Promise<void> {
     if (this.#end) return
     this.#finish(new ClusterError('stopped', 'this process is stopping'))
+    this.#applied.checkpointer.hurry()
     try {
       await this.#upkeep
       if (this.#applied.unsavedCount > 0) await this.#applied.checkpoint(() => undefined)

@@ -171,6 +171,20 @@ describe('checkpoint', () => {
     }
   })
 
+  it('STORE7: in a hurry it ends when it holds; the next start moves the rows', async () => {
+    const { store } = await makeStore()
+    const checkpointer = new Checkpointer(store, groupId)
+    const rows = manyRows('x')
+    gather(checkpointer, rows)
+    checkpointer.hurry()
+    await checkpointer.run(at(2), [], () => undefined)
+    expect([...store.range(stagedRange(groupId, 0))].length).toBeGreaterThan(1)
+    expect(read(store)).toEqual(Object.fromEntries(rows))
+    await new Checkpointer(store, groupId).resume()
+    expect([...store.range(stagedRange(groupId, 0))]).toEqual([])
+    expect(read(store)).toEqual(Object.fromEntries(rows))
+  })
+
   it('STORE7: many checkpoints with crashes give the rows of the last that held', async () => {
     const change = fc.tuple(fc.nat(400), fc.option(fc.nat(1_000), { nil: undefined }))
     const round = fc.record({

@@ -15,6 +15,7 @@
  * again. Leaves to the replica when to begin and what rows are.
  */
 import type { GroupId } from '../../protocol/ids.ts'
+import { assert } from '../../runtime/assert.ts'
 import { type ConfState, newConfState } from '../raft/index.ts'
 import {
   checkpointKey,
@@ -158,7 +159,8 @@ export class Checkpointer {
   readonly #groupId: GroupId
   #record: CheckpointRecord
   #gathered = new Map<string, NamedRow>()
-  #running: Promise<void> | undefined
+  #isRunning = false
+  #isHurried = false
 
   /** Continues where the disk stands. Throws StoreError `corrupt` where there is no checkpoint. */
   constructor(store: Store, groupId: GroupId) {
@@ -176,10 +178,6 @@ export class Checkpointer {
   /** Rows that wait for the next checkpoint. */
   get gatheredCount(): number {
     return this.#gathered.size
-  }
-
-  get isRunning(): boolean {
-    return this.#running !== undefined
   }
 
   /** Takes over rows that have changed; a later change of the same row takes the place of the earlier. */
@@ -235,18 +233,18 @@ export class Checkpointer {
     })
   }
 
-  /** Waits for what runs. */
-  async idle(): Promise<void> {
-    await this.#running
+  /** The process is stopping: what holds is enough, rows may move to their places after the next start. */
+  hurry(): void {
+    this.#isHurried = true
   }
 
   async #alone(work: () => Promise<void>): Promise<void> {
-    const running = work()
-    this.#running = running
+    assert(!this.#isRunning, 'one checkpoint runs at a time')
+    this.#isRunning = true
     try {
-      await running
+      await work()
     } finally {
-      this.#running = undefined
+      this.#isRunning = false
     }
   }
 
@@ -267,6 +265,7 @@ export class Checkpointer {
 
   async #moveRows(rows: readonly NamedRow[]): Promise<void> {
     for (let from = 0; from < rows.length; from += scatteredWritesMax) {
+      if (this.#isHurried) return
       const some = rows.slice(from, from + scatteredWritesMax)
       await this.#store.commit(some.map((row) => this.#rowWrite(row)))
     }

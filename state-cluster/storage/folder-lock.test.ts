@@ -143,6 +143,12 @@ describe('folder lock', () => {
     await expect(lockFolder(join(file, 'data'), options(true))).rejects.toMatchObject({
       code: 'disk_read_only',
     })
+    // A file system that makes no folders at all, and on which `mkdir -p` of Node never ends.
+    if (process.platform === 'linux') {
+      await expect(lockFolder('/proc/martillo/data', options(true))).rejects.toMatchObject({
+        code: 'disk_read_only',
+      })
+    }
     if (process.getuid?.() === 0) return
     const closed = join(folder, 'closed')
     await mkdir(closed)

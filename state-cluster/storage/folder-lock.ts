@@ -12,10 +12,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import { closeSync, constants, openSync, readFileSync } from 'node:fs'
-import { link, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { link, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { createConnection, createServer, type Server } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { makeFolder } from './folder.ts'
 import { StoreError } from './store.ts'
 
 interface Holder {
@@ -53,7 +54,7 @@ export async function lockFolder(folder: string, options: FolderLockOptions): Pr
   const draft = join(folder, `${name}.tmp`)
   let server: ListeningServer | undefined
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    makeFolder(folder)
     server = options.useSocket === false ? undefined : await listen(folder, `${name}.sock`)
     const holder: Holder = {
       pid: process.pid,
@@ -238,7 +239,7 @@ const codesOfErrno = {
   EPERM: 'disk_read_only',
   EROFS: 'disk_read_only',
   ENOTDIR: 'disk_read_only',
-  EEXIST: 'disk_read_only',
+  ENOENT: 'disk_read_only',
   ENOSPC: 'disk_full',
   EDQUOT: 'disk_full',
 } as const

@@ -126,6 +126,12 @@ export function rowName(kind: number, text: string): Uint8Array {
   return name
 }
 
+/** Kind and text of a row's name. */
+export function partsOfRowName(name: Uint8Array): [kind: number, text: string] {
+  const { buffer, byteOffset, length } = name
+  return [name[0] as number, Buffer.from(buffer, byteOffset, length).toString('latin1', 1)]
+}
+
 export function rowKey(groupId: GroupId, name: Uint8Array): Uint8Array {
   const key = prefixed(groupId, tags.row, name.length)
   key.set(name, headLength)

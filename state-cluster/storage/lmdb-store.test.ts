@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { openLmdbStore } from './lmdb-store.ts'
 import { storeContract } from './store-contract.ts'
 
@@ -66,6 +66,25 @@ describe('LMDB', () => {
     await again.close()
     freeBytes = 2 ** 20
     expect(() => openLmdbStore(folder, space)).toThrow(expect.objectContaining({ code: 'disk_full' }))
+    await rm(folder, { recursive: true })
+  })
+
+  it('STORE4: a commit that does not end in 30 seconds ends the store', async () => {
+    const folder = await makeFolder()
+    const store = openLmdbStore(folder)
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    try {
+      const commit = store.commit([{ key: Uint8Array.of(1), value: Uint8Array.of(1) }])
+      await Promise.resolve()
+      vi.advanceTimersByTime(29_000)
+      expect(store.stats().backlog).toBe(1)
+      vi.advanceTimersByTime(1_000)
+      await expect(commit).rejects.toMatchObject({ code: 'disk_stalled' })
+      await expect(store.commit([])).rejects.toMatchObject({ code: 'disk_stalled' })
+    } finally {
+      vi.useRealTimers()
+    }
+    await store.close()
     await rm(folder, { recursive: true })
   })
 

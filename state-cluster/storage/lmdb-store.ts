@@ -9,9 +9,10 @@
  * process to folder-lock.ts. Source: lmdb-js 3.5 write.js, writer.cpp (txn_begin … txn_commit), liblmdb mdb.c
  * (mdb_env_write_meta goes through an O_DSYNC handle; mdb_page_flush reports a failed write).
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, statfsSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
+import { makeFolder } from './folder.ts'
 import {
   type Store,
   StoreError,
@@ -68,7 +69,7 @@ function diskSpaceOf(folder: string): DiskSpace {
  */
 export function openLmdbStore(folder: string, { diskSpace = diskSpaceOf }: LmdbStoreOptions = {}): Store {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    makeFolder(folder)
     const shortage = shortageOf(folder, diskSpace(folder), 0)
     if (shortage) throw shortage
     const database: Database = open({
@@ -332,17 +333,19 @@ function copyWrites(writes: readonly StoreWrite[]): { copies: StoreWrite[]; byte
   return { copies, byteCount }
 }
 
+/** lmdb-js gives copies, but as Buffers, whose `slice` is no copy. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
 function read(
   database: Database,
   key: Uint8Array,
   transaction: ReadTransaction | undefined,
 ): Uint8Array | undefined {
-  // getBinary gives a copy of its own.
-  const options = transaction && { transaction }
-  return (database as { getBinary(key: Uint8Array, options?: object): Uint8Array | undefined }).getBinary(
-    key,
-    options,
-  )
+  const reader = database as { getBinary(key: Uint8Array, options?: object): Uint8Array | undefined }
+  const value = reader.getBinary(key, transaction && { transaction })
+  return value && plain(value)
 }
 
 function* scan(
@@ -360,7 +363,7 @@ function* scan(
     ...(limit === undefined ? {} : { limit }),
     ...(transaction ? { transaction } : {}),
   })
-  for (const { key, value } of rows) yield { key: new Uint8Array(key), value: new Uint8Array(value) }
+  for (const { key, value } of rows) yield { key: plain(key), value: plain(value) }
 }
 
 const codesOfErrno: Readonly<Record<string, StoreErrorCode>> = {
@@ -370,7 +373,7 @@ const codesOfErrno: Readonly<Record<string, StoreErrorCode>> = {
   EACCES: 'disk_read_only',
   EPERM: 'disk_read_only',
   ENOTDIR: 'disk_read_only',
-  EEXIST: 'disk_read_only',
+  ENOENT: 'disk_read_only',
 }
 
 /** lmdb-js reports an errno as a number (Linux and macOS agree on these), its own codes as −30,7xx. */

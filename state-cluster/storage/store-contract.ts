@@ -116,7 +116,7 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
         expect(Buffer.compare(row?.value ?? bytes(), value)).toBe(0)
       }))
 
-    it('STORE3: bytes are copied in and out', () =>
+    it('STORE3: bytes are copied in and out, and are plain', () =>
       withStore(async (store) => {
         const key = bytes(5)
         const value = bytes(1, 2, 3)
@@ -130,6 +130,7 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
         const [row] = [...store.range({ from: bytes(5), to: bytes(6) })]
         if (row) row.value[2] = 88
         expect([...(store.get(bytes(5)) ?? [])]).toEqual([1, 2, 3])
+        for (const given of [read, row?.key, row?.value]) expect(given?.constructor).toBe(Uint8Array)
         const held = store.get(bytes(5))
         await store.commit(Array.from({ length: 200 }, (_, i) => ({ key: bytes(5, i), value: bytes(i) })))
         for (let i = 0; i < 200; i++) store.get(bytes(5, i))
