@@ -78,7 +78,8 @@ export function settingsOf(config: Config): Settings {
     applied: config.applied ?? 0,
     asyncStorageWrites: config.asyncStorageWrites ?? false,
     maxSizePerMsg,
-    maxCommittedSizePerReady: config.maxCommittedSizePerReady || maxSizePerMsg,
+    // A bound of 0 would be reached before anything is handed out, and nothing ever applied.
+    maxCommittedSizePerReady: Math.max(config.maxCommittedSizePerReady || maxSizePerMsg, 1),
     maxUncommittedEntriesSize: config.maxUncommittedEntriesSize || NO_LIMIT,
     maxInflightBytes: config.maxInflightBytes || NO_LIMIT,
     checkQuorum: config.checkQuorum ?? false,

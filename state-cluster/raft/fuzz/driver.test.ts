@@ -4,7 +4,7 @@ import { type FuzzResult, fuzz } from './driver.ts'
 import { faultNamed, faultNames } from './faults.ts'
 import { Random, TraceHash } from './random.ts'
 
-const steps = 40_000
+const steps = 20_000
 
 function run(seed: number): FuzzResult {
   return fuzz({ seed, steps })
@@ -17,13 +17,13 @@ describe('the random driver', () => {
       expect(violation?.message ?? null).toBeNull()
       const least: Record<string, number> = {
         elections: 50,
-        jointConfigs: 10,
-        snapshotsInstalled: 10,
-        truncations: 10,
-        writesLost: 10,
-        readsConfirmed: 10,
+        jointConfigs: 5,
+        snapshotsInstalled: 5,
+        truncations: 5,
+        writesLost: 5,
+        readsConfirmed: 5,
         applied: 1000,
-        episodesAtRest: 5,
+        episodesAtRest: 2,
       }
       for (const [what, count] of Object.entries(least)) {
         expect(counts[what] ?? 0, what).toBeGreaterThanOrEqual(count)
@@ -50,10 +50,11 @@ describe('the random driver', () => {
   it('reports by its consequence alone that earlier terms were committed by counting', () => {
     const fault = faultNamed('commit-earlier-term')
     if (fault === undefined) throw new Error('no such fault')
-    const rules = [1, 2, 3, 4, 5, 6].map(
-      (seed) => fuzz({ seed, steps: 100_000, fault, hasPrecautions: false }).violation?.rule,
-    )
-    expect(rules).toContain('leader completeness')
+    let rule: string | undefined
+    for (let seed = 1; seed <= 6 && rule === undefined; seed++) {
+      rule = fuzz({ seed, steps: 100_000, fault, hasPrecautions: false }).violation?.rule
+    }
+    expect(rule).toBe('leader completeness')
   })
 })
 

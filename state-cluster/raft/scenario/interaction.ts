@@ -47,12 +47,12 @@ function finish(env: Environment, body: () => void): string {
   return text === '' ? 'ok' : text
 }
 
-/** A command that fails inside of an input does not keep the next ones from running. */
+/** A command that fails inside of an input keeps the next ones from running only where output is off. */
 function showFailure(env: Environment, body: () => void): void {
   try {
     body()
   } catch (error) {
-    if (error instanceof UsageError) throw error
+    if (error instanceof UsageError || env.output.isQuiet) throw error
     env.output.write(describeError(error))
   }
 }
