@@ -393,12 +393,26 @@ describe('fan-out', () => {
   })
 
   type Step = readonly [
-    'bid' | 'join' | 'resume' | 'leave' | 'stop' | 'read' | 'sweep' | 'turn' | 'gate',
+    'bid' | 'join' | 'resume' | 'leave' | 'stop' | 'free' | 'read' | 'sweep' | 'turn' | 'gate' | 'feed',
     number,
     number,
   ]
   const step: fc.Arbitrary<Step> = fc.tuple(
-    fc.constantFrom('bid', 'bid', 'bid', 'join', 'resume', 'leave', 'stop', 'read', 'sweep', 'turn', 'gate'),
+    fc.constantFrom(
+      'bid',
+      'bid',
+      'bid',
+      'join',
+      'resume',
+      'leave',
+      'stop',
+      'free',
+      'read',
+      'sweep',
+      'turn',
+      'gate',
+      'feed',
+    ),
     fc.nat(3),
     fc.nat(1),
   )
@@ -428,20 +442,28 @@ describe('fan-out', () => {
                 msgpack: () => new Uint8Array(),
               })
           } else if (what === 'stop') socket.isReading = false
-          else if (what === 'read') {
+          else if (what === 'free') socket.isReading = true
+          else if (what === 'feed') {
+            if (which === 0) bench.cluster.holdFeed()
+            else bench.cluster.releaseFeed()
+          } else if (what === 'read') {
             socket.isReading = true
             socket.read()
           } else if (what === 'sweep') bench.sweep()
           else if (what === 'turn') await bench.turn()
           else {
             open()
-            bench.cluster.readGate = new Promise((resolve) => {
+            const gate = new Promise<void>((resolve) => {
               open = resolve
             })
+            bench.cluster.readGate = which === 0 ? gate : Promise.resolve()
+            bench.cluster.answerGate = which === 0 ? Promise.resolve() : gate
           }
         }
         open()
         bench.cluster.readGate = Promise.resolve()
+        bench.cluster.answerGate = Promise.resolve()
+        bench.cluster.releaseFeed()
         for (let round = 0; round < 6; round += 1) {
           await bench.turn()
           for (const socket of sockets) {
@@ -458,7 +480,7 @@ describe('fan-out', () => {
           }
         expect(bench.failures).toEqual([])
       }),
-      { numRuns: 150 },
+      { numRuns: 1000 },
     )
   })
 })

@@ -49,6 +49,8 @@ export class FakeSocket implements Socket {
   readonly received: Record<string, unknown>[] = []
   isReading = true
   isClosed = false
+  /** Writes failed since the client last made room: the carrier will tell when it does. */
+  owesDrain = false
   closeCode: number | undefined
   pings = 0
 
@@ -101,6 +103,7 @@ export class FakeSocket implements Socket {
     for (const message of batch) {
       if (this.isClosed) return
       if (this.bufferedBytes > this.carrier.limit) {
+        this.owesDrain = true
         this.carrier.events.dropped(this, message)
         return
       }
@@ -113,11 +116,20 @@ export class FakeSocket implements Socket {
     const messages = this.unread
     this.unread = []
     for (const message of messages) this.received.push(JSON.parse(message) as Record<string, unknown>)
-    if (messages.length > 0 && !this.isClosed) this.carrier.events.drained(this)
+    if (this.isClosed || (messages.length === 0 && !this.owesDrain)) return
+    this.owesDrain = false
+    this.carrier.events.drained(this)
   }
 
+  /** Room that the client made is used at the next write, before the carrier tells of it. */
   #put(message: string): void {
-    if (this.isReading) this.received.push(JSON.parse(message) as Record<string, unknown>)
-    else this.unread.push(message)
+    if (this.isReading) {
+      for (const earlier of this.unread.splice(0))
+        this.received.push(JSON.parse(earlier) as Record<string, unknown>)
+      this.received.push(JSON.parse(message) as Record<string, unknown>)
+    } else {
+      this.unread.push(message)
+      this.owesDrain = true
+    }
   }
 }

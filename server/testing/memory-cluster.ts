@@ -35,8 +35,10 @@ export class MemoryCluster implements Cluster {
   failure: ClusterErrorCode | Error | undefined
   /** Reads fail with this until it is cleared. */
   readFailure: Error | undefined
-  /** Reads wait for this. */
+  /** Reads wait for this before they look … */
   readGate: Promise<void> = Promise.resolve()
+  /** … and for this before they tell. */
+  answerGate: Promise<void> = Promise.resolve()
   /** Replies wait for this; the feed does not. */
   replyGate: Promise<void> = Promise.resolve()
   readonly state = machine.emptyState()
@@ -45,6 +47,9 @@ export class MemoryCluster implements Cluster {
   readonly #clock: Clock
   readonly #history = new Map<AuctionId, PublicEvent[]>()
   readonly #listeners = new Set<(batch: FeedBatch) => void>()
+  /** While true the feed stands still; what is applied meanwhile comes when it goes on. */
+  #isFeedHeld = false
+  readonly #held: FeedBatch[] = []
   #queue: Proposal[] = []
   #index = 0
   #atMs = 0
@@ -75,57 +80,66 @@ export class MemoryCluster implements Cluster {
     }
   }
 
-  /** Puts events into the feed that no command made. */
+  /** Lets the feed lag behind the applied state, as that of a distant server does. */
+  holdFeed(): void {
+    this.#isFeedHeld = true
+  }
+
+  releaseFeed(): void {
+    this.#isFeedHeld = false
+    for (const batch of this.#held.splice(0)) this.inject(batch)
+  }
+
+  /** Puts a batch into the feed, also one that no command made. Reads of history never go beyond it. */
   inject(batch: FeedBatch): void {
+    for (const event of batch.events) {
+      if ('bidderId' in event) continue
+      const history = this.#history.get(event.auctionId)
+      if (history === undefined) this.#history.set(event.auctionId, [event])
+      else history.push(event)
+    }
     for (const listener of this.#listeners) listener(batch)
   }
 
-  async auction(auctionId: AuctionId) {
-    await this.#read()
-    return machine.auctionView(this.state, auctionId)
+  auction(auctionId: AuctionId) {
+    return this.#read(() => machine.auctionView(this.state, auctionId))
   }
 
-  async auctions(query: Parameters<Cluster['auctions']>[0]) {
-    await this.#read()
-    return machine.auctionPage(this.state, query)
+  auctions(query: Parameters<Cluster['auctions']>[0]) {
+    return this.#read(() => machine.auctionPage(this.state, query))
   }
 
-  async standing(auctionId: AuctionId, bidderId: SubjectId) {
-    await this.#read()
-    return machine.standingOf(this.state, auctionId, bidderId)
+  standing(auctionId: AuctionId, bidderId: SubjectId) {
+    return this.#read(() => machine.standingOf(this.state, auctionId, bidderId))
   }
 
-  async events(auctionId: AuctionId, afterSeq: number, limit: number) {
-    await this.#read()
-    return (this.#history.get(auctionId) ?? []).slice(afterSeq, afterSeq + limit)
+  events(auctionId: AuctionId, afterSeq: number, limit: number) {
+    return this.#read(() => (this.#history.get(auctionId) ?? []).slice(afterSeq, afterSeq + limit))
   }
 
-  async eventsSince(auctionId: AuctionId, since: Position, limit: number) {
-    await this.#read()
-    const history = this.#history.get(auctionId)
-    if (history === undefined || since.seq > history.length) return undefined
-    if (since.seq > 0 && history[since.seq - 1]?.epoch !== since.epoch) return undefined
-    return history.length - since.seq > limit ? undefined : history.slice(since.seq)
+  eventsSince(auctionId: AuctionId, since: Position, limit: number) {
+    return this.#read(() => {
+      const history = this.#history.get(auctionId)
+      if (history === undefined || since.seq > history.length) return undefined
+      if (since.seq > 0 && history[since.seq - 1]?.epoch !== since.epoch) return undefined
+      return history.length - since.seq > limit ? undefined : history.slice(since.seq)
+    })
   }
 
-  async bidders(auctionId: AuctionId, after: number, limit: number) {
-    await this.#read()
-    return machine.biddersPage(this.state, auctionId, after, limit)
+  bidders(auctionId: AuctionId, after: number, limit: number) {
+    return this.#read(() => machine.biddersPage(this.state, auctionId, after, limit))
   }
 
-  async interestedBuyers(tags: readonly string[], after: SubjectId | undefined, limit: number) {
-    await this.#read()
-    return machine.interestedBuyers(this.state, tags, after, limit)
+  interestedBuyers(tags: readonly string[], after: SubjectId | undefined, limit: number) {
+    return this.#read(() => machine.interestedBuyers(this.state, tags, after, limit))
   }
 
-  async buyer(buyerId: SubjectId) {
-    await this.#read()
-    return machine.buyerView(this.state, buyerId)
+  buyer(buyerId: SubjectId) {
+    return this.#read(() => machine.buyerView(this.state, buyerId))
   }
 
-  async notices(_groupId: GroupId, serverId: ServerId, after: number, limit: number) {
-    await this.#read()
-    return machine.noticesPage(this.state, serverId, after, limit)
+  notices(_groupId: GroupId, serverId: ServerId, after: number, limit: number) {
+    return this.#read(() => machine.noticesPage(this.state, serverId, after, limit))
   }
 
   status(): ClusterStatus {
@@ -156,9 +170,12 @@ export class MemoryCluster implements Cluster {
     this.failure = 'stopped'
   }
 
-  async #read(): Promise<void> {
+  async #read<Value>(take: () => Value): Promise<Value> {
     await this.readGate
     if (this.readFailure !== undefined) throw this.readFailure
+    const value = take()
+    await this.answerGate
+    return value
   }
 
   #apply(): void {
@@ -170,25 +187,16 @@ export class MemoryCluster implements Cluster {
     const entry = { version: machine.entryVersion, atMs: this.#atMs, commands }
     const { replies, events, noticeCount } = machine.apply(this.state, entry)
     this.#index += 1
-    for (const event of events) {
-      if ('bidderId' in event) continue
-      const history = this.#history.get(event.auctionId)
-      if (history === undefined) this.#history.set(event.auctionId, [event])
-      else history.push(event)
-    }
     void this.replyGate.then(() => {
       for (const [at, proposal] of proposals.entries()) {
         const reply = replies[at]
         if (reply !== undefined) proposal.resolve(reply)
       }
     })
-    if (events.length > 0 || noticeCount > 0)
-      this.inject({
-        groupId: group,
-        index: this.#index,
-        atMs: this.#atMs,
-        events,
-        hasNotices: noticeCount > 0,
-      })
+    if (events.length === 0 && noticeCount === 0) return
+    const hasNotices = noticeCount > 0
+    const batch: FeedBatch = { groupId: group, index: this.#index, atMs: this.#atMs, events, hasNotices }
+    if (this.#isFeedHeld) this.#held.push(batch)
+    else this.inject(batch)
   }
 }
