@@ -322,7 +322,7 @@ describe('watch', () => {
     const ran = await watching.ended
     expect(ran.code).toBe(0)
     expect(typesOf(ran.stdout)).toEqual(['snapshot', 'bid_placed', 'bid_placed', 'auction_sold'])
-    expect(ran.stderr).toContain('connection lost')
+    expect(ran.stderr).toContain('lost the house (connection lost)')
   })
 
   it('prints events for people', async () => {

@@ -46,7 +46,7 @@ async function watch(house: House, id: string, options: WatchOptions, io: Io): P
         else printSnapshot(house, told, session.serverNowMs(), io)
         if (isEnded(told.auction)) resolve()
       }
-      session.on('state', (state) => noteState(house, state, io))
+      session.on('state', noteStates(house, io))
       session.on('private', (frame) => {
         if (frame.auctionId !== auctionId) return
         if (house.isJson) printJson(io, frame)
@@ -85,8 +85,13 @@ function printEvent(house: House, told: Extract<WatchEvent, { type: 'event' }>, 
   else printLine(io, eventText(told.event, told.auction.currency))
 }
 
-function noteState(house: House, state: SessionState, io: Io): void {
-  if (state.name === 'reconnecting')
-    note(io, `connection lost (${state.reason.replaceAll('_', ' ')}); trying again at ${house.url}`)
-  else if (state.name === 'open') note(io, `connected to ${house.url}`)
+/** Says when the connection is lost and when it is back, not each attempt between. */
+function noteStates(house: House, io: Io): (state: SessionState) => void {
+  let former: SessionState['name'] | undefined
+  return ({ name, reason }) => {
+    if (name === 'reconnecting' && name !== former)
+      note(io, `lost the house (${reason.replaceAll('_', ' ')}); trying again at ${house.url}`)
+    else if (name === 'open') note(io, `connected to ${house.url}`)
+    former = name
+  }
 }

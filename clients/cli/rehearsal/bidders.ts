@@ -15,6 +15,9 @@ interface Bidder {
 
 const socketsMax = 128
 
+/** Sits out a restart of the house, as the calls over HTTP do. */
+const patient = { firstAttemptsMax: 10, attemptsMax: 10, bidPatienceMs: 120_000 }
+
 export class Bidders {
   readonly #house: House
   readonly #http: HouseHttp
@@ -39,7 +42,7 @@ export class Bidders {
     bidder.users += 1
     this.#open.delete(bidder)
     this.#open.add(bidder)
-    bidder.session ??= this.#house.session(bidder.token, { firstAttemptsMax: 5 })
+    bidder.session ??= this.#house.session(bidder.token, patient)
     this.#makeRoom()
     try {
       return await work(bidder.session)

@@ -3,8 +3,9 @@
  * by their bidders, each after the answer to the one before, then the hammer falls. Invariant: auctions run side
  * by side, bids of one auction never; what the house refuses is counted, not repeated.
  */
+import { randomUUID } from 'node:crypto'
 import type { AuctionView } from '../../../protocol/auction-view.ts'
-import type { AuctionId } from '../../../protocol/ids.ts'
+import type { AuctionId, SubjectId } from '../../../protocol/ids.ts'
 import { durationMsMax, pageLimitMax, titleLengthMax } from '../../../protocol/limits.ts'
 import type { Amount } from '../../../protocol/money.ts'
 import type { HouseHttp } from '../../core/index.ts'
@@ -42,6 +43,7 @@ export interface RehearsalOptions {
 
 /** Waits of up to 15 s each, growing from a quarter of one. */
 const unreachableRepeatsMax = 10
+const sellerTtlSeconds = 7 * 24 * 60 * 60
 
 /** What the house took of one auction's bids. */
 interface Placed {
@@ -57,9 +59,9 @@ export async function rehearse(sale: readonly RecordedAuction[], options: Rehear
   const bidders = new Bidders(options.house, options.operatorToken, unreachableRepeatsMax)
   // Whether the house is there is asked once; a restart on the way is waited for.
   await options.house.http(options.operatorToken).auctions({ limit: 1 })
-  const http = options.house.http(options.operatorToken, { unreachableRepeatsMax })
   const waiting = sale.values()
   const runSome = async (): Promise<void> => {
+    const http = await sellerOf(options)
     for (const recorded of waiting) {
       if (options.signal.aborted) return
       options.onAuction(await rehearseOne(recorded, http, bidders, options))
@@ -71,6 +73,17 @@ export async function rehearse(sale: readonly RecordedAuction[], options: Rehear
     bidders.close()
   }
   return bidders.size
+}
+
+/**
+ * A seller for one row of auctions. Each row has its own, so that between a request and its retry no others of
+ * the same subject crowd it out of the house's memory of requests.
+ */
+async function sellerOf({ house, operatorToken }: RehearsalOptions): Promise<HouseHttp> {
+  const operator = house.http(operatorToken, { unreachableRepeatsMax })
+  const subject = `rehearsal-${randomUUID()}` as SubjectId
+  const { token } = await operator.issueToken({ subject, roles: ['seller'], ttlSeconds: sellerTtlSeconds })
+  return house.http(token, { unreachableRepeatsMax })
 }
 
 async function rehearseOne(

@@ -193,7 +193,10 @@ export class FakeHouse {
     await new Promise((resolve) => this.#http.close(resolve))
   }
 
-  create(terms: Partial<HttpBodyOf<'createAuction'>> = {}): FakeAuction {
+  create(
+    terms: Partial<HttpBodyOf<'createAuction'>> = {},
+    seller: SubjectId = 'operator' as SubjectId,
+  ): FakeAuction {
     this.#ids += 1
     const id = `a${this.#ids}` as AuctionId
     const auction = new FakeAuction(id, {
@@ -203,6 +206,7 @@ export class FakeHouse {
       durationMs: 60_000,
       ...terms,
     })
+    auction.view = { ...auction.view, sellerId: seller }
     this.auctions.set(id, auction)
     auction.push({ type: 'auction_opened', ...auction.next(), closesAt: auction.view.closesAt }, {})
     return auction
@@ -232,6 +236,14 @@ export class FakeHouse {
   #auction(id: string): FakeAuction {
     const auction = this.auctions.get(id)
     if (auction === undefined) throw new Refusal('auction_not_found')
+    return auction
+  }
+
+  /** The auction, when the request comes from its seller or the operator. */
+  #managed(request: IncomingMessage, id: string): FakeAuction {
+    const subject = this.#subject(request)
+    const auction = this.#auction(id)
+    if (subject !== 'operator' && subject !== auction.view.sellerId) throw new Refusal('not_the_seller')
     return auction
   }
 
@@ -267,11 +279,12 @@ export class FakeHouse {
         if (this.#subject(request) !== 'operator') throw new Refusal('role_missing')
         const { subject, roles, ttlSeconds = 60 } = await this.#body('issueToken', request)
         const expiresAt = Date.now() + ttlSeconds * 1000
+        this.tokens.set(`token-of-${subject}`, subject)
         return { status: 201, body: { token: `token-of-${subject}`, subject, roles, expiresAt } }
       }
       case 'POST /auctions': {
-        this.#subject(request)
-        return { status: 201, body: this.create(await this.#body('createAuction', request)).view }
+        const seller = this.#subject(request) as SubjectId
+        return { status: 201, body: this.create(await this.#body('createAuction', request), seller).view }
       }
       case 'GET /auctions': {
         const from = Number(searchParams.get('after') ?? 0)
@@ -294,18 +307,18 @@ export class FakeHouse {
         return { status: 200, body: { bids } }
       }
       case 'POST /auctions/:id/extend': {
-        if (this.#subject(request) !== 'operator') throw new Refusal('not_the_seller')
-        this.#auction(id).extend((await this.#body('extendAuction', request)).byMs)
-        return { status: 200, body: this.#auction(id).view }
+        const auction = this.#managed(request, id)
+        auction.extend((await this.#body('extendAuction', request)).byMs)
+        return { status: 200, body: auction.view }
       }
       case 'POST /auctions/:id/close':
       case 'POST /auctions/:id/cancel':
       case 'POST /auctions/:id/pause':
       case 'POST /auctions/:id/resume': {
-        if (this.#subject(request) !== 'operator') throw new Refusal('not_the_seller')
+        const auction = this.#managed(request, id)
         await this.#body('manageAuction', request)
-        this.manage(this.#auction(id), verb)
-        return { status: 200, body: this.#auction(id).view }
+        this.manage(auction, verb)
+        return { status: 200, body: auction.view }
       }
       default:
         throw new Refusal('not_found')
