@@ -16,7 +16,11 @@ import { type RunningServer, type ServerConfig, serverSection, startServer } fro
 import { type LocalCluster, openLocalCluster, type StartProgress } from './state-cluster/index.ts'
 
 const processSection = configSection('process', {
-  logLevel: { kind: 'choice', choices: logLevels, default: 'info', doc: 'Least important log line written' },
+  logLevel: {
+    kind: 'choice',
+    choices: logLevels,
+    doc: 'Least important log line written; not set: warn for `martillo start`',
+  },
 })
 
 const stateSection = configSection('state', {

@@ -5,8 +5,10 @@
  * machine can refuse ends in one line that says what to do, and in the exit code of the contract: 1 refused or
  * failed, 2 wrong usage, 3 no house answers; a stack trace means a bug of ours. Source: CONTRACT "Command line".
  */
+import { constants } from 'node:os'
 import type { Command } from 'commander'
 import { CliFailure, exitCodes, type Io, run } from './clients/cli/index.ts'
+import type { LogLevel } from './runtime/logger.ts'
 import type { StartProgress } from './state-cluster/index.ts'
 
 interface StartOptions {
@@ -19,7 +21,12 @@ interface StartOptions {
 /** Variables that client verbs read; a house must not take them for misspelt settings. */
 const clientVariables = ['MARTILLO_URL', 'MARTILLO_TOKEN']
 
+// Its warning about Node versions is for whoever updates dependencies, not for whoever runs a sale.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true'
+
 const stopping = new AbortController()
+/** Whether there is something to stop in good order; before that, a signal ends the process at once. */
+let isServing = false
 const io: Io = {
   stdout: process.stdout,
   stderr: process.stderr,
@@ -84,8 +91,7 @@ async function start(options: StartOptions): Promise<void> {
         ...(options.data === undefined ? {} : { dataDir: options.data }),
       },
     })
-    const isAtTerminal = process.stderr.isTTY && process.env['MARTILLO_LOG_LEVEL'] === undefined
-    const level = isAtTerminal ? 'warn' : (config.process.logLevel as 'info')
+    const level = (config.process.logLevel ?? 'warn') as LogLevel
     const logger = createLogger({ level, role: 'house' })
     const house = await startHouse({
       config,
@@ -99,6 +105,7 @@ async function start(options: StartOptions): Promise<void> {
         process.exit(exitCodes.refused)
       },
     })
+    isServing = true
     const { url } = house
     const { dataDir } = config.server
     process.stdout.write(
@@ -159,9 +166,12 @@ function registerRoleVerbs(program: Command): void {
     .action(checkConfig)
 }
 
+const argv = process.argv.slice(2)
+const isClientVerb = argv[0] !== 'start'
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    if (stopping.signal.aborted) process.exit(128 + (signal === 'SIGINT' ? 2 : 15))
+    const isPatient = isServing || isClientVerb
+    if (stopping.signal.aborted || !isPatient) process.exit(128 + constants.signals[signal])
     stopping.abort()
   })
 }
@@ -171,4 +181,4 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
-process.exit(await run(process.argv.slice(2), io, registerRoleVerbs))
+process.exit(await run(argv, io, registerRoleVerbs))
