@@ -19,6 +19,7 @@ import type { SoftClose } from './commands.ts'
 import type { DueItem } from './due.ts'
 import type { AuctionStatus } from './events.ts'
 import type { Format } from './formats/format.ts'
+import { flatOf } from './interned.ts'
 import type { Plain } from './plain.ts'
 import type { Server } from './servers.ts'
 
@@ -100,7 +101,7 @@ export class Terms extends Stored {
       this.durationMs,
       this.reserve ?? null,
       this.buyNow ?? null,
-      this.increments.flatMap((band) => [band.from, band.step]),
+      flatOf(this.increments),
       softClose === undefined ? null : [softClose.windowMs, softClose.extensionMs, softClose.limit ?? null],
       this.item ?? null,
     ]

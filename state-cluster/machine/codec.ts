@@ -16,15 +16,19 @@
  *  terms  [title, [tag …], format, currency, openingBid, durationMs, opensAt | null, reserve | null,
  *          buyNow | null, [from, step, …], [windowMs, extensionMs, limit | null] | null, item | null]
  */
-import type { AuctionId } from '../../protocol/ids.ts'
+import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { IncrementBand, IncrementTable } from '../../protocol/money.ts'
 import {
   type AuctionTerms,
+  type BidKind,
   type Command,
   type CommandType,
   commandCodes,
   type MachineEntry,
+  type RegisterBuyer,
+  type SoftClose,
 } from './commands.ts'
+import { flatten } from './interned.ts'
 import type { Plain } from './plain.ts'
 import { corrupt, orNull, TupleReader } from './plain-reader.ts'
 
@@ -105,30 +109,39 @@ export function decodeCommand(value: unknown): Command {
   return command
 }
 
+interface Requested {
+  readonly subject: SubjectId
+  readonly requestId: RequestId
+}
+
+// Commands are read at the rate of bids: named fields are spelled out, and no function is made on the way.
+function requestedOf(fields: TupleReader): Requested {
+  return { subject: fields.id(), requestId: fields.id() }
+}
+
+function managedOf(fields: TupleReader): Requested & { operator: boolean; auctionId: AuctionId } {
+  return { subject: fields.id(), requestId: fields.id(), operator: fields.flag(), auctionId: fields.id() }
+}
+
 function decodeFields(type: CommandType, fields: TupleReader): Command {
-  const requested = () => ({ subject: fields.id<never>(), requestId: fields.id<never>() })
-  const managed = () => ({ ...requested(), operator: fields.flag(), auctionId: fields.id<AuctionId>() })
   switch (type) {
-    case 'place_bid': {
-      const { subject, requestId } = requested()
-      const auctionId = fields.id<AuctionId>()
-      const amount = fields.number()
-      const kind = fields.count()
-      if (kind > 1) return corrupt('command: the kind of bid is not known')
-      return { type, subject, requestId, auctionId, amount, kind: kind === 0 ? 'max' : 'exact' }
-    }
+    case 'place_bid':
+      return {
+        type,
+        subject: fields.id(),
+        requestId: fields.id(),
+        auctionId: fields.id(),
+        amount: fields.number(),
+        kind: decodeKind(fields.count()),
+      }
     case 'buy_now':
-      return { type, ...requested(), auctionId: fields.id() }
-    case 'register_buyer': {
-      const base = { type, ...requested(), serverId: fields.id<never>(), buyerId: fields.id<never>() }
-      const named = { ...base, name: fields.text(), interests: fields.texts() }
-      const endpoint = fields.optional(() => fields.text())
-      return endpoint === undefined ? named : { ...named, endpoint }
-    }
+      return { type, ...requestedOf(fields), auctionId: fields.id() }
+    case 'register_buyer':
+      return decodeBuyer(type, fields)
     case 'create_auction':
       return {
         type,
-        ...requested(),
+        ...requestedOf(fields),
         serverId: fields.id(),
         auctionId: fields.id(),
         terms: decodeTerms(fields.raw()),
@@ -137,9 +150,9 @@ function decodeFields(type: CommandType, fields: TupleReader): Command {
     case 'cancel_auction':
     case 'pause_auction':
     case 'resume_auction':
-      return { type, ...managed() }
+      return { type, ...managedOf(fields) }
     case 'extend_auction':
-      return { type, ...managed(), byMs: fields.number() }
+      return { type, ...managedOf(fields), byMs: fields.number() }
     case 'register_server':
       return { type, serverId: fields.id() }
     case 'conduct':
@@ -154,6 +167,22 @@ function decodeFields(type: CommandType, fields: TupleReader): Command {
   }
 }
 
+function decodeKind(code: number): BidKind {
+  if (code > 1) return corrupt('command: the kind of bid is not known')
+  return code === 0 ? 'max' : 'exact'
+}
+
+function decodeBuyer(type: 'register_buyer', fields: TupleReader): RegisterBuyer {
+  const { subject, requestId } = requestedOf(fields)
+  const serverId = fields.id<ServerId>()
+  const buyerId = fields.id<SubjectId>()
+  const name = fields.text()
+  const interests = fields.texts()
+  const endpoint = fields.optionalText()
+  const buyer = { type, subject, requestId, serverId, buyerId, name, interests }
+  return endpoint === undefined ? buyer : { ...buyer, endpoint }
+}
+
 function encodeTerms(terms: AuctionTerms): readonly Plain[] {
   const { softClose } = terms
   return [
@@ -166,7 +195,7 @@ function encodeTerms(terms: AuctionTerms): readonly Plain[] {
     orNull(terms.opensAtMs),
     orNull(terms.reserve),
     orNull(terms.buyNow),
-    encodeIncrements(terms.increments),
+    flatten(terms.increments),
     softClose === undefined ? null : [softClose.windowMs, softClose.extensionMs, orNull(softClose.limit)],
     orNull(terms.item),
   ]
@@ -174,7 +203,6 @@ function encodeTerms(terms: AuctionTerms): readonly Plain[] {
 
 function decodeTerms(value: unknown): AuctionTerms {
   const fields = new TupleReader('terms', value, 12)
-  const number = (): number => fields.number()
   const base = {
     title: fields.text(),
     tags: fields.texts(),
@@ -183,25 +211,21 @@ function decodeTerms(value: unknown): AuctionTerms {
     openingBid: fields.number(),
     durationMs: fields.number(),
   }
-  const opensAtMs = fields.optional(number)
-  const reserve = fields.optional(number)
-  const buyNow = fields.optional(number)
+  const opensAtMs = fields.optionalNumber()
+  const reserve = fields.optionalNumber()
+  const buyNow = fields.optionalNumber()
   const increments = decodeIncrements(fields.raw())
-  const softClose = fields.optional(() => decodeSoftClose(fields.raw()))
-  const item = fields.optional(() => fields.text())
+  const softClose = fields.raw()
+  const item = fields.optionalText()
   return {
     ...base,
     ...(opensAtMs === undefined ? {} : { opensAtMs }),
     ...(reserve === undefined ? {} : { reserve }),
     ...(buyNow === undefined ? {} : { buyNow }),
     increments,
-    ...(softClose === undefined ? {} : { softClose }),
+    ...(softClose === null ? {} : { softClose: decodeSoftClose(softClose) }),
     ...(item === undefined ? {} : { item }),
   }
-}
-
-export function encodeIncrements(table: IncrementTable): readonly number[] {
-  return table.flatMap((band) => [band.from, band.step])
 }
 
 /** Throws `CodecError`. Whether the bands make a table is judged where the terms are. */
@@ -213,9 +237,10 @@ export function decodeIncrements(value: unknown): IncrementTable {
 }
 
 /** Throws `CodecError`. */
-export function decodeSoftClose(value: unknown): NonNullable<AuctionTerms['softClose']> {
+export function decodeSoftClose(value: unknown): SoftClose {
   const fields = new TupleReader('soft close', value, 3)
-  const base = { windowMs: fields.number(), extensionMs: fields.number() }
-  const limit = fields.optional(() => fields.number())
-  return limit === undefined ? base : { ...base, limit }
+  const windowMs = fields.number()
+  const extensionMs = fields.number()
+  const limit = fields.optionalNumber()
+  return limit === undefined ? { windowMs, extensionMs } : { windowMs, extensionMs, limit }
 }

@@ -106,47 +106,56 @@ function decodeAny(auctionId: AuctionId, value: unknown): AnyEvent {
   const fields = new TupleReader('event', value)
   const type = fields.coded<AnyEvent['type']>(eventCodes)
   const base = { auctionId, seq: fields.count(), epoch: fields.count(), atMs: fields.count() }
-  const event = ((): AnyEvent => {
-    switch (type) {
-      case 'bid_placed':
-        return {
-          type,
-          ...base,
-          price: fields.count(),
-          askingBid: fields.count(),
-          bidCount: fields.count(),
-          highBidder: aliasFrom(fields.count()),
-          bidder: aliasFrom(fields.count()),
-          reserve: fields.coded<ReserveStatus>(reserveCodes),
-          secret: {
-            bidderId: fields.id(),
-            amount: fields.count(),
-            kind: fields.count() === 0 ? 'max' : 'exact',
-            requestId: fields.id(),
-          },
-        }
-      case 'auction_opened':
-      case 'auction_resumed':
-        return { type, ...base, closesAt: fields.count() }
-      case 'auction_extended': {
-        const closesAt = fields.count()
-        return { type, ...base, closesAt, reason: fields.coded<AuctionExtended['reason']>(reasonCodes) }
-      }
-      case 'auction_sold':
-        return { type, ...base, hammerPrice: fields.count(), winner: aliasFrom(fields.count()) }
-      case 'auction_paused':
-      case 'auction_passed':
-      case 'auction_cancelled':
-        return { type, ...base }
-      case 'outbid':
-      case 'won':
-      case 'lost': {
-        const told = { type, ...base, bidderId: fields.id<never>(), price: fields.count() }
-        const askingBid = fields.optional(() => fields.count())
-        return askingBid === undefined ? told : { ...told, askingBid }
-      }
-    }
-  })()
+  const event = eventOf(type, base, fields)
   fields.end()
   return event
+}
+
+interface EventBase {
+  readonly auctionId: AuctionId
+  readonly seq: number
+  readonly epoch: number
+  readonly atMs: number
+}
+
+function eventOf(type: AnyEvent['type'], base: EventBase, fields: TupleReader): AnyEvent {
+  switch (type) {
+    case 'bid_placed':
+      return {
+        type,
+        ...base,
+        price: fields.count(),
+        askingBid: fields.count(),
+        bidCount: fields.count(),
+        highBidder: aliasFrom(fields.count()),
+        bidder: aliasFrom(fields.count()),
+        reserve: fields.coded<ReserveStatus>(reserveCodes),
+        secret: {
+          bidderId: fields.id(),
+          amount: fields.count(),
+          kind: fields.count() === 0 ? 'max' : 'exact',
+          requestId: fields.id(),
+        },
+      }
+    case 'auction_opened':
+    case 'auction_resumed':
+      return { type, ...base, closesAt: fields.count() }
+    case 'auction_extended': {
+      const closesAt = fields.count()
+      return { type, ...base, closesAt, reason: fields.coded<AuctionExtended['reason']>(reasonCodes) }
+    }
+    case 'auction_sold':
+      return { type, ...base, hammerPrice: fields.count(), winner: aliasFrom(fields.count()) }
+    case 'auction_paused':
+    case 'auction_passed':
+    case 'auction_cancelled':
+      return { type, ...base }
+    case 'outbid':
+    case 'won':
+    case 'lost': {
+      const told = { type, ...base, bidderId: fields.id<never>(), price: fields.count() }
+      const askingBid = fields.optionalCount()
+      return askingBid === undefined ? told : { ...told, askingBid }
+    }
+  }
 }

@@ -23,10 +23,39 @@ class Table<Value> {
   }
 }
 
+function areEqual(one: IncrementTable, other: IncrementTable): boolean {
+  if (one === other) return true
+  if (one.length !== other.length) return false
+  for (let i = 0; i < one.length; i++)
+    if (one[i]?.from !== other[i]?.from || one[i]?.step !== other[i]?.step) return false
+  return true
+}
+
+/** A table as rows and entries hold it: from, step, from, step … */
+export function flatten(table: IncrementTable): readonly number[] {
+  const numbers: number[] = []
+  for (const band of table) numbers.push(band.from, band.step)
+  return numbers
+}
+
+const flatTables = new WeakMap<IncrementTable, readonly number[]>()
+
+/** The same for a table that many auctions share: made once. */
+export function flatOf(table: IncrementTable): readonly number[] {
+  let flat = flatTables.get(table)
+  if (flat === undefined) {
+    flat = flatten(table)
+    flatTables.set(table, flat)
+  }
+  return flat
+}
+
 export class Interned {
   private readonly texts = new Table<string>(16_384)
   private readonly tagLists = new Table<readonly string[]>(4_096)
   private readonly increments = new Table<IncrementTable>(256)
+  /** Most auctions have the house's table: compared first. */
+  private lastTable: IncrementTable | undefined = undefined
   private readonly softCloses = new Table<SoftClose>(256)
 
   text<Text extends string>(text: Text): Text {
@@ -38,7 +67,9 @@ export class Interned {
   }
 
   table(table: IncrementTable): IncrementTable {
-    return this.increments.share(table.map((band) => `${band.from}:${band.step}`).join(), table)
+    if (this.lastTable === undefined || !areEqual(table, this.lastTable))
+      this.lastTable = this.increments.share(flatten(table).join(), table)
+    return this.lastTable
   }
 
   softClose(softClose: SoftClose): SoftClose {

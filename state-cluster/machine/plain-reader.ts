@@ -86,11 +86,21 @@ export class TupleReader {
     return value
   }
 
-  /** `undefined` for a `null` in place of the field, otherwise what `read` makes of it. */
-  optional<T>(read: () => T): T | undefined {
-    if (this.fields[this.at] !== null) return read()
-    this.at++
-    return undefined
+  /** `undefined` where a `null` stands for an absent field. */
+  optionalCount(): number | undefined {
+    return this.isAbsent() ? undefined : this.count()
+  }
+
+  optionalNumber(): number | undefined {
+    return this.isAbsent() ? undefined : this.number()
+  }
+
+  optionalText(): string | undefined {
+    return this.isAbsent() ? undefined : this.text()
+  }
+
+  optionalId<Id extends string>(): Id | undefined {
+    return this.isAbsent() ? undefined : this.id<Id>()
   }
 
   /** The name whose stable code the field holds. */
@@ -107,6 +117,12 @@ export class TupleReader {
 
   end(): void {
     if (this.left !== 0) this.wrong('more fields than expected')
+  }
+
+  private isAbsent(): boolean {
+    if (this.fields[this.at] !== null) return false
+    this.at++
+    return true
   }
 
   private next(): unknown {

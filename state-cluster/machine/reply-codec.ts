@@ -47,48 +47,49 @@ export function encodeReply(reply: Reply): readonly Plain[] {
 /** Throws `CodecError`. */
 export function decodeReply(value: unknown): Reply {
   const fields = new TupleReader('reply', value)
-  const count = (): number => fields.count()
-  const reply = ((): Reply => {
-    const kind = fields.count()
-    switch (kind) {
-      case 0: {
-        const code = fields.coded<RejectionCode>(rejectionCodes)
-        const askingBid = fields.optional(count)
-        const closesAt = fields.optional(count)
-        const seq = fields.optional(count)
-        return {
-          ok: false,
-          code,
-          ...(askingBid === undefined ? {} : { askingBid }),
-          ...(closesAt === undefined ? {} : { closesAt }),
-          ...(seq === undefined ? {} : { seq }),
-        }
-      }
-      case 1: {
-        const auctionId = fields.id<Extract<Reply, { type: 'bid' }>['auctionId']>()
-        const [seq, price, askingBid] = [fields.count(), fields.count(), fields.count()]
-        const status = fields.coded<BidderStatus>(bidderStatusCodes)
-        const maxBid = fields.optional(count)
-        const you = maxBid === undefined ? { status } : { status, maxBid }
-        return { ok: true, type: 'bid', auctionId, seq, price, askingBid, you }
-      }
-      case 2:
-        return { ok: true, type: 'auction', auctionId: fields.id(), seq: fields.count() }
-      case 3:
-        return { ok: true, type: 'buyer', buyerId: fields.id() }
-      case 4:
-        return { ok: true, type: 'server', epoch: fields.count() }
-      case 5: {
-        const nextDueMs = fields.optional(count)
-        const more = fields.flag()
-        return { ok: true, type: 'conducted', ...(nextDueMs === undefined ? {} : { nextDueMs }), more }
-      }
-      case 6:
-        return { ok: true, type: 'done' }
-      default:
-        return corrupt(`reply: kind ${kind} is not known`)
-    }
-  })()
+  const reply = replyOf(fields)
   fields.end()
   return reply
+}
+
+function replyOf(fields: TupleReader): Reply {
+  const kind = fields.count()
+  switch (kind) {
+    case 0: {
+      const code = fields.coded<RejectionCode>(rejectionCodes)
+      const askingBid = fields.optionalCount()
+      const closesAt = fields.optionalCount()
+      const seq = fields.optionalCount()
+      return {
+        ok: false,
+        code,
+        ...(askingBid === undefined ? {} : { askingBid }),
+        ...(closesAt === undefined ? {} : { closesAt }),
+        ...(seq === undefined ? {} : { seq }),
+      }
+    }
+    case 1: {
+      const auctionId = fields.id<Extract<Reply, { type: 'bid' }>['auctionId']>()
+      const [seq, price, askingBid] = [fields.count(), fields.count(), fields.count()]
+      const status = fields.coded<BidderStatus>(bidderStatusCodes)
+      const maxBid = fields.optionalCount()
+      const you = maxBid === undefined ? { status } : { status, maxBid }
+      return { ok: true, type: 'bid', auctionId, seq, price, askingBid, you }
+    }
+    case 2:
+      return { ok: true, type: 'auction', auctionId: fields.id(), seq: fields.count() }
+    case 3:
+      return { ok: true, type: 'buyer', buyerId: fields.id() }
+    case 4:
+      return { ok: true, type: 'server', epoch: fields.count() }
+    case 5: {
+      const nextDueMs = fields.optionalCount()
+      const more = fields.flag()
+      return { ok: true, type: 'conducted', ...(nextDueMs === undefined ? {} : { nextDueMs }), more }
+    }
+    case 6:
+      return { ok: true, type: 'done' }
+    default:
+      return corrupt(`reply: kind ${kind} is not known`)
+  }
 }

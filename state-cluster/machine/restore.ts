@@ -114,14 +114,13 @@ function loadBuyer(state: State, id: SubjectId, value: readonly unknown[]): void
   const fields = new TupleReader('buyer', value, 3)
   const name = fields.text()
   const interests = fields.texts()
-  const endpoint = fields.optional(() => fields.text())
+  const endpoint = fields.optionalText()
   state.buyers.load(new Buyer(id, name, interests, endpoint))
 }
 
 function termsOf(state: State, id: AuctionId, value: readonly unknown[]): Terms {
   const fields = new TupleReader('terms', value, 13)
   const { interned } = state
-  const count = (): number => fields.count()
   const ordinal = fields.count()
   const sellerId = interned.text(fields.id<SubjectId>())
   const title = fields.text()
@@ -131,11 +130,12 @@ function termsOf(state: State, id: AuctionId, value: readonly unknown[]): Terms 
   const currency = interned.text(fields.text())
   const openingBid = fields.count()
   const durationMs = fields.count()
-  const reserve = fields.optional(count)
-  const buyNow = fields.optional(count)
+  const reserve = fields.optionalCount()
+  const buyNow = fields.optionalCount()
   const increments = interned.table(decodeIncrements(fields.raw()))
-  const softClose = fields.optional(() => interned.softClose(decodeSoftClose(fields.raw())))
-  const item = fields.optional(() => fields.text())
+  const softTerms = fields.raw()
+  const softClose = softTerms === null ? undefined : interned.softClose(decodeSoftClose(softTerms))
+  const item = fields.optionalText()
   const own = { ordinal, sellerId, title, tags, format, currency, openingBid, durationMs }
   return new Terms(id, { ...own, reserve, buyNow, increments, softClose, item })
 }
@@ -144,7 +144,6 @@ function loadAuction(state: State, gathered: Gathered, terms: Terms): void {
   if (terms.ordinal !== state.auctions.size + 1) corrupt('rows: ordinals of auctions have a gap')
   const value = gathered.auctions.get(terms.id) ?? corrupt('rows: terms without an auction')
   const fields = new TupleReader('auction', value, 14)
-  const count = (): number => fields.count()
   const owner = state.servers.get(fields.id()) ?? corrupt('auction: its owner is not among the servers')
   const epoch = fields.count()
   const status = fields.coded<AuctionStatus>(statusCodes)
@@ -153,14 +152,14 @@ function loadAuction(state: State, gathered: Gathered, terms: Terms): void {
   const auction = new Auction(terms, owner, status, opensAtMs, fields.count())
   auction.epoch = epoch
   auction.seq = seq
-  auction.pausedAtMs = fields.optional(count)
+  auction.pausedAtMs = fields.optionalCount()
   auction.extensions = fields.count()
   auction.softExtensions = fields.count()
   auction.bidCount = fields.count()
-  auction.price = fields.optional(count)
-  const leader = fields.optional(count)
-  auction.hammerPrice = fields.optional(count)
-  const winner = fields.optional(count)
+  auction.price = fields.optionalCount()
+  const leader = fields.optionalCount()
+  auction.hammerPrice = fields.optionalCount()
+  const winner = fields.optionalCount()
   const bidders = (gathered.bidders.get(terms.id) ?? []).map((row, index) => {
     const own = new TupleReader('bidder', row, 3)
     return new Bidder(auction, own.id(), index + 1, own.count(), own.count())
@@ -198,9 +197,9 @@ function noticeOf(fields: TupleReader): NoticeRecord {
     owner: fields.id<ServerId>(),
     kind: fields.coded<NoticeKind>(noticeKindCodes),
     atMs: fields.count(),
-    auctionId: fields.optional(() => fields.id<AuctionId>()),
-    seq: fields.optional(() => fields.count()),
-    recipient: fields.optional(() => fields.id<SubjectId>()),
-    price: fields.optional(() => fields.count()),
+    auctionId: fields.optionalId<AuctionId>(),
+    seq: fields.optionalCount(),
+    recipient: fields.optionalId<SubjectId>(),
+    price: fields.optionalCount(),
   }
 }

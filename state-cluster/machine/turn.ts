@@ -41,17 +41,11 @@ export class Turn {
 
   /** Tells one bidder, under the seq of the auction's last public event. */
   tell(type: PrivateEvent['type'], bidder: Bidder, price: Amount, askingBid?: Amount): void {
-    const { auction } = bidder
-    const base = {
-      type,
-      auctionId: auction.id,
-      seq: auction.seq,
-      epoch: auction.epoch,
-      atMs: this.atMs,
-      bidderId: bidder.id,
-      price,
-    }
-    this.events.push(askingBid === undefined ? base : { ...base, askingBid })
+    const { auction, id: bidderId } = bidder
+    const { epoch, id: auctionId, seq } = auction
+    const { atMs } = this
+    if (askingBid === undefined) this.events.push({ type, auctionId, seq, epoch, atMs, bidderId, price })
+    else this.events.push({ type, auctionId, seq, epoch, atMs, bidderId, price, askingBid })
   }
 
   /** A notice about an auction, for its owner to publish. */

@@ -86,9 +86,13 @@ export function recordBid(
   const { leader } = auction
   if (leader === undefined || leader.maxBid < outcome.price)
     return fail('the price is within the maximum of a leader', { id: auction.id, seq: stamp.seq })
+  // Spelled out: spreading the stamp would cost more than the rest of the bid.
   turn.publish({
     type: 'bid_placed',
-    ...stamp,
+    auctionId: stamp.auctionId,
+    seq: stamp.seq,
+    epoch: stamp.epoch,
+    atMs: stamp.atMs,
     price: outcome.price,
     askingBid: auction.format.askingBid(auction),
     bidCount: auction.bidCount,
