@@ -45,7 +45,7 @@ export const serverFrames = {
     epoch: count,
     seq: count,
   }),
-  /** `since` is honoured: the events after it follow, up to `seq`, which is the auction's last, then new ones. */
+  /** `since` is honoured: `epoch` and `seq` repeat it, and as after a snapshot the events from `seq + 1` on follow. */
   resumed: z.strictObject({ type: z.literal('resumed'), replyTo, auctionId, epoch: count, seq: count }),
   unsubscribed: z.strictObject({ type: z.literal('unsubscribed'), replyTo, auctionId }),
   bid_accepted: z.strictObject({
