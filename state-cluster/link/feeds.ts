@@ -26,10 +26,16 @@ interface Feed {
 export class Feeds {
   readonly #feeds = new Map<GroupId, Feed>()
   readonly #noteIndex: (groupId: GroupId, index: number) => void
+  readonly #shownIndex: (groupId: GroupId) => number | undefined
   #home: NodeLink | undefined
 
-  constructor(noteIndex: (groupId: GroupId, index: number) => void) {
+  /** `shownIndex`: what this process has seen of a group already; a feed that begins, begins behind it. */
+  constructor(
+    noteIndex: (groupId: GroupId, index: number) => void,
+    shownIndex: (groupId: GroupId) => number | undefined,
+  ) {
     this.#noteIndex = noteIndex
+    this.#shownIndex = shownIndex
   }
 
   subscribe(
@@ -40,7 +46,7 @@ export class Feeds {
     const listener: Listener = { batch, gap }
     let feed = this.#feeds.get(groupId)
     if (feed === undefined) {
-      feed = { groupId, listeners: new Set(), index: undefined, on: undefined }
+      feed = { groupId, listeners: new Set(), index: this.#shownIndex(groupId), on: undefined }
       this.#feeds.set(groupId, feed)
     }
     feed.listeners.add(listener)

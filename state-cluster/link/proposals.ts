@@ -224,6 +224,7 @@ export class RemoteProposals {
     if (again.length === 0 || this.#closed) return
     const queue = this.#queueOf(attempt.groupId)
     queue.unshift(...again)
+    if (this.#leaders.of(attempt.groupId) !== attempt.node) this.flushSoon()
     this.#cancelAgain ??= this.#timing.clock.setTimer(againMs, () => {
       this.#cancelAgain = undefined
       this.flushSoon()

@@ -135,7 +135,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     const note = (groupId: GroupId, index: number) => this.#note(groupId, index)
     this.#proposals = new RemoteProposals(timing, this.#limits, this.#leaders, note)
     this.#asks = new Asks(timing, this.#limits)
-    this.#feeds = new Feeds(note)
+    this.#feeds = new Feeds(note, (groupId) => this.#shown.get(groupId))
     // Clients spread over the nodes by chance, so that none has all of them at home.
     for (const address of shuffled(options.nodes, timing.random)) {
       this.#configured.add(this.#addNode(address))
@@ -292,10 +292,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   closed(node: NodeLink): void {
     this.#leaders.drop(node)
     if (this.#closed) return
-    if (node === this.#home) {
-      this.#home = undefined
-      this.#chooseHome()
-    }
+    if (node === this.#home) this.#chooseHome()
     for (const groupId of this.groups) this.#proposals.leaderChanged(groupId)
   }
 
@@ -423,6 +420,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
       decode: (fields) => {
         const { status, members } = decodeStatusDone(fields)
         this.#status = status
+        for (const { groupId, appliedIndex } of status.groups) this.#note(groupId, appliedIndex)
         this.#learn(members)
       },
     }

@@ -9,8 +9,17 @@ export class TcpProxy {
   readonly #target: Address
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #targets = new Set<Socket>()
   /** Neither direction is forwarded; sockets stay open. */
   stuck = false
+  /** Nothing is read from the target, so that it feels a client that does not read. */
+  set hold(held: boolean) {
+    for (const socket of this.#targets) {
+      if (held) socket.pause()
+      else socket.resume()
+    }
+  }
+
   /** Changes bytes on the way to the target. */
   tamper: ((chunk: Buffer) => Buffer) | undefined
   connections = 0
@@ -43,6 +52,8 @@ export class TcpProxy {
   #join(client: Socket): void {
     this.connections++
     const target = connect({ host: this.#target.host, port: this.#target.port })
+    this.#targets.add(target)
+    target.on('close', () => this.#targets.delete(target))
     for (const socket of [client, target]) {
       this.#sockets.add(socket)
       socket.on('error', () => undefined)
