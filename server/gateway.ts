@@ -292,8 +292,7 @@ export class Gateway {
  * ours only those that everybody gets have a `serverTime` and an auction, and no `you`.
  */
 function publishedOf(value: unknown): Published | undefined {
-  const frame = value as Partial<PublicEventFrame & ServerFrameOf<'resync'>>
-  if (frame.serverTime === undefined || frame.auctionId === undefined || frame.seq === undefined)
-    return undefined
-  return 'you' in frame ? undefined : { auctionId: frame.auctionId, seq: frame.expected ?? frame.seq }
+  const frame = value as ServerFrame
+  if (!('serverTime' in frame && 'auctionId' in frame) || 'you' in frame) return undefined
+  return { auctionId: frame.auctionId, seq: frame.type === 'resync' ? frame.expected : frame.seq }
 }
