@@ -9,7 +9,7 @@ import { lookup as dnsLookup, type LookupAddress } from 'node:dns'
 import { BlockList, isIP, isIPv4, type LookupFunction } from 'node:net'
 
 /** Longest webhook address, in characters. */
-export const endpointLengthMax = 2_048
+const endpointLengthMax = 2_048
 
 const special = new BlockList()
 for (const [network, prefix] of [

@@ -12,7 +12,7 @@ import type { Logger } from '../runtime/logger.ts'
 import type { Delivery, ReceivedMessage } from './delivery.ts'
 import { endpointAttribute, type Queue, queueError } from './queue.ts'
 
-export interface ConsumerSettings {
+interface ConsumerSettings {
   /** Messages that are delivered at the same time, 1 to 256. */
   readonly pollers: number
   readonly visibilityTimeoutS: number

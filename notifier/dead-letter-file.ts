@@ -6,7 +6,7 @@
 import { appendFile, rename, stat } from 'node:fs/promises'
 import type { OutgoingMessage } from './queue.ts'
 
-export const fileBytesMax = 10_485_760
+const fileBytesMax = 10_485_760
 
 export type DeadLetterWriter = (message: OutgoingMessage, reason: string) => Promise<void>
 

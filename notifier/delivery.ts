@@ -11,9 +11,9 @@ import type { OutgoingMessage } from './queue.ts'
 import type { Post, PostResult } from './webhook.ts'
 
 /** Ids remembered to drop repeats. The in-process endpoint forgets after 10,000, so ours outlives its. */
-export const settledIdsMax = 100_000
+const settledIdsMax = 100_000
 /** Buyers whose webhook is known to fail. At the bound the oldest is forgotten and gets its full retries again. */
-export const failingMax = 10_000
+const failingMax = 10_000
 
 export interface RetryPolicy {
   /** Attempts in all, at least 1. */
@@ -40,7 +40,7 @@ export interface ReceivedMessage extends OutgoingMessage {
 
 export type Outcome = 'delivered' | 'repeated' | 'without_endpoint' | 'dead_lettered'
 
-export type Verdict =
+type Verdict =
   /** Delete it from the queue. */
   | { readonly settled: true; readonly outcome: Outcome }
   /** Leave it, and let it appear again after this time. */

@@ -19,14 +19,10 @@ import { loadWebhookKey, webhookSecretOf } from './secret.ts'
 import { createSink, type NotificationSink, type Sink } from './sink.ts'
 import { webhookPoster } from './webhook.ts'
 
-export { endpointFault } from './address-guard.ts'
 export { type NotifierConfig, notifierConfig } from './config.ts'
-export { QueueError } from './queue.ts'
-export { loadWebhookKey, type WebhookKey, webhookSecretOf } from './secret.ts'
-export type { NotificationSink } from './sink.ts'
 
 /** The queue's name where none is given. */
-export const defaultQueueName = 'notification-events.fifo'
+const defaultQueueName = 'notification-events.fifo'
 
 /** Crashes of notifiers count as receives too; beyond attempts and these SQS itself dead-letters. */
 const crashesAllowed = 10
@@ -55,7 +51,7 @@ export interface RunningNotifier {
 }
 
 /** The address of a buyer's webhook key file. */
-export function webhookKeyFileOf(config: NotifierConfig, dataFolder: string): string {
+function webhookKeyFileOf(config: NotifierConfig, dataFolder: string): string {
   return config.webhookKeyFile ?? join(dataFolder, 'webhook.key')
 }
 

@@ -21,7 +21,7 @@ export const batchEntriesMax = 10
 export const batchBytesMax = 262_144
 
 export const endpointAttribute = 'endpoint'
-export const reasonAttribute = 'reason'
+const reasonAttribute = 'reason'
 
 export interface OutgoingMessage {
   /** 1 to 128 characters; the same one within five minutes is stored once. */
@@ -102,7 +102,7 @@ export function queueNameOf(queueUrl: string): string {
 }
 
 /** The dead-letter queue that is made beside a queue: `a.fifo` → `a-dead-letter.fifo`. */
-export function deadLetterNameOf(queueName: string): string {
+function deadLetterNameOf(queueName: string): string {
   return `${queueName.slice(0, -'.fifo'.length)}-dead-letter.fifo`
 }
 

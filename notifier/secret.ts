@@ -20,6 +20,12 @@ import type { SubjectId } from '../protocol/ids.ts'
 
 const keyBytes = 32
 
+/** The key's file is there but cannot serve. Somebody has to look: a new key would break every receiver. */
+class WebhookKeyError extends Error {
+  readonly code = 'webhook_key_invalid'
+  readonly retryable = false
+}
+
 /** The house's key, 32 bytes. */
 export type WebhookKey = Buffer
 
@@ -30,7 +36,7 @@ export function webhookSecretOf(key: WebhookKey, buyerId: SubjectId | string): s
 
 /**
  * Reads the key from a file (base64, 32 bytes), or makes one (mode 0600) where there is none. All notifiers of a
- * house share one file. Throws when the file holds anything else: a new key would break every receiver.
+ * house share one file. Throws `WebhookKeyError` when the file holds anything else.
  */
 export function loadWebhookKey(path: string): WebhookKey {
   const found = readKey(path)
@@ -50,7 +56,8 @@ export function loadWebhookKey(path: string): WebhookKey {
     unlinkSync(draft)
   }
   const key = readKey(path)
-  if (key === undefined) throw new Error(`${path} is gone again: is something else clearing this folder?`)
+  if (key === undefined)
+    throw new WebhookKeyError(`${path} is gone again: is something else clearing this folder?`)
   return key
 }
 
@@ -63,7 +70,8 @@ function readKey(path: string): WebhookKey | undefined {
     throw error
   }
   const key = Buffer.from(text.trim(), 'base64')
-  if (key.length !== keyBytes) throw new Error(`${path} does not hold a webhook key (32 bytes in base64)`)
+  if (key.length !== keyBytes)
+    throw new WebhookKeyError(`${path} does not hold a webhook key (32 bytes in base64)`)
   return key
 }
 

@@ -4,6 +4,9 @@
  */
 
 import type { AuctionId } from '../../protocol/ids.ts'
+import '@fontsource-variable/inter/wght.css'
+import '@fontsource-variable/newsreader/wght.css'
+import './style/index.css'
 import { accountPage } from './account-page.ts'
 import { type App, connect, identities, type View } from './app.ts'
 import { listPage } from './list-page.ts'
