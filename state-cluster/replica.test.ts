@@ -3,7 +3,7 @@ import type { ClusterError, FeedBatch } from './cluster.ts'
 import type { Command } from './machine/commands.ts'
 import type { Reply } from './machine/events.ts'
 import { apply, emptyState, rows, stateHash } from './machine/index.ts'
-import { checkpointKey, entryKey, eventKey } from './storage/layout.ts'
+import { checkpointKey, decodeHardState, entryKey, eventKey, hardStateKey } from './storage/layout.ts'
 import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
 import { auctionIdOf, createAuction, placeBid, registerServer, seededRandom } from './testing/workload.ts'
 
@@ -275,6 +275,21 @@ describe('replicas, three', () => {
     await bench.settle()
     expect(refused.error?.code).toBe('unavailable')
     expect(follower.replica.status().leader).toBe(leader.id)
+  })
+
+  it('STORE5: term and vote are on the disk of whoever voted', async () => {
+    const { bench, leader } = await makeHouse(1, [1, 2, 3])
+    const key = hardStateKey(groupId)
+    const states = [...bench.nodes.values()].map((node) =>
+      decodeHardState(key, node.store.get(key) as Uint8Array),
+    )
+    expect(states.map((state) => state.term)).toEqual(Array(3).fill(leader.replica.status().term))
+    expect(states.filter((state) => state.vote === leader.id).length).toBeGreaterThanOrEqual(2)
+    for (const node of [...bench.nodes.values()]) {
+      bench.crash(node, false)
+      const back = bench.open(node.id, node.disk)
+      expect(back.replica.status().term).toBe(leader.replica.status().term)
+    }
   })
 
   it('STORE1: when the leader dies, another one has all that was acknowledged', async () => {

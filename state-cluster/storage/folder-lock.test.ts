@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { lockFolder } from './folder-lock.ts'
+import { type FolderLock, lockFolder } from './folder-lock.ts'
 
 const holderProgram = `
   import { lockFolder } from ${JSON.stringify(new URL('./folder-lock.ts', import.meta.url).href)}
@@ -120,6 +120,22 @@ describe('folder lock', () => {
       expect(won.length).toBe(1)
       await won[0]?.value.release()
     }
+  })
+
+  it('LOCK3: one that was slow does not take a number that others have left behind', async () => {
+    let winner: FolderLock | undefined
+    const slow = lockFolder(folder, {
+      ...options(true),
+      async beforeTaking() {
+        if (winner !== undefined) return
+        const between = await lockFolder(folder, options(true))
+        await between.release()
+        winner = await lockFolder(folder, options(true))
+      },
+    })
+    await expect(slow).rejects.toMatchObject({ code: 'folder_in_use' })
+    expect((await readdir(folder)).filter((name) => /^lock\.\d+$/.test(name))).toEqual(['lock.2'])
+    await winner?.release()
   })
 
   it('LOCK2: a lock file that a power cut left empty blocks nobody', async () => {

@@ -39,6 +39,8 @@ export interface FolderLockOptions {
   readonly nowMs: number
   /** For file systems without sockets, and for tests of that case. Default true. */
   readonly useSocket?: boolean
+  /** For tests of races: awaited when the last holder was found dead and the next number is about to be taken. */
+  readonly beforeTaking?: () => Promise<void>
 }
 
 /** A system's limit on the path of a socket is 104 to 108 bytes. */
@@ -64,7 +66,7 @@ export async function lockFolder(folder: string, options: FolderLockOptions): Pr
       ...(server && { socket: `${name}.sock` }),
     }
     await writeFile(draft, JSON.stringify(holder), { mode: 0o600, flush: true })
-    const number = await takeNumber(folder, draft)
+    const number = await takeNumber(folder, draft, options.beforeTaking)
     const held = server
     let released: Promise<void> | undefined
     const release = async (): Promise<void> => {
@@ -87,11 +89,16 @@ export async function lockFolder(folder: string, options: FolderLockOptions): Pr
 }
 
 /** Links the draft as the next number and gives it, or throws `folder_in_use`. */
-async function takeNumber(folder: string, draft: string): Promise<number> {
+async function takeNumber(
+  folder: string,
+  draft: string,
+  beforeTaking: FolderLockOptions['beforeTaking'],
+): Promise<number> {
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     const highest = Math.max(0, ...(await numbersIn(folder)))
     if (highest > 0 && (await isHeld(folder, highest))) continue
     const mine = highest + 1
+    await beforeTaking?.()
     try {
       await link(draft, join(folder, `lock.${mine}`))
     } catch (error) {
