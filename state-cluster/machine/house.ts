@@ -9,7 +9,7 @@ import { type RowKind, Stored } from './changes.ts'
 import type { HouseSettings } from './commands.ts'
 import type { Plain } from './plain.ts'
 
-export const defaultSettings: HouseSettings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
+const defaultSettings: HouseSettings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
 
 export class House extends Stored {
   /** Stamp of the last applied entry; 0 before the first. */

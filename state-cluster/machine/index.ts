@@ -6,14 +6,9 @@
  *   takeDirty(state) → rows to store              stateHash(state) → 16 hexadecimal digits
  */
 export { apply, entryVersion } from './apply.ts'
-export { InvariantError } from './assert.ts'
-export { type Row, type RowChange, type RowKind, rowKindCodes } from './changes.ts'
-export { decodeCommand, decodeEntry, type EntryTuple, encodeCommand, encodeEntry } from './codec.ts'
+export { type Row, type RowKind, rowKindCodes } from './changes.ts'
+export { decodeCommand, decodeEntry, encodeCommand, encodeEntry } from './codec.ts'
 export { decodeEvent, decodeHistory, encodeEvent, encodeHistory } from './event-codec.ts'
-export { isFeatureKnown } from './features.ts'
-export { defaultSettings } from './house.ts'
-export { type Limits, limits } from './limits.ts'
-export type { Plain } from './plain.ts'
 export { CodecError } from './plain-reader.ts'
 export { decodeReply, encodeReply } from './reply-codec.ts'
 export { restore } from './restore.ts'
@@ -24,7 +19,6 @@ export {
   biddersPage,
   buyerView,
   interestedBuyers,
-  nextDueMs,
   noticesPage,
   standingOf,
   stats,

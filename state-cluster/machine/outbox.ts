@@ -39,7 +39,7 @@ export interface NoticeRecord extends Numbered {
   readonly price: Amount | undefined
 }
 
-export function encodeNotice(record: NoticeRecord): readonly Plain[] {
+function encodeNotice(record: NoticeRecord): readonly Plain[] {
   return [
     record.number,
     record.owner,

@@ -25,7 +25,7 @@ export interface RequestRecord extends Numbered {
   readonly reply: Reply
 }
 
-export function encodeRequest(record: RequestRecord): readonly Plain[] {
+function encodeRequest(record: RequestRecord): readonly Plain[] {
   return [
     record.number,
     record.subject,

@@ -150,12 +150,6 @@ function noticeOf(record: NoticeRecord): Notice {
   }
 }
 
-/** When the next auction of a server falls due (epoch ms); absent when none is scheduled or open. */
-export function nextDueMs(state: State, serverId: ServerId): number | undefined {
-  const dueMs = state.servers.get(serverId)?.nextDueMs()
-  return dueMs === undefined || dueMs === Number.POSITIVE_INFINITY ? undefined : dueMs
-}
-
 /** Counts for status pages and metrics. O(1). */
 export function stats(state: State): MachineStats {
   const { auctions, house } = state
