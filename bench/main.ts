@@ -1,0 +1,66 @@
+/**
+ * Runs benches by name: `npm run --silent bench -- raft --json`.
+ *
+ * A bench is one module and one entry in the table below. Exit codes: 0 measured, 1 a bench failed, 2 wrong usage.
+ */
+import { parseArgs } from 'node:util'
+import { asJson, asText, type Bench } from './report.ts'
+
+/** Modules are loaded when they are run: a bench that needs no disk loads no storage. */
+const benches: readonly Bench[] = [
+  {
+    name: 'raft',
+    description: 'the Raft core alone: three nodes in one process, storage in memory',
+    run: async () => (await import('./raft.ts')).benchRaft(),
+  },
+  {
+    name: 'machine',
+    description: 'the auction machine alone: bids, checkpoints, hashes',
+    run: async () => (await import('./machine.ts')).machine(),
+  },
+  {
+    name: 'open-auctions',
+    description: 'a house with many open auctions, killed and started again (needs a build)',
+    run: async () => (await import('./open-auctions.ts')).openAuctions(),
+  },
+]
+
+function help(): string {
+  const names = benches.map(({ name, description }) => `  ${name.padEnd(16)}${description}`)
+  return `Usage: npm run --silent bench -- NAME… [--json]\n\n${names.join('\n')}\n
+Options:
+  --json   one line of JSON a bench: figures, rounds, parameters, Node version, number of cpus
+  --help   this text\n`
+}
+
+async function main(): Promise<number> {
+  let chosen: Bench[]
+  let isJson: boolean
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+    })
+    if (values.help) {
+      process.stdout.write(help())
+      return 0
+    }
+    if (positionals.length === 0) throw new Error('which bench?')
+    chosen = positionals.map((name) => {
+      const bench = benches.find((known) => known.name === name)
+      if (bench === undefined) throw new Error(`there is no bench ${name}`)
+      return bench
+    })
+    isJson = values.json
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${help()}`)
+    return 2
+  }
+  for (const bench of chosen) {
+    const report = await bench.run()
+    process.stdout.write(`${isJson ? asJson(bench, report) : asText(bench, report)}\n`)
+  }
+  return 0
+}
+
+process.exitCode = await main()
