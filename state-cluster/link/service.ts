@@ -81,6 +81,16 @@ export class LinkService implements RoleOwner, SessionOwner {
     return this.#sessions.size
   }
 
+  /** Requests that are being answered, of all clients. */
+  get requestsInFlight(): number {
+    return sumOf(this.#sessions, (session) => session.requestsInFlight)
+  }
+
+  /** Bytes that wait to leave, to all clients. */
+  get waitingBytes(): number {
+    return sumOf(this.#sessions, (session) => session.waitingBytes)
+  }
+
   /** Ends every session in order; whoever waits for an answer goes elsewhere with its request. */
   close(): void {
     this.#closed = true
@@ -240,4 +250,10 @@ export class LinkService implements RoleOwner, SessionOwner {
     if (group === undefined) throw malformed(`there is no group ${groupId}`)
     return group
   }
+}
+
+function sumOf<T>(items: Iterable<T>, figure: (item: T) => number): number {
+  let sum = 0
+  for (const item of items) sum += figure(item)
+  return sum
 }

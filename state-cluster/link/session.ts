@@ -53,6 +53,14 @@ export class Session implements ConnectionHandlers {
     return this.#connection.isOpen
   }
 
+  get requestsInFlight(): number {
+    return this.#inFlight
+  }
+
+  get waitingBytes(): number {
+    return this.#connection.waitingBytes
+  }
+
   get remote(): string {
     return this.#connection.remote
   }

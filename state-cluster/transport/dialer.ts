@@ -2,7 +2,7 @@
  * Keeps one connection to one address: dials, says hello, and after an end dials again with growing waits.
  * Invariant: at most one attempt or connection at a time, and none after `close`. A refusal is retried at the
  * slowest pace, because only an operator can change its reason. Used by peers and by link clients alike.
- * Source: docs/spec.md PEER8.
+ * Source: docs/spec.md PEER16.
  */
 import type { CancelTimer } from '../../runtime/clock.ts'
 import { Backoff, type BackoffLimits } from './backoff.ts'

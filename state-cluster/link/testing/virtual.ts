@@ -1,0 +1,128 @@
+/**
+ * State nodes and link clients in one thread and virtual time: what the simulator does with the link, small. Steps
+ * on the wires take the delays that a seed says; nothing happens unless the world is run. Invariant: the same seed
+ * and the same calls give the same history.
+ */
+import { ManualClock } from '../../../runtime/clock.ts'
+import { Acceptor } from '../../transport/acceptor.ts'
+import type { ConnectionLimits } from '../../transport/connection.ts'
+import { MemoryWires } from '../../transport/memory-stream.ts'
+import type { Address } from '../../transport/stream.ts'
+import { helloOf } from '../../transport/testing/fixtures.ts'
+import type { Timing } from '../../transport/timing.ts'
+import { connectCluster, type RemoteCluster, type RemoteLimits } from '../remote.ts'
+import { LinkService, type LinkServiceOptions } from '../service.ts'
+import type { FakeNode } from './fake-cluster.ts'
+
+export const virtualLimits: ConnectionLimits = {
+  heartbeatMs: 100,
+  silentHeartbeatsMax: 4,
+  outBytesMax: 64 * 1024,
+}
+
+/** A number from 0 to 1, the same row of them for the same seed (mulberry32). */
+export function seeded(seed: number): () => number {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+export class VirtualWorld {
+  readonly clock = new ManualClock()
+  readonly random: () => number
+  readonly timing: Timing
+  readonly wires: MemoryWires
+  readonly faults: string[] = []
+  /** Processes that nothing reaches and nothing leaves, without anybody being told. */
+  readonly silenced = new Set<string>()
+  readonly #turns: (() => void)[] = []
+  readonly #clients: RemoteCluster[] = []
+
+  constructor(seed: number, delayMsMax = 3) {
+    this.random = seeded(seed)
+    this.timing = { clock: this.clock, afterTurn: (run) => this.#turns.push(run), random: this.random }
+    this.wires = new MemoryWires({
+      carry: ({ from, to }, arrive) => {
+        if (this.silenced.has(from) || this.silenced.has(to)) return
+        this.clock.setTimer(this.random() * delayMsMax, () => {
+          if (!this.silenced.has(from) && !this.silenced.has(to)) arrive()
+        })
+      },
+    })
+  }
+
+  addressOf(node: FakeNode): Address {
+    return { host: `node-${node.nodeId}`, port: 1 }
+  }
+
+  async serve(node: FakeNode, options: Partial<LinkServiceOptions> = {}): Promise<LinkService> {
+    const fault = (_remote: string, cause: { code: string }) => this.faults.push(cause.code)
+    const service = new LinkService({ backend: node, timing: this.timing, fault, ...options })
+    await Acceptor.open({
+      listen: this.wires.listen,
+      address: this.addressOf(node),
+      timing: this.timing,
+      limits: virtualLimits,
+      hello: helloOf('node', node.nodeId),
+      owners: { link: service },
+      connectionsMax: 20,
+      failed: () => undefined,
+    })
+    return service
+  }
+
+  async link(
+    name: string,
+    nodes: readonly FakeNode[],
+    limits: Partial<RemoteLimits> = {},
+  ): Promise<RemoteCluster> {
+    const connecting = connectCluster({
+      nodes: nodes.map((node) => this.addressOf(node)),
+      dial: this.wires.dial(name),
+      timing: this.timing,
+      instance: name,
+      limits: { connection: virtualLimits, ...limits },
+    })
+    const cluster = await this.settled(connecting)
+    this.#clients.push(cluster)
+    return cluster
+  }
+
+  /** Lets `ms` pass, a millisecond at a time, with all turns and promises that come due. */
+  async run(ms: number): Promise<void> {
+    for (let at = 0; at < ms; at++) {
+      this.clock.advance(1)
+      await this.turns()
+    }
+  }
+
+  /** Everything that needs no time. */
+  async turns(): Promise<void> {
+    for (let idle = 0; idle < 12; idle++) {
+      for (let run = this.#turns.shift(); run !== undefined; run = this.#turns.shift()) {
+        run()
+        idle = 0
+      }
+      await Promise.resolve()
+    }
+  }
+
+  /** Runs until the promise settles. */
+  async settled<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false
+    const settle = () => {
+      isSettled = true
+    }
+    promise.then(settle, settle)
+    while (!isSettled) await this.run(1)
+    return await promise
+  }
+
+  async close(): Promise<void> {
+    for (const client of this.#clients) await client.close()
+  }
+}
