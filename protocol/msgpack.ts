@@ -14,6 +14,28 @@ export type MsgpackRead =
 
 const two32 = 0x1_0000_0000
 
+/**
+ * Names of fields that were read before, in slots by length and outer bytes: nearly every key is one of a few, and
+ * a string that the engine knows already costs neither an allocation nor a lookup. Bounded by its slots.
+ */
+const nameSlots = 256
+const nameLengthMax = 31
+const names: string[] = Array.from({ length: nameSlots }, () => '')
+
+function readName(bytes: Uint8Array, from: number, to: number): string | undefined {
+  const length = to - from
+  if (length === 0 || length > nameLengthMax) return readUtf8(bytes, from, to)
+  const slot = (31 * length + 7 * (bytes[from] as number) + (bytes[to - 1] as number)) % nameSlots
+  const known = names[slot] as string
+  let isKnown = known.length === length
+  for (let at = 0; isKnown && at < length; at += 1) isKnown = known.charCodeAt(at) === bytes[from + at]
+  if (isKnown) return known
+  const name = readUtf8(bytes, from, to)
+  // A name with longer characters never equals its bytes one by one, so it is not worth a slot.
+  if (name?.length === length) names[slot] = name
+  return name
+}
+
 class Reader {
   readonly #bytes: Uint8Array
   readonly #view: DataView
@@ -101,12 +123,25 @@ class Reader {
     return list
   }
 
+  #key(): string | undefined {
+    const tag = this.#unsigned(1)
+    let length: number
+    if (tag >= 0xa0 && tag < 0xc0) length = tag & 0x1f
+    else if (tag === 0xd9) length = this.#unsigned(1)
+    else if (tag === 0xda) length = this.#unsigned(2)
+    else if (tag === 0xdb) length = this.#unsigned(4)
+    else return this.#fail('a key is not text')
+    const start = this.#take(length)
+    if (start < 0) return undefined
+    return readName(this.#bytes, start, start + length) ?? this.#fail('text is not UTF-8')
+  }
+
   #map(count: number, depth: number): Record<string, unknown> | undefined {
     if (!this.#mayEnter(2 * count, depth)) return undefined
     const map: Record<string, unknown> = {}
     for (let left = count; left > 0 && this.fault === undefined; left -= 1) {
-      const key = this.read(depth + 1)
-      if (typeof key !== 'string') return this.#fail('a key is not text')
+      const key = this.#key()
+      if (key === undefined) return undefined
       const value = this.read(depth + 1)
       if (key === '__proto__')
         Object.defineProperty(map, key, { value, enumerable: true, configurable: true })

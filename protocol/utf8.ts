@@ -56,8 +56,26 @@ export function writeUtf8(text: string, bytes: Uint8Array, at: number): number {
   return to
 }
 
+/** Code units of short ASCII text, gathered so that the engine makes one flat string of them. */
+const units: number[] = []
+const unitsMax = 256
+
+/** Reads ASCII of at most `unitsMax` bytes, which almost all text of frames is; `undefined` where it is not. */
+function readShortAscii(bytes: Uint8Array, from: number, to: number): string | undefined {
+  if (to - from > unitsMax) return undefined
+  units.length = to - from
+  for (let at = from; at < to; at += 1) {
+    const unit = bytes[at] as number
+    if (unit > 0x7f) return undefined
+    units[at - from] = unit
+  }
+  return String.fromCharCode.apply(null, units)
+}
+
 /** Reads `bytes[from, to)` as text, or `undefined` where they are not well-formed UTF-8. */
 export function readUtf8(bytes: Uint8Array, from: number, to: number): string | undefined {
+  const ascii = readShortAscii(bytes, from, to)
+  if (ascii !== undefined) return ascii
   let text = ''
   let at = from
   while (at < to) {
