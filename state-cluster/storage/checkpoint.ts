@@ -100,11 +100,6 @@ export function writesOfFirstCheckpoint(groupId: GroupId, position: CheckpointPo
   return [encodeRecord(groupId, { ...position, pieceCount: 0 })]
 }
 
-/** The position of a group's checkpoint; `undefined` where there is no such group. */
-export function readCheckpoint(reader: StoreReader, groupId: GroupId): CheckpointPosition | undefined {
-  return readRecord(reader, groupId)
-}
-
 /**
  * The rows of the checkpoint, in order of kind and key: those in their places, with the staged ones before
  * them. From a view this is consistent for as long as the view is open. Throws StoreError `corrupt`.

@@ -22,7 +22,6 @@ import { StoreError, type StoreRange } from './store.ts'
 
 /** Reserved for the environment itself: no group has this number. */
 const environmentPrefix = 0xffff
-export const groupIdMax = environmentPrefix - 1
 
 const tags = {
   meta: 0x00,

@@ -8,7 +8,7 @@ import { pack, unpack } from './pack.ts'
 import { StoreError, type StoreReader, type StoreWrite } from './store.ts'
 
 /** The layout of layout.ts, checkpoint.ts and this file. */
-export const formatVersion = 1
+const formatVersion = 1
 
 export interface StoreMeta {
   readonly clusterId: string

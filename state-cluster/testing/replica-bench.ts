@@ -21,7 +21,7 @@ import { seededRandom } from './workload.ts'
 export const groupId = 0 as GroupId
 
 /** Lets every promise that can settle do so. */
-export const microtasks = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+const microtasks = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 export interface Node {
   readonly id: number
