@@ -20,7 +20,7 @@ const two32 = 0x1_0000_0000
  */
 const nameSlots = 256
 const nameLengthMax = 31
-const names: string[] = Array.from({ length: nameSlots }, () => '')
+const names: string[] = /* @__PURE__ */ Array.from({ length: nameSlots }, () => '')
 
 function readName(bytes: Uint8Array, from: number, to: number): string | undefined {
   const length = to - from
@@ -330,7 +330,7 @@ class Writer {
   }
 }
 
-const writer = new Writer()
+const writer = /* @__PURE__ */ new Writer()
 
 /**
  * Writes a value of the protocol (what JSON has; an `undefined` field is left out, as JSON does) as msgpack.

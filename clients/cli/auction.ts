@@ -23,7 +23,7 @@ interface CreateOptions extends HouseOptions {
   readonly opensAt?: string
   readonly reserve?: string
   readonly buyNow?: string
-  readonly tag: readonly string[]
+  readonly tag?: readonly string[]
   readonly softClose?: string
   readonly increments?: string
   readonly format?: string
@@ -49,7 +49,7 @@ export function registerAuctionVerbs(program: Command, io: Io): void {
       .option('--opens-at <moment>', 'when it opens, as +10m or 2026-11-20T18:00:00Z; default: now')
       .option('--reserve <amount>', 'below this it is not sold')
       .option('--buy-now <amount>', 'price at which it can be had at once')
-      .option('--tag <tag>', 'for buyers with that interest; may be given several times', collect, [])
+      .option('--tag <tag>', 'for buyers with that interest; may be given several times', collect)
       .option('--soft-close <window[:extension]>', 'a bid in the last WINDOW extends it, as 1m or 1m:2m')
       .option('--increments <table>', 'own increments, as 0:0.50,100:5; default: those of the house')
       .option('--format <name>', 'format of the auction')
@@ -139,7 +139,7 @@ function readTerms(options: CreateOptions): HttpRequestOf<'createAuction'> {
   return {
     title,
     currency,
-    tags: [...options.tag],
+    tags: [...(options.tag ?? [])],
     openingBid: readAmount(options.opening, currency),
     durationMs: readDuration(options.duration),
     ...(opensAt === undefined ? {} : { opensAt: readMoment(opensAt, systemClock.nowMs()) }),

@@ -125,9 +125,10 @@ function refusalText(
   const words = rejections[code]?.title ?? code
   const asking =
     askingBid === undefined ? '' : `; the asking bid is ${formatAmount(askingBid, view.currency)}`
-  const next =
-    code === 'bid_too_low' && askingBid !== undefined
-      ? ` (try: martillo bid ${view.id} ${amountText(askingBid, view.currency)})`
-      : ''
-  return `refused: ${words}${asking}${next}`
+  const next = (): string => {
+    if (code === 'bid_too_low' && askingBid !== undefined)
+      return ` (try: martillo bid ${view.id} ${amountText(askingBid, view.currency)})`
+    return code === 'not_a_bidder' ? ' (bid without --token, or get one: martillo buyer add --name NAME)' : ''
+  }
+  return `refused: ${words}${asking}${next()}`
 }

@@ -12,13 +12,14 @@ import { type Io, printJson, printLine } from './io.ts'
 import { facts, momentText, plain } from './text.ts'
 import { readDuration } from './values.ts'
 
-export function collect(value: string, list: readonly string[]): readonly string[] {
+/** For options that may be given several times. */
+export function collect(value: string, list: readonly string[] = []): readonly string[] {
   return [...list, value]
 }
 
 interface AddOptions extends HouseOptions {
   readonly name: string
-  readonly interest: readonly string[]
+  readonly interest?: readonly string[]
   readonly endpoint?: string
 }
 
@@ -35,7 +36,7 @@ export function registerBuyerVerbs(program: Command, io: Io): void {
       .command('add')
       .description('register a buyer and print its token, with which it bids')
       .requiredOption('--name <name>', 'name of the buyer')
-      .option('--interest <tag>', 'a tag to be told of; may be given several times', collect, [])
+      .option('--interest <tag>', 'a tag to be told of; may be given several times', collect)
       .option('--endpoint <url>', 'webhook for its notifications'),
   )
     .addHelpText(
@@ -48,7 +49,7 @@ export function registerBuyerVerbs(program: Command, io: Io): void {
     program
       .command('token')
       .description('have the operator issue a token')
-      .requiredOption('--role <role>', `${roles.join(', ')}; may be given several times`, collect, [])
+      .requiredOption('--role <role>', `${roles.join(', ')}; may be given several times`, collect)
       .requiredOption('--subject <name>', 'whom the token speaks for')
       .option('--ttl <duration>', 'how long it is valid', '30d'),
   )
@@ -60,7 +61,7 @@ async function addBuyer(house: House, options: AddOptions, io: Io): Promise<void
   const { name, interest, endpoint } = options
   const buyer = await house.http(house.managingToken).registerBuyer({
     name,
-    interests: [...interest],
+    interests: [...(interest ?? [])],
     ...(endpoint === undefined ? {} : { endpoint }),
   })
   if (house.isJson) {

@@ -173,6 +173,11 @@ describe('bid', () => {
     const viaEnv = startVerb(['bid', view.id, '30', ...at(folder.path)], { MARTILLO_TOKEN: 'mine' })
     expect((await viaEnv.ended).stdout).toContain('your maximum is 30.00 USD')
     expectOneLine(await martillo('bid', view.id, '40', '--token', 'forged'), 1, /token is not valid/)
+    expectOneLine(
+      await martillo('bid', view.id, '40', '--token', operatorToken),
+      1,
+      /role of a bidder.*martillo buyer add/,
+    )
   })
 
   it('buy-now buys while it is offered', async () => {

@@ -126,9 +126,13 @@ describe('connecting', () => {
     const other = start()
     other.transport.last.accept('chat')
     expect(other.session.state).toEqual({ name: 'closed', reason: 'not_a_house' })
-    const garbage = open()
+    const garbage = start()
+    garbage.transport.last.accept()
     garbage.transport.last.pushText('<html>')
     expect(garbage.session.state).toEqual({ name: 'closed', reason: 'not_a_house' })
+    const broken = open()
+    broken.transport.last.pushText('<html>')
+    expect(broken.session.state).toMatchObject({ name: 'reconnecting', reason: 'connection_lost' })
   })
 
   it('asks for the token at every connection', () => {

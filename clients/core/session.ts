@@ -278,8 +278,11 @@ export class Session {
   #onMessage(data: string | Uint8Array): void {
     this.#heardMs = this.#options.clock.monotonicMs()
     const frame = this.#codec.decode(data)
-    if (frame === undefined) this.#end('not_a_house')
-    else if (this.#state.name === 'open') this.#onFrame(frame)
+    if (frame === undefined) {
+      // Before the hello something else answers there; after it, this connection is broken.
+      if (this.#state.name === 'open') this.#lose('connection_lost')
+      else this.#end('not_a_house')
+    } else if (this.#state.name === 'open') this.#onFrame(frame)
     else if (frame.type === 'hello') this.#onHello(frame)
   }
 

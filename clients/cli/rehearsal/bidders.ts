@@ -4,8 +4,10 @@
  * one that is in use.
  */
 import type { BuyerRegisteredBody } from '../../../protocol/http-bodies.ts'
+import { nameLengthMax } from '../../../protocol/limits.ts'
 import type { HouseHttp, Session } from '../../core/index.ts'
 import type { House } from '../house.ts'
+import { clip, plain } from '../text.ts'
 
 interface Bidder {
   readonly token: string
@@ -55,7 +57,7 @@ export class Bidders {
     let bidder = this.#bidders.get(name)
     if (bidder === undefined) {
       bidder = this.#http
-        .registerBuyer({ name })
+        .registerBuyer({ name: clip(plain(name), nameLengthMax) })
         .then(({ token }: BuyerRegisteredBody) => ({ token, session: undefined, users: 0 }))
       this.#bidders.set(name, bidder)
     }
