@@ -3,6 +3,7 @@
  * outside this folder imports past this file. Source: STYLE "The house".
  */
 export * from './cluster.ts'
+export { connectCluster, type RemoteCluster, type RemoteClusterOptions } from './link/remote.ts'
 export {
   type LocalCluster,
   type LocalClusterLoad,
@@ -15,3 +16,6 @@ export type * from './machine/events.ts'
 export type * from './machine/view.ts'
 export type { ReplicaSettings } from './replica.ts'
 export { StoreError, type StoreErrorCode, type StoreStats } from './storage/store.ts'
+export { type Address, parseAddress } from './transport/stream.ts'
+export { type TcpOptions, type TlsIdentity, tcpDial } from './transport/tcp.ts'
+export { systemTiming } from './transport/timing.ts'

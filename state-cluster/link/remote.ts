@@ -22,7 +22,7 @@ import type { Command } from '../machine/commands.ts'
 import type { Notice, PublicEvent, Reply, Standing } from '../machine/events.ts'
 import type { AuctionPage, AuctionQuery, AuctionView, BuyerView } from '../machine/view.ts'
 import type { BackoffLimits } from '../transport/backoff.ts'
-import type { ConnectionLimits } from '../transport/connection.ts'
+import { type ConnectionLimits, connectionLimits } from '../transport/connection.ts'
 import type { TransportError } from '../transport/errors.ts'
 import type { Hello } from '../transport/handshake.ts'
 import { type Address, type Dial, formatAddress } from '../transport/stream.ts'
@@ -72,14 +72,14 @@ export interface RemoteLimits extends ProposalLimits, AskLimits {
   readonly statusMs: number
 }
 
-export const remoteLimits: RemoteLimits = {
+const remoteLimits: RemoteLimits = {
   proposalTimeoutMs: 5_000,
   attemptTimeoutMs: 1_500,
   commandsMax: 20_000,
   commandBytesMax: 64 * 1024 * 1024,
   askTimeoutMs: 5_000,
   asksMax: 10_000,
-  connection: { heartbeatMs: 100, silentHeartbeatsMax: 4, outBytesMax: 16 * 1024 * 1024 },
+  connection: connectionLimits,
   backoff: { baseMs: 20, maxMs: 1_000 },
   connectTimeoutMs: 1_000,
   startTimeoutMs: 10_000,

@@ -142,12 +142,12 @@ export class LinkService implements RoleOwner, SessionOwner {
         // An entry that tells more than a frame holds is told as a gap: read again.
         if (body.length < frameBytesMax) ring.push(batch.index, body)
         else ring.restart(batch.index)
-        this.#pumpAll()
+        this.#pump(groupId)
       },
       applied: (index) => waits.reached(index),
       gap: (index) => {
         ring.restart(index)
-        this.#pumpAll()
+        this.#pump(groupId)
         waits.reached(index)
       },
       leader: (view) => {
@@ -161,8 +161,8 @@ export class LinkService implements RoleOwner, SessionOwner {
     return { ring, waits, endWatch }
   }
 
-  #pumpAll(): void {
-    for (const session of this.#sessions) session.pump()
+  #pump(groupId: GroupId): void {
+    for (const session of this.#sessions) session.pumpGroup(groupId)
   }
 
   // ── Requests ─────────────────────────────────────────────────────────────────────────────────────────

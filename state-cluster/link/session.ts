@@ -76,7 +76,7 @@ export class Session implements ConnectionHandlers {
   writable(): void {
     this.#cancelStall?.()
     this.#cancelStall = undefined
-    this.pump()
+    this.#pump()
   }
 
   closed(cause: TransportError): void {
@@ -98,7 +98,7 @@ export class Session implements ConnectionHandlers {
   reply(body: Uint8Array, sent?: () => void): void {
     if (!this.isOpen) return
     this.#replies.push({ body, sent })
-    this.pump()
+    this.#pump()
   }
 
   /** Tells something that is neither feed nor reply; `false`: there is no room. */
@@ -115,20 +115,29 @@ export class Session implements ConnectionHandlers {
     this.#connection.fail(cause)
   }
 
-  /** Sends what can be sent: first the feed, then the replies. */
-  pump(): void {
-    if (this.#cancelStall !== undefined || !this.isOpen) return
-    while (this.#pumpFeeds()) {
-      const next = this.#replies.shift()
-      if (next === undefined) return
-      if (!this.#send(frameKinds.linkReply, next.body)) {
-        this.#replies.unshift(next)
-        return
-      }
-      next.sent?.()
+  /** The group has something to tell. */
+  pumpGroup(groupId: GroupId): void {
+    if (this.#hasRoom()) this.#pumpFeed(groupId)
+  }
+
+  /**
+   * Sends what can be sent: first the feed, then the replies. While there is room, no feed is behind: what it has
+   * to tell is sent as it happens.
+   */
+  #pump(): void {
+    if (!this.#hasRoom() || !this.#pumpFeeds()) return
+    for (let next = this.#replies[0]; next !== undefined; next = this.#replies[0]) {
+      if (!this.#send(frameKinds.linkReply, next.body)) return
+      this.#replies.shift()
       this.#inFlight--
       if (this.#inFlight === requestsInFlightMax >> 1) this.#connection.resume()
+      next.sent?.()
+      if (next.sent !== undefined && !this.#pumpFeeds()) return
     }
+  }
+
+  #hasRoom(): boolean {
+    return this.#cancelStall === undefined && this.isOpen
   }
 
   /** Whether this client has been told all that there is. */

@@ -48,7 +48,7 @@ const eventsMax = 1_000_000
 const hostMax = 255
 
 /** Why there is no answer. Never reuse a number. */
-export const failureCodes = {
+const failureCodes = {
   /** Nothing was proposed; another node leads, or none. */
   not_leader: 1,
   unavailable: 2,

@@ -3,7 +3,7 @@
  * peers, link clients). Invariant: connections that have not said who they are, and all together, are bounded;
  * beyond the bound a stream is dropped unread. Source: docs/spec.md PEER1 to PEER5.
  */
-import { Connection, type ConnectionHandlers, type ConnectionLimits } from './connection.ts'
+import { Connection, type ConnectionHandlers, type ConnectionLimits, connectionLimits } from './connection.ts'
 import type { TransportError } from './errors.ts'
 import { type Hello, judgeHello, type Refusal, type Role } from './handshake.ts'
 import type { Address, ByteStream, Listen, StreamServer } from './stream.ts'
@@ -20,7 +20,7 @@ export interface AcceptorOptions {
   readonly listen: Listen
   readonly address: Address
   readonly timing: Timing
-  readonly limits: ConnectionLimits
+  readonly limits?: ConnectionLimits
   readonly hello: Hello
   readonly owners: Readonly<Partial<Record<Role, RoleOwner>>>
   readonly connectionsMax: number
@@ -61,7 +61,7 @@ export class Acceptor {
   }
 
   #accept(stream: ByteStream): void {
-    const { timing, limits, hello, failed } = this.#options
+    const { timing, limits = connectionLimits, hello, failed } = this.#options
     if (this.#connections.size >= this.#options.connectionsMax) {
       stream.destroy()
       return

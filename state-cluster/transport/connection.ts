@@ -34,6 +34,13 @@ export interface ConnectionLimits {
   readonly outBytesMax: number
 }
 
+/** Both sides of every connection have these unless told otherwise: heartbeats of one suit the patience of the other. */
+export const connectionLimits: ConnectionLimits = {
+  heartbeatMs: 100,
+  silentHeartbeatsMax: 5,
+  outBytesMax: 16 * 1024 * 1024,
+}
+
 export interface ConnectionHandlers {
   frame(kind: number, body: Uint8Array): void
   /** After `send` said no: there is room again. */

@@ -39,7 +39,7 @@ export interface Hello {
   readonly settingsHash: string
 }
 
-export type RefusalCode =
+type RefusalCode =
   | 'wrong_protocol'
   | 'wrong_version'
   | 'wrong_role'

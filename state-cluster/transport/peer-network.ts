@@ -15,7 +15,12 @@ import { assert } from '../../runtime/assert.ts'
 import type { Message } from '../raft/types.ts'
 import type { RoleOwner } from './acceptor.ts'
 import type { BackoffLimits } from './backoff.ts'
-import type { Connection, ConnectionHandlers, ConnectionLimits } from './connection.ts'
+import {
+  type Connection,
+  type ConnectionHandlers,
+  type ConnectionLimits,
+  connectionLimits,
+} from './connection.ts'
 import { Dialer } from './dialer.ts'
 import { TransportError } from './errors.ts'
 import { type Hello, judgeHello, type Refusal } from './handshake.ts'
@@ -40,12 +45,6 @@ export interface PeerNetworkOptions {
   readonly backoff?: BackoffLimits
   readonly connectTimeoutMs?: number
   readonly snapshots?: SnapshotLimits
-}
-
-export const peerConnectionLimits: ConnectionLimits = {
-  heartbeatMs: 150,
-  silentHeartbeatsMax: 5,
-  outBytesMax: 16 * 1024 * 1024,
 }
 
 const peerBackoff: BackoffLimits = { baseMs: 20, maxMs: 1_000 }
@@ -94,7 +93,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
         address,
         dial,
         timing,
-        limits: this.#options.limits ?? peerConnectionLimits,
+        limits: this.#options.limits ?? connectionLimits,
         backoff: this.#options.backoff ?? peerBackoff,
         connectTimeoutMs: this.#options.connectTimeoutMs ?? peerConnectTimeoutMs,
         hello: () => hello,

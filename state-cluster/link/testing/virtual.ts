@@ -21,7 +21,7 @@ export const virtualLimits: ConnectionLimits = {
 }
 
 /** A number from 0 to 1, the same row of them for the same seed (mulberry32). */
-export function seeded(seed: number): () => number {
+function seeded(seed: number): () => number {
   let state = seed | 0
   return () => {
     state = (state + 0x6d2b79f5) | 0

@@ -53,7 +53,7 @@ export function textMessage(from: number, to: number, text: string): Message {
   return message
 }
 
-export function textOf(message: Message): string {
+function textOf(message: Message): string {
   return new TextDecoder().decode(message.entries[0]?.data)
 }
 
