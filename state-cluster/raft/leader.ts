@@ -19,6 +19,9 @@ import { EMPTY_BYTES, type Entry, type Message, NONE, newEntry, newMessage } fro
 
 export function stepLeader(r: Raft, m: Message): StepError | null {
   switch (m.type) {
+    case 'MsgAppResp':
+      stepLeaderAbout(r, m)
+      return null
     case 'MsgProp':
       return propose(r, m)
     case 'MsgBeat':

@@ -24,7 +24,6 @@ import {
   isEmptyHardState,
   isEmptySnapshot,
   type Message,
-  type MessageType,
   NONE,
   newEntry,
   newMessage,
@@ -167,23 +166,50 @@ export class Raft {
    * refusals, which may rest on a vote or an entry that is not durable yet.
    */
   send(m: Message): void {
-    const { type } = m
     if (m.from === NONE) m.from = this.id
-    if (carriesOwnTerm(type)) {
-      if (m.term === 0) fail('a vote message says its term', { ...this.facts(), type })
-    } else {
-      if (m.term !== 0) fail('the term of a message is set on sending', { ...this.facts(), type })
-      // Proposals and reads are forwarded across terms, as if they had been made at the leader.
-      if (type !== 'MsgProp' && type !== 'MsgReadIndex') m.term = this.term
+    switch (m.type) {
+      case 'MsgAppResp':
+        this.#checkTerm(m, false)
+        m.term = this.term
+        this.#sendAfterAppend(m)
+        break
+      case 'MsgVoteResp':
+      case 'MsgPreVoteResp':
+        this.#checkTerm(m, true)
+        this.#sendAfterAppend(m)
+        break
+      case 'MsgVote':
+      case 'MsgPreVote':
+        this.#checkTerm(m, true)
+        this.#sendToOther(m)
+        break
+      case 'MsgProp':
+      case 'MsgReadIndex':
+        // Forwarded across terms, as if they had been made at the leader.
+        this.#checkTerm(m, false)
+        this.#sendToOther(m)
+        break
+      default:
+        this.#checkTerm(m, false)
+        m.term = this.term
+        this.#sendToOther(m)
     }
-    if (waitsForStorage(type)) {
-      // Mostly there is one: an array made for it saves growing one.
-      if (this.msgsAfterAppend.length === 0) this.msgsAfterAppend = [m]
-      else this.msgsAfterAppend.push(m)
-    } else {
-      if (m.to === this.id) fail('a node does not send to itself', { ...this.facts(), type })
-      this.msgs.push(m)
-    }
+  }
+
+  #checkTerm(m: Message, isSet: boolean): void {
+    if ((m.term !== 0) === isSet) return
+    fail('votes say their term, other messages get it on sending', { ...this.facts(), type: m.type })
+  }
+
+  #sendAfterAppend(m: Message): void {
+    // Mostly there is one: an array made for it saves growing one.
+    if (this.msgsAfterAppend.length === 0) this.msgsAfterAppend = [m]
+    else this.msgsAfterAppend.push(m)
+  }
+
+  #sendToOther(m: Message): void {
+    if (m.to === this.id) fail('a node does not send to itself', { ...this.facts(), type: m.type })
+    this.msgs.push(m)
   }
 
   /** Sends what the follower lacks, or a message without entries, unless its flow is paused. */
@@ -199,6 +225,7 @@ export class Raft {
     if (pr.isPaused()) return false
     const { log } = this
     const { next } = pr
+    if (!sendIfEmpty && next > log.lastIndex()) return false
     const prevTerm = log.term(next - 1)
     if (prevTerm < 0) return this.maybeSendSnapshot(pr)
     // With a full window an empty append still goes out now and then: if all that filled the window was lost,
@@ -396,11 +423,3 @@ export class Raft {
 }
 
 const NO_ENTRIES: readonly Entry[] = []
-
-function carriesOwnTerm(type: MessageType): boolean {
-  return type === 'MsgVote' || type === 'MsgVoteResp' || type === 'MsgPreVote' || type === 'MsgPreVoteResp'
-}
-
-function waitsForStorage(type: MessageType): boolean {
-  return type === 'MsgAppResp' || type === 'MsgVoteResp' || type === 'MsgPreVoteResp'
-}

@@ -121,8 +121,9 @@ export class RawNode {
   step(m: Message): StepError | null {
     const isFromThread = m.from === LOCAL_APPEND_THREAD || m.from === LOCAL_APPLY_THREAD
     if (!isFromThread) {
-      if (isLocalMessage(m.type)) return STEP_LOCAL_MESSAGE
-      if (isResponse(m.type) && this.raft.trk.get(m.from) === undefined) return STEP_PEER_NOT_FOUND
+      const origin = originOf(m.type)
+      if (origin === 'local') return STEP_LOCAL_MESSAGE
+      if (origin === 'member' && this.raft.trk.get(m.from) === undefined) return STEP_PEER_NOT_FOUND
     }
     return step(this.raft, m)
   }
@@ -378,9 +379,20 @@ export class RawNode {
   }
 }
 
-/** Messages that a node makes for itself, or that belong to its storage threads. */
-function isLocalMessage(type: MessageType): boolean {
+/**
+ * Who may send a message: any node, a member (answers mean nothing from others), or this node and its storage
+ * threads alone. The common ones come first.
+ */
+function originOf(type: MessageType): 'node' | 'member' | 'local' {
   switch (type) {
+    case 'MsgApp':
+      return 'node'
+    case 'MsgAppResp':
+    case 'MsgHeartbeatResp':
+    case 'MsgVoteResp':
+    case 'MsgPreVoteResp':
+    case 'MsgReadIndexResp':
+      return 'member'
     case 'MsgHup':
     case 'MsgBeat':
     case 'MsgUnreachable':
@@ -390,22 +402,8 @@ function isLocalMessage(type: MessageType): boolean {
     case 'MsgStorageAppendResp':
     case 'MsgStorageApply':
     case 'MsgStorageApplyResp':
-      return true
+      return 'local'
     default:
-      return false
-  }
-}
-
-/** Answers of other nodes, which mean something only from members. */
-function isResponse(type: MessageType): boolean {
-  switch (type) {
-    case 'MsgAppResp':
-    case 'MsgVoteResp':
-    case 'MsgPreVoteResp':
-    case 'MsgHeartbeatResp':
-    case 'MsgReadIndexResp':
-      return true
-    default:
-      return false
+      return 'node'
   }
 }

@@ -26,6 +26,10 @@ export function step(r: Raft, m: Message): StepError | null {
     return null
   }
   switch (m.type) {
+    // The common ones first.
+    case 'MsgApp':
+    case 'MsgAppResp':
+      return stepRole(r, m)
     case 'MsgHup':
       hup(r, r.settings.preVote ? 'CampaignPreElection' : 'CampaignElection')
       return null
