@@ -9,10 +9,10 @@ import {
   auctionId,
   currency,
   increments,
+  instantMs,
   integer,
   softClose,
   subjectId,
-  timestampMs,
 } from './fields.ts'
 
 export const auctionStatuses = ['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled'] as const
@@ -55,8 +55,8 @@ export const auctionView = z.strictObject({
   buyNow: amount.exactOptional(),
   increments: increments.exactOptional(),
   softClose: softClose.exactOptional(),
-  opensAt: timestampMs,
-  closesAt: timestampMs,
+  opensAt: instantMs,
+  closesAt: instantMs,
   /** How often the close was put off so far. */
   extensions: count,
   /** Of the auction's last event; 0 before the first. */

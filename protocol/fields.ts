@@ -49,6 +49,8 @@ export const requestId = id<RequestId>()
 export const amount: z.ZodType<Amount, Amount> = integer(0, amountMax, 'minor units')
 /** Epoch milliseconds, up to the year 9999. */
 export const timestampMs = integer(0, limits.timestampMsMax, 'epoch milliseconds')
+/** Any time that the house says, in epoch ms: an extended deadline may lie beyond what can be asked for. */
+export const instantMs = integer(0, 8_640_000_000_000_000, 'epoch milliseconds')
 export const durationMs = integer(1, limits.durationMsMax, 'milliseconds')
 
 export const bidKind = z.enum(['max', 'exact'], { error: 'must be "max" or "exact"' })
@@ -60,7 +62,12 @@ export const currency = z
 
 /** Tags come out lower-case, in Unicode normal form C, sorted by code unit, each once. */
 export function tags(max: number) {
-  const tag = line(limits.tagLengthMax).transform((text) => text.normalize('NFC').toLowerCase())
+  // Lower case can be longer than what it was made of (İ), so the length is judged once more.
+  const tag = line(limits.tagLengthMax)
+    .transform((text) => text.normalize('NFC').toLowerCase())
+    .refine((text) => text.length <= limits.tagLengthMax, {
+      error: `must be text of 1 to ${limits.tagLengthMax} characters, in lower case too`,
+    })
   return z
     .array(tag, { error: 'must be an array of tags' })
     .max(max, { error: `must have at most ${max} tags` })

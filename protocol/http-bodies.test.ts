@@ -52,6 +52,13 @@ describe('WIRE21 normal forms', () => {
     })
   })
 
+  it('a tag that grows beyond the bound in lower case is refused', () => {
+    const interests = ['\u0130'.repeat(40)]
+    expect(read('registerBuyer', { name: 'Ann', interests })).toMatchObject({
+      message: 'interests.0 must be text of 1 to 64 characters, in lower case too',
+    })
+  })
+
   it('lists may be left out', () => {
     expect(read('registerBuyer', { name: 'Ann' })).toMatchObject({ body: { interests: [] } })
     expect(read('createAuction', terms)).toMatchObject({ body: { tags: [] } })

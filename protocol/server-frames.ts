@@ -7,7 +7,7 @@
 import { z } from 'zod'
 import { auctionView, reserveStatus, standing } from './auction-view.ts'
 import type { FrameId } from './client-frames.ts'
-import { amount, auctionId, firstFault, integer, requestId, subjectId, timestampMs } from './fields.ts'
+import { amount, auctionId, firstFault, instantMs, integer, requestId, subjectId } from './fields.ts'
 import { type FrameErrorCode, frameErrors } from './frame-errors.ts'
 import { type RejectionCode, rejections } from './rejection-codes.ts'
 
@@ -22,7 +22,7 @@ const rejectionCode = z.enum(Object.keys(rejections) as [RejectionCode, ...Rejec
 const frameErrorCode = z.enum(Object.keys(frameErrors) as [FrameErrorCode, ...FrameErrorCode[]])
 
 /** Every event of an auction: `serverTime` in epoch ms, `seq` 1, 2, 3 … without a gap over its public events. */
-const event = { auctionId, seq: count, epoch: count, serverTime: timestampMs }
+const event = { auctionId, seq: count, epoch: count, serverTime: instantMs }
 
 /** For one bidder; `seq` is that of the public event that caused it, so these leave no gap in the public ones. */
 const privateEvent = { ...event, price: amount, askingBid: amount.exactOptional(), you: standing }
@@ -33,7 +33,7 @@ export const serverFrames = {
     type: z.literal('hello'),
     version: z.literal(protocolVersion),
     sessionId: z.string(),
-    serverTime: timestampMs,
+    serverTime: instantMs,
     heartbeatMs: count,
     you: z.strictObject({ id: subjectId, roles: z.array(z.enum(roles)) }).exactOptional(),
   }),
@@ -65,7 +65,7 @@ export const serverFrames = {
     auctionId,
     code: rejectionCode,
     askingBid: amount.exactOptional(),
-    closesAt: timestampMs.exactOptional(),
+    closesAt: instantMs.exactOptional(),
   }),
   /** `t0` of the question; `t1` when it came in, `t2` when this left, by the server's clock (epoch ms). */
   time: z.strictObject({ type: z.literal('time'), replyTo, t0: z.number(), t1: z.number(), t2: z.number() }),
@@ -89,15 +89,15 @@ export const serverFrames = {
     bidder: z.string(),
     reserve: reserveStatus,
   }),
-  auction_opened: z.strictObject({ type: z.literal('auction_opened'), ...event, closesAt: timestampMs }),
+  auction_opened: z.strictObject({ type: z.literal('auction_opened'), ...event, closesAt: instantMs }),
   auction_extended: z.strictObject({
     type: z.literal('auction_extended'),
     ...event,
-    closesAt: timestampMs,
+    closesAt: instantMs,
     reason: z.enum(['soft_close', 'outage', 'operator']),
   }),
   auction_paused: z.strictObject({ type: z.literal('auction_paused'), ...event }),
-  auction_resumed: z.strictObject({ type: z.literal('auction_resumed'), ...event, closesAt: timestampMs }),
+  auction_resumed: z.strictObject({ type: z.literal('auction_resumed'), ...event, closesAt: instantMs }),
   auction_sold: z.strictObject({
     type: z.literal('auction_sold'),
     ...event,
