@@ -127,6 +127,14 @@ describe('rehearse', () => {
     expect(ran.stderr).toMatch(/sale\.csv:3: openbid of auction D1 is not that of line 2/)
   })
 
+  it('of many such rows a few are noted, the others counted', async () => {
+    const rows = Array.from({ length: 40 }, (_, at) => `E${at >> 2},Vase,3,1,${at},${at},ann,${at + 1}`)
+    const { stderr } = await rehearse(fileOf([head, ...rows].join('\n')), '--json')
+    const noted = stderr.split('\n').filter((line) => line.includes('sale.csv'))
+    expect(noted).toHaveLength(6)
+    expect(noted.at(-1)).toContain('and 5 more like these')
+  })
+
   it('CLI10 an interrupted rehearsal says how far it came', async () => {
     const running = startVerb(['rehearse', smallSale, '--url', house.url, '--data', folder.path])
     running.interrupt()

@@ -9,7 +9,7 @@ import { CliFailure, exitCodes, usageFailure } from './failure.ts'
 import { House, type HouseOptions, withHouseOptions } from './house.ts'
 import { type Io, note, printJson, printLine } from './io.ts'
 import { Progress } from './rehearsal/progress.ts'
-import { readRecordedSale } from './rehearsal/recorded-sale.ts'
+import { type RecordedAuction, readRecordedSale } from './rehearsal/recorded-sale.ts'
 import { type AuctionResult, rehearse } from './rehearsal/rehearsal.ts'
 import { auctionJson, resultsText, summaryOf } from './rehearsal/report.ts'
 import { readInteger } from './values.ts'
@@ -20,6 +20,7 @@ interface RehearseOptions extends HouseOptions {
 }
 
 const fileBytesMax = 256 * 1024 * 1024
+const warningsMax = 5
 
 export function registerRehearseVerb(program: Command, io: Io): void {
   withHouseOptions(
@@ -54,11 +55,22 @@ function readFile(file: string): string {
   }
 }
 
+/** Reads the file; of what is odd in it the first few are told, the others counted. */
+function readSale(file: string, currency: string, io: Io): readonly RecordedAuction[] {
+  let warnings = 0
+  const sale = readRecordedSale(readFile(file), file, currency, (words) => {
+    warnings += 1
+    if (warnings <= warningsMax) note(io, `martillo: ${words}`)
+  })
+  if (warnings > warningsMax) note(io, `martillo: ${file}: and ${warnings - warningsMax} more like these`)
+  return sale
+}
+
 async function runRehearsal(file: string, options: RehearseOptions, io: Io): Promise<void> {
   const { currency } = options
   if (!/^[A-Z]{3}$/.test(currency)) throw usageFailure(`not a currency: ${currency} (write it as USD)`)
   const concurrency = readInteger('--concurrency', options.concurrency, 1, 1000)
-  const sale = readRecordedSale(readFile(file), file, currency, (words) => note(io, `martillo: ${words}`))
+  const sale = readSale(file, currency, io)
   const house = new House(options, io)
   const operatorToken = await house.requireManagingToken()
   const progress = new Progress(sale, io)

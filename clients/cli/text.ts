@@ -110,7 +110,7 @@ export function auctionText(view: AuctionView, nowMs: number): string {
     ],
     ...(view.tags.length === 0 ? [] : [['tags', view.tags.map(plain).join(', ')] as const]),
     ['seller', view.sellerId],
-    ...(view.you === undefined
+    ...(view.you === undefined || view.you.status === 'none'
       ? []
       : [
           [

@@ -35,11 +35,13 @@ type Row = Readonly<Record<Column, string>> & { readonly line: number }
 interface Gathered {
   readonly first: Row
   readonly bids: RecordedBid[]
+  /** Columns that a warning was given for. */
+  readonly warned: Set<Column>
 }
 
 /**
  * Reads a sale. `currency` says how many digits its amounts have. Throws a usage failure. Where rows of one
- * auction contradict each other about its opening bid or price, the first row counts and `warn` is told.
+ * auction contradict each other about its opening bid or price, the first row counts and `warn` is told once.
  */
 export function readRecordedSale(
   text: string,
@@ -50,13 +52,14 @@ export function readRecordedSale(
   const auctions = new Map<string, Gathered>()
   for (const row of rowsOf(text, file)) {
     const at = `${file}:${row.line}`
-    const gathered = auctions.get(row.auctionid) ?? { first: row, bids: [] }
+    const gathered = auctions.get(row.auctionid) ?? { first: row, bids: [], warned: new Set<Column>() }
     auctions.set(row.auctionid, gathered)
     for (const column of ['openbid', 'price'] as const) {
-      if (row[column] !== gathered.first[column])
-        warn(
-          `${at}: ${column} of auction ${row.auctionid} is not that of line ${gathered.first.line}, which counts`,
-        )
+      if (row[column] === gathered.first[column] || gathered.warned.has(column)) continue
+      gathered.warned.add(column)
+      warn(
+        `${at}: ${column} of auction ${row.auctionid} is not that of line ${gathered.first.line}, which counts`,
+      )
     }
     const time = Number(row.bidtime)
     if (row.bidtime === '' || !Number.isFinite(time))
