@@ -6,6 +6,7 @@
  * of entries to Raft, and when to begin a checkpoint to the replica.
  */
 import type { AuctionId, GroupId } from '../protocol/ids.ts'
+import type { MachineEntry } from './machine/commands.ts'
 import type { Applied, PublicEvent } from './machine/events.ts'
 import {
   apply,
@@ -35,9 +36,21 @@ const gatherRowsMin = 512
 /** How often `onProgress` is called while rows load. */
 const progressEvery = 10_000
 
+/** What the state is kept by. The simulator puts others around the real one, to watch it and to plant mistakes. */
+export interface Machine {
+  /** `index` is where the entry stands in the log; the machine itself does not know it. */
+  apply(state: State, entry: MachineEntry, index: number): Applied
+  restore(rows: Iterable<Row>): State
+  stateHash(state: State): string
+}
+
+export const auctionMachine: Machine = { apply, restore: (rows) => restore(rows), stateHash }
+
 export interface LoadOptions {
   readonly store: Store
   readonly groupId: GroupId
+  /** Default the real one. */
+  readonly machine?: Machine | undefined
   /** Rows loaded so far. */
   readonly onProgress?: (rows: number) => void
 }
@@ -55,6 +68,7 @@ export class AppliedState {
   readonly state: State
   readonly checkpointer: Checkpointer
   readonly history: History<PublicEvent>
+  readonly #machine: Machine
   #appliedIndex: number
   #appliedTerm: number
   #confState: ConfState
@@ -62,11 +76,12 @@ export class AppliedState {
   #bytesSinceCheckpoint = 0
 
   /** Loads the checkpoint. Throws StoreError `corrupt` where a row is damaged or the hash does not come out. */
-  constructor({ store, groupId, onProgress }: LoadOptions) {
+  constructor({ store, groupId, machine = auctionMachine, onProgress }: LoadOptions) {
+    this.#machine = machine
     this.checkpointer = new Checkpointer(store, groupId)
     const position = this.checkpointer.position
-    this.state = restore(machineRows(store, groupId, onProgress))
-    const hash = stateHash(this.state)
+    this.state = machine.restore(machineRows(store, groupId, onProgress))
+    const hash = machine.stateHash(this.state)
     if (hash !== position.stateHash) {
       throw corrupt('checkpoint', `its state has the hash ${hash} instead of ${position.stateHash}`)
     }
@@ -99,7 +114,7 @@ export class AppliedState {
 
   /** Applies the next entry of the log that carries commands. */
   apply(entry: Entry): Applied {
-    const applied = apply(this.state, decodeEntry(unpack(entry.data)))
+    const applied = this.#machine.apply(this.state, decodeEntry(unpack(entry.data)), entry.index)
     for (const event of applied.events) if (isPublic(event)) this.history.add(event)
     this.#moveTo(entry)
     return applied
@@ -122,10 +137,14 @@ export class AppliedState {
     const { position } = this
     const events = this.history.freeze()
     this.#bytesSinceCheckpoint = 0
-    return this.checkpointer.run({ ...position, stateHash: stateHash(this.state) }, events, () => {
-      this.history.thaw()
-      onHeld(position)
-    })
+    return this.checkpointer.run(
+      { ...position, stateHash: this.#machine.stateHash(this.state) },
+      events,
+      () => {
+        this.history.thaw()
+        onHeld(position)
+      },
+    )
   }
 
   /** Public events of an auction with from ≤ seq < to, which must have happened. */

@@ -14,7 +14,7 @@
  */
 import type { GroupId } from '../protocol/ids.ts'
 import type { CancelTimer } from '../runtime/clock.ts'
-import { AppliedState } from './applied-state.ts'
+import { AppliedState, type Machine } from './applied-state.ts'
 import { ClusterError, type FeedBatch } from './cluster.ts'
 import type { Command } from './machine/commands.ts'
 import type { Reply } from './machine/events.ts'
@@ -43,6 +43,8 @@ export interface ReplicaPorts {
   readonly transport: Pick<PeerTransport, 'send'>
   /** The replica has ended and cannot go on; called once. The process is to end. */
   readonly onFatal: (error: Error) => void
+  /** Default the auction machine as it is. */
+  readonly machine?: Machine
 }
 
 export interface ReplicaSettings {
@@ -170,6 +172,7 @@ export class Replica {
     this.#applied = new AppliedState({
       store: ports.store,
       groupId,
+      machine: ports.machine,
       onProgress: (done) => onProgress?.({ phase: 'rows', done }),
     })
     this.#log = new DiskLog({
