@@ -123,17 +123,15 @@ export type ServerFrameOf<Type extends ServerFrameType> = z.infer<(typeof server
 export type ServerFrame = { [Type in ServerFrameType]: ServerFrameOf<Type> }[ServerFrameType]
 
 /** Public events: they count in `seq`, each is one more than the one before. */
-export const publicEventTypes = [
-  'bid_placed',
-  'auction_opened',
-  'auction_extended',
-  'auction_paused',
-  'auction_resumed',
-  'auction_sold',
-  'auction_passed',
-  'auction_cancelled',
-] as const satisfies readonly ServerFrameType[]
-export type PublicEventType = (typeof publicEventTypes)[number]
+export type PublicEventType =
+  | 'bid_placed'
+  | 'auction_opened'
+  | 'auction_extended'
+  | 'auction_paused'
+  | 'auction_resumed'
+  | 'auction_sold'
+  | 'auction_passed'
+  | 'auction_cancelled'
 export type PublicEventFrame = ServerFrameOf<PublicEventType>
 
 export type PrivateEventType = 'outbid' | 'won' | 'lost'
