@@ -483,6 +483,20 @@ describe('a leader and configuration changes', () => {
     expect(group.node(1).status().config.learners).toEqual([2, 3])
   })
 
+  it('does not wait for one that was dropped', () => {
+    const group = led({ maxUncommittedEntriesSize: 4 })
+    group.isolate(2, 3)
+    const add = { type: 'ConfChangeAddLearnerNode', nodeId: 4, context: bytes(1, 2, 3, 4) } as const
+    group.node(1).propose(bytes(1))
+    expect(group.node(1).proposeConfChange(add)).toMatchObject({ reason: 'too_many_uncommitted_bytes' })
+    group.isolate()
+    group.tick(1)
+    group.settle()
+    expect(group.node(1).proposeConfChange(add)).toBeNull()
+    group.settle()
+    expect(group.node(1).status().config.learners).toEqual([4])
+  })
+
   it('refuses the second of two in one message, and keeps the message', () => {
     const group = led({}, [1])
     const entries = [2, 3].map((nodeId) =>

@@ -79,7 +79,12 @@ function propose(r: Raft, m: Message): StepError | null {
   if (m.entries.length === 0) fail('a proposal proposes something', { ...r.facts(), from: m.from })
   if (r.trk.get(r.id) === undefined) return DROPPED_NOT_A_MEMBER
   if (r.leadTransferee !== NONE) return DROPPED_TRANSFERRING
-  if (!r.appendEntries(withoutRefusedChanges(r, m.entries))) return DROPPED_TOO_MANY_BYTES
+  const pendingBefore = r.pendingConfIndex
+  if (!r.appendEntries(withoutRefusedChanges(r, m.entries))) {
+    // A change that was dropped must not keep the next one waiting.
+    r.pendingConfIndex = pendingBefore
+    return DROPPED_TOO_MANY_BYTES
+  }
   r.bcastAppend()
   return null
 }
