@@ -1,14 +1,17 @@
 /**
  * What the auction machine costs by itself, without disk or network: microseconds a bid, bytes an open auction,
- * and the time to checkpoint, hash and restore a large state. One process, one core; commands are made before
- * the clock starts and pass through the codec as in a log.
+ * and the time to checkpoint, restore and close very many of them.
+ *
+ * Commands are made before the clock starts and pass through the codec, as from a log. Bids are measured in rounds
+ * of which the median counts, with checkpoints between them; by wall clock, and by processor time of all threads
+ * (the collector's too), which does not depend on who else uses the machine.
  */
-import { cpus } from 'node:os'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../protocol/ids.ts'
 import { defaultIncrements } from '../protocol/money.ts'
 import type { Command } from '../state-cluster/machine/commands.ts'
+import type { Applied } from '../state-cluster/machine/events.ts'
 import {
   apply,
   decodeEntry,
@@ -21,31 +24,52 @@ import {
   stateHash,
   takeDirty,
 } from '../state-cluster/machine/index.ts'
+import { median } from './report.ts'
 
-export interface MachineFigures {
-  readonly bids: number
-  /** In entries of 100 bids on 1,000 auctions, 50 bidders each; decoding and checkpoints not counted. */
-  readonly bidMicros: number
-  readonly refusedBidMicros: number
-  readonly decodeBidMicros: number
-  /** Taking the changed rows of the bids, every 10,000 bids, per bid. */
-  readonly checkpointMicrosPerBid: number
-  readonly openAuctions: number
-  /** Heap after collection, with titles of 40 characters, three tags, reserve, soft close, a seller's id each. */
-  readonly bytesPerOpenAuction: number
-  readonly createMicros: number
-  /** One bid on each of them. */
-  readonly bytesPerFirstBid: number
-  readonly takeAllRowsMs: number
-  readonly hashAllRowsMs: number
-  readonly restoreMs: number
-  readonly closeMicros: number
-  readonly node: string
-  readonly cpuModel: string
+const parameters = {
+  auctions: 1_000,
+  biddersPerAuction: 50,
+  bidsPerEntry: 100,
+  bidsPerRound: 50_000,
+  rounds: 9,
+  openAuctions: 1_000_000,
+  titleLength: 40,
+  tagsPerAuction: 3,
+}
+
+interface Cost {
+  /** Median of the rounds, by wall clock. */
+  readonly micros: number
+  /** The same by processor time. */
+  readonly cpuMicros: number
+}
+
+export interface MachineReport {
+  readonly parameters: Readonly<Record<string, number>>
+  readonly figures: {
+    readonly acceptedBid: Cost
+    readonly refusedBid: Cost
+    readonly decodedBid: Cost
+    /** Taking the changed rows after each round, per bid. */
+    readonly checkpointedBid: Cost
+    readonly createdAuction: Cost
+    readonly closedAuction: Cost
+    /** Heap after collection; with reserve, soft close, a tag list and an owner. */
+    readonly bytesPerOpenAuction: number
+    /** A remembered request id with its first answer. */
+    readonly bytesPerRequest: number
+    /** What the first bid on an auction adds. */
+    readonly bytesPerFirstBid: number
+    readonly takeAllRowsMs: number
+    /** From rows in memory to a state with its hash. */
+    readonly restoreMs: number
+  }
 }
 
 const startMs = 1_700_000_000_000
+const serverId = 'server-1' as ServerId
 const increments = defaultIncrements('USD')
+const acknowledge: Command = { type: 'acknowledge_notices', serverId, epoch: 1, upTo: 2 ** 50 }
 
 setFlagsFromString('--expose_gc')
 const collect = runInNewContext('gc') as () => void
@@ -56,16 +80,57 @@ function heapBytes(): number {
   return process.memoryUsage().heapUsed
 }
 
+/** Sums of what was spent between `start` and `stop`. */
+class Watch {
+  private wallMs = 0
+  private cpuMicros = 0
+  private began = 0
+  private cpuBegan = process.cpuUsage()
+
+  start(): void {
+    this.cpuBegan = process.cpuUsage()
+    this.began = performance.now()
+  }
+
+  stop(): void {
+    this.wallMs += performance.now() - this.began
+    const { user, system } = process.cpuUsage(this.cpuBegan)
+    this.cpuMicros += user + system
+  }
+
+  get ms(): number {
+    return Math.round(this.wallMs)
+  }
+
+  per(count: number): Cost {
+    return { micros: rounded((this.wallMs * 1_000) / count), cpuMicros: rounded(this.cpuMicros / count) }
+  }
+}
+
+function rounded(micros: number): number {
+  return Math.round(micros * 1_000) / 1_000
+}
+
+function medianOf(rounds: readonly Cost[]): Cost {
+  return {
+    micros: median(rounds.map((round) => round.micros)),
+    cpuMicros: median(rounds.map((round) => round.cpuMicros)),
+  }
+}
+
+function auctionId(at: number): AuctionId {
+  return at.toString(36).padStart(20, '0') as AuctionId
+}
+
 function createAuction(at: number): Command {
-  const id = at.toString(36).padStart(20, 'a')
   return {
     type: 'create_auction',
     subject: `seller-${at % 5_000}` as SubjectId,
-    requestId: `request-${id}` as RequestId,
-    auctionId: id as AuctionId,
-    serverId: 'server-1' as ServerId,
+    requestId: `request-${auctionId(at)}` as RequestId,
+    auctionId: auctionId(at),
+    serverId,
     terms: {
-      title: `Lot ${at}, a thing of interest to some bidder`.padEnd(40, '.').slice(0, 40),
+      title: `Lot ${at}, a thing of interest to some bidder`.padEnd(40, '.').slice(0, parameters.titleLength),
       tags: [`tag-${at % 100}`, `topic-${at % 20}`, 'sale'].sort(),
       format: 'english',
       currency: 'USD',
@@ -78,171 +143,170 @@ function createAuction(at: number): Command {
   }
 }
 
-function bidOn(auction: number, bidder: string, amount: number, request: number): Command {
+function bidOn(auction: number, bidder: number, amount: number, request: number): Command {
   return {
     type: 'place_bid',
-    subject: bidder as SubjectId,
+    subject: `bidder-${bidder}` as SubjectId,
     requestId: `bid-${request}-of-a-session` as RequestId,
-    auctionId: auction.toString(36).padStart(20, 'a') as AuctionId,
+    auctionId: auctionId(auction),
     amount,
     kind: 'max',
   }
 }
 
-/** Applies commands in entries of `size`; gives the seconds spent in `apply` and in decoding. */
-function run(state: State, atMs: number, commands: readonly Command[], size: number) {
-  let applySeconds = 0
-  let decodeSeconds = 0
-  for (let at = 0; at < commands.length; at += size) {
-    const tuple = encodeEntry({ version: entryVersion, atMs, commands: commands.slice(at, at + size) })
-    const bytesLike = structuredClone(tuple)
-    const began = performance.now()
-    const entry = decodeEntry(bytesLike)
-    const decoded = performance.now()
-    apply(state, entry)
-    applySeconds += (performance.now() - decoded) / 1_000
-    decodeSeconds += (decoded - began) / 1_000
+/** Entries as they come from a log: nothing in them is shared with what made them. */
+function entriesOf(atMs: number, commands: readonly Command[]): unknown[] {
+  const entries: unknown[] = []
+  for (let at = 0; at < commands.length; at += parameters.bidsPerEntry) {
+    const some = commands.slice(at, at + parameters.bidsPerEntry)
+    entries.push(JSON.parse(JSON.stringify(encodeEntry({ version: entryVersion, atMs, commands: some }))))
   }
-  return { applySeconds, decodeSeconds }
+  return entries
 }
 
-function withServer(): State {
+/** Decodes, then applies; fails when a command was not answered as expected. */
+function run(
+  state: State,
+  entries: readonly unknown[],
+  expectsOk: boolean,
+  decoding: Watch,
+  applying: Watch,
+): void {
+  decoding.start()
+  const decoded = entries.map(decodeEntry)
+  decoding.stop()
+  let isAsExpected = true
+  applying.start()
+  for (const entry of decoded) {
+    const { replies } = apply(state, entry)
+    isAsExpected &&= replies.every((reply) => reply.ok === expectsOk)
+  }
+  applying.stop()
+  if (!isAsExpected) throw new Error('a command was not answered as the bench expects')
+}
+
+function one(state: State, atMs: number, ...commands: Command[]): Applied {
+  return apply(state, { version: entryVersion, atMs, commands })
+}
+
+function measureBids() {
+  const { auctions, biddersPerAuction, bidsPerRound, rounds } = parameters
   const state = emptyState()
-  const command: Command = { type: 'register_server', serverId: 'server-1' as ServerId }
-  apply(state, { version: entryVersion, atMs: startMs, commands: [command] })
-  return state
-}
+  one(state, startMs, { type: 'register_server', serverId })
+  const lots = Array.from({ length: auctions }, (_, at) => createAuction(at))
+  run(state, entriesOf(startMs, lots), true, new Watch(), new Watch())
 
-function measureBids(count: number) {
-  const auctions = 1_000
-  const state = withServer()
-  run(
-    state,
-    startMs,
-    Array.from({ length: auctions }, (_, at) => createAuction(at)),
-    100,
-  )
+  const accepted: Cost[] = []
+  const refused: Cost[] = []
+  const decoded: Cost[] = []
+  const checkpointed: Cost[] = []
   let request = 0
-  const bids = (from: number, isRising: boolean): Command[] =>
-    Array.from({ length: 10_000 }, (_, i) => {
-      const round = Math.floor((from + i) / auctions)
-      const amount = isRising ? 1_000 + round * 20_000 : 1
-      return bidOn((from + i) % auctions, `bidder-${(round * 7) % 50}`, amount, request++)
+  // The first round warms up.
+  for (let round = 0; round <= rounds; round++) {
+    const bids = Array.from({ length: bidsPerRound }, (_, at) => {
+      const turn = round * (bidsPerRound / auctions) + Math.floor(at / auctions)
+      return bidOn(at % auctions, (turn * 7 + at) % biddersPerAuction, 1_000 + turn * 20_000, request++)
     })
-  let applied = 0
-  let decoded = 0
-  let checkpoint = 0
-  for (let from = 0; from < count; from += 10_000) {
-    const spent = run(state, startMs + 1 + from, bids(from, true), 100)
-    const began = performance.now()
+    const atMs = startMs + 1 + round * 3_000
+    const [decoding, applying, refusing, taking] = [new Watch(), new Watch(), new Watch(), new Watch()]
+    run(state, entriesOf(atMs, bids), true, decoding, applying)
+    one(state, atMs, acknowledge)
+    taking.start()
     takeDirty(state)
-    checkpoint += (performance.now() - began) / 1_000
-    applied += spent.applySeconds
-    decoded += spent.decodeSeconds
+    taking.stop()
+    const lowBids = bids.map((_, at) => bidOn(at % auctions, biddersPerAuction + 1, 1, request++))
+    run(state, entriesOf(atMs, lowBids), false, new Watch(), refusing)
+    takeDirty(state)
+    if (round === 0) continue
+    accepted.push(applying.per(bidsPerRound))
+    refused.push(refusing.per(bidsPerRound))
+    decoded.push(decoding.per(bidsPerRound))
+    checkpointed.push(taking.per(bidsPerRound))
   }
-  let refused = 0
-  for (let from = 0; from < count; from += 10_000)
-    refused += run(state, startMs + count + from, bids(from, false), 100).applySeconds
-  const micros = (seconds: number): number => Math.round((seconds / count) * 1e9) / 1_000
   return {
-    bids: count,
-    bidMicros: micros(applied),
-    refusedBidMicros: micros(refused),
-    decodeBidMicros: micros(decoded),
-    checkpointMicrosPerBid: micros(checkpoint),
+    acceptedBid: medianOf(accepted),
+    refusedBid: medianOf(refused),
+    decodedBid: medianOf(decoded),
+    checkpointedBid: medianOf(checkpointed),
   }
 }
 
 /** Lets every remembered request expire, so that the heap shows auctions and nothing else. */
 function forgetRequests(state: State, atMs: number): void {
-  const pulse: Command = {
-    type: 'acknowledge_notices',
-    serverId: 'server-1' as ServerId,
-    epoch: 1,
-    upTo: 2 ** 50,
-  }
-  const commands = Array.from({ length: 10_000 }, () => pulse)
-  for (let i = 0; i < 30; i++) apply(state, { version: entryVersion, atMs, commands })
+  const commands = Array.from({ length: 10_000 }, () => acknowledge)
+  while (state.requests.size > 0) one(state, atMs, ...commands)
+  takeDirty(state)
 }
 
-/** Pulses day by day until all auctions have ended; microseconds an auction. */
-function measureCloses(state: State, fromMs: number): number {
+function measureMemory() {
+  const count = parameters.openAuctions
+  const before = heapBytes()
+  const state = emptyState()
+  one(state, startMs, { type: 'register_server', serverId })
+  const creating = new Watch()
+  for (let from = 0; from < count; from += 10_000) {
+    const lots = Array.from({ length: 10_000 }, (_, at) => createAuction(from + at))
+    run(state, entriesOf(startMs, lots), true, new Watch(), creating)
+    if ((from + 10_000) % 200_000 === 0) process.stderr.write(`machine: ${from + 10_000} auctions created\n`)
+  }
+  one(state, startMs, acknowledge)
+  const taking = new Watch()
+  taking.start()
+  takeDirty(state)
+  taking.stop()
+
+  const requests = state.requests.size
+  const remembering = heapBytes()
+  const atMs = startMs + 3_600_000
+  forgetRequests(state, atMs)
+  const opened = heapBytes()
+
+  for (let from = 0; from < count; from += 10_000) {
+    const bids = Array.from({ length: 10_000 }, (_, at) => bidOn(from + at, at % 500, 900, from + at))
+    run(state, entriesOf(atMs, bids), true, new Watch(), new Watch())
+  }
+  one(state, atMs, acknowledge)
+  forgetRequests(state, atMs + 3_600_000)
+  const bid = heapBytes()
+
+  const restoring = new Watch()
+  const all = [...rows(state)]
+  restoring.start()
+  const again = restore(all)
+  restoring.stop()
+  if (stateHash(again) !== stateHash(state)) throw new Error('the restored state has another hash')
+  return {
+    createdAuction: creating.per(count),
+    closedAuction: measureCloses(state, atMs + 7_200_000),
+    bytesPerOpenAuction: Math.round((opened - before) / count),
+    bytesPerRequest: Math.round((remembering - opened) / requests),
+    bytesPerFirstBid: Math.round((bid - opened) / count),
+    takeAllRowsMs: taking.ms,
+    restoreMs: restoring.ms,
+  }
+}
+
+/** Pulses day by day, with a house that takes a day of silence for none, until all auctions have ended. */
+function measureCloses(state: State, fromMs: number): Cost {
   const dayMs = 86_400_000
   const settings = { outageThresholdMs: dayMs, outageExtensionMinMs: 5_000 }
-  const conduct: Command = { type: 'conduct', serverId: 'server-1' as ServerId, epoch: 1 }
-  apply(state, {
-    version: entryVersion,
-    atMs: fromMs + 3_600_000,
-    commands: [{ type: 'configure_house', settings }, conduct],
-  })
-  let spentMs = 0
+  const conduct: Command = { type: 'conduct', serverId, epoch: 1 }
+  one(state, fromMs, { type: 'configure_house', settings }, conduct)
+  const closing = new Watch()
+  closing.start()
   for (let day = 1; day <= 9; day++) {
     for (let hasMore = true; hasMore; ) {
-      const entry = { version: entryVersion, atMs: fromMs + 3_600_000 + day * dayMs, commands: [conduct] }
-      const began = performance.now()
-      const [reply] = apply(state, entry).replies
-      spentMs += performance.now() - began
+      const [reply] = one(state, fromMs + day * dayMs, conduct).replies
       hasMore = reply?.ok === true && reply.type === 'conducted' && reply.more
     }
   }
-  const { sold, passed } = { sold: state.auctions.countOf('sold'), passed: state.auctions.countOf('passed') }
-  if (sold + passed !== state.auctions.size) throw new Error('an auction did not end')
-  return Math.round((spentMs / (sold + passed)) * 1e6) / 1_000
+  closing.stop()
+  const ended = state.auctions.countOf('sold') + state.auctions.countOf('passed')
+  if (ended !== state.auctions.size) throw new Error('an auction did not end')
+  return closing.per(ended)
 }
 
-function measureMemory(count: number) {
-  const before = heapBytes()
-  const state = withServer()
-  let createSeconds = 0
-  for (let from = 0; from < count; from += 10_000) {
-    const commands = Array.from({ length: 10_000 }, (_, i) => createAuction(from + i))
-    createSeconds += run(state, startMs, commands, 100).applySeconds
-    if ((from + 10_000) % 200_000 === 0) process.stderr.write(`machine: ${from + 10_000} auctions created\n`)
-  }
-  const atMs = startMs + 3_600_000
-  forgetRequests(state, atMs)
-  const took = performance.now()
-  takeDirty(state)
-  const takeAllRowsMs = performance.now() - took
-  const open = heapBytes()
-
-  const hash = stateHash(state)
-  let began = performance.now()
-  const again = restore(rows(state))
-  const restoreMs = performance.now() - began
-  if (stateHash(again) !== hash) throw new Error('the restored state has another hash')
-  for (const auction of state.auctions.all()) state.changes.touch(auction)
-  began = performance.now()
-  stateHash(state)
-  const hashAllRowsMs = performance.now() - began
-
-  const opened = heapBytes()
-  for (let from = 0; from < count; from += 10_000) {
-    const bids = Array.from({ length: 10_000 }, (_, i) => bidOn(from + i, `bidder-${i % 500}`, 900, from + i))
-    run(state, atMs, bids, 100)
-  }
-  forgetRequests(state, atMs + 3_600_000)
-  takeDirty(state)
-  const bid = heapBytes()
-
-  return {
-    closeMicros: measureCloses(state, atMs),
-    openAuctions: count,
-    bytesPerOpenAuction: Math.round((open - before) / count),
-    createMicros: Math.round((createSeconds / count) * 1e9) / 1_000,
-    bytesPerFirstBid: Math.round((bid - opened) / count),
-    takeAllRowsMs: Math.round(takeAllRowsMs),
-    hashAllRowsMs: Math.round(hashAllRowsMs),
-    restoreMs: Math.round(restoreMs),
-  }
-}
-
-/** Measures; takes about a minute and 2 GB with the defaults. Progress goes to stderr. */
-export async function machine(bids = 1_000_000, openAuctions = 1_000_000): Promise<MachineFigures> {
-  return {
-    ...measureBids(bids),
-    ...measureMemory(openAuctions),
-    node: process.version,
-    cpuModel: cpus()[0]?.model ?? 'unknown',
-  }
+/** Takes a minute or two and 4 GB of memory. Progress goes to stderr. */
+export function benchMachine(): MachineReport {
+  return { parameters, figures: { ...measureBids(), ...measureMemory() } }
 }

@@ -52,6 +52,7 @@ export function apply(state: State, entry: MachineEntry): Applied {
   for (const command of commands) replies.push(answer(turn, command))
   state.requests.expire(atMs, expiryPerEntry + 2 * commands.length)
   state.changes.touch(house)
+  state.changes.endEntry()
   return { replies, events: turn.events, noticeCount: turn.noticeCount }
 }
 

@@ -1,8 +1,9 @@
 /**
  * The state as rows: what changed since the last checkpoint, and the running sum of all rows' hashes.
  *
- * Invariant: whoever changes a stored object calls `touch` (or `drop`) in the same step; then the hash equals
- * the sum over all rows, whatever the order in which they came to be, and `take` gives every changed row once.
+ * Invariant: whoever changes a stored object calls `touch` (or `drop`) within the same entry; then, between
+ * entries, the hash equals the sum over all rows, whatever the order in which they came to be, and `take` gives
+ * every changed row once.
  * Costs are O(changes): an object remembers its own hash, so a change is one subtraction and one addition.
  * Rows reach the disk through the replica; the layout of a row's value stands at its class.
  */
@@ -41,7 +42,7 @@ const unsavedFlag = 2
 const savedFlag = 4
 const goneFlag = 8
 
-/** Beyond this many unhashed objects the sum is brought up to date, so that the list stays bounded. */
+/** With more unhashed objects than this at the end of an entry the sum is brought up to date. */
 const unhashedMax = 65_536
 
 /** An object that is one row. The three fields belong to `Changes`. */
@@ -66,10 +67,7 @@ export class Changes {
   touch(object: Stored): void {
     if ((object.flags & goneFlag) !== 0) this.revive(object)
     const flags = object.flags
-    if ((flags & unhashedFlag) === 0) {
-      if (this.unhashed.length >= unhashedMax) this.settle()
-      this.unhashed.push(object)
-    }
+    if ((flags & unhashedFlag) === 0) this.unhashed.push(object)
     if ((flags & unsavedFlag) === 0) this.unsaved.push(object)
     object.flags = flags | unhashedFlag | unsavedFlag
   }
@@ -94,6 +92,14 @@ export class Changes {
   load(object: Stored): void {
     this.rehash(object, object.rowValue())
     object.flags = savedFlag
+  }
+
+  /**
+   * Keeps the list of unhashed objects short. Only between entries: within one, an object that was touched may
+   * still change.
+   */
+  endEntry(): void {
+    if (this.unhashed.length > unhashedMax) this.settle()
   }
 
   /** How many rows `take` would give, or a few more. */
