@@ -128,8 +128,8 @@ export interface ReadState {
 
 /**
  * What the caller has to do before it calls `advance()`. Without asynchronous storage writes, in this order:
- * persist `entries`, `hardState` and `snapshot` (durably when `mustSync`), then send `messages`, then apply
- * `snapshot` and `committedEntries`. With them, `messages` carries MsgStorageAppend and MsgStorageApply,
+ * persist `entries`, `hardState` and `snapshot` (durably when `mustSync`, and always when there is a snapshot),
+ * then send `messages`, then apply `snapshot` and `committedEntries`; docs/raft.md has the details. With them, `messages` carries MsgStorageAppend and MsgStorageApply,
  * which repeat the other fields and say what to answer; the fields themselves are then only for reading.
  */
 export interface Ready {
@@ -144,7 +144,7 @@ export interface Ready {
   /** To be applied. Always on stable storage, or being written to it, on a majority. */
   committedEntries: readonly Entry[]
   messages: readonly Message[]
-  /** Whether `hardState` and `entries` must be durable before `messages` leave. */
+  /** Whether `hardState` and `entries` must be durable before `messages` leave; a `snapshot` always must. */
   mustSync: boolean
 }
 
