@@ -345,6 +345,20 @@ describe('the cluster link', () => {
     await expect(cluster.propose(zero, createAuction('other'))).rejects.toMatchObject({ code: 'unknown' })
   })
 
+  it('LINK6: a command that may have been proposed is never said to be refused for load', async () => {
+    const here = await town(1)
+    const cluster = await link(addressesOf(here), { attemptTimeoutMs: 40, proposalTimeoutMs: 60_000 })
+    here.cluster.node(1).isMute = true
+    const reply = cluster.propose(zero, createAuction(lot))
+    await until(() => here.cluster.commandsOf(zero).length > 0)
+    here.cluster.node(1).refuses = 'overloaded'
+    const before = here.cluster.node(1).proposals
+    await until(() => here.cluster.node(1).proposals > before + 2)
+    here.cluster.node(1).refuses = undefined
+    here.cluster.node(1).isMute = false
+    expect(await reply).toMatchObject({ ok: true, auctionId: lot })
+  })
+
   it('LINK7: at the bounds, commands and reads are refused as overloaded; the others go through', async () => {
     const here = await town(1)
     const cluster = await link(addressesOf(here), { commandsMax: 100, asksMax: 50 })
