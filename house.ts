@@ -4,7 +4,6 @@
  * it; a start that fails leaves nothing running and nothing locked. Environment, signals and exits are main.ts's.
  * Source: DESIGN "Processes".
  */
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type NotifierConfig, notifierConfig, type RunningNotifier, startNotifier } from './notifier/index.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -135,9 +134,4 @@ export async function startHouse(options: HouseOptions): Promise<RunningHouse> {
   )
   // biome-ignore lint/style/noNonNullAssertion: every service has started
   return { url: server!.url, stop: () => services.stop() }
-}
-
-/** Where the operator's token is, for the words at the start. */
-export function operatorTokenFile(dataDir: string): string {
-  return join(dataDir, 'operator.token')
 }

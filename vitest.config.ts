@@ -7,7 +7,9 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{protocol,state-cluster,server,monitor,notifier,clients,runtime,bench,scripts}/**/*.test.ts'],
+          include: [
+            '{protocol,state-cluster,server,monitor,notifier,clients,runtime,bench,scripts}/**/*.test.ts',
+          ],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

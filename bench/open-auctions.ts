@@ -4,7 +4,7 @@
  * be built), one machine, the operator's token. Figures for the limits table of README come from this command.
  */
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync, readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,7 +38,8 @@ async function start(dataDir: string): Promise<Running> {
     })
     void ended.then(() => reject(new Error('the house ended at start')))
   })
-  while ((await fetch(`${url}/readyz`)).status !== 200) await new Promise((resolve) => setTimeout(resolve, 10))
+  while ((await fetch(`${url}/readyz`)).status !== 200)
+    await new Promise((resolve) => setTimeout(resolve, 10))
   return {
     url,
     readyMs: Math.round(performance.now() - startedAt),
