@@ -64,7 +64,7 @@ describe('the feeds of a process', () => {
     for (const index of [6, 7, 7, 6, 9]) feeds.batch(first.link, batch(index))
     feeds.setHome(second.link)
     second.answer()
-    feeds.batch(first.link, batch(10))
+    feeds.batch(first.link, batch(15))
     feeds.gap(first.link, { groupId: zero, index: 50 })
     for (const index of [8, 9, 10, 11]) feeds.batch(second.link, batch(index))
     feeds.gap(second.link, { groupId: zero, index: 11 })

@@ -361,7 +361,7 @@ describe('the cluster link', () => {
 
   it('LINK7: at the bounds, commands and reads are refused as overloaded; the others go through', async () => {
     const here = await town(1)
-    const cluster = await link(addressesOf(here), { commandsMax: 100, asksMax: 50 })
+    const cluster = await link(addressesOf(here), { commandsMax: 100, asksMax: 50, statusMs: 60_000 })
     const proposals = range(1, 150).map((at) => cluster.propose(zero, createAuction(`auction-${at}`)))
     const outcomes = await Promise.allSettled(proposals)
     expect(outcomes.filter((outcome) => outcome.status === 'fulfilled').length).toBe(100)
