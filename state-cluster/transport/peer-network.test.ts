@@ -325,6 +325,16 @@ describe('peers over TCP', () => {
     expect(two.network.isUp(1)).toBe(false)
   })
 
+  it('PEER3: a node that stops lets no peer in, and says why', async () => {
+    const one = await open(1)
+    const two = await open(2)
+    await one.network.close()
+    two.network.addPeer(1, one.address)
+    await until(() => two.witness.faults.length > 0)
+    expect(two.witness.faults[0]?.message).toContain('stopping: node 1 is stopping')
+    expect(two.network.isUp(1)).toBe(false)
+  })
+
   it('PEER11: an address that cannot be listened on is a typed error', async () => {
     const one = await open(1)
     await expect(Node.open(2, { port: one.address.port })).rejects.toMatchObject({ code: 'connect_failed' })

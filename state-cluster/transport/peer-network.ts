@@ -164,6 +164,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
   }
 
   admit(theirs: Hello): Refusal | undefined {
+    if (this.#closed) return { code: 'stopping', reason: `node ${this.nodeId} is stopping` }
     const present = this.#accepted.get(theirs.nodeId)
     if (present === undefined || present.instance === theirs.instance || present.connection.isQuiet) {
       return undefined
