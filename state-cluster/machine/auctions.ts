@@ -3,7 +3,7 @@
  * every auction's status; `setStatus` is the only way to change one. Source: CONTRACT `GET /auctions`.
  */
 import type { AuctionId } from '../../protocol/ids.ts'
-import type { Auction, Bidder } from './auction.ts'
+import type { Auction } from './auction.ts'
 import type { Changes } from './changes.ts'
 import type { AuctionStatus } from './events.ts'
 import { addOrdinal, type OrdinalsByStatus, type Tags } from './tags.ts'
@@ -47,9 +47,9 @@ export class Auctions {
   }
 
   /** Adds a saved auction with its bidders; the caller keeps the order of ordinals. */
-  load(auction: Auction, bidders: readonly Bidder[]): void {
+  load(auction: Auction): void {
     this.index(auction)
-    for (const bidder of bidders) this.changes.load(bidder)
+    for (const bidder of auction.bidders) this.changes.load(bidder)
     this.changes.load(auction.terms)
     this.changes.load(auction)
     auction.owner.schedule(auction)

@@ -248,6 +248,9 @@ describe('rows', () => {
       without('bidder'),
       [...all, { kind: 'bidder' as const, key: 'a9/1', value: ['bob', 1, 1] }],
       [...all, { kind: 'bidder' as const, key: 'a1/x', value: ['bob', 1, 1] }],
+      [...all, { kind: 'bidder' as const, key: 'a1/3', value: ['eve', 1, 1] }],
+      [...all, { kind: 'bidder' as const, key: 'a2/1', value: ['eve', 1, 1] }],
+      [...all, { kind: 'bidder' as const, key: 'a1/99999999999', value: ['eve', 1, 1] }],
       [...all, { kind: 'orders' as never, key: '1', value: [] }],
     ])
       expect(() => restore(broken)).toThrow(CodecError)

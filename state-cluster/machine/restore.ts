@@ -18,73 +18,72 @@ import type { RequestRecord } from './requests.ts'
 import { Server } from './servers.ts'
 import { emptyState, type State } from './state.ts'
 
-/** What is gathered until all rows are there: auctions need their terms, owners and bidders. */
+/** No list is made longer than this for a damaged key. */
+const aliasMax = 1_000_000
+
+/** Terms and auctions wait for each other and for their bidders; a row that came too early waits as it is. */
 interface Gathered {
-  readonly terms: Terms[]
-  readonly auctions: Map<string, readonly unknown[]>
-  readonly bidders: Map<string, (readonly unknown[])[]>
+  readonly terms: Map<string, Terms>
+  readonly auctions: Map<string, Auction>
+  /** Only of auctions that have bids: aliases of leader and winner, and the bidders by place. */
+  readonly bids: Map<Auction, Bids>
+  readonly early: Row[]
+}
+
+interface Bids {
+  leader: number | undefined
+  winner: number | undefined
+  readonly bidders: Bidder[]
 }
 
 /**
- * The state whose rows these are. Limits as for `emptyState`. Throws `CodecError` on rows that this version did
- * not write.
+ * The state whose rows these are. Limits as for `emptyState`. A store that gives rows by kind, in order of the
+ * kinds' codes, needs no more memory than the state. Throws `CodecError` on rows that this version did not write.
  */
 export function restore(rows: Iterable<Row>, limits?: Limits): State {
   const state = emptyState(limits)
-  const gathered: Gathered = { terms: [], auctions: new Map(), bidders: new Map() }
-  for (const row of rows) loadRow(state, gathered, row)
-  gathered.terms.sort((x, y) => x.ordinal - y.ordinal)
-  for (const terms of gathered.terms) loadAuction(state, gathered, terms)
-  if (gathered.auctions.size > 0 || gathered.bidders.size > 0)
-    corrupt('rows: an auction or its bidders without terms')
+  const gathered: Gathered = { terms: new Map(), auctions: new Map(), bids: new Map(), early: [] }
+  for (const row of rows) if (!loadRow(state, gathered, row)) gathered.early.push(row)
+  for (const kind of ['auction', 'bidder'])
+    for (const row of gathered.early)
+      if (row.kind === kind && !loadRow(state, gathered, row))
+        corrupt(`rows: ${kind} ${row.key} without its auction, terms or owner`)
+  const auctions = [...gathered.auctions.values()].sort((x, y) => x.ordinal - y.ordinal)
+  if (auctions.length !== gathered.terms.size) corrupt('rows: terms without an auction')
+  for (const auction of auctions) finish(state, gathered, auction)
   state.requests.seal()
   state.outbox.seal()
   return state
 }
 
-function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): void {
+/** `false`: the row needs another one that was not there yet. */
+function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): boolean {
   switch (kind) {
     case 'house':
       loadHouse(state, value)
-      break
+      return true
     case 'server':
       loadServer(state, key as ServerId, value)
-      break
+      return true
     case 'buyer':
       loadBuyer(state, key as SubjectId, value)
-      break
+      return true
     case 'terms':
-      gathered.terms.push(termsOf(state, key as AuctionId, value))
-      break
+      gathered.terms.set(key, termsOf(state, key as AuctionId, value))
+      return true
     case 'auction':
-      gathered.auctions.set(key, value)
-      break
+      return loadAuction(state, gathered, key, value)
     case 'bidder':
-      gatherBidder(gathered, key, value)
-      break
+      return loadBidder(gathered, key, value)
     case 'requests':
       state.requests.load(recordsOf(value, requestOf))
-      break
+      return true
     case 'notices':
       state.outbox.load(recordsOf(value, noticeOf))
-      break
+      return true
     default:
-      corrupt(`rows: kind ${String(kind satisfies never)} is not known`)
+      return corrupt(`rows: kind ${String(kind satisfies never)} is not known`)
   }
-}
-
-function gatherBidder(gathered: Gathered, key: string, value: readonly unknown[]): void {
-  const slash = key.lastIndexOf('/')
-  const place = Number(key.slice(slash + 1)) - 1
-  if (!Number.isSafeInteger(place) || place < 0 || place >= 0xffff_ffff)
-    corrupt('rows: a bidder without an alias')
-  const id = key.slice(0, slash)
-  let bidders = gathered.bidders.get(id)
-  if (bidders === undefined) {
-    bidders = []
-    gathered.bidders.set(id, bidders)
-  }
-  bidders[place] = value
 }
 
 function loadHouse(state: State, value: readonly unknown[]): void {
@@ -140,11 +139,11 @@ function termsOf(state: State, id: AuctionId, value: readonly unknown[]): Terms 
   return new Terms(id, { ...own, reserve, buyNow, increments, softClose, item })
 }
 
-function loadAuction(state: State, gathered: Gathered, terms: Terms): void {
-  if (terms.ordinal !== state.auctions.size + 1) corrupt('rows: ordinals of auctions have a gap')
-  const value = gathered.auctions.get(terms.id) ?? corrupt('rows: terms without an auction')
+function loadAuction(state: State, gathered: Gathered, key: string, value: readonly unknown[]): boolean {
   const fields = new TupleReader('auction', value, 14)
-  const owner = state.servers.get(fields.id()) ?? corrupt('auction: its owner is not among the servers')
+  const terms = gathered.terms.get(key)
+  const owner = state.servers.get(fields.id())
+  if (terms === undefined || owner === undefined) return false
   const epoch = fields.count()
   const status = fields.coded<AuctionStatus>(statusCodes)
   const seq = fields.count()
@@ -160,17 +159,40 @@ function loadAuction(state: State, gathered: Gathered, terms: Terms): void {
   const leader = fields.optionalCount()
   auction.hammerPrice = fields.optionalCount()
   const winner = fields.optionalCount()
-  const bidders = (gathered.bidders.get(terms.id) ?? []).map((row, index) => {
-    const own = new TupleReader('bidder', row, 3)
-    return new Bidder(auction, own.id(), index + 1, own.count(), own.count())
-  })
-  for (const bidder of bidders) auction.addBidder(bidder)
-  const named = (alias: number): Bidder => bidders[alias - 1] ?? corrupt('auction: an alias without a bidder')
-  if (leader !== undefined) auction.leader = named(leader)
-  if (winner !== undefined) auction.winner = named(winner)
-  gathered.auctions.delete(terms.id)
-  gathered.bidders.delete(terms.id)
-  state.auctions.load(auction, bidders)
+  if (leader !== undefined || winner !== undefined)
+    gathered.bids.set(auction, { leader, winner, bidders: [] })
+  gathered.auctions.set(key, auction)
+  return true
+}
+
+function loadBidder(gathered: Gathered, key: string, value: readonly unknown[]): boolean {
+  const slash = key.lastIndexOf('/')
+  const alias = Number(key.slice(slash + 1))
+  if (!Number.isSafeInteger(alias) || alias < 1 || alias > aliasMax)
+    corrupt('rows: a bidder without an alias')
+  const auction = gathered.auctions.get(key.slice(0, slash))
+  if (auction === undefined) return false
+  const bids = gathered.bids.get(auction) ?? corrupt('rows: a bidder of an auction without a leader')
+  const fields = new TupleReader('bidder', value, 3)
+  bids.bidders[alias - 1] = new Bidder(auction, fields.id(), alias, fields.count(), fields.count())
+  return true
+}
+
+/** All rows are there: names leader and winner, and puts the auction in its place. */
+function finish(state: State, gathered: Gathered, auction: Auction): void {
+  if (auction.ordinal !== state.auctions.size + 1) corrupt('rows: ordinals of auctions have a gap')
+  const bids = gathered.bids.get(auction)
+  if (bids !== undefined) {
+    for (const bidder of bids.bidders) auction.addBidder(bidder ?? corrupt('rows: aliases have a gap'))
+    auction.leader = bidderAt(auction, bids.leader)
+    auction.winner = bidderAt(auction, bids.winner)
+  }
+  state.auctions.load(auction)
+}
+
+function bidderAt(auction: Auction, alias: number | undefined): Bidder | undefined {
+  if (alias === undefined) return undefined
+  return auction.bidders[alias - 1] ?? corrupt('auction: an alias without a bidder')
 }
 
 function recordsOf<T>(value: readonly unknown[], read: (fields: TupleReader) => T): T[] {
