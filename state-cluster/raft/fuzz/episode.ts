@@ -372,15 +372,18 @@ export class Episode {
         return
       }
       for (const node of this.#nodes) {
-        if (!this.#isMember(node)) continue
         this.steps++
         this.#note('tick', node.id)
         node.raft?.tick()
       }
       this.#nudge(round)
     }
+    if (this.#isWedged()) {
+      this.#count('episodesWedged')
+      return
+    }
     // Without pre-vote a node that is behind in term may never hear of it: see docs/raft.md.
-    if (!this.#options.preVote || this.#isWedged()) {
+    if (!this.#options.preVote) {
       this.#count('episodesWithoutRest')
       return
     }
@@ -411,18 +414,22 @@ export class Episode {
     }
   }
 
-  /** A leader in a joint configuration that nobody else would leave, or whose term has no entry, gets one. */
+  /**
+   * What a caller does now and then: a leader that is no member hands over, an explicit joint configuration is left,
+   * and a leader whose term has no entry gets one.
+   */
   #nudge(round: number): void {
     const leader = this.#leader()
     if (leader?.raft == null || round % 10 !== 9) return
     const { config } = leader.raft.status()
-    if (config.voters.isJoint && !config.autoLeave) {
+    if (!config.voters.has(leader.id)) leader.raft.transferLeadership(this.#random.pick(config.voters.ids()))
+    else if (config.voters.isJoint && !config.autoLeave) {
       const context = new Uint8Array(0)
       leader.raft.proposeConfChange({ transition: 'ConfChangeTransitionAuto', changes: [], context })
     } else this.#propose(leader)
   }
 
-  /** Members as the node with the newest applied configuration sees them; time stands still for the others. */
+  /** Members as the node with the newest applied configuration sees them. */
   #isMember(node: FuzzNode): boolean {
     const newest = this.#nodes.reduce((best, other) =>
       other.machine.index > best.machine.index ? other : best,
