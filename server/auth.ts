@@ -158,6 +158,11 @@ export async function jwksFromFile(path: string): Promise<JwksSource> {
   return { keys: { keys } }
 }
 
+/** The token of an `Authorization` header, or `undefined` when it holds none. */
+export function bearerToken(header: string): string | undefined {
+  return /^bearer +(\S+) *$/i.exec(header)?.[1]
+}
+
 /** Whether an identity may act in a role; nobody's is `undefined`. */
 export function hasRole(identity: Identity | undefined, role: Role): boolean {
   return identity?.roles.includes(role) ?? false

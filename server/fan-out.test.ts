@@ -65,7 +65,6 @@ class Bench {
         id: 's',
         subprotocol: jsonSubprotocol,
         address: '127.0.0.1',
-        ...(identity === undefined ? {} : { identity }),
         nowMs: 0,
         frames: bucket,
         strikes: bucket,
@@ -74,9 +73,11 @@ class Bench {
         bufferedBytesMax: limit,
         queuedBytesMax: queueLimit,
         defer: (work) => this.#deferred.push(work),
+        closing: (closing) => this.fanOut.leave(closing),
       },
     )
     session.attach(socket)
+    session.identity = identity
     this.sessions.set(socket, session)
     this.fanOut.enter(session)
     return socket

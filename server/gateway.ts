@@ -12,11 +12,11 @@ import { encodeServerFrame } from '../protocol/encode.ts'
 import { readJson } from '../protocol/json.ts'
 import { readMsgpack } from '../protocol/msgpack.ts'
 import { protocolVersion, type ServerFrame } from '../protocol/server-frames.ts'
-import { jsonSubprotocol, msgpackSubprotocol, readOffer, type Subprotocol } from '../protocol/subprotocols.ts'
+import { jsonSubprotocol, msgpackSubprotocol, readOffer } from '../protocol/subprotocols.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Admission } from './admission.ts'
 import { problemAnswer, rateAnswer } from './answers.ts'
-import { hasRole, type TokenCheck, type Tokens } from './auth.ts'
+import { bearerToken, hasRole, type TokenCheck, type Tokens } from './auth.ts'
 import type { ServerConfig } from './config.ts'
 import type { FanOut, Published } from './fan-out.ts'
 import { refuse } from './frame-handlers.ts'
@@ -27,7 +27,7 @@ import type { HttpRequest, Socket, UpgradeDecision } from './socket.ts'
 import { Tally } from './tally.ts'
 import { TokenBucket } from './token-bucket.ts'
 
-export interface GatewayContext extends SessionContext {
+export interface GatewayContext extends Omit<SessionContext, 'closing'> {
   readonly config: ServerConfig
   readonly clock: Clock
   readonly tokens: Tokens
@@ -44,16 +44,21 @@ const strikeRate = { perSecond: 10, burst: 200 }
 /** How long a socket that is to be closed may take to make room for the close frame. */
 const closeGraceMs = 5000
 
+/** Frames that are kept while a token is being verified. */
+const earlyFramesMax = 16
+
 const text = new TextDecoder()
 
 export class Gateway {
   readonly #context: GatewayContext
+  readonly #sessionContext: SessionContext
   readonly #sessions = new Set<Session>()
   readonly #open: Tally
   #isDraining = false
 
   constructor(context: GatewayContext) {
     this.#context = context
+    this.#sessionContext = { ...context, closing: (session) => context.fanOut.leave(session) }
     this.#open = new Tally(context.clock)
   }
 
@@ -62,49 +67,62 @@ export class Gateway {
   }
 
   /** Decides about an upgrade. A bad token is told by a close code: browsers hide the status of a refused upgrade. */
-  upgrade(request: HttpRequest): UpgradeDecision<Session> | Promise<UpgradeDecision<Session>> {
+  upgrade(request: HttpRequest): UpgradeDecision<Session> {
+    const { clock, tokens, admission, config, metrics } = this.#context
     const header = request.header('sec-websocket-protocol')
-    const offer = readOffer(header)
-    if (offer.subprotocol === undefined && header !== '') {
+    const { subprotocol, token: offered } = readOffer(header)
+    if (subprotocol === undefined && header !== '') {
       const detail = `offer ${jsonSubprotocol} or ${msgpackSubprotocol} as a subprotocol`
       return { accept: false, answer: problemAnswer('field_invalid', { detail }) }
     }
-    const authorization = /^bearer +(\S+) *$/i.exec(request.header('authorization'))
-    const token = authorization?.[1] ?? offer.token
-    if (token === undefined) return this.#admit(request, offer.subprotocol, undefined)
-    const check = this.#context.tokens.verify(token)
-    if (check instanceof Promise) return check.then((later) => this.#admit(request, offer.subprotocol, later))
-    return this.#admit(request, offer.subprotocol, check)
+    const authorization = request.header('authorization')
+    const token = authorization === '' ? offered : (bearerToken(authorization) ?? '')
+    const check = token === undefined ? undefined : tokens.verify(token)
+    const known = check !== undefined && !(check instanceof Promise) && check.ok ? check.identity : undefined
+    const address = admission.addressOf(request)
+    const nowMs = clock.monotonicMs()
+    const waitMs = admission.request(known, address, nowMs)
+    if (waitMs > 0) {
+      metrics.rateLimited.add(1, { what: 'request' })
+      return { accept: false, answer: rateAnswer(waitMs) }
+    }
+    const session = new Session(
+      {
+        id: randomBytes(9).toString('base64url'),
+        subprotocol: subprotocol ?? jsonSubprotocol,
+        address,
+        ...(check === undefined ? {} : { check }),
+        nowMs,
+        frames: new TokenBucket({ perSecond: config.framesPerSecond, burst: config.framesBurst }, nowMs),
+        strikes: new TokenBucket(strikeRate, nowMs),
+      },
+      this.#sessionContext,
+    )
+    return { accept: true, subprotocol: subprotocol ?? '', session }
   }
 
+  /** The socket is open; the session begins as soon as its token is verified. */
   open(session: Session, socket: Socket): void {
-    const { config, clock, fanOut } = this.#context
     session.attach(socket)
-    const entry = session.refusal ?? this.#entry(session)
-    if (entry !== 'let_in') {
-      session.close(entry)
-      return
-    }
-    this.#sessions.add(session)
-    this.#open.add()
-    fanOut.enter(session)
-    const { identity } = session
-    session.send(
-      encodeServerFrame({
-        type: 'hello',
-        version: protocolVersion,
-        sessionId: session.id,
-        serverTime: clock.nowMs(),
-        heartbeatMs: config.heartbeatMs,
-        ...(identity === undefined ? {} : { you: { id: identity.subject, roles: [...identity.roles] } }),
-      }),
-    )
-    session.flush()
+    const { check } = session
+    if (!(check instanceof Promise)) this.#letIn(session, check)
+    else
+      check
+        .then((later) => this.#letIn(session, later))
+        .catch((error: unknown) => {
+          session.close(1011)
+          this.#context.fault(error, 'open')
+        })
   }
 
   message(session: Session, bytes: Uint8Array, isBinary: boolean): void {
     const { clock, tokens, metrics } = this.#context
     if (!session.isOpen) return
+    if (session.early !== undefined) {
+      if (session.early.length >= earlyFramesMax) session.close(4429)
+      else session.early.push({ bytes: bytes.slice(), isBinary })
+      return
+    }
     const nowMs = clock.monotonicMs()
     session.heardMs = nowMs
     session.receivedAtMs = clock.nowMs()
@@ -192,36 +210,34 @@ export class Gateway {
     for (const session of [...this.#sessions]) session.close(code)
   }
 
-  #admit(
-    request: HttpRequest,
-    subprotocol: Subprotocol | undefined,
-    check: TokenCheck | undefined,
-  ): UpgradeDecision<Session> {
-    const { clock, admission, config, metrics } = this.#context
-    const address = admission.addressOf(request)
-    const identity = check?.ok === true ? check.identity : undefined
-    const nowMs = clock.monotonicMs()
-    const waitMs = admission.request(identity, address, nowMs)
-    if (waitMs > 0) {
-      metrics.rateLimited.add(1, { what: 'request' })
-      return { accept: false, answer: rateAnswer(waitMs) }
+  /** Begins the session, or says by a close code why not. */
+  #letIn(session: Session, check: TokenCheck | undefined): void {
+    const { config, clock, fanOut } = this.#context
+    if (!session.isOpen) return
+    if (check?.ok === true) session.identity = check.identity
+    const entry = check?.ok === false ? (check.retry ? 1013 : 4401) : this.#entry(session)
+    if (entry !== 'let_in') {
+      session.close(entry)
+      return
     }
-    const session = new Session(
-      {
-        id: randomBytes(9).toString('base64url'),
-        subprotocol: subprotocol ?? jsonSubprotocol,
-        address,
-        ...(identity === undefined ? {} : { identity }),
-        ...(check === undefined || check.ok
-          ? {}
-          : { refusal: check.retry ? (1013 as const) : (4401 as const) }),
-        nowMs,
-        frames: new TokenBucket({ perSecond: config.framesPerSecond, burst: config.framesBurst }, nowMs),
-        strikes: new TokenBucket(strikeRate, nowMs),
-      },
-      this.#context,
+    this.#sessions.add(session)
+    this.#open.add()
+    fanOut.enter(session)
+    const { identity } = session
+    session.send(
+      encodeServerFrame({
+        type: 'hello',
+        version: protocolVersion,
+        sessionId: session.id,
+        serverTime: clock.nowMs(),
+        heartbeatMs: config.heartbeatMs,
+        ...(identity === undefined ? {} : { you: { id: identity.subject, roles: [...identity.roles] } }),
+      }),
     )
-    return { accept: true, subprotocol: subprotocol ?? '', session }
+    session.flush()
+    const early = session.early ?? []
+    session.early = undefined
+    for (const { bytes, isBinary } of early) this.message(session, bytes, isBinary)
   }
 
   #entry(session: Session): 'let_in' | CloseCode {

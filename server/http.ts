@@ -12,7 +12,7 @@ import type { Role } from '../protocol/server-frames.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Admission } from './admission.ts'
 import { clusterFault, problemAnswer, rateAnswer } from './answers.ts'
-import { hasRole, type Identity, type TokenCheck, type Tokens } from './auth.ts'
+import { bearerToken, hasRole, type Identity, type TokenCheck, type Tokens } from './auth.ts'
 import type { ServerConfig } from './config.ts'
 import { newRequestId, requestIdOf } from './requests.ts'
 import type { ServerMetrics } from './server-metrics.ts'
@@ -165,7 +165,7 @@ export class Http {
   #identify(request: HttpRequest, match: Match, body: string): HttpAnswer | Promise<HttpAnswer> {
     const authorization = request.header('authorization')
     if (authorization === '') return this.#admit(request, match, body, undefined)
-    const token = /^bearer +(\S+) *$/i.exec(authorization)?.[1]
+    const token = bearerToken(authorization)
     if (token === undefined)
       return problemAnswer('token_invalid', { detail: 'Authorization must be Bearer and a token' })
     const check = this.#context.tokens.verify(token)

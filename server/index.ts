@@ -253,7 +253,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 }
 
 /** For the last bytes to leave before connections are dropped. */
-const closeGraceMs = 2000
+const closeGraceMs = 5000
 
 /** The carrier's own timeout comes after ours, which sends a close code: three heartbeats, within its range. */
 function backstopSeconds(heartbeatMs: number): number {

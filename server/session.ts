@@ -9,7 +9,7 @@ import { type CloseCode, closeCodes } from '../protocol/close-codes.ts'
 import type { EncodedFrame } from '../protocol/encode.ts'
 import type { AuctionId } from '../protocol/ids.ts'
 import { jsonSubprotocol, type Subprotocol } from '../protocol/subprotocols.ts'
-import type { Identity } from './auth.ts'
+import type { Identity, TokenCheck } from './auth.ts'
 import type { Subscription } from './fan-out.ts'
 import type { Socket } from './socket.ts'
 import type { TokenBucket } from './token-bucket.ts'
@@ -20,6 +20,8 @@ export interface SessionContext {
   readonly queuedBytesMax: number
   /** Calls once the work of this turn is done, before the event loop goes on. */
   readonly defer: (work: () => void) => void
+  /** The session is about to end but its client must read first: nothing more is to be done for it. */
+  readonly closing: (session: Session) => void
 }
 
 export interface SessionStart {
@@ -27,9 +29,8 @@ export interface SessionStart {
   readonly subprotocol: Subprotocol
   /** Of the client, as far as proxies are believed. */
   readonly address: string
-  readonly identity?: Identity
-  /** The token that came was no good: the session is closed as soon as it is open. */
-  readonly refusal?: CloseCode
+  /** What came of the token; a promise while it is being verified. Absent: none came. */
+  readonly check?: TokenCheck | Promise<TokenCheck>
   readonly nowMs: number
   readonly frames: TokenBucket
   readonly strikes: TokenBucket
@@ -39,8 +40,11 @@ export class Session {
   readonly id: string
   readonly subprotocol: Subprotocol
   readonly address: string
-  readonly identity: Identity | undefined
-  readonly refusal: CloseCode | undefined
+  readonly check: TokenCheck | Promise<TokenCheck> | undefined
+  /** Whom the token speaks for, once the session has been let in. */
+  identity: Identity | undefined
+  /** Frames that came before the token was verified; `undefined` from then on. */
+  early: { readonly bytes: Uint8Array; readonly isBinary: boolean }[] | undefined
   readonly frames: TokenBucket
   /** Frames beyond the rate that are answered before the socket is closed. */
   readonly strikes: TokenBucket
@@ -67,8 +71,8 @@ export class Session {
     this.id = start.id
     this.subprotocol = start.subprotocol
     this.address = start.address
-    this.identity = start.identity
-    this.refusal = start.refusal
+    this.check = start.check
+    this.early = []
     this.frames = start.frames
     this.strikes = start.strikes
     this.heardMs = start.nowMs
@@ -157,6 +161,7 @@ export class Session {
     this.#queue = []
     this.#queuedBytes = 0
     if (socket.bufferedBytes <= this.#context.bufferedBytesMax) socket.end(code, closeCodes[code].reason)
+    else this.#context.closing(this)
   }
 
   /** Drops the connection: the client had its time to read the close frame. */

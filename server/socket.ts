@@ -84,7 +84,8 @@ export type UpgradeDecision<Session> =
 export interface EdgeHandlers<Session> {
   /** Every HTTP request that is not a WebSocket upgrade of `socketPath`. */
   http(exchange: HttpExchange): HttpAnswer | Promise<HttpAnswer>
-  upgrade(request: HttpRequest): UpgradeDecision<Session> | Promise<UpgradeDecision<Session>>
+  /** At once: carriers cannot be trusted to open a socket later than in the turn of its request. */
+  upgrade(request: HttpRequest): UpgradeDecision<Session>
   open(session: Session, socket: Socket): void
   /** `bytes` are the handler's only until it returns. */
   message(session: Session, bytes: Uint8Array, isBinary: boolean): void

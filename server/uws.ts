@@ -3,7 +3,8 @@
  * aliases, because no one version runs on every Node that we support.
  * Invariant: whatever a handler does (throw, reject, answer late, answer a client that is gone), the process goes
  * on: uWebSockets.js itself ends the process at an exception, at an exchange left without an abort handler, and at
- * an idle timeout of 1 to 7 seconds. A port that is in use is an error, not a second listener.
+ * an idle timeout of 1 to 7 seconds. A port that is in use is an error, not a second listener. A socket is opened
+ * in the turn of its request: opened later, 20.51 now and then takes it for an HTTP connection and drops it.
  */
 import { STATUS_CODES } from 'node:http'
 import type {

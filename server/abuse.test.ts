@@ -1,0 +1,447 @@
+import { connect } from 'node:net'
+import fc from 'fast-check'
+import { afterEach, describe, expect, test } from 'vitest'
+import type { AuctionId, GroupId, SubjectId } from '../protocol/ids.ts'
+import { writeMsgpack } from '../protocol/msgpack.ts'
+import { eventually, type Frame, TestHouse } from './testing/house.ts'
+
+let house: TestHouse
+afterEach(() => house.close())
+
+const group = 0 as GroupId
+
+/** The value of one line of /metrics. */
+async function metric(name: string): Promise<number> {
+  const { text } = await house.ask('/metrics', { token: house.operatorToken })
+  const line = text.split('\n').find((one) => one.startsWith(`${name} `))
+  return Number(line?.slice(name.length + 1))
+}
+
+/** Events of an auction as the feed would bring them, each of about 10 KB, a turn between every few. */
+async function flood(auctionId: string, fromSeq: number, count: number): Promise<void> {
+  const padding = 'x'.repeat(10_000)
+  for (let at = 0; at < count; at += 20) {
+    const events = Array.from({ length: Math.min(20, count - at) }, (_, offset) => ({
+      type: 'auction_sold' as const,
+      auctionId: auctionId as AuctionId,
+      seq: fromSeq + at + offset,
+      epoch: 1,
+      atMs: 1,
+      hammerPrice: 1,
+      winner: padding,
+    }))
+    house.cluster.inject({ groupId: group, index: 1000 + at, atMs: 1, hasNotices: false, events })
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+describe('rates', () => {
+  test('RATE3 frames beyond the rate are answered rate_limited; who goes on is closed with 4429', async () => {
+    house = await TestHouse.open({ settings: { framesPerSecond: 1, framesBurst: 50 } })
+    const flooding = await house.client()
+    for (let at = 0; at < 5000; at += 1) flooding.send({ type: 'sync_time', id: at, t0: at })
+    expect(await flooding.closed()).toBe(4429)
+    expect(flooding.all('time').length).toBeGreaterThanOrEqual(50)
+    expect(flooding.all('time').length).toBeLessThan(100)
+    const held = flooding.all('error')
+    expect(held.length).toBeGreaterThan(100)
+    expect(held.every(({ code, retryAfterMs }) => code === 'rate_limited' && Number(retryAfterMs) > 0)).toBe(
+      true,
+    )
+    expect(held[0]?.['replyTo']).toBe(flooding.all('time').length)
+    const operator = await house.client({ token: house.operatorToken })
+    for (let at = 0; at < 500; at += 1) operator.send({ type: 'sync_time', id: at, t0: at })
+    await operator.until(() => operator.all('time').length === 500, 'all answers')
+  })
+
+  test("RATE4 a bidder's bids share one rate, over all its sockets and HTTP; others' are not touched", async () => {
+    house = await TestHouse.open({ settings: { bidsPerSecond: 1, bidsBurst: 10 } })
+    const auctionId = await house.createAuction()
+    const ann = await house.tokenFor('ann', 'bidder')
+    const one = await house.client({ token: ann })
+    const two = await house.client({ token: ann, binary: true })
+    const bid = (at: number) => ({ type: 'place_bid', auctionId, amount: 100, requestId: `r${at}` })
+    const answers: Frame[] = []
+    for (let at = 0; at < 20; at += 1) answers.push(await (at % 2 === 0 ? one : two).ask(bid(at)))
+    const limited = answers.filter(({ code }) => code === 'rate_limited')
+    expect(limited.length).toBeGreaterThan(5)
+    expect(answers.slice(0, 10).every(({ code }) => code !== 'rate_limited')).toBe(true)
+    expect(Number(limited[0]?.['retryAfterMs'])).toBeGreaterThan(0)
+    const overHttp = await house.ask('/bids', { token: ann, body: { auctionId, amount: 100 } })
+    expect(overHttp.status).toBe(429)
+    expect(overHttp.body['code']).toBe('rate_limited')
+    expect(Number(overHttp.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    const bob = await house.tokenFor('bob', 'bidder')
+    expect((await house.ask('/bids', { token: bob, body: { auctionId, amount: 9000 } })).status).toBe(201)
+  })
+
+  test('RATE5 requests count by address without a token, by subject with one; probes and operators do not', async () => {
+    house = await TestHouse.open({ settings: { requestsPerSecond: 1, requestsBurst: 10 } })
+    const ann = await house.tokenFor('ann', 'bidder')
+    const statuses = []
+    for (let at = 0; at < 15; at += 1) statuses.push((await house.ask('/auctions')).status)
+    expect(statuses.slice(0, 10)).toEqual(Array(10).fill(200))
+    expect(statuses.at(-1)).toBe(429)
+    const limited = await house.ask('/auctions')
+    expect(limited.body['code']).toBe('rate_limited')
+    expect(Number(limited.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    expect((await house.ask('/auctions', { token: ann })).status).toBe(200)
+    for (let at = 0; at < 30; at += 1) {
+      expect((await house.ask('/auctions', { token: house.operatorToken })).status).toBe(200)
+      expect((await house.ask('/livez')).status).toBe(200)
+    }
+    const refused = house.socket({})
+    expect(await refused.closed()).toBe(1006)
+    await house.client({ token: ann })
+    for (let at = 0; at < 20; at += 1) await house.ask('/auctions', { token: 'nonsense' })
+    expect((await house.ask('/auctions', { token: 'nonsense' })).status).toBe(429)
+  })
+
+  test('RATE5 what a proxy says of an address counts only where that proxy is trusted', async () => {
+    const settings = { requestsPerSecond: 1, requestsBurst: 5, trustedProxies: '127.0.0.1,10.0.0.0/8' }
+    house = await TestHouse.open({ settings })
+    const from = async (chain: string) =>
+      (await house.ask('/auctions', { headers: { 'x-forwarded-for': chain } })).status
+    for (let at = 0; at < 20; at += 1) expect(await from(`192.0.2.${at}`)).toBe(200)
+    const same = []
+    for (let at = 0; at < 10; at += 1) same.push(await from(`203.0.113.${at}, 192.0.2.99, 10.1.1.1`))
+    expect(same).toContain(429)
+    await house.close()
+    house = await TestHouse.open({ settings: { requestsPerSecond: 1, requestsBurst: 5 } })
+    const untrusted = []
+    for (let at = 0; at < 10; at += 1) untrusted.push(await from(`192.0.2.${at}`))
+    expect(untrusted).toContain(429)
+  })
+
+  test('RATE6 registrations have a rate of their own', async () => {
+    house = await TestHouse.open({ settings: { registrationsPerSecond: 1, registrationsBurst: 3 } })
+    const statuses = []
+    for (let at = 0; at < 6; at += 1)
+      statuses.push((await house.ask('/buyers', { body: { name: 'x' } })).status)
+    expect(statuses).toEqual([201, 201, 201, 429, 429, 429])
+    const operator = await house.ask('/buyers', { body: { name: 'x' }, token: house.operatorToken })
+    expect(operator.status).toBe(201)
+  })
+})
+
+describe('counts', () => {
+  test('RATE7 sockets are bounded: by address 4429, of the server 1013; a closed one makes room', async () => {
+    house = await TestHouse.open({ settings: { socketsMax: 4, socketsPerAddressMax: 3 } })
+    const open = [await house.client(), await house.client(), await house.client()]
+    expect(await house.socket({}).closed()).toBe(4429)
+    const ann = await house.tokenFor('ann', 'bidder')
+    await house.client({ token: ann })
+    expect(await house.socket({ token: ann }).closed()).toBe(1013)
+    expect(await house.socket({}).closed()).toBe(1013)
+    await house.client({ token: house.operatorToken })
+    expect(await metric('martillo_server_open_sockets')).toBe(5)
+    for (const client of open) client.socket.close(1000)
+    await eventually(async () => (await metric('martillo_server_open_sockets')) === 2)
+    await house.client()
+  })
+
+  test('RATE9 ten thousand subscriptions: the first thousand are taken, the others limit_exceeded, the socket lives', async () => {
+    house = await TestHouse.open({ settings: { framesBurst: 20_000 } })
+    const auctions: string[] = []
+    for (let at = 0; at < 30; at += 1)
+      auctions.push(...(await Promise.all(Array.from({ length: 50 }, () => house.createAuction()))))
+    const greedy = await house.client()
+    for (let at = 0; at < 10_000; at += 1)
+      greedy.send({ type: 'subscribe', id: at, auctionId: auctions[at] ?? `nothing-${at}` })
+    await greedy.until(
+      () => greedy.all('subscribed').length + greedy.all('error').length === 10_000,
+      'all answers',
+    )
+    expect(greedy.all('subscribed')).toHaveLength(1000)
+    expect(greedy.all('error').every(({ code }) => code === 'limit_exceeded')).toBe(true)
+    expect(await metric('martillo_server_subscriptions')).toBe(1000)
+    expect(await greedy.ask({ type: 'subscribe', auctionId: auctions[5] })).toMatchObject({
+      type: 'subscribed',
+    })
+    await greedy.ask({ type: 'unsubscribe', auctionId: auctions[5] })
+    expect(await greedy.ask({ type: 'subscribe', auctionId: auctions[1200] })).toMatchObject({
+      type: 'subscribed',
+    })
+    greedy.terminate()
+    await eventually(async () => (await metric('martillo_server_subscriptions')) === 0)
+  })
+
+  test('RATE9 all subscriptions of a server are bounded too', async () => {
+    house = await TestHouse.open({ settings: { subscriptionsMax: 3, subscriptionsPerSocketMax: 2 } })
+    const auctions = await Promise.all([1, 2, 3, 4].map(() => house.createAuction()))
+    const one = await house.client()
+    const two = await house.client()
+    for (const auctionId of auctions.slice(0, 2)) await one.ask({ type: 'subscribe', auctionId })
+    expect(await two.ask({ type: 'subscribe', auctionId: auctions[2] })).toMatchObject({ type: 'subscribed' })
+    expect(await two.ask({ type: 'subscribe', auctionId: auctions[3] })).toMatchObject({ code: 'overloaded' })
+  })
+
+  test('RATE10 bids that wait for their answer are bounded per socket; the others may be sent again', async () => {
+    house = await TestHouse.open({ settings: { commandsPerSocketMax: 5 } })
+    const auctionId = await house.createAuction()
+    const eager = await house.client({ token: await house.tokenFor('ann', 'bidder') })
+    let open = (): void => undefined
+    house.cluster.replyGate = new Promise((resolve) => {
+      open = resolve
+    })
+    for (let at = 0; at < 8; at += 1)
+      eager.send({ type: 'place_bid', id: at, auctionId, amount: 100 + at, requestId: `r${at}` })
+    await eager.until(() => eager.all('error').length === 3, 'three errors')
+    expect(eager.all('error')).toMatchObject([5, 6, 7].map((replyTo) => ({ code: 'overloaded', replyTo })))
+    open()
+    await eager.until(() => eager.all('bid_accepted').length === 5, 'five answers')
+    expect(await eager.ask({ type: 'place_bid', auctionId, amount: 107, requestId: 'r7' })).toMatchObject({
+      type: 'bid_accepted',
+    })
+  })
+
+  test('RATE10 requests that wait for their answer are bounded; the others are 503', async () => {
+    house = await TestHouse.open({ settings: { requestsMax: 3 } })
+    let open = (): void => undefined
+    house.cluster.readGate = new Promise((resolve) => {
+      open = resolve
+    })
+    const waiting = [1, 2, 3].map(() => house.ask('/auctions'))
+    let refused = await house.ask('/auctions/x')
+    while (refused.status !== 503) refused = await house.ask('/auctions/x')
+    expect(refused.body['code']).toBe('overloaded')
+    expect((await house.ask('/livez')).status).toBe(503)
+    open()
+    expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([200, 200, 200])
+  })
+})
+
+describe('clients that do not read', () => {
+  test('FLOW4 a slow reader gets the latest after a resync; the others get everything; memory stays bounded', async () => {
+    house = await TestHouse.open()
+    const auctionId = await house.createAuction()
+    const slow = await house.client()
+    const quick = await house.client()
+    for (const client of [slow, quick]) await client.ask({ type: 'subscribe', auctionId })
+    slow.socket.pause()
+    const before = process.memoryUsage().rss
+    const count = 4000
+    await flood(auctionId, 2, count)
+    await quick.until(() => quick.frames.at(-1)?.['seq'] === count + 1, 'the last event')
+    expect(quick.all('auction_sold').map(({ seq }) => seq)).toEqual(
+      Array.from({ length: count }, (_, at) => at + 2),
+    )
+    expect(quick.all('resync')).toEqual([])
+    slow.socket.resume()
+    await slow.until(() => slow.frames.at(-1)?.['seq'] === count + 1, 'the last event')
+    const stream = slow.frames.filter(({ type }) => type === 'auction_sold' || type === 'resync')
+    let lastSeq = 1
+    let resyncs = 0
+    for (const frame of stream) {
+      if (frame.type === 'resync') {
+        resyncs += 1
+        expect(frame['expected']).toBe(lastSeq + 1)
+        lastSeq = Number(frame['current'])
+      } else {
+        expect(frame['seq']).toBe(lastSeq + 1)
+        lastSeq += 1
+      }
+    }
+    expect(resyncs).toBeGreaterThanOrEqual(1)
+    expect(stream.length).toBeLessThan(count)
+    expect(await metric('martillo_server_resyncs_total')).toBe(resyncs)
+    await flood(auctionId, count + 2, 20)
+    await slow.until(() => slow.frames.at(-1)?.['seq'] === count + 21, 'what came after')
+    expect(slow.all('resync')).toHaveLength(resyncs)
+    // 40 MB were published: had they been kept for the slow reader, they would be here, and twice in memory.
+    expect(process.memoryUsage().rss - before).toBeLessThan(400 * 1024 * 1024)
+  })
+
+  test('FLOW6 who never reads is closed with 4413, and with it goes all that was kept for it', async () => {
+    house = await TestHouse.open({ settings: { unreadMsMax: 300, heartbeatMs: 400 } })
+    const auctionId = await house.createAuction()
+    const never = await house.client()
+    await never.ask({ type: 'subscribe', auctionId })
+    never.socket.pause()
+    await flood(auctionId, 2, 2000)
+    await eventually(async () => (await metric('martillo_server_open_sockets')) === 0)
+    expect(await metric('martillo_server_subscriptions')).toBe(0)
+    const { text } = await house.ask('/metrics')
+    expect(text).toMatch(/martillo_server_closes_total\{code="(4413|1006)"\} 1/)
+  })
+
+  test('FLOW5 private frames are kept for a reader that is late, in order and all of them', async () => {
+    house = await TestHouse.open({ settings: { queuedBytesMax: 64 * 1024 * 1024, unreadMsMax: 600_000 } })
+    const late = await house.client({ token: await house.tokenFor('ann', 'bidder') })
+    late.socket.pause()
+    const count = 60_000
+    for (let at = 0; at < count; at += 500) {
+      const events = Array.from({ length: 500 }, (_, offset) => ({
+        type: 'outbid' as const,
+        auctionId: 'a' as AuctionId,
+        seq: at + offset,
+        epoch: 1,
+        atMs: 1,
+        bidderId: 'ann' as SubjectId,
+        price: at,
+      }))
+      house.cluster.inject({ groupId: group, index: at, atMs: 1, hasNotices: false, events })
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    late.socket.resume()
+    await late.until(() => late.all('outbid').length === count, 'every private frame')
+    expect(late.all('outbid').map(({ seq }) => seq)).toEqual(Array.from({ length: count }, (_, at) => at))
+  })
+
+  test('FLOW5 beyond the bound such a session ends with 4413 rather than lose one silently', async () => {
+    house = await TestHouse.open({ settings: { queuedBytesMax: 64 * 1024 } })
+    const stuck = await house.client({ token: await house.tokenFor('ann', 'bidder') })
+    stuck.socket.pause()
+    for (let at = 0; at < 200_000 && (await metricIsOpen()); at += 2000) {
+      const events = Array.from({ length: 2000 }, (_, offset) => ({
+        type: 'outbid' as const,
+        auctionId: 'a' as AuctionId,
+        seq: at + offset,
+        epoch: 1,
+        atMs: 1,
+        bidderId: 'ann' as SubjectId,
+        price: at,
+      }))
+      house.cluster.inject({ groupId: group, index: at, atMs: 1, hasNotices: false, events })
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    stuck.socket.resume()
+    expect(await stuck.closed()).toBe(4413)
+    const seqs = stuck.all('outbid').map(({ seq }) => seq)
+    expect(seqs).toEqual(seqs.map((_, at) => at))
+
+    async function metricIsOpen(): Promise<boolean> {
+      return (await metric('martillo_server_open_sockets')) === 1
+    }
+  })
+
+  test('FLOW6 who asks and asks without reading the answers is closed, not fed', async () => {
+    house = await TestHouse.open({
+      settings: { framesPerSecond: 1_000_000, framesBurst: 1_000_000, queuedBytesMax: 128 * 1024 },
+    })
+    const item = { text: 'x'.repeat(8000) }
+    const auctionId = await house.createAuction({ item })
+    const deaf = await house.client()
+    deaf.socket.pause()
+    for (let at = 0; at < 20_000 && deaf.socket.readyState === deaf.socket.OPEN; at += 1) {
+      deaf.send({ type: 'subscribe', id: at, auctionId })
+      if (at % 200 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    await eventually(async () => (await metric('martillo_server_subscriptions')) === 0)
+    deaf.socket.resume()
+    expect(await deaf.closed()).toBe(4413)
+    expect((await house.ask('/up')).status).toBe(200)
+  })
+})
+
+describe('noise', () => {
+  test('SESSION9 whatever bytes come, the server answers or closes, and lives', async () => {
+    house = await TestHouse.open({
+      settings: {
+        framesPerSecond: 1_000_000,
+        framesBurst: 1_000_000,
+        requestsPerSecond: 100_000,
+        requestsBurst: 100_000,
+      },
+    })
+    const json = await house.client({ token: await house.tokenFor('ann', 'bidder') })
+    const msgpack = await house.client({ binary: true, token: await house.tokenFor('bob', 'bidder') })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof(fc.string({ maxLength: 300 }), fc.json({ maxDepth: 5 })),
+        fc.uint8Array({ maxLength: 300 }),
+        fc.jsonValue({ maxDepth: 5 }),
+        async (text, bytes, value) => {
+          json.raw(text)
+          msgpack.raw(bytes)
+          msgpack.raw(writeMsgpack(value))
+          json.send({ type: 'place_bid', id: 'x', auctionId: 'a', requestId: 'r', amount: value as never })
+        },
+      ),
+      { numRuns: 500 },
+    )
+    expect(await json.ask({ type: 'sync_time', t0: 1, id: 'alive' })).toMatchObject({ type: 'time' })
+    expect(await msgpack.ask({ type: 'sync_time', t0: 1, id: 'alive' })).toMatchObject({ type: 'time' })
+    expect(json.faults.concat(msgpack.faults)).toEqual([])
+    expect(house.logLines.filter((line) => line.includes('handler_failed'))).toEqual([])
+  })
+
+  test('HTTP1 whatever path and query come, the answer is one of the contract', async () => {
+    house = await TestHouse.open()
+    await fc.assert(
+      fc.asyncProperty(fc.webPath(), fc.webQueryParameters(), async (path, query) => {
+        const response = await fetch(`${house.server.url}${path === '' ? '/' : path}?${query}`)
+        expect([200, 400, 404]).toContain(response.status)
+        await response.text()
+      }),
+      { numRuns: 200 },
+    )
+    for (const path of ['/auctions?limit=1e9', '/auctions/__proto__', '/constructor'])
+      expect([400, 404]).toContain((await house.ask(path)).status)
+  })
+
+  test('SESSION9 a connection that breaks in the middle of an upgrade or a frame leaves nothing behind', async () => {
+    house = await TestHouse.open()
+    const port = Number(new URL(house.server.url).port)
+    const upgrade = [
+      'GET /ws HTTP/1.1',
+      'Host: x',
+      'Upgrade: websocket',
+      'Connection: Upgrade',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+      'Authorization: Bearer a.b.c',
+      '\r\n',
+    ].join('\r\n')
+    for (let at = 0; at < 50; at += 1) {
+      const socket = connect(port, '127.0.0.1', () => {
+        socket.write(upgrade)
+        socket.write(Buffer.from([0x81, 0xfe, 0x40, 0x00, 1, 2, 3, 4, 5]))
+        socket.destroy()
+      })
+      await new Promise((resolve) => socket.on('close', resolve))
+    }
+    await eventually(async () => (await metric('martillo_server_open_sockets')) === 0)
+    expect((await house.ask('/up')).status).toBe(200)
+  })
+})
+
+describe('secrets', () => {
+  test('SECRET1 no reserve and no maximum is in any frame, answer, log line or metric of anybody else', async () => {
+    house = await TestHouse.open()
+    const reserve = 7_654_321
+    const maximum = 98_765_432
+    const auctionId = await house.createAuction({ reserve, tags: ['secret'] })
+    const annId = 'ann-real-name'
+    const ann = await house.client({ token: await house.tokenFor(annId, 'bidder') })
+    const bob = await house.client({ token: await house.tokenFor('bob', 'bidder') })
+    const watcher = await house.client({ binary: true })
+    for (const client of [ann, bob, watcher]) await client.ask({ type: 'subscribe', auctionId })
+    await bob.ask({ type: 'place_bid', auctionId, amount: 500, requestId: 'b1' })
+    await ann.ask({ type: 'place_bid', auctionId, amount: 1000, requestId: 'a0' })
+    const own = await ann.ask({ type: 'place_bid', auctionId, amount: maximum, requestId: 'a1' })
+    expect(own['you']).toEqual({ status: 'winning', maxBid: maximum })
+    await bob.ask({ type: 'place_bid', auctionId, amount: 9_000_000, requestId: 'b2' })
+    await watcher.until(() => watcher.all('bid_placed').length === 4, 'all bids')
+    const late = await house.client()
+    await late.ask({ type: 'subscribe', auctionId, since: { epoch: 1, seq: 0 } })
+    await late.until(() => late.all('bid_placed').length === 4, 'all bids')
+    const outside = [
+      JSON.stringify([...watcher.frames, ...late.frames]),
+      (await house.ask(`/auctions/${auctionId}`)).text,
+      (await house.ask('/auctions?tag=secret')).text,
+      (await house.ask(`/auctions/${auctionId}/bids`)).text,
+      (await house.ask('/metrics')).text,
+      house.logLines.join(),
+    ]
+    for (const text of outside) {
+      expect(text).not.toContain(String(maximum))
+      expect(text).not.toContain(annId)
+    }
+    // The price reached the reserve when the leader's maximum did: from then on it is public as the price.
+    const before = JSON.stringify(watcher.frames.filter(({ seq }) => Number(seq) < 4))
+    expect(before).not.toContain(String(reserve))
+    expect(JSON.stringify(bob.frames)).not.toContain(String(maximum))
+    expect(JSON.stringify(bob.frames)).not.toContain(annId)
+  })
+})
