@@ -75,7 +75,7 @@ function detailsOf(event: AnyEvent): readonly Plain[] {
         event.price,
         event.askingBid,
         event.bidCount,
-        aliasNumberOf(event.highBidder),
+        event.highBidder === '' ? 0 : aliasNumberOf(event.highBidder),
         aliasNumberOf(event.bidder),
         reserveCodes[event.reserve],
         secret.bidderId,
@@ -100,6 +100,11 @@ function detailsOf(event: AnyEvent): readonly Plain[] {
     case 'lost':
       return [event.bidderId, event.price, orNull(event.askingBid)]
   }
+}
+
+/** 0: nobody is shown, because bids are sealed. */
+function leaderFrom(alias: number): string {
+  return alias === 0 ? '' : aliasFrom(alias)
 }
 
 function decodeAny(auctionId: AuctionId, value: unknown): AnyEvent {
@@ -127,7 +132,7 @@ function eventOf(type: AnyEvent['type'], base: EventBase, fields: TupleReader): 
         price: fields.count(),
         askingBid: fields.count(),
         bidCount: fields.count(),
-        highBidder: aliasFrom(fields.count()),
+        highBidder: leaderFrom(fields.count()),
         bidder: aliasFrom(fields.count()),
         reserve: fields.coded<ReserveStatus>(reserveCodes),
         secret: {

@@ -116,7 +116,7 @@ export interface BidPlaced extends EventBase {
   readonly price: Amount
   readonly askingBid: Amount
   readonly bidCount: number
-  /** Alias of the leader after this bid. */
+  /** Alias of the leader after this bid; empty while bids are sealed. */
   readonly highBidder: string
   /** Alias of who bid (the leader, or one that was outbid at once). */
   readonly bidder: string

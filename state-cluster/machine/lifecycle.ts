@@ -12,6 +12,7 @@ import { addCapped } from '../../protocol/money.ts'
 import { fail } from './assert.ts'
 import { type Auction, aliasOf } from './auction.ts'
 import type { AuctionExtended } from './events.ts'
+import { isBeyond } from './face.ts'
 import type { Hammer } from './formats/format.ts'
 import type { Turn } from './turn.ts'
 
@@ -65,7 +66,8 @@ export function close(turn: Turn, auction: Auction): void {
 export function sell(turn: Turn, auction: Auction, { winner, price }: Hammer): void {
   assertNotEnded(auction)
   const { reserve } = auction.terms
-  if (reserve !== undefined && price < reserve) fail('reserve: sold at no less than it', { id: auction.id })
+  if (reserve !== undefined && isBeyond(auction, reserve, price))
+    fail('reserve: sold at no worse than it', { id: auction.id })
   auction.pausedAtMs = undefined
   auction.hammerPrice = price
   auction.winner = winner

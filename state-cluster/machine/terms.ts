@@ -42,7 +42,6 @@ export function areTermsValid(terms: AuctionTerms, limits: Limits): boolean {
   if (!isAmount(terms.openingBid)) return false
   if (reserve !== undefined && !isAmount(reserve)) return false
   if (buyNow !== undefined && (!isAmount(buyNow) || buyNow === 0)) return false
-  if (buyNow !== undefined && reserve !== undefined && buyNow < reserve) return false
   if (incrementTableFault(terms.increments) !== undefined) return false
   if (!isWithin(terms.durationMs, 1, limits.durationMsMax)) return false
   if (opensAtMs !== undefined && !isWithin(opensAtMs, 0, limits.opensAtMsMax)) return false

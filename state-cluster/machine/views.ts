@@ -6,6 +6,7 @@
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { type Auction, aliasOf } from './auction.ts'
 import type { AuctionStatus, Notice, Standing } from './events.ts'
+import { faceOf, standingIn } from './face.ts'
 import { mergeAfter, type OrderedSet } from './ordered-set.ts'
 import type { NoticeRecord } from './outbox.ts'
 import type { State } from './state.ts'
@@ -13,15 +14,16 @@ import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, MachineStats } 
 
 const statuses: readonly AuctionStatus[] = ['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled']
 
-/** The auction as everybody may see it. */
+/** The auction as everybody may see it; a price that moves by the clock, as of the last applied entry. */
 export function auctionView(state: State, id: AuctionId): AuctionView | undefined {
   const auction = state.auctions.get(id)
-  return auction === undefined ? undefined : viewOf(auction)
+  return auction === undefined ? undefined : viewOf(state, auction)
 }
 
-function viewOf(auction: Auction): AuctionView {
-  const { format, leader, price, terms, winner } = auction
+function viewOf(state: State, auction: Auction): AuctionView {
+  const { format, terms, winner } = auction
   const { buyNow, item, softClose } = terms
+  const { askingBid, leader, price } = faceOf(auction, state.house.lastAtMs)
   const isBuyNowOffered = buyNow !== undefined && !auction.hasEnded && format.offersBuyNow(auction)
   return {
     id: terms.id,
@@ -33,7 +35,7 @@ function viewOf(auction: Auction): AuctionView {
     status: auction.status,
     openingBid: terms.openingBid,
     ...(price === undefined ? {} : { price }),
-    askingBid: format.askingBid(auction),
+    askingBid,
     bidCount: auction.bidCount,
     ...(leader === undefined ? {} : { highBidder: aliasOf(leader) }),
     reserve: format.reserveStatus(auction),
@@ -73,7 +75,7 @@ export function auctionPage(state: State, query: AuctionQuery): AuctionPage {
   const auctions: AuctionView[] = []
   for (const ordinal of ordinals) {
     const auction = state.auctions.at(ordinal)
-    if (auction !== undefined) auctions.push(viewOf(auction))
+    if (auction !== undefined) auctions.push(viewOf(state, auction))
   }
   return hasMore ? { auctions, next: String(ordinals.at(-1)) } : { auctions }
 }
@@ -82,11 +84,7 @@ export function auctionPage(state: State, query: AuctionQuery): AuctionPage {
 export function standingOf(state: State, auctionId: AuctionId, bidderId: SubjectId): Standing {
   const auction = state.auctions.get(auctionId)
   const bidder = auction?.bidderOf(bidderId)
-  if (auction === undefined || bidder === undefined) return { status: 'none' }
-  const { maxBid } = bidder
-  if (auction.status === 'cancelled') return { status: 'none', maxBid }
-  if (auction.hasEnded) return { status: auction.winner === bidder ? 'won' : 'lost', maxBid }
-  return { status: auction.leader === bidder ? 'winning' : 'outbid', maxBid }
+  return auction === undefined || bidder === undefined ? { status: 'none' } : standingIn(auction, bidder)
 }
 
 /** Bidders of an auction in order of their first bid, those whose alias number is above `after`. */

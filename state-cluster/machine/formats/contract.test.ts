@@ -20,8 +20,8 @@ describe('the contract suite', () => {
     // `walked` looks formats up by name, so the broken one takes the place of the real one's decision.
     const decideBid = english.decideBid
     const broken = english as { decideBid: typeof decideBid }
-    broken.decideBid = (auction, bidder, amount, kind) => {
-      const decision = decideBid(auction, bidder, amount, kind)
+    broken.decideBid = (...given) => {
+      const decision = decideBid(...given)
       return decision.isAccepted ? { isAccepted: false, code: 'bid_too_low' } : decision
     }
     try {

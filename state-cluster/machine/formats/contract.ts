@@ -23,15 +23,22 @@ function sound(sale: Sale): void {
   hold(faults.length === 0, faults.join('; '))
 }
 
-/** A sale with one auction of the format, and a walk of bids that every format can decide one way or another. */
-function walked(format: Format, reserve?: number): Sale {
+/** A sale with one auction of the format and no bid yet. */
+function fresh(format: Format, reserve?: number): Sale {
   const sale = new Sale()
   sale.register()
   sale.auction('a1', {
     format: format.name,
+    openingBid: format.direction === 'rising' ? 100 : 3_000,
     durationMs: 10_000,
     ...(reserve === undefined ? {} : { reserve }),
   })
+  return sale
+}
+
+/** The same after a walk of bids that every format can decide one way or another. */
+function walked(format: Format, reserve?: number): Sale {
+  const sale = fresh(format, reserve)
   const bidders = ['ann', 'bob', 'eve']
   const kinds: readonly BidKind[] = ['max', 'max', 'exact']
   for (let step = 0; step < 60; step++) {
@@ -63,15 +70,17 @@ export function formatCases(format: Format): readonly FormatCase[] {
       },
     },
     {
-      title: 'BID3: at the asking bid a newcomer is accepted, below it refused',
+      title: 'BID3: at the asking bid a newcomer is accepted, short of it refused',
       run() {
-        const sale = walked(format)
-        if (sale.view().status !== 'open') return
-        const { askingBid } = sale.view()
-        const low = sale.bid('zoe', askingBid - 1)
-        hold(!low.ok && low.code === 'bid_too_low', 'one less than the asking bid is too low')
-        hold(!low.ok && low.askingBid === askingBid, 'the refusal says what would do')
-        hold(sale.bid('zoe', askingBid).ok, 'the asking bid is accepted')
+        for (const sale of [fresh(format), walked(format)]) {
+          if (sale.view().status !== 'open') continue
+          const { askingBid } = sale.view()
+          const short = sale.bid('zoe', format.direction === 'rising' ? askingBid - 1 : askingBid + 1)
+          hold(!short.ok && short.code === 'bid_too_low', 'short of the asking bid is refused')
+          hold(!short.ok && short.askingBid === askingBid, 'the refusal says what would do')
+          hold(sale.bid('zoe', askingBid).ok, 'the asking bid is accepted')
+          sound(sale)
+        }
       },
     },
     {
@@ -94,12 +103,13 @@ export function formatCases(format: Format): readonly FormatCase[] {
           if (event.type !== 'bid_placed') continue
           const { secret, ...shown } = event as BidPlaced
           const text = JSON.stringify(shown)
-          hold(!text.includes(secret.bidderId), 'the bidder is an alias')
+          hold(!text.includes(`"${secret.bidderId}"`), 'the bidder is an alias')
+          hold(!format.isSealed || shown.highBidder === '', 'nobody leads in public while bids are sealed')
           const isPrice = [shown.price, shown.askingBid].includes(2_345)
           hold(isPrice || !text.includes('2345'), 'the reserve is a status')
         }
         const seen = JSON.stringify(sale.view())
-        for (const name of ['ann', 'bob', 'eve']) hold(!seen.includes(name), 'the view shows aliases')
+        for (const name of ['ann', 'bob', 'eve']) hold(!seen.includes(`"${name}"`), 'the view shows aliases')
       },
     },
     {
@@ -127,14 +137,29 @@ export function formatCases(format: Format): readonly FormatCase[] {
     {
       title: 'CLOSE1: a pulse after the deadline ends it, and none before',
       run() {
+        for (const sale of [fresh(format), walked(format)]) {
+          if (sale.view().status !== 'open') continue
+          const { closesAt } = sale.view()
+          sale.runTo(closesAt - 1)
+          hold(sale.view().status === 'open', 'open until its deadline')
+          sale.pass(1).conduct()
+          hold(sale.view().status !== 'open', 'ended at its deadline')
+          sound(sale)
+        }
+      },
+    },
+    {
+      title: 'CLOSE3: the winner is told, every other bidder too, and nobody else',
+      run() {
         const sale = walked(format)
-        if (sale.view().status !== 'open') return
-        const { closesAt } = sale.view()
-        sale.runTo(closesAt - 1)
-        hold(sale.view().status === 'open', 'open until its deadline')
-        sale.pass(1).conduct()
-        hold(sale.view().status !== 'open', 'ended at its deadline')
-        sound(sale)
+        sale.manage('close_auction')
+        const told = sale.events.flatMap((event) =>
+          event.type === 'won' || event.type === 'lost' ? [`${event.type} ${event.bidderId}`] : [],
+        )
+        const names = ['ann', 'bob', 'eve'].filter((name) => sale.standing(name).maxBid !== undefined)
+        const expected = names.map((name) => `${sale.standing(name).status} ${name}`)
+        hold(JSON.stringify(told.sort()) === JSON.stringify(expected.sort()), `told: ${told.join(', ')}`)
+        hold(told.filter((one) => one.startsWith('won')).length === 1, 'one winner')
       },
     },
     {

@@ -67,7 +67,10 @@ function hammer(auction: Auction): Hammer | undefined {
 
 export const english: Format = {
   name: 'english',
-  accepts: (terms) => terms.buyNow === undefined || terms.buyNow >= terms.openingBid,
+  direction: 'rising',
+  isSealed: false,
+  accepts: ({ buyNow, openingBid, reserve = 0 }) =>
+    buyNow === undefined || (buyNow >= openingBid && buyNow >= reserve),
   askingBid,
   decideBid,
   reserveStatus,

@@ -1,9 +1,9 @@
 /**
  * What a format of auction decides; all else (de-duplication, status, deadlines, events, notices, standings) is
  * the trunk's. Invariant: a format reads an auction and never changes it: it answers with a decision, and
- * `lifecycle.ts` and `place-bid.ts` carry it out. When an open auction falls due, its format says through the
- * `DueTurn` what happens: a format whose price moves by the clock falls due before its deadline.
- * Every format passes `formats/contract.ts`.
+ * `lifecycle.ts` and `place-bid.ts` carry it out. A price that moves by the clock is a function of `atMs`.
+ * Every format passes `formats/contract.ts`; that the seam carries falling, sealed, second-price and clock
+ * auctions is shown by `formats/trial.test.ts`.
  */
 import type { Amount } from '../../../protocol/money.ts'
 import type { Auction, Bidder } from '../auction.ts'
@@ -18,13 +18,13 @@ export type BidDecision =
       readonly leads: boolean
       /** The price after this bid. */
       readonly price: Amount
-      /** The bidder's maximum after this bid, hidden. */
+      /** How far the bidder goes after this bid, hidden: its maximum, or its least in a falling auction. */
       readonly maxBid: Amount
       /** The bid ends the auction at once (an accepted Dutch price, a buy-out). */
       readonly ends: boolean
     }
 
-/** What the hammer brings: the bidder that wins and what it pays, at least the reserve. */
+/** What the hammer brings: the bidder that wins and what it pays, no worse than the reserve. */
 export interface Hammer {
   readonly winner: Bidder
   readonly price: Amount
@@ -40,22 +40,32 @@ export interface DueTurn {
 export interface Format {
   /** As in `AuctionTerms.format`; stands in rows, so it never changes. */
   readonly name: string
+  /** Which way bids move the price: up, or down (a reverse auction, where the seller of a service bids). */
+  readonly direction: 'rising' | 'falling'
+  /** Bids are secret until the end: no price, no leader, nobody is told of being outbid. */
+  readonly isSealed: boolean
   /** Whether terms that are well formed in themselves make sense in this format. */
   accepts(terms: AuctionTerms): boolean
-  /** The least amount that a bid must offer now. */
-  askingBid(auction: Auction): Amount
+  /** What a bid must reach to be accepted, at `atMs`: a price that falls by the clock needs no event to fall. */
+  askingBid(auction: Auction, atMs: number): Amount
   /**
    * Decides a bid of a valid amount on an open auction before its deadline. `bidder` is the bidder's standing
-   * so far, if any.
+   * so far, if any. Of a sealed auction the price stays what everybody may know.
    */
-  decideBid(auction: Auction, bidder: Bidder | undefined, amount: Amount, kind: BidKind): BidDecision
+  decideBid(
+    auction: Auction,
+    bidder: Bidder | undefined,
+    amount: Amount,
+    kind: BidKind,
+    atMs: number,
+  ): BidDecision
   /** Of an auction at any time: whether its reserve would be met if the hammer fell now. */
   reserveStatus(auction: Auction): ReserveStatus
   /** Whether `buyNow`, where the terms have one, may still be taken. */
   offersBuyNow(auction: Auction): boolean
   /** What a close would bring now; `undefined`: it passes. */
   hammer(auction: Auction): Hammer | undefined
-  /** When an open auction falls due (epoch ms): at its close, or earlier where its price moves by the clock. */
+  /** When an open auction falls due (epoch ms): its deadline, unless the format wants to be asked earlier. */
   dueMs(auction: Auction): number
   /** The open auction is due at `turn.atMs`. */
   fallDue(auction: Auction, turn: DueTurn): void

@@ -17,7 +17,8 @@ export function buyNow(turn: Turn, command: BuyNow): Reply {
   const shut = refuseUnlessBiddable(turn, auction, command.subject)
   if (shut !== undefined) return shut
   const price = auction.terms.buyNow
-  if (price === undefined || !auction.format.offersBuyNow(auction)) return refuseBid('buy_now_gone', auction)
+  if (price === undefined || !auction.format.offersBuyNow(auction))
+    return refuseBid('buy_now_gone', auction, turn.atMs)
   if (
     auction.bidderOf(command.subject) === undefined &&
     auction.bidders.length >= turn.state.limits.biddersMax
@@ -25,8 +26,7 @@ export function buyNow(turn: Turn, command: BuyNow): Reply {
     return refuse('limit_exceeded')
 
   const outcome = { leads: true, price, maxBid: price }
-  const winner = recordBid(turn, auction, command, price, 'exact', outcome)
-  const { seq } = auction
-  sell(turn, auction, { winner, price })
-  return acceptedReply(auction, winner, seq, auction.format.askingBid(auction))
+  const placed = recordBid(turn, auction, command, price, 'exact', outcome)
+  sell(turn, auction, { winner: placed.bidder, price })
+  return acceptedReply(auction, placed)
 }

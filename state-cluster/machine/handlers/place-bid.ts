@@ -11,6 +11,7 @@ import { fail } from '../assert.ts'
 import { type Auction, aliasOf, Bidder } from '../auction.ts'
 import type { BidKind, BuyNow, PlaceBid } from '../commands.ts'
 import type { BidAccepted, Rejected, Reply } from '../events.ts'
+import { faceOf, isBeyond, standingIn } from '../face.ts'
 import { close, softClose } from '../lifecycle.ts'
 import type { Turn } from '../turn.ts'
 import { refuse, refuseBid, refuseByTime } from './refuse.ts'
@@ -23,25 +24,23 @@ export function placeBid(turn: Turn, command: PlaceBid): Reply {
   const shut = refuseUnlessBiddable(turn, auction, subject)
   if (shut !== undefined) return shut
   const known = auction.bidderOf(subject)
-  const decision = auction.format.decideBid(auction, known, amount, kind)
-  if (!decision.isAccepted) return refuseBid(decision.code, auction)
+  const { format } = auction
+  const decision = format.decideBid(auction, known, amount, kind, turn.atMs)
+  if (!decision.isAccepted) return refuseBid(decision.code, auction, turn.atMs)
   if (known === undefined && auction.bidders.length >= turn.state.limits.biddersMax)
     return refuse('limit_exceeded')
 
   const before = auction.leader
-  const bidder = recordBid(turn, auction, command, amount, kind, decision)
-  const { seq } = auction
-  const askingBid = auction.format.askingBid(auction)
-  const { price } = decision
-  turn.notify('NEW_BID', auction, bidder.id, price)
-  const outbid = decision.leads ? before : bidder
-  if (outbid !== undefined && outbid !== auction.leader) {
-    turn.tell('outbid', outbid, price, askingBid)
-    turn.notify('OUTBID', auction, outbid.id, price)
+  const placed = recordBid(turn, auction, command, amount, kind, decision)
+  turn.notify('NEW_BID', auction, placed.bidder.id, placed.price)
+  const outbid = decision.leads ? before : placed.bidder
+  if (outbid !== undefined && outbid !== auction.leader && !format.isSealed) {
+    turn.tell('outbid', outbid, placed.price, placed.askingBid)
+    turn.notify('OUTBID', auction, outbid.id, placed.price)
   }
   if (decision.ends) close(turn, auction)
   else softClose(turn, auction)
-  return acceptedReply(auction, bidder, seq, askingBid)
+  return acceptedReply(auction, placed)
 }
 
 /** `undefined` when the subject may bid on the auction now. */
@@ -52,6 +51,15 @@ export function refuseUnlessBiddable(turn: Turn, auction: Auction, subject: Subj
   return refuseByTime(auction.hasEnded ? 'auction_closed' : 'auction_not_open', auction)
 }
 
+/** An accepted bid, as its bidder may know it. */
+interface PlacedBid {
+  readonly bidder: Bidder
+  readonly seq: number
+  /** While bids are sealed: the opening bid. */
+  readonly price: Amount
+  readonly askingBid: Amount
+}
+
 /** Carries out an accepted bid: standing, leader, price, and the one `bid_placed`. */
 export function recordBid(
   turn: Turn,
@@ -60,62 +68,64 @@ export function recordBid(
   amount: Amount,
   kind: BidKind,
   outcome: { readonly leads: boolean; readonly price: Amount; readonly maxBid: Amount },
-): Bidder {
-  const { changes } = turn.state
-  if (turn.atMs >= auction.closesAtMs)
-    fail('late is late: no bid at or after the deadline', { id: auction.id })
-  const isRaise = outcome.leads && auction.leader?.id === command.subject
-  const before = auction.price
-  if (before !== undefined && (outcome.price < before || (outcome.price === before && !isRaise)))
-    fail('price is monotone: an accepted bid raises it', { id: auction.id, seq: auction.seq })
-
-  const stamp = turn.stamp(auction)
+): PlacedBid {
+  assertLawful(turn, auction, command.subject, outcome)
+  const { seq } = turn.stamp(auction)
   let bidder = auction.bidderOf(command.subject)
   if (bidder === undefined) {
-    bidder = new Bidder(auction, command.subject, auction.bidders.length + 1, outcome.maxBid, stamp.seq)
+    bidder = new Bidder(auction, command.subject, auction.bidders.length + 1, outcome.maxBid, seq)
     auction.addBidder(bidder)
   } else {
-    if (outcome.maxBid < bidder.maxBid) fail('a maximum never falls', { id: auction.id, seq: stamp.seq })
+    if (isBeyond(auction, bidder.maxBid, outcome.maxBid))
+      fail('a maximum is never taken back', { id: auction.id, seq })
     bidder.maxBid = outcome.maxBid
-    bidder.maxSeq = stamp.seq
+    bidder.maxSeq = seq
   }
-  changes.touch(bidder)
+  turn.state.changes.touch(bidder)
   auction.bidCount++
   auction.price = outcome.price
   if (outcome.leads) auction.leader = bidder
-  const { leader } = auction
-  if (leader === undefined || leader.maxBid < outcome.price)
-    return fail('the price is within the maximum of a leader', { id: auction.id, seq: stamp.seq })
-  // Spelled out: spreading the stamp would cost more than the rest of the bid.
+  if (auction.leader === undefined || isBeyond(auction, outcome.price, auction.leader.maxBid))
+    fail('the price is within the maximum of a leader', { id: auction.id, seq })
+
+  const face = faceOf(auction, turn.atMs)
+  const price = face.price ?? auction.terms.openingBid
+  const { askingBid } = face
+  // Spelled out: spreading a stamp would cost more than the rest of the bid.
   turn.publish({
     type: 'bid_placed',
-    auctionId: stamp.auctionId,
-    seq: stamp.seq,
-    epoch: stamp.epoch,
-    atMs: stamp.atMs,
-    price: outcome.price,
-    askingBid: auction.format.askingBid(auction),
+    auctionId: auction.id,
+    seq,
+    epoch: auction.epoch,
+    atMs: turn.atMs,
+    price,
+    askingBid,
     bidCount: auction.bidCount,
-    highBidder: aliasOf(leader),
+    highBidder: face.leader === undefined ? '' : aliasOf(face.leader),
     bidder: aliasOf(bidder),
     reserve: auction.format.reserveStatus(auction),
     secret: { bidderId: bidder.id, amount, kind, requestId: command.requestId },
   })
-  return bidder
+  return { bidder, seq, price, askingBid }
 }
 
-/** The answer to the bidder, as things stand after the bid. */
-export function acceptedReply(auction: Auction, bidder: Bidder, seq: number, askingBid: Amount): BidAccepted {
-  const isLeading = auction.leader === bidder
-  const hasWon = auction.winner === bidder
-  const status = hasWon ? 'won' : auction.hasEnded ? 'lost' : isLeading ? 'winning' : 'outbid'
-  return {
-    ok: true,
-    type: 'bid',
-    auctionId: auction.id,
-    seq,
-    price: auction.price ?? 0,
-    askingBid,
-    you: { status, maxBid: bidder.maxBid },
-  }
+/** What must never happen, whatever a format decided. */
+function assertLawful(
+  turn: Turn,
+  auction: Auction,
+  subject: SubjectId,
+  { leads, price }: { readonly leads: boolean; readonly price: Amount },
+): void {
+  const { id, leader, price: before } = auction
+  if (turn.atMs >= auction.closesAtMs) fail('late is late: no bid at or after the deadline', { id })
+  if (before === undefined || auction.format.isSealed) return
+  const isOwnRaise = leads && leader?.id === subject
+  const isMonotone = isBeyond(auction, price, before) || (isOwnRaise && price === before)
+  if (!isMonotone) fail('price is monotone: a bid moves it on', { id, seq: auction.seq })
+}
+
+/** The answer to the bidder, as things stand after the bid and whatever it caused. */
+export function acceptedReply(auction: Auction, { bidder, seq, price, askingBid }: PlacedBid): BidAccepted {
+  const you = standingIn(auction, bidder)
+  return { ok: true, type: 'bid', auctionId: auction.id, seq, price, askingBid, you }
 }

@@ -7,8 +7,8 @@ export function refuse(code: RejectionCode): Rejected {
 }
 
 /** For a bid that is too low or changes nothing: what would do. */
-export function refuseBid(code: RejectionCode, auction: Auction): Rejected {
-  return { ok: false, code, askingBid: auction.format.askingBid(auction), seq: auction.seq }
+export function refuseBid(code: RejectionCode, auction: Auction, atMs: number): Rejected {
+  return { ok: false, code, askingBid: auction.format.askingBid(auction, atMs), seq: auction.seq }
 }
 
 /** For an auction that does not take this now. */

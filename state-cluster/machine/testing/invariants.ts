@@ -4,6 +4,7 @@
  */
 import type { Auction } from '../auction.ts'
 import type { AuctionStatus } from '../events.ts'
+import { isBeyond } from '../face.ts'
 import type { State } from '../state.ts'
 
 const statuses: readonly AuctionStatus[] = ['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled']
@@ -36,27 +37,37 @@ function checkBids(auction: Auction, say: (fault: string) => void): void {
   bidders.forEach((bidder, index) => {
     if (bidder.alias !== index + 1) say('aliases go by first bid')
     if (auction.bidderOf(bidder.id) !== bidder) say('a bidder is found by id')
-    if (leader !== undefined && bidder.maxBid > leader.maxBid)
-      say('somebody else has a higher maximum than the leader')
+    if (leader !== undefined && isBeyond(auction, bidder.maxBid, leader.maxBid))
+      say('the leader goes furthest')
     if (bidder.maxSeq > auction.seq) say('a maximum from the future')
   })
+  if (leader !== undefined && price !== undefined && isBeyond(auction, price, leader.maxBid))
+    say('the leader pays more than it bid')
+  if (terms.format.name === 'english') checkEnglish(auction, say)
+}
+
+function checkEnglish({ leader, price, terms }: Auction, say: (fault: string) => void): void {
   if (price !== undefined && !(Number.isSafeInteger(price) && price >= terms.openingBid))
     say('the price is an amount from the opening bid on')
-  if (leader !== undefined && price !== undefined && leader.maxBid < price)
-    say('the leader pays more than it bid')
   const { reserve } = terms
   if (reserve !== undefined && leader !== undefined && leader.maxBid >= reserve && (price ?? 0) < reserve)
     say('a maximum at the reserve brings the price to it')
 }
 
 function checkEnd(auction: Auction, say: (fault: string) => void): void {
-  const isSold = auction.status === 'sold'
-  if (isSold !== (auction.winner !== undefined)) say('sold means a winner')
-  if (isSold !== (auction.hammerPrice !== undefined)) say('sold means a hammer price')
-  if (isSold && auction.winner !== auction.leader) say('the winner is the high bidder')
-  if (isSold && auction.hammerPrice !== auction.price) say('the hammer price is the high bid')
-  if (isSold && (auction.hammerPrice ?? 0) < (auction.terms.reserve ?? 0)) say('sold below the reserve')
-  if ((auction.status === 'paused') !== (auction.pausedAtMs !== undefined)) say('paused knows since when')
+  const { hammerPrice, leader, status, winner } = auction
+  const { reserve } = auction.terms
+  const isSold = status === 'sold'
+  if (isSold !== (winner !== undefined)) say('sold means a winner')
+  if (isSold !== (hammerPrice !== undefined)) say('sold means a hammer price')
+  if (isSold && winner !== leader) say('the winner is the leader')
+  if (winner !== undefined && hammerPrice !== undefined) {
+    if (isBeyond(auction, hammerPrice, winner.maxBid)) say('the winner pays more than it bid')
+    if (reserve !== undefined && isBeyond(auction, reserve, hammerPrice))
+      say('sold at worse than the reserve')
+    if (!auction.format.isSealed && hammerPrice !== auction.price) say('the hammer price is the high bid')
+  }
+  if ((status === 'paused') !== (auction.pausedAtMs !== undefined)) say('paused knows since when')
 }
 
 function checkPlace(state: State, auction: Auction, say: (fault: string) => void): void {

@@ -8,12 +8,21 @@ import { defaultIncrements } from '../../../protocol/money.ts'
 import { apply, entryVersion } from '../apply.ts'
 import { decodeEntry, type EntryTuple, encodeEntry } from '../codec.ts'
 import type { AuctionTerms, BidKind, Command } from '../commands.ts'
-import type { Applied, BidAccepted, Notice, PrivateEvent, PublicEvent, Rejected, Reply } from '../events.ts'
+import type {
+  Applied,
+  BidAccepted,
+  Notice,
+  PrivateEvent,
+  PublicEvent,
+  Rejected,
+  Reply,
+  Standing,
+} from '../events.ts'
 import type { Limits } from '../limits.ts'
 import { restore } from '../restore.ts'
 import { emptyState, rows, type State } from '../state.ts'
 import type { AuctionView } from '../view.ts'
-import { auctionView, noticesPage } from '../views.ts'
+import { auctionView, noticesPage, standingOf } from '../views.ts'
 
 export const terms: AuctionTerms = {
   title: 'A thing',
@@ -166,6 +175,10 @@ export class Sale {
     const view = auctionView(this.state, id as AuctionId)
     if (view === undefined) throw new Error(`no auction ${id}`)
     return view
+  }
+
+  standing(bidder: string, id = 'a1'): Standing {
+    return standingOf(this.state, id as AuctionId, bidder as SubjectId)
   }
 
   notices(server = 's1', after = 0, limit = 1_000): readonly Notice[] {
