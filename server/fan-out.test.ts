@@ -315,11 +315,16 @@ describe('fan-out', () => {
     await bench.turn()
     await bench.bid(b)
     await bench.turn()
+    const other = bench.connect()
+    void bench.fanOut.subscribe(bench.sessionOf(other), 1, a, undefined)
+    await bench.turn()
+    await bench.bid(a)
+    await bench.turn()
     bench.cluster.holdFeed()
     await bench.bid(a)
     void bench.fanOut.subscribe(bench.sessionOf(socket), 2, a, undefined)
     await bench.turn()
-    expect(follow(socket, a).lastSeq).toBe(2)
+    expect(follow(socket, a).lastSeq).toBe(3)
     socket.isReading = false
     // One sweep: fills the socket with events of b, then the snapshot's own event of a, then one more of each.
     const batch = { groupId: 0 as GroupId, index: 99, atMs: 1, hasNotices: false }
@@ -328,12 +333,12 @@ describe('fan-out', () => {
     const many = Array.from({ length: 20 }, (_, at) => paused(b, 3 + at))
     bench.cluster.inject({ ...batch, events: many })
     bench.cluster.releaseFeed()
-    bench.cluster.inject({ ...batch, events: [paused(a, 3)] })
+    bench.cluster.inject({ ...batch, events: [paused(a, 4)] })
     bench.sweep()
     socket.isReading = true
     socket.read()
     await bench.turn()
-    expect(follow(socket, a)).toEqual({ lastSeq: 3, resyncs: 0 })
+    expect(follow(socket, a)).toEqual({ lastSeq: 4, resyncs: 0 })
     expect(follow(socket, b)).toEqual({ lastSeq: 22, resyncs: 1 })
   })
 
