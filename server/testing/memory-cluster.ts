@@ -138,6 +138,10 @@ export class MemoryCluster implements Cluster {
     return this.#read(() => machine.buyerView(this.state, buyerId))
   }
 
+  owners(_groupId: GroupId) {
+    return this.#read(() => machine.ownersView(this.state))
+  }
+
   notices(_groupId: GroupId, serverId: ServerId, after: number, limit: number) {
     return this.#read(() => machine.noticesPage(this.state, serverId, after, limit))
   }
