@@ -3,14 +3,9 @@
  * outside this folder imports past this file. Source: STYLE "The house".
  */
 export * from './cluster.ts'
+export type { HostLoad, StartProgress } from './host.ts'
 export { connectCluster, type RemoteCluster, type RemoteClusterOptions } from './link/remote.ts'
-export {
-  type LocalCluster,
-  type LocalClusterLoad,
-  type LocalClusterOptions,
-  openLocalCluster,
-  type StartProgress,
-} from './local.ts'
+export { type LocalCluster, type LocalClusterOptions, openLocalCluster } from './local.ts'
 export type * from './machine/commands.ts'
 export type * from './machine/events.ts'
 export type * from './machine/view.ts'

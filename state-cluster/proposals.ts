@@ -88,6 +88,15 @@ export class Proposals {
     })
   }
 
+  /** A snapshot took the place of everything up to here: what became of it is not known. */
+  skipTo(index: number): void {
+    for (const [at, batch] of this.#inFlight) {
+      if (at > index) return
+      this.#remove(at, batch)
+      rejectAll(batch.waiting, unknown('a snapshot took its place'))
+    }
+  }
+
   /** This replica cannot propose: nothing that is queued was or will be proposed. */
   dropQueued(reason: string): void {
     const queued = this.#queued

@@ -16,12 +16,26 @@ import type { GroupId } from '../protocol/ids.ts'
 import type { CancelTimer } from '../runtime/clock.ts'
 import { AppliedState, type Machine } from './applied-state.ts'
 import { ClusterError, type FeedBatch } from './cluster.ts'
+import type { GroupWatcher, LeaderView } from './link/backend.ts'
 import type { Command } from './machine/commands.ts'
 import type { Reply } from './machine/events.ts'
 import { encodeEntry, entryVersion } from './machine/index.ts'
+import {
+  learnerToPromote,
+  type MemberChange,
+  type MemberView,
+  membersOf,
+  refusalOf,
+  successorOf,
+} from './membership.ts'
+import { PendingReads } from './pending-reads.ts'
 import { Proposals, type Waiting } from './proposals.ts'
 import {
+  asV2,
+  type ConfChangeType,
+  type ConfState,
   decodeConfChange,
+  EMPTY_BYTES,
   type Entry,
   LOCAL_APPEND_THREAD,
   LOCAL_APPLY_THREAD,
@@ -29,10 +43,13 @@ import {
   NONE,
   RawNode,
 } from './raft/index.ts'
+import { headOf, SnapshotTransfers } from './snapshots.ts'
 import { DiskLog, type LogAppend } from './storage/disk-log.ts'
+import { finishInstall, writeOfInstalling } from './storage/incoming-snapshot.ts'
+import { decodeMembers, encodeMembers, type Members, readMembers, writeOfMembers } from './storage/members.ts'
 import { pack } from './storage/pack.ts'
 import { type Store, StoreError } from './storage/store.ts'
-import type { PeerTransport } from './transport/peer-transport.ts'
+import type { PeerTransport, SnapshotSink } from './transport/peer-transport.ts'
 import type { Timing } from './transport/timing.ts'
 
 export interface ReplicaPorts {
@@ -40,11 +57,13 @@ export interface ReplicaPorts {
   /** What is left for after a turn by all groups of a process runs in one go, so that their writes share a sync. */
   readonly timing: Timing
   /** To the replicas of the same group on other nodes. */
-  readonly transport: Pick<PeerTransport, 'send'>
+  readonly transport: Pick<PeerTransport, 'send' | 'sendSnapshot'>
   /** The replica has ended and cannot go on; called once. The process is to end. */
   readonly onFatal: (error: Error) => void
   /** Default the auction machine as it is. */
   readonly machine?: Machine
+  /** Where the members of this group are, after each change. */
+  readonly onMembers?: (members: Members) => void
 }
 
 export interface ReplicaSettings {
@@ -93,6 +112,8 @@ export const defaultReplicaSettings: ReplicaSettings = {
 const applyBytesPerTurn = 256 * 1024
 /** Bytes of a leader's uncommitted entries; beyond, commands stay queued. */
 const uncommittedBytesMax = 64 * 2 ** 20
+/** Between two voters that stand for a leader whose process has ended: enough for an election over a network. */
+const successionMs = 80
 /** Entries that one commit of compaction removes. */
 const compactionEntriesMax = 1_000
 
@@ -125,6 +146,8 @@ export interface ReplicaStatus {
   readonly firstIndex: number
   readonly lastIndex: number
   readonly checkpointIndex: number
+  /** A snapshot is being taken over: nothing is read here until it is. */
+  readonly isInstalling: boolean
   readonly queuedCommands: number
   readonly inFlightCommands: number
   readonly inFlightEntries: number
@@ -134,16 +157,41 @@ export interface ReplicaStatus {
 
 type FeedListener = (batch: FeedBatch) => void
 
+/** How a change of the membership ended: as asked, or why not. */
+export type ChangeOutcome = { readonly ok: true } | { readonly ok: false; readonly reason: string }
+
+interface PendingChange {
+  readonly term: number
+  readonly resolve: (outcome: ChangeOutcome) => void
+}
+
 export class Replica {
   readonly groupId: GroupId
   readonly #nodeId: number
   readonly #settings: ReplicaSettings
   readonly #ports: ReplicaPorts
-  readonly #applied: AppliedState
+  #applied: AppliedState
   readonly #log: DiskLog
   readonly #raft: RawNode
   readonly #proposals: Proposals
   readonly #listeners = new Set<FeedListener>()
+  readonly #watchers = new Set<GroupWatcher>()
+  readonly #reads = new PendingReads()
+  readonly #transfers: SnapshotTransfers
+  #members: Map<number, { readonly host: string; readonly port: number }>
+  #confState: ConfState
+  /** Changes of the membership that were proposed, by index. */
+  readonly #changes = new Map<number, PendingChange>()
+  /** The tick at which each node was heard from last. */
+  readonly #heardAt = new Map<number, number>()
+  /** A MsgSnap whose rows are here; stepped when everything handed out is applied. */
+  #heldSnapshot: Message | undefined
+  #installing: Promise<void> | undefined
+  /** MsgStorageAppends that came while a snapshot is installed. */
+  readonly #heldAppends: Message[] = []
+  #leader: LeaderView = { leaderId: NONE, term: 0 }
+  #cancelCampaign: CancelTimer | undefined
+  #isCheckpointWanted = false
   readonly #onProgress: ReplicaStart['onProgress']
   /** Batches of committed entries that Raft has handed out and the machine has not seen. */
   readonly #applyQueue: Message[] = []
@@ -199,7 +247,21 @@ export class Replica {
       disableProposalForwarding: true,
       stepDownOnRemoval: true,
     })
-    const { hardState } = this.#log.initialState()
+    const { hardState, confState } = this.#log.initialState()
+    this.#confState = confState
+    this.#members = readMembers(ports.store, groupId)
+    this.#transfers = new SnapshotTransfers({
+      store: ports.store,
+      groupId,
+      transport: ports.transport,
+      members: () => this.#members,
+      sent: (to, isStored) =>
+        this.#guard(() => {
+          this.#raft.reportSnapshot(to, isStored ? 'SnapshotFinish' : 'SnapshotFailure')
+          this.#deferTurn()
+        }),
+      failed: (error) => this.#fail(error),
+    })
     this.#writtenTerm = hardState.term
     this.#writtenVote = hardState.vote
     this.#replayUpTo = this.#log.lastIndex()
@@ -232,13 +294,146 @@ export class Replica {
     return reply
   }
 
-  /** A message of a peer's replica. */
+  /** A message of a peer's replica. A MsgSnap comes after its rows went to `receiveSnapshot`. */
   step(message: Message): void {
     if (this.#end) return
     this.#guard(() => {
-      this.#raft.step(message)
+      this.#heardAt.set(message.from, this.#tick)
+      if (message.type === 'MsgSnap') this.#heldSnapshot = message
+      else this.#raft.step(message)
       this.#deferTurn()
     })
+  }
+
+  /** Where the rows of a peer's snapshot go; `undefined`: not now. */
+  receiveSnapshot(): SnapshotSink | undefined {
+    const isBusy = this.#end !== undefined || this.#heldSnapshot !== undefined
+    return isBusy || this.#installing !== undefined ? undefined : this.#transfers.receive()
+  }
+
+  /** What was sent to a node did not arrive. */
+  unreachable(nodeId: number): void {
+    this.#guard(() => {
+      this.#raft.reportUnreachable(nodeId)
+      this.#deferTurn()
+    })
+  }
+
+  /**
+   * The process of a node has ended, as far as its closed connection tells. If it led, nobody waits for the election
+   * timeout: the voters stand one after the other, so that they do not split the votes. Pre-vote sees to it that
+   * this disturbs nobody while the leader lives.
+   */
+  peerGone(nodeId: number): void {
+    this.#heardAt.delete(nodeId)
+    if (this.#end || nodeId !== this.#raft.basicStatus().lead || nodeId === this.#nodeId) return
+    this.#guard(() => {
+      this.#raft.forgetLeader()
+      this.#deferTurn()
+    })
+    const heirs = this.#confState.voters.filter((voter) => voter !== nodeId)
+    const rank = heirs.indexOf(this.#nodeId)
+    if (rank < 0) return
+    const { clock, random } = this.#ports.timing
+    const delayMs = rank * successionMs + random() * (successionMs / 4)
+    this.#cancelCampaign?.()
+    this.#cancelCampaign = clock.setTimer(delayMs, () =>
+      this.#guard(() => {
+        if (this.#raft.basicStatus().lead === NONE) this.#raft.campaign()
+        this.#deferTurn()
+      }),
+    )
+  }
+
+  /** Tells from now on what happens here, in order. Gives what ends that. */
+  watch(watcher: GroupWatcher): () => void {
+    this.#watchers.add(watcher)
+    return () => {
+      this.#watchers.delete(watcher)
+    }
+  }
+
+  get leader(): LeaderView {
+    return this.#leader
+  }
+
+  /** The index that a linearizable read waits for; `undefined` where this replica cannot say. */
+  readIndex(): Promise<number | undefined> {
+    if (this.#end || !this.#isLeader()) return Promise.resolve(undefined)
+    const { context, index } = this.#reads.add(this.#tick + 2 * this.#settings.electionTicks)
+    this.#guard(() => {
+      this.#raft.readIndex(context)
+      this.#deferTurn()
+    })
+    return index
+  }
+
+  // ── Members ──────────────────────────────────────────────────────────────────────────────────────────
+
+  get addresses(): Members {
+    return this.#members
+  }
+
+  members(): MemberView[] {
+    return membersOf(this.#raft.status(), this.#confState, (nodeId) => this.#isHeard(nodeId))
+  }
+
+  /** Changes the membership by one node. Resolves when that is applied here, or with the reason why it is not. */
+  change(change: MemberChange): Promise<ChangeOutcome> {
+    if (this.#end || !this.#isReady()) return refused('this replica does not lead the group')
+    const members = this.members()
+    const reason = refusalOf(change, members)
+    if (reason !== undefined) return refused(reason)
+    if (change.type === 'remove' && change.nodeId === this.#nodeId) {
+      const successor = successorOf(this.#nodeId, members)
+      if (successor === undefined) return refused('it leads, and nobody else could')
+      this.#guard(() => {
+        this.#raft.transferLeadership(successor)
+        this.#deferTurn()
+      })
+      return refused(`node ${change.nodeId} leads; leadership goes to node ${successor}: ask again`)
+    }
+    const type = change.type === 'add' ? 'ConfChangeAddLearnerNode' : 'ConfChangeRemoveNode'
+    const context =
+      change.type === 'add'
+        ? encodeMembers(new Map([[change.nodeId, { host: change.host, port: change.port }]]))
+        : EMPTY_BYTES
+    return this.#proposeChange(type, change.nodeId, context)
+  }
+
+  /** Hands leadership to another voter, if there is one, so that nobody has to miss this one. */
+  handOver(): void {
+    if (this.#end || !this.#isLeader()) return
+    const successor = successorOf(this.#nodeId, this.members())
+    if (successor === undefined) return
+    this.#guard(() => {
+      this.#raft.transferLeadership(successor)
+      this.#deferTurn()
+    })
+  }
+
+  #proposeChange(type: ConfChangeType, nodeId: number, context: Uint8Array): Promise<ChangeOutcome> {
+    const transition = 'ConfChangeTransitionAuto'
+    const fault = this.#raft.proposeConfChange({ transition, changes: [{ type, nodeId }], context })
+    if (fault !== null) return refused('the change was not taken: ask again')
+    const { term, log } = this.#raft.raft
+    const index = log.lastIndex()
+    this.#deferTurn()
+    return new Promise((resolve) => {
+      this.#changes.set(index, { term, resolve })
+    })
+  }
+
+  #isHeard(nodeId: number): boolean {
+    const at = this.#heardAt.get(nodeId)
+    return at !== undefined && this.#tick - at <= this.#settings.electionTicks
+  }
+
+  /** A leader lets learners vote that have caught up. */
+  #promote(): void {
+    if (this.#changes.size > 0 || this.#confState.learners.length === 0 || !this.#isReady()) return
+    const nodeId = learnerToPromote(this.#raft.status(), this.#confState)
+    if (nodeId !== undefined) void this.#proposeChange('ConfChangeAddNode', nodeId, EMPTY_BYTES)
   }
 
   /** Calls the listener for each applied entry with events or notices, in order; gives what ends that. */
@@ -259,6 +454,9 @@ export class Replica {
   /** Reads the applied state. Throws ClusterError when the replica has ended; a damaged value ends it. */
   read<T>(work: (applied: AppliedState) => T): T {
     if (this.#end) throw this.#end
+    if (this.#installing !== undefined) {
+      throw new ClusterError('unavailable', 'this replica is taking over a snapshot')
+    }
     try {
       return work(this.#applied)
     } catch (error) {
@@ -288,6 +486,7 @@ export class Replica {
       firstIndex: this.#log.firstIndex(),
       lastIndex: this.#log.lastIndex(),
       checkpointIndex: this.#applied.checkpointer.position.index,
+      isInstalling: this.#installing !== undefined,
       queuedCommands: this.#proposals.queuedCommands,
       inFlightCommands: this.#proposals.inFlightCommands,
       inFlightEntries: this.#proposals.inFlightEntries,
@@ -305,6 +504,8 @@ export class Replica {
     this.#applied.checkpointer.hurry()
     try {
       await this.#upkeep
+      // A snapshot that is half taken over is brought to its end at the next start.
+      if (this.#installing !== undefined) return
       if (this.#applied.unsavedCount > 0) await this.#applied.checkpoint(() => undefined)
     } catch (error) {
       this.#ports.onFatal(asError(error))
@@ -336,6 +537,7 @@ export class Replica {
   #turn(): void {
     this.#proposeQueued()
     this.#drain()
+    this.#stepHeldSnapshot()
     const batch = this.#applyQueue.shift()
     if (batch !== undefined) {
       this.#applyBatch(batch)
@@ -353,6 +555,8 @@ export class Replica {
         this.#tick += 1
         this.#raft.tick()
         this.#proposals.expire(this.#tick)
+        this.#reads.expire(this.#tick)
+        if (this.#tick % this.#settings.electionTicks === 0) this.#promote()
         if (!this.#isLeader()) this.#proposals.dropQueued('another replica leads the group')
         this.#deferTurn()
         this.#scheduleTick()
@@ -363,20 +567,34 @@ export class Replica {
   /** Hands out all that Raft has to say. */
   #drain(): void {
     while (this.#raft.hasReady()) {
-      const { messages, softState } = this.#raft.ready()
+      const { messages, softState, readStates } = this.#raft.ready()
       if (softState !== null) this.#noteRole()
+      this.#reads.answered(readStates)
       for (const message of messages) {
         if (message.to === LOCAL_APPEND_THREAD) this.#append(message)
         else if (message.to === LOCAL_APPLY_THREAD) this.#applyQueue.push(message)
-        else this.#ports.transport.send(this.groupId, message)
+        else this.#send(message)
       }
     }
+    this.#tellLeader()
+  }
+
+  #send(message: Message): void {
+    if (message.type === 'MsgSnap') this.#transfers.send(message)
+    else this.#ports.transport.send(this.groupId, message)
+  }
+
+  #tellLeader(): void {
+    const { lead, term } = this.#raft.basicStatus()
+    if (lead === this.#leader.leaderId && term === this.#leader.term) return
+    this.#leader = { leaderId: lead, term }
+    for (const watcher of this.#watchers) watcher.leader(this.#leader)
   }
 
   #deliver(responses: readonly Message[]): void {
     for (const message of responses) {
       if (message.to === this.#nodeId) this.#raft.step(message)
-      else this.#ports.transport.send(this.groupId, message)
+      else this.#send(message)
     }
   }
 
@@ -396,6 +614,11 @@ export class Replica {
     if (raft.state !== 'StateLeader') {
       this.#leadsFrom = undefined
       this.#proposals.dropQueued('this replica does not lead the group any more')
+      this.#reads.drop()
+      for (const { resolve } of this.#changes.values()) {
+        resolve({ ok: false, reason: 'leadership was lost meanwhile: look at the members, and ask again' })
+      }
+      this.#changes.clear()
     } else if (this.#leadsFrom === undefined) this.#leadsFrom = raft.log.lastIndex()
   }
 
@@ -431,9 +654,15 @@ export class Replica {
 
   /** MsgStorageAppend: its responses leave when it, and all before it, are durable. */
   #append(message: Message): void {
-    const { entries, term, vote, commit, responses, snapshot } = message
-    if (snapshot !== null)
-      throw new Error('a snapshot came, and no transport that could have brought its rows')
+    if (this.#installing !== undefined) {
+      this.#heldAppends.push(message)
+      return
+    }
+    if (message.snapshot !== null) {
+      this.#installing = this.#install(message)
+      return
+    }
+    const { entries, term, vote, commit, responses } = message
     // A commit index alone is not worth a sync: whoever reads an older one finds the newer from the leader.
     const isNewTermOrVote = term > 0 && (term !== this.#writtenTerm || vote !== this.#writtenVote)
     const append: LogAppend = isNewTermOrVote ? { entries, hardState: { term, vote, commit } } : { entries }
@@ -453,12 +682,77 @@ export class Replica {
     )
   }
 
+  // ── Taking over a snapshot ───────────────────────────────────────────────────────────────────────────
+
+  /** The core takes on a snapshot's members at once, so everything older must have been applied. */
+  #stepHeldSnapshot(): void {
+    const message = this.#heldSnapshot
+    if (message === undefined || this.#applyQueue.length > 0 || this.#upkeep !== undefined) return
+    this.#heldSnapshot = undefined
+    this.#raft.step(message)
+    this.#drain()
+    // The core had no use for it: its log has the entries.
+    if (this.#installing === undefined) this.#transfers.done()
+  }
+
+  /** MsgStorageAppend with a snapshot, and those that come behind it. */
+  async #install(message: Message): Promise<void> {
+    try {
+      await this.#replaceState(message)
+    } catch (error) {
+      this.#installing = undefined
+      this.#fail(asError(error))
+      return
+    }
+    this.#installing = undefined
+    this.#transfers.done()
+    this.#guard(() => {
+      const { index } = this.#applied.position
+      this.#proposals.skipTo(index)
+      for (const watcher of this.#watchers) watcher.gap(index)
+      this.#ports.onMembers?.(this.#members)
+      this.#append({ ...message, snapshot: null })
+      for (const held of this.#heldAppends.splice(0)) this.#append(held)
+      this.#turnSoon()
+    })
+  }
+
+  async #replaceState({ snapshot, term, vote, commit }: Message): Promise<void> {
+    const { store } = this.#ports
+    const { groupId } = this
+    if (snapshot === null || !this.#transfers.hasArrived) throw new Error('a snapshot without its rows')
+    const { position, members } = headOf(snapshot)
+    const hardState = {
+      term: Math.max(term, this.#writtenTerm),
+      vote: term > 0 ? vote : this.#writtenVote,
+      commit: Math.max(commit, position.index),
+    }
+    this.#writtenTerm = hardState.term
+    this.#writtenVote = hardState.vote
+    await store.commit([
+      ...this.#log.writesOfReplacement(position),
+      ...this.#log.writesOf({ entries: [], hardState }),
+      writeOfMembers(groupId, members),
+      writeOfInstalling(groupId, position),
+    ])
+    this.#log.replaced(position)
+    this.#log.settle({ entries: [], hardState })
+    this.#log.membersChanged(0)
+    await finishInstall(store, groupId)
+    const { machine } = this.#ports
+    this.#applied = new AppliedState({ store, groupId, machine })
+    this.#members = new Map(members)
+    this.#confState = position.confState
+  }
+
   // ── Applying ─────────────────────────────────────────────────────────────────────────────────────────
 
   /** MsgStorageApply: all of its entries, then its responses, then what they brought is told. */
   #applyBatch(message: Message): void {
     const wasReady = this.#isReady()
     for (const entry of message.entries) this.#applyEntry(entry)
+    const { appliedIndex } = this.#applied
+    for (const watcher of this.#watchers) watcher.applied(appliedIndex)
     this.#deliver(message.responses)
     const done = this.#applied.appliedIndex
     if (done <= this.#replayUpTo) this.#onProgress?.({ phase: 'entries', done, total: this.#replayUpTo })
@@ -471,21 +765,57 @@ export class Replica {
   #applyEntry(entry: Entry): void {
     const { index, term } = entry
     if (entry.type !== 'EntryNormal') {
-      this.#applied.pass(entry, this.#raft.applyConfChange(decodeConfChange(entry)))
+      this.#applyChange(entry)
       this.#proposals.settle(index, NONE, [])
       return
     }
     if (entry.data.length === 0) {
       this.#applied.pass(entry)
       this.#proposals.settle(index, NONE, [])
+      this.#settleChange(entry, { ok: false, reason: 'another change is under way: ask again' })
       return
     }
-    const { replies, events, noticeCount } = this.#applied.apply(entry)
+    const { replies, events, noticeCount, gained } = this.#applied.apply(entry)
     this.#proposals.settle(index, term, replies)
-    if (events.length === 0 && noticeCount === 0) return
+    if (events.length === 0 && noticeCount === 0 && gained.length === 0) return
     const atMs = this.#applied.state.house.lastAtMs
-    const batch: FeedBatch = { groupId: this.groupId, index, atMs, events, hasNotices: noticeCount > 0 }
+    const batch: FeedBatch = {
+      groupId: this.groupId,
+      index,
+      atMs,
+      events,
+      hasNotices: noticeCount > 0,
+      ...(gained.length > 0 && { gained }),
+    }
     for (const listener of this.#listeners) listener(batch)
+    for (const watcher of this.#watchers) watcher.batch(batch)
+  }
+
+  #applyChange(entry: Entry): void {
+    const change = asV2(decodeConfChange(entry))
+    const confState = this.#raft.applyConfChange(change)
+    this.#confState = confState
+    this.#applied.pass(entry, confState)
+    const { voters, learners, votersOutgoing, learnersNext } = confState
+    const ids = new Set([...voters, ...learners, ...votersOutgoing, ...learnersNext])
+    const named = change.context.length === 0 ? [] : decodeMembers(change.context)
+    this.#members = new Map([...this.#members, ...named].filter(([nodeId]) => ids.has(nodeId)))
+    // A new member may need a snapshot, and must find itself in it.
+    this.#log.membersChanged(entry.index)
+    this.#isCheckpointWanted = true
+    this.#ports.store
+      .commit([writeOfMembers(this.groupId, this.#members)])
+      .catch((error: unknown) => this.#fail(asError(error)))
+    this.#ports.onMembers?.(this.#members)
+    this.#settleChange(entry, { ok: true })
+  }
+
+  #settleChange({ index, term }: Entry, outcome: ChangeOutcome): void {
+    const pending = this.#changes.get(index)
+    if (pending === undefined) return
+    this.#changes.delete(index)
+    const isOther = pending.term !== term
+    pending.resolve(isOther ? { ok: false, reason: 'its leader was replaced: ask again' } : outcome)
   }
 
   // ── Upkeep: checkpoints and compaction, beside everything else ───────────────────────────────────────
@@ -496,15 +826,18 @@ export class Replica {
   }
 
   #keepUp(): void {
-    if (this.#upkeep !== undefined) return
+    if (this.#upkeep !== undefined || this.#installing !== undefined) return
+    if (this.#heldSnapshot !== undefined) return
     const { checkpointRows, checkpointBytes, checkpointMs, tickMs } = this.#settings
     const unsaved = this.#applied.unsavedCount
     const isDue =
+      this.#isCheckpointWanted ||
       unsaved >= checkpointRows ||
       this.#applied.bytesSinceCheckpoint >= checkpointBytes ||
       (unsaved > 0 && (this.#tick - this.#checkpointAtTick) * tickMs >= checkpointMs)
     if (!isDue) return
     this.#checkpointAtTick = this.#tick
+    this.#isCheckpointWanted = false
     this.#keepBusy(this.#checkpointAndCompact())
   }
 
@@ -522,6 +855,7 @@ export class Replica {
     this.#upkeep = work.then(
       () => {
         this.#upkeep = undefined
+        if (this.#heldSnapshot !== undefined) this.#deferTurn()
       },
       (error: unknown) => {
         this.#upkeep = undefined
@@ -553,10 +887,18 @@ export class Replica {
   #finish(end: ClusterError): void {
     this.#end = end
     this.#cancelTick?.()
+    this.#cancelCampaign?.()
     this.#proposals.end(end)
+    this.#reads.drop()
+    for (const { resolve } of this.#changes.values()) resolve({ ok: false, reason: end.message })
+    this.#changes.clear()
     for (const { reject } of this.#readyWaiters) reject(end)
     this.#readyWaiters = []
   }
+}
+
+function refused(reason: string): Promise<ChangeOutcome> {
+  return Promise.resolve({ ok: false, reason })
 }
 
 function asError(error: unknown): Error {

@@ -95,9 +95,19 @@ function readRecord(reader: StoreReader, groupId: GroupId): CheckpointRecord | u
   }
 }
 
+/** The checkpoint that stands for a group, or `undefined` where there is no such group. Throws `corrupt`. */
+export function readCheckpoint(reader: StoreReader, groupId: GroupId): CheckpointPosition | undefined {
+  return readRecord(reader, groupId)
+}
+
+/** What makes a checkpoint count whose rows are all in their places. */
+export function writeOfCheckpoint(groupId: GroupId, position: CheckpointPosition): StoreWrite {
+  return encodeRecord(groupId, { ...position, pieceCount: 0 })
+}
+
 /** What makes a new group's first checkpoint, of a state without rows. */
 export function writesOfFirstCheckpoint(groupId: GroupId, position: CheckpointPosition): StoreWrite[] {
-  return [encodeRecord(groupId, { ...position, pieceCount: 0 })]
+  return [writeOfCheckpoint(groupId, position)]
 }
 
 /**
@@ -112,12 +122,12 @@ export function* loadRows(
   let at = 0
   for (const { key, value } of reader.range(rowRange(groupId))) {
     const name = nameOfRowKey(key)
-    for (; at < staged.length && compare((staged[at] as NamedRow)[0], name) < 0; at++) {
+    for (; at < staged.length && compareNames((staged[at] as NamedRow)[0], name) < 0; at++) {
       const [stagedName, bytes] = staged[at] as NamedRow
       if (bytes !== undefined) yield [stagedName, bytes]
     }
     const over = staged[at]
-    if (over !== undefined && compare(over[0], name) === 0) {
+    if (over !== undefined && compareNames(over[0], name) === 0) {
       if (over[1] !== undefined) yield [name, over[1]]
       at += 1
     } else yield [name, decodeBytes(key, value, 'row of the state')]
@@ -128,7 +138,8 @@ export function* loadRows(
   }
 }
 
-function stagedRows(reader: StoreReader, groupId: GroupId): NamedRow[] {
+/** The rows that stand before those in their places, in order. */
+export function stagedRows(reader: StoreReader, groupId: GroupId): NamedRow[] {
   const pieceCount = readRecord(reader, groupId)?.pieceCount ?? 0
   const rows: NamedRow[] = []
   for (let number = 0; number < pieceCount; number++) {
@@ -137,10 +148,10 @@ function stagedRows(reader: StoreReader, groupId: GroupId): NamedRow[] {
     if (value === undefined) throw corrupt(`piece ${number} of a checkpoint`, 'it is not there')
     rows.push(...decodeStaged(key, value))
   }
-  return rows.sort(([a], [b]) => compare(a, b))
+  return rows.sort(([a], [b]) => compareNames(a, b))
 }
 
-function compare(a: Uint8Array, b: Uint8Array): number {
+export function compareNames(a: Uint8Array, b: Uint8Array): number {
   const length = Math.min(a.length, b.length)
   for (let i = 0; i < length; i++) {
     const difference = (a[i] as number) - (b[i] as number)

@@ -78,6 +78,8 @@ export class DiskLog implements Storage {
   readonly #tailBytesMax: number
   #hardState: HardState
   #checkpoint: LogPosition
+  /** A snapshot must be at or behind this: an older one does not name all members. */
+  #snapshotFrom = 0
   /** The entry before the first one. */
   #startIndex: number
   #startTerm: number
@@ -157,6 +159,7 @@ export class DiskLog implements Storage {
   /** Names the checkpoint; its rows travel beside the message, read from a view of the store. */
   snapshot(): Snapshot {
     const { index, term, confState } = this.#checkpoint
+    if (index < this.#snapshotFrom) throw new StorageError('snapshot_temporarily_unavailable')
     return { data: EMPTY_BYTES, metadata: { index, term, confState } }
   }
 
@@ -200,6 +203,11 @@ export class DiskLog implements Storage {
     }
     for (const entry of entries) this.#remember(entry)
     this.#trim()
+  }
+
+  /** The members changed at this index. */
+  membersChanged(index: number): void {
+    this.#snapshotFrom = index
   }
 
   /** A checkpoint is durable. */

@@ -8,10 +8,13 @@
  *   group:u16 10                     hard state      term:u48 vote:u48 commit:u48
  *   group:u16 11                     log start       index:u48 term:u48, of the entry before the first
  *   group:u16 12                     checkpoint      see checkpoint.ts
+ *   group:u16 13                     installing      see incoming-snapshot.ts
+ *   group:u16 14                     members         see members.ts
  *   group:u16 20 index:u48           log entry       type:u8 term:u48 data…
  *   group:u16 30 kind:u8 key…        state row       opaque bytes
  *   group:u16 31 number:u48          staged rows     (keyLength:u16 key… valueLength:u32 value…)…
  *   group:u16 40 auction… 00 seq:u48 history event   opaque bytes
+ *   group:u16 50 tag:u8 rest…        incoming        the value of the key group tag rest, sealed for that key
  *
  * A row key is kind and key, at most 200 bytes; valueLength ffffffff stands for a row that is gone.
  */
@@ -28,10 +31,13 @@ const tags = {
   hardState: 0x10,
   logStart: 0x11,
   checkpoint: 0x12,
+  installing: 0x13,
+  members: 0x14,
   entry: 0x20,
   row: 0x30,
   staged: 0x31,
   event: 0x40,
+  incoming: 0x50,
 } as const
 
 const headLength = 3
@@ -91,6 +97,8 @@ export const metaKey: Uint8Array = prefixed(environmentPrefix, tags.meta, 0)
 export const hardStateKey = (groupId: GroupId): Uint8Array => prefixed(groupId, tags.hardState, 0)
 export const logStartKey = (groupId: GroupId): Uint8Array => prefixed(groupId, tags.logStart, 0)
 export const checkpointKey = (groupId: GroupId): Uint8Array => prefixed(groupId, tags.checkpoint, 0)
+export const installingKey = (groupId: GroupId): Uint8Array => prefixed(groupId, tags.installing, 0)
+export const membersKey = (groupId: GroupId): Uint8Array => prefixed(groupId, tags.members, 0)
 
 function numberedKey(groupId: GroupId, tag: number, number: number): Uint8Array {
   const key = prefixed(groupId, tag, u48Length)
@@ -157,6 +165,41 @@ export const eventRange = (groupId: GroupId, auctionId: string, from: number, to
   from: eventKey(groupId, auctionId, from),
   to: eventKey(groupId, auctionId, to),
 })
+
+/** All events of a group, in order of auction and `seq`. */
+export const eventsRange = (groupId: GroupId): StoreRange => wholeTag(groupId, tags.event)
+
+/** Rows and events of a snapshot that is on its way in. */
+export const incomingRange = (groupId: GroupId): StoreRange => wholeTag(groupId, tags.incoming)
+
+function wholeTag(groupId: GroupId, tag: number): StoreRange {
+  return { from: prefixed(groupId, tag, 0), to: prefixed(groupId, tag + 1, 0) }
+}
+
+/** Where the value of a row's or an event's key waits to be installed; `undefined` for any other key. */
+export function incomingKeyOf(groupId: GroupId, key: Uint8Array): Uint8Array | undefined {
+  const tag = key[headLength - 1]
+  const isOwn = key[0] === groupId >>> 8 && key[1] === (groupId & 0xff)
+  if (!isOwn || (tag !== tags.row && tag !== tags.event)) return undefined
+  const incoming = prefixed(groupId, tags.incoming, key.length - (headLength - 1))
+  incoming.set(key.subarray(headLength - 1), headLength)
+  return incoming
+}
+
+/** The key that the value of an incoming key is for. */
+export function keyOfIncoming(incoming: Uint8Array): Uint8Array {
+  const key = new Uint8Array(incoming.length - 1)
+  key.set(incoming.subarray(0, headLength - 1))
+  key.set(incoming.subarray(headLength), headLength - 1)
+  return key
+}
+
+/** The first key behind this one. */
+export function keyAfter(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1)
+  next.set(key)
+  return next
+}
 
 // ── Values ─────────────────────────────────────────────────────────────────────────────────────────────
 

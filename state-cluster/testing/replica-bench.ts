@@ -89,7 +89,10 @@ export class ReplicaBench {
       ports: {
         store,
         timing,
-        transport: { send: (_groupId, message) => this.letters.push(message) },
+        transport: {
+          send: (_groupId, message) => this.letters.push(message),
+          sendSnapshot: () => Promise.reject(new Error('snapshots do not travel here')),
+        },
         onFatal: (error) => {
           if (node.fatal !== undefined) throw new Error('onFatal was called twice')
           node.fatal = error

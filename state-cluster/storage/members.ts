@@ -1,0 +1,40 @@
+/**
+ * Where the members of a group are: one record beside the checkpoint, written when a change of the membership is
+ * applied. Invariant: after a start and the replay of the log behind the checkpoint it names what the last applied
+ * change named; being ahead of the checkpoint is harmless, because the replay gives the same again.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import { corrupt, decodeBytes, encodeBytes, membersKey } from './layout.ts'
+import { pack, unpack } from './pack.ts'
+import type { StoreReader, StoreWrite } from './store.ts'
+
+export interface MemberAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** By node id. */
+export type Members = ReadonlyMap<number, MemberAddress>
+
+export function encodeMembers(members: Members): Uint8Array {
+  return pack([...members].map(([nodeId, { host, port }]) => [nodeId, host, port]))
+}
+
+/** Throws where the bytes are no list of members. */
+export function decodeMembers(bytes: Uint8Array): Map<number, MemberAddress> {
+  const list = unpack(bytes)
+  if (!Array.isArray(list)) throw corrupt('list of members', 'it is no list')
+  return new Map((list as [number, string, number][]).map(([nodeId, host, port]) => [nodeId, { host, port }]))
+}
+
+export function writeOfMembers(groupId: GroupId, members: Members): StoreWrite {
+  const key = membersKey(groupId)
+  return { key, value: encodeBytes(key, encodeMembers(members)) }
+}
+
+/** Empty where none were ever named: a replica that is alone. */
+export function readMembers(reader: StoreReader, groupId: GroupId): Map<number, MemberAddress> {
+  const key = membersKey(groupId)
+  const value = reader.get(key)
+  return value === undefined ? new Map() : decodeMembers(decodeBytes(key, value, 'list of members'))
+}

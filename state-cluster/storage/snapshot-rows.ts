@@ -1,0 +1,65 @@
+/**
+ * A group's checkpoint as rows, for a follower that lags behind the log or a backup: the machine's rows, then the
+ * history. Read from a view in pages, so that no turn of the event loop reads more than one.
+ * Invariant: the rows are those of the view's checkpoint, whatever is written meanwhile; each value was checked
+ * against its checksum and still carries it, for its own key, so that whoever gets it can check again. Events may be
+ * ahead of the checkpoint; the log gives the same again.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import { compareNames, stagedRows } from './checkpoint.ts'
+import {
+  decodeBytes,
+  encodeBytes,
+  eventsRange,
+  keyAfter,
+  type NamedRow,
+  nameOfRowKey,
+  rowKey,
+  rowRange,
+} from './layout.ts'
+import type { StoreRange, StoreReader, StoreRow } from './store.ts'
+
+/** Rows of a page. */
+const pageRows = 512
+
+/** Pages of a range, each read whole in one go. */
+export function* pagesOf(reader: StoreReader, range: StoreRange): Generator<readonly StoreRow[]> {
+  for (let { from } = range; ; ) {
+    const page = [...reader.range({ ...range, from, limit: pageRows })]
+    if (page.length > 0) yield page
+    if (page.length < pageRows) return
+    from = keyAfter((page.at(-1) as StoreRow).key)
+  }
+}
+
+/** Throws StoreError `corrupt`. */
+export function* snapshotPages(reader: StoreReader, groupId: GroupId): Generator<readonly StoreRow[]> {
+  const staged = stagedRows(reader, groupId)
+  let at = 0
+  const stagedRow = ([name, bytes]: NamedRow): StoreRow[] => {
+    const key = rowKey(groupId, name)
+    return bytes === undefined ? [] : [{ key, value: encodeBytes(key, bytes) }]
+  }
+  for (const page of pagesOf(reader, rowRange(groupId))) {
+    const merged: StoreRow[] = []
+    for (const row of page) {
+      const name = nameOfRowKey(row.key)
+      while (at < staged.length && compareNames((staged[at] as NamedRow)[0], name) < 0)
+        merged.push(...stagedRow(staged[at++] as NamedRow))
+      const over = staged[at]
+      if (over !== undefined && compareNames(over[0], name) === 0) {
+        merged.push(...stagedRow(over))
+        at += 1
+      } else {
+        decodeBytes(row.key, row.value, 'row of the state')
+        merged.push(row)
+      }
+    }
+    yield merged
+  }
+  for (; at < staged.length; at += pageRows) yield staged.slice(at, at + pageRows).flatMap(stagedRow)
+  for (const page of pagesOf(reader, eventsRange(groupId))) {
+    for (const { key, value } of page) decodeBytes(key, value, 'event of the history')
+    yield page
+  }
+}
