@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../protocol/ids.ts'
 import { assert } from '../runtime/assert.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { type AppliedState, writesOfEmptyState } from './applied-state.ts'
+import { type AppliedState, type Machine, writesOfEmptyState } from './applied-state.ts'
 import type { Cluster, ClusterStatus, FeedBatch, FeedGap, GroupStatus, Position } from './cluster.ts'
 import { groupCountMax, groupOf, groupsOf } from './groups.ts'
 import type { Command } from './machine/commands.ts'
@@ -69,6 +69,8 @@ export interface HostKind {
   readonly check: (meta: StoreMeta) => void
   readonly transport: (meta: StoreMeta, timing: Timing) => ReplicaPorts['transport']
   readonly onMembers?: (groupId: GroupId, members: Members) => void
+  /** Default the auction machine as it is. */
+  readonly machine?: Machine
 }
 
 /** What a new folder begins with. */
@@ -182,6 +184,7 @@ export class ReplicaHost implements Cluster {
         transport,
         onFatal: this.#onFatal,
         onMembers: (members) => kind.onMembers?.(groupId, members),
+        ...(kind.machine && { machine: kind.machine }),
       }
       const { nodeId } = meta
       return new Replica({ groupId, nodeId, settings, ports, ...(report && { onProgress: report }) })
