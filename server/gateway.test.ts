@@ -399,6 +399,24 @@ describe('limits of the socket', () => {
 })
 
 describe('the end of a session', () => {
+  test('FLOW11 where the feed lost its place every socket is closed with 1012 and resumes without a gap', async () => {
+    const torn = await TestHouse.open()
+    const auctionId = await torn.createAuction()
+    const watcher = await torn.client()
+    await watcher.ask({ type: 'subscribe', auctionId })
+    const ann = await torn.tokenFor('ann', 'bidder')
+    await torn.cluster.loseFeed(() => torn.ask('/bids', { token: ann, body: { auctionId, amount: 500 } }))
+    expect(await watcher.closed()).toBe(1012)
+    expect(watcher.all('bid_placed')).toEqual([])
+    const again = await torn.client()
+    expect(await again.ask({ type: 'subscribe', auctionId, since: { epoch: 1, seq: 1 } })).toMatchObject({
+      type: 'resumed',
+    })
+    expect(await again.next('bid_placed')).toMatchObject({ seq: 2 })
+    expect(torn.logLines.join()).toContain('feed_gap')
+    await torn.close()
+  })
+
   test('AUTH5 a session ends with 4401 when its token does', async () => {
     const quick = await TestHouse.open({ settings: { tokenToleranceSeconds: 0, heartbeatMs: 200 } })
     const issued = await quick.ask('/tokens', {

@@ -164,12 +164,22 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   })
 
   const ends = parts.map(({ groupId, conductor, publisher }) =>
-    cluster.subscribe(groupId, (batch: FeedBatch) => {
-      metrics.events.add(batch.events.length)
-      fanOut.deliver(batch)
-      conductor.observe(batch)
-      if (batch.hasNotices) publisher?.wake()
-    }),
+    cluster.subscribe(
+      groupId,
+      (batch: FeedBatch) => {
+        metrics.events.add(batch.events.length)
+        fanOut.deliver(batch)
+        conductor.observe(batch)
+        if (batch.hasNotices) publisher?.wake()
+      },
+      // Events and private frames are gone that sockets were promised: their clients resume from where they are.
+      (gap) => {
+        logger.warn('feed_gap', { ...gap, sockets: gateway.sessionCount })
+        gateway.closeAll(1012)
+        conductor.dueAt(clock.nowMs())
+        publisher?.wake()
+      },
+    ),
   )
 
   try {

@@ -12,6 +12,7 @@ import {
   type ClusterStatus,
   type Command,
   type FeedBatch,
+  type FeedGap,
   type Position,
   type PublicEvent,
   type Reply,
@@ -47,6 +48,7 @@ export class MemoryCluster implements Cluster {
   readonly #clock: Clock
   readonly #history = new Map<AuctionId, PublicEvent[]>()
   readonly #listeners = new Set<(batch: FeedBatch) => void>()
+  readonly #gapListeners = new Set<(gap: FeedGap) => void>()
   /** While true the feed stands still; what is applied meanwhile comes when it goes on. */
   #isFeedHeld = false
   readonly #held: FeedBatch[] = []
@@ -73,11 +75,27 @@ export class MemoryCluster implements Cluster {
     })
   }
 
-  subscribe(_groupId: GroupId, listener: (batch: FeedBatch) => void): () => void {
+  subscribe(
+    _groupId: GroupId,
+    listener: (batch: FeedBatch) => void,
+    onGap: (gap: FeedGap) => void = () => undefined,
+  ): () => void {
     this.#listeners.add(listener)
+    this.#gapListeners.add(onGap)
     return () => {
       this.#listeners.delete(listener)
+      this.#gapListeners.delete(onGap)
     }
+  }
+
+  /** What happens while `during` runs is never told: the feed lost its place. */
+  async loseFeed(during: () => Promise<unknown>): Promise<void> {
+    const afterIndex = this.#index
+    this.holdFeed()
+    await during()
+    for (const batch of this.#held.splice(0)) this.#remember(batch)
+    this.#isFeedHeld = false
+    for (const onGap of this.#gapListeners) onGap({ groupId: group, afterIndex, toIndex: this.#index })
   }
 
   /** Lets the feed lag behind the applied state, as that of a distant server does. */
@@ -92,13 +110,17 @@ export class MemoryCluster implements Cluster {
 
   /** Puts a batch into the feed, also one that no command made. Reads of history never go beyond it. */
   inject(batch: FeedBatch): void {
+    this.#remember(batch)
+    for (const listener of this.#listeners) listener(batch)
+  }
+
+  #remember(batch: FeedBatch): void {
     for (const event of batch.events) {
       if ('bidderId' in event) continue
       const history = this.#history.get(event.auctionId)
       if (history === undefined) this.#history.set(event.auctionId, [event])
       else history.push(event)
     }
-    for (const listener of this.#listeners) listener(batch)
   }
 
   auction(auctionId: AuctionId) {
@@ -189,7 +211,7 @@ export class MemoryCluster implements Cluster {
     const commands = proposals.map(({ command }) => command)
     this.applied.push(...commands)
     const entry = { version: machine.entryVersion, atMs: this.#atMs, commands }
-    const { replies, events, noticeCount } = machine.apply(this.state, entry)
+    const { replies, events, noticeCount, gained } = machine.apply(this.state, entry)
     this.#index += 1
     void this.replyGate.then(() => {
       for (const [at, proposal] of proposals.entries()) {
@@ -197,9 +219,10 @@ export class MemoryCluster implements Cluster {
         if (reply !== undefined) proposal.resolve(reply)
       }
     })
-    if (events.length === 0 && noticeCount === 0) return
+    if (events.length === 0 && noticeCount === 0 && gained.length === 0) return
     const hasNotices = noticeCount > 0
-    const batch: FeedBatch = { groupId: group, index: this.#index, atMs: this.#atMs, events, hasNotices }
+    const own = { groupId: group, index: this.#index, atMs: this.#atMs, events, hasNotices }
+    const batch: FeedBatch = gained.length > 0 ? { ...own, gained } : own
     if (this.#isFeedHeld) this.#held.push(batch)
     else this.inject(batch)
   }
