@@ -1,0 +1,252 @@
+/**
+ * `npm run --silent sim -- …`: the deterministic simulator of the whole cluster from the command line. Prints the
+ * seed and all options first; a violation comes with the command that makes it happen again. Exit codes: 0 nothing
+ * violated (and, with --planted, every planted mistake found), 1 violated or missed, 2 wrong usage.
+ */
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { type FaultName, faultNames } from '../state-cluster/sim/options.ts'
+import { type Plant, plantNamed, plants } from '../state-cluster/sim/planted.ts'
+import { type RunResult, run } from '../state-cluster/sim/run.ts'
+
+const help = `Usage: npm run --silent sim -- [--seed N | --seeds K | --planted [NAME]] [--minutes M] [--fault NAME]… [--history FILE] [--json]
+
+Runs state nodes, servers and clients in one thread and virtual time under one seed, with everything that can go wrong
+with clocks, network, disks and processes, and checks the list "What must never happen" of the design.
+
+Options:
+  --seed N          one run; default 1. The same seed gives the same run and the same output
+  --seeds K         K runs, from --seed on; progress on standard error
+  --minutes M       virtual minutes of trouble; default 2
+  --fault NAME      only this kind of trouble (repeatable); "list" names them
+  --planted         plants every known mistake, one by one, and looks for a seed that finds it
+  --plant NAME      one run, or --seeds runs, with this mistake; "list" names them
+  --history FILE    writes what clients asked and got, and the committed log, as JSON lines (docs/sim.md)
+  --json            one line of JSON a record
+  --help            this text
+`
+
+const breathe = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve)
+  })
+
+/** Runs until one is given up on. */
+const plantedSeedsMax = 60
+
+interface Options {
+  readonly seed: number
+  readonly seeds: number | undefined
+  readonly minutes: number
+  readonly faults: readonly FaultName[] | undefined
+  readonly plant: Plant | undefined
+  readonly isPlanted: boolean
+  readonly history: string | undefined
+  readonly json: boolean
+}
+
+let failRun: (error: unknown) => void = () => undefined
+process.on('unhandledRejection', (error) => failRun(error))
+
+async function main(): Promise<number> {
+  let options: Options | undefined
+  try {
+    options = parse()
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${help}`)
+    return 2
+  }
+  if (options === undefined) return 0
+  if (options.isPlanted) return await findPlanted(options)
+  if (options.seeds !== undefined) return await runMany(options, options.seeds)
+  return await runOne(options)
+}
+
+function parse(): Options | undefined {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string', default: '1' },
+      seeds: { type: 'string' },
+      minutes: { type: 'string' },
+      fault: { type: 'string', multiple: true },
+      planted: { type: 'boolean', default: false },
+      plant: { type: 'string' },
+      history: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    process.stdout.write(help)
+    return undefined
+  }
+  if (values.fault?.includes('list')) {
+    process.stdout.write(`${faultNames.join('\n')}\n`)
+    return undefined
+  }
+  const lines = plants.map(({ name, description }) => `${name.padEnd(38)}${description}\n`).join('')
+  if (values.plant === 'list') {
+    process.stdout.write(lines)
+    return undefined
+  }
+  const plant = values.plant === undefined ? undefined : plantNamed(values.plant)
+  if (values.plant !== undefined && plant === undefined)
+    throw new Error(`there is no mistake ${values.plant}; there are:\n${lines}`)
+  for (const fault of values.fault ?? []) {
+    if (!faultNames.includes(fault as FaultName))
+      throw new Error(`there is no trouble ${fault}; there are: ${faultNames.join(', ')}`)
+  }
+  return {
+    seed: integer(values.seed, '--seed'),
+    seeds: values.seeds === undefined ? undefined : integer(values.seeds, '--seeds'),
+    minutes: values.minutes === undefined ? 2 : positive(values.minutes, '--minutes'),
+    faults: values.fault as FaultName[] | undefined,
+    plant,
+    isPlanted: values.planted,
+    history: values.history,
+    json: values.json,
+  }
+}
+
+function integer(text: string, option: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw new Error(`${option} takes a number, not ${text}`)
+  return value
+}
+
+function positive(text: string, option: string): number {
+  const value = Number(text)
+  if (!(value > 0 && value < 1e5)) throw new Error(`${option} takes minutes, not ${text}`)
+  return value
+}
+
+function print(isJson: boolean, record: Record<string, unknown>, text: () => string): void {
+  process.stdout.write(isJson ? `${JSON.stringify(record)}\n` : `${text()}\n`)
+}
+
+function again({ minutes, faults, plant }: Options, seed: number): string {
+  const rest = (faults ?? []).map((fault) => ` --fault ${fault}`).join('')
+  return `npm run --silent sim -- --seed ${seed} --minutes ${minutes}${plant === undefined ? '' : ` --plant ${plant.name}`}${rest}`
+}
+
+async function runOne(options: Options): Promise<number> {
+  const { seed, minutes, json, history, faults, plant } = options
+  const file = history === undefined ? undefined : openSync(history, 'w')
+  const result = await run({
+    seed,
+    minutes,
+    faults,
+    plant,
+    breathe,
+    ...(file === undefined ? {} : { writeHistory: (line) => writeSync(file, `${line}\n`) }),
+    onFail: (fail) => {
+      failRun = fail
+    },
+    onOptions: (drawn) =>
+      print(
+        json,
+        { event: 'start', seed, minutes, options: drawn },
+        () => `seed ${seed}, ${minutes} virtual minutes\noptions ${JSON.stringify(drawn)}`,
+      ),
+  })
+  if (file !== undefined) closeSync(file)
+  const record = { event: 'end', ...result, ...(result.violation && { again: again(options, seed) }) }
+  print(json, record, () => describe(result, again(options, seed)))
+  return result.violation === null ? 0 : 1
+}
+
+function describe({ counts, violation, ...rest }: RunResult, command: string): string {
+  const width = Math.max(0, ...Object.keys(counts).map((name) => name.length))
+  const lines = Object.entries(counts).map(([name, count]) => `  ${name.padEnd(width)}  ${count}`)
+  lines.push(
+    `${rest.steps} steps, ${rest.entries} entries, state hash ${rest.stateHash} at ${rest.lastIndex}`,
+  )
+  if (violation === null) return [...lines, 'no violation'].join('\n')
+  return [
+    ...lines,
+    `VIOLATION after ${violation.elapsedMs} virtual ms: ${violation.rule}: ${violation.facts}`,
+    `again: ${command}`,
+  ].join('\n')
+}
+
+async function runMany(options: Options, count: number): Promise<number> {
+  const { seed: first, minutes, json, faults, plant } = options
+  const totals = new Map<string, number>()
+  const violations: Record<string, unknown>[] = []
+  print(json, { event: 'start', seed: first, seeds: count, minutes }, () => {
+    return `seeds ${first} to ${first + count - 1}, ${minutes} virtual minutes each`
+  })
+  for (let seed = first; seed < first + count; seed++) {
+    const result = await run({
+      seed,
+      minutes,
+      faults,
+      plant,
+      breathe,
+      onFail: (fail) => {
+        failRun = fail
+      },
+    })
+    for (const [name, times] of Object.entries(result.counts))
+      totals.set(name, (totals.get(name) ?? 0) + times)
+    const { violation, steps, stateHash } = result
+    process.stderr.write(`seed ${seed}: ${steps} steps, ${stateHash} ${violation?.rule ?? 'ok'}\n`)
+    if (violation === null) continue
+    const record = { event: 'violation', seed, ...violation, again: again(options, seed) }
+    violations.push(record)
+    print(
+      json,
+      record,
+      () => `VIOLATION with seed ${seed}: ${violation.rule}: ${violation.facts}\nagain: ${record.again}`,
+    )
+  }
+  const counts = Object.fromEntries([...totals].sort(([a], [b]) => (a < b ? -1 : 1)))
+  print(json, { event: 'end', seeds: count, minutes, counts, violations: violations.length }, () => {
+    return `${count} runs, ${violations.length} violations\n${JSON.stringify(counts)}`
+  })
+  return violations.length === 0 ? 0 : 1
+}
+
+async function findPlanted(options: Options): Promise<number> {
+  const { seed: first, minutes, json } = options
+  let missed = 0
+  for (const plant of plants) {
+    let found: RunResult | undefined
+    for (let seed = first; seed < first + plantedSeedsMax && found === undefined; seed++) {
+      const result = await run({
+        seed,
+        minutes,
+        plant,
+        breathe,
+        onFail: (fail) => {
+          failRun = fail
+        },
+      })
+      if (result.violation !== null) found = result
+    }
+    if (found === undefined) missed += 1
+    const record = {
+      event: 'planted',
+      name: plant.name,
+      found: found !== undefined,
+      seed: found?.seed ?? null,
+      rule: found?.violation?.rule ?? null,
+      elapsedMs: found?.violation?.elapsedMs ?? null,
+      again: found === undefined ? null : again({ ...options, plant }, found.seed),
+    }
+    print(json, record, () => {
+      return found === undefined
+        ? `${plant.name}: MISSED by ${plantedSeedsMax} seeds`
+        : `${plant.name}: found by seed ${found.seed} (${found.violation?.rule})`
+    })
+  }
+  print(
+    json,
+    { event: 'end', planted: plants.length, missed },
+    () => `${plants.length} planted, ${missed} missed`,
+  )
+  return missed === 0 ? 0 : 1
+}
+
+process.exitCode = await main()

@@ -1,0 +1,66 @@
+/**
+ * What is checked, by name, and where the first violation goes. Invariant: the first one ends the run; it is
+ * recorded, never thrown, because code under test may lawfully catch what is thrown in it.
+ */
+export type RuleName =
+  // DESIGN "What must never happen"
+  | 'acknowledged bids survive'
+  | 'one order'
+  | 'price is monotone'
+  | 'one hammer'
+  | 'reserve'
+  | 'late is late'
+  | 'secrets stay secret'
+  | 'money is integer'
+  | 'same index, same hash'
+  | 'bounded'
+  // what else is promised
+  | 'linearizable'
+  | 'a retry counts once'
+  | 'refused means not proposed'
+  | 'the auditor agrees'
+  | 'one leader a term'
+  | 'the feed has no unsaid hole'
+  | 'notifications are complete'
+  | 'a sound disk is readable'
+  | 'nothing ends without a cause'
+  | 'progress'
+
+export interface Violation {
+  readonly rule: RuleName
+  readonly facts: string
+  /** Virtual milliseconds from the beginning. */
+  readonly elapsedMs: number
+}
+
+export class Checks {
+  violation: Violation | undefined
+  readonly #elapsedMs: () => number
+  readonly #onViolation: () => void
+
+  constructor(elapsedMs: () => number, onViolation: () => void) {
+    this.#elapsedMs = elapsedMs
+    this.#onViolation = onViolation
+  }
+
+  violate(rule: RuleName, facts: string): void {
+    if (this.violation !== undefined) return
+    this.violation = { rule, facts, elapsedMs: Math.round(this.#elapsedMs()) }
+    this.#onViolation()
+  }
+
+  hold(condition: boolean, rule: RuleName, facts: () => string): void {
+    if (!condition) this.violate(rule, facts())
+  }
+}
+
+/** Whether two plain values (numbers, strings, booleans, arrays, objects) are equal; absent fields are undefined. */
+export function isSame(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)])
+  for (const key of keys) {
+    if (!isSame((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key])) return false
+  }
+  return true
+}

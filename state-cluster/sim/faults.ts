@@ -1,0 +1,239 @@
+/**
+ * Trouble, at the rates that the options say, and the end of each: crashes and restarts, power cuts of all nodes at
+ * once, stopped processes, partitions of all shapes, clocks that jump, disks that stall, fill up, fail, tear and
+ * rot, servers that die, sleep, or meet their own replacement. Invariant: at most a minority of disks is ever
+ * damaged, because no cluster survives more; everything else may hit everybody.
+ */
+import type { Random } from '../raft/fuzz/random.ts'
+import type { House } from './house.ts'
+import type { SimNode } from './node.ts'
+import type { FaultName } from './options.ts'
+import type { SimServer } from './server.ts'
+
+export class Faults {
+  readonly #house: House
+  readonly #random: Random
+  #isOver = false
+
+  constructor(house: House, random: Random) {
+    this.#house = house
+    this.#random = random
+  }
+
+  start(): void {
+    for (const [name, perMinute] of Object.entries(this.#house.options.rates)) {
+      if (perMinute > 0) this.#again(name as FaultName, 60_000 / perMinute)
+    }
+  }
+
+  /** No more trouble, and an end to what there is. */
+  heal(): void {
+    this.#isOver = true
+    const { network, nodes, servers, processes } = this.#house
+    network.calm()
+    for (const node of nodes) {
+      node.disk.stallMs = 0
+      node.disk.failWith(undefined)
+      node.clock.correct()
+    }
+    for (const server of servers) server.clock.correct()
+    for (const process of processes.values()) if (process.isPaused) process.resume()
+    for (const server of servers) if (server.host.endsWith('-double')) server.crash()
+    for (const node of nodes) node.start()
+    for (const server of servers) if (!server.host.endsWith('-double')) server.start()
+  }
+
+  /** A node's process has ended by itself, and whoever watches it starts it again. */
+  restartLater(node: SimNode): void {
+    this.#later(300, 3_000, () => node.start(), true)
+  }
+
+  #again(name: FaultName, meanMs: number): void {
+    this.#house.world.schedule(-Math.log(1 - this.#random.unit()) * meanMs, () => {
+      if (this.#isOver) return
+      this.#happen(name)
+      this.#again(name, meanMs)
+    })
+  }
+
+  #happen(name: FaultName): void {
+    const { nodes, servers } = this.#house
+    const random = this.#random
+    const up = nodes.filter((node) => node.isUp)
+    const node = up.length > 0 ? random.pick(up) : undefined
+    const running = servers.filter((server) => server.process !== undefined && !server.process.isPaused)
+    const server = running.length > 0 ? random.pick(running) : undefined
+    switch (name) {
+      case 'partition':
+        this.#partition()
+        return
+      case 'blackout':
+        this.#blackout()
+        return
+      case 'clock':
+        this.#jump()
+        return
+      case 'serverCrash':
+      case 'serverPause':
+      case 'doppelganger':
+        if (server !== undefined) this.#hitServer(name, server)
+        return
+      default:
+        if (node !== undefined) this.#hitNode(name, node)
+    }
+  }
+
+  #hitNode(name: FaultName, node: SimNode): void {
+    const { counts } = this.#house
+    const random = this.#random
+    switch (name) {
+      case 'crash':
+        counts.add('fault.crash')
+        node.crash()
+        this.#later(50, random.pick([500, 5_000, 20_000]), () => node.start())
+        return
+      case 'tornWrite':
+        if (!this.#mayDamage(node)) return
+        node.crash(true)
+        this.#later(50, 3_000, () => node.start())
+        return
+      case 'bitFlip':
+        if (!this.#mayDamage(node) || !node.disk.rot()) return
+        // Rot is found when it is read: often at the next start.
+        if (random.chance(0.7))
+          this.#later(0, 2_000, () => {
+            node.crash()
+            this.#later(50, 2_000, () => node.start())
+          })
+        return
+      case 'pause':
+        this.#pause(node.process, 'fault.pause', 5_000)
+        return
+      case 'diskStall':
+        counts.add('fault.diskStall')
+        node.disk.stallMs = random.pick([20, 200, 1_500])
+        this.#later(100, 4_000, () => {
+          node.disk.stallMs = 0
+        })
+        return
+      case 'diskFull':
+      case 'diskFail':
+        counts.add(`fault.${name}`)
+        node.disk.failWith(name === 'diskFull' ? 'disk_full' : 'disk_failed')
+        this.#later(500, 8_000, () => node.disk.failWith(undefined))
+        return
+      default:
+    }
+  }
+
+  #later(leastMs: number, mostMs: number, run: () => void, always = false): void {
+    this.#house.world.schedule(leastMs + this.#random.unit() * Math.max(0, mostMs - leastMs), () => {
+      if (!this.#isOver || always) run()
+    })
+  }
+
+  #pause(process: SimNode['process'], name: string, mostMs: number): void {
+    if (process === undefined || process.isPaused) return
+    this.#house.counts.add(name)
+    process.pause()
+    this.#later(50, mostMs, () => process.resume())
+  }
+
+  /** Whether one more disk may be lost. */
+  #mayDamage(node: SimNode): boolean {
+    const { nodes } = this.#house
+    const damaged = nodes.filter((other) => other.disk.isDamaged && other !== node)
+    return !node.disk.isDamaged && damaged.length < Math.floor((nodes.length - 1) / 2)
+  }
+
+  #blackout(): void {
+    this.#house.counts.add('fault.blackout')
+    for (const node of this.#house.nodes) {
+      if (!node.isUp) continue
+      node.crash()
+      this.#later(20, 3_000, () => node.start())
+    }
+  }
+
+  #jump(): void {
+    const { nodes, servers, options, counts } = this.#house
+    const hosts = [...nodes, ...servers]
+    const { jumpMsMax } = options.clocks
+    counts.add('fault.clock')
+    this.#random.pick(hosts).clock.jump(Math.round((this.#random.unit() * 2 - 1) * jumpMsMax))
+  }
+
+  // ── Network ──────────────────────────────────────────────────────────────────────────────────────────
+
+  #partition(): void {
+    const { network, nodes, servers, counts } = this.#house
+    const random = this.#random
+    const hosts = [...nodes.map(({ host }) => host), ...servers.map(({ host }) => host)]
+    const leader = nodes.find((node) => node.replica?.status().isLeader)
+    const one = (random.chance(0.5) ? leader : undefined) ?? random.pick(nodes)
+    const shape = random.pick(['isolated', 'halves', 'oneWay', 'bridge', 'servers'] as const)
+    counts.add('fault.partition')
+    counts.add(`partition.${shape}`)
+    const cutBetween = (side: readonly string[], isBothWays: boolean): void => {
+      for (const inside of side) {
+        for (const outside of hosts) {
+          if (side.includes(outside)) continue
+          network.cut(inside, outside)
+          if (isBothWays) network.cut(outside, inside)
+        }
+      }
+    }
+    switch (shape) {
+      case 'isolated':
+        cutBetween([one.host], true)
+        break
+      case 'halves':
+        cutBetween(
+          hosts.filter(() => random.chance(0.5)),
+          true,
+        )
+        break
+      case 'oneWay':
+        cutBetween([one.host], false)
+        break
+      case 'bridge': {
+        // Two nodes that do not see each other, while others see both.
+        const other = random.pick(nodes)
+        network.cut(one.host, other.host)
+        network.cut(other.host, one.host)
+        break
+      }
+      case 'servers':
+        for (const { host } of servers) {
+          network.cut(host, one.host)
+          if (random.chance(0.5)) network.cut(one.host, host)
+        }
+    }
+    this.#later(100, random.pick([500, 3_000, 10_000]), () => network.heal())
+  }
+
+  // ── Servers ──────────────────────────────────────────────────────────────────────────────────────────
+
+  #hitServer(name: FaultName, server: SimServer): void {
+    const { servers, counts } = this.#house
+    if (name === 'serverPause') {
+      this.#pause(server.process, 'fault.serverPause', 8_000)
+      return
+    }
+    if (name === 'serverCrash') {
+      counts.add('fault.serverCrash')
+      server.crash()
+      this.#later(100, this.#random.pick([1_000, 10_000]), () => server.start())
+      return
+    }
+    // Thought dead, it was only asleep: another begins in its name, and then it wakes up.
+    const double = servers.find((other) => other.host === `${server.host}-double`)
+    if (double === undefined || double.process !== undefined) return
+    counts.add('fault.doppelganger')
+    const { process } = server
+    process?.pause()
+    double.start()
+    this.#later(1_000, 6_000, () => process?.resume())
+    this.#later(7_000, 12_000, () => double.crash())
+  }
+}

@@ -1,0 +1,248 @@
+/**
+ * One state node: a host with a clock and a disk, on which a process runs, crashes, is stopped and starts again.
+ * Invariant: what runs is the production replica with the production link in front of it; this file only connects
+ * ports. It judges every end: a process ends because its disk failed, or its disk is damaged, or it was killed, and
+ * for no other reason.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import { auctionMachine, type Machine, writesOfEmptyState } from '../applied-state.ts'
+import { ReplicaHost } from '../host.ts'
+import { HostBackend } from '../host-backend.ts'
+import { LinkService } from '../link/service.ts'
+import { stateHash } from '../machine/index.ts'
+import type { Random } from '../raft/fuzz/random.ts'
+import type { Message } from '../raft/index.ts'
+import type { Replica } from '../replica.ts'
+import { type LogPosition, writesOfNewLog } from '../storage/disk-log.ts'
+import { finishInstall } from '../storage/incoming-snapshot.ts'
+import { writeOfMembers } from '../storage/members.ts'
+import { type Store, StoreError } from '../storage/store.ts'
+import { Acceptor } from '../transport/acceptor.ts'
+import type { TransportError } from '../transport/errors.ts'
+import { transportVersion, transportVersionMin } from '../transport/handshake.ts'
+import type { PeerTransport } from '../transport/peer-transport.ts'
+import { gatherTurns } from '../turns.ts'
+import type { HostClock } from './clock.ts'
+import type { SimDisk } from './disk.ts'
+import type { House } from './house.ts'
+import { Process } from './process.ts'
+
+const groupId = 0 as GroupId
+
+export class SimNode {
+  readonly id: number
+  readonly host: string
+  readonly clock: HostClock
+  readonly disk: SimDisk
+  /** Its disk cannot be used any more. */
+  isLost = false
+  process: Process | undefined
+  replica: Replica | undefined
+  readonly #house: House
+  readonly #random: Random
+  #starts = 0
+
+  constructor(house: House, id: number, clock: HostClock, disk: SimDisk, random: Random) {
+    this.#house = house
+    this.id = id
+    this.host = `node-${id}`
+    this.clock = clock
+    this.disk = disk
+    this.#random = random
+  }
+
+  get isUp(): boolean {
+    return this.process !== undefined
+  }
+
+  /** What makes it a member of a new cluster. */
+  async found(position: LogPosition): Promise<void> {
+    const members = new Map(this.#house.members.map(({ nodeId, address }) => [nodeId, address]))
+    await this.disk.prepare([
+      ...writesOfNewLog(groupId, position),
+      ...writesOfEmptyState(groupId, position),
+      writeOfMembers(groupId, members),
+    ])
+  }
+
+  start(): void {
+    if (this.process !== undefined || this.isLost) return
+    const house = this.#house
+    this.#starts += 1
+    const process = new Process(house.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
+    this.process = process
+    house.processes.set(this.host, process)
+    try {
+      const onDisk = this.disk.open(process)
+      const store = house.plant?.store?.(onDisk) ?? onDisk
+      finishInstall(store, groupId).then(
+        () => process.enter(() => this.#open(process, store)),
+        (error) => process.isAlive && this.#ended(process.name, error),
+      )
+    } catch (error) {
+      this.#refused(process.name, error)
+    }
+  }
+
+  /** The power is cut. */
+  crash(tear = false): void {
+    if (this.process === undefined) return
+    this.#die()
+    this.disk.crash(tear)
+  }
+
+  #open(process: Process, store: Store): void {
+    const house = this.#house
+    const { name } = process
+    const timing = gatherTurns(process.timing)
+    const transport = house.letters.open(
+      this.id,
+      {
+        message: (_group, message) => this.replica?.step(message),
+        unreachable: (nodeId) => this.replica?.unreachable(nodeId),
+        up() {},
+        down: (nodeId) => this.replica?.peerGone(nodeId),
+        snapshot: () => this.replica?.receiveSnapshot(),
+        fault: (_node, cause) => this.#faulted(cause),
+      },
+      timing,
+    )
+    for (const { nodeId, address } of house.members) transport.addPeer(nodeId, address)
+    try {
+      const host = new ReplicaHost({
+        meta: { clusterId: 'simulated', nodeId: this.id, groupCount: 1 },
+        store,
+        lock: { release: () => Promise.resolve() },
+        timing,
+        options: {
+          dataDir: this.host,
+          settings: house.options.replica,
+          onFatal: (error) => this.#ended(name, error),
+        },
+        kind: {
+          birth: () => {
+            throw new Error('a disk is prepared before it is used')
+          },
+          check() {},
+          transport: () => this.#watched(transport),
+          machine: this.#machine(process),
+        },
+      })
+      this.replica = host.replica(groupId)
+      this.#serve(process, host)
+      host.start(true)
+    } catch (error) {
+      this.#refused(name, error)
+    }
+  }
+
+  #serve(process: Process, host: ReplicaHost): void {
+    const house = this.#house
+    const { timing } = host
+    const backend = new HostBackend(host, () => house.members)
+    const service = new LinkService({
+      backend: house.plant?.backend?.(backend) ?? backend,
+      timing,
+      fault: (_remote, cause) => this.#faulted(cause),
+    })
+    const opening = Acceptor.open({
+      listen: house.wires.listen,
+      address: house.addressOf(this.id),
+      timing,
+      hello: {
+        versionMin: transportVersionMin,
+        version: transportVersion,
+        role: 'node',
+        clusterId: 'simulated',
+        nodeId: this.id,
+        instance: process.name,
+        settingsHash: 'simulated',
+      },
+      owners: { link: service },
+      connectionsMax: 100,
+      failed: (cause) => this.#faulted(cause),
+    })
+    opening.catch((error) => house.fail(error))
+  }
+
+  /** The transport, with an eye on who leads. */
+  #watched(transport: PeerTransport): Pick<PeerTransport, 'send' | 'sendSnapshot'> {
+    const look = ({ type, term }: Message): void => {
+      if (type === 'MsgApp' || type === 'MsgHeartbeat' || type === 'MsgSnap') this.#house.leads(this.id, term)
+    }
+    return {
+      send(group, message) {
+        look(message)
+        transport.send(group, message)
+      },
+      sendSnapshot: (group, message, source, signal) => {
+        look(message)
+        this.#house.counts.add('snapshots.begun')
+        const sent = transport.sendSnapshot(group, message, source, signal)
+        sent.then(
+          () => this.#house.counts.add('snapshots.installed'),
+          () => this.#house.counts.add('snapshots.aborted'),
+        )
+        return sent
+      },
+    }
+  }
+
+  /** The machine, watched; with what is planted in it, if anything. */
+  #machine(process: Process): Machine {
+    const { ledger, plant } = this.#house
+    const machine = plant?.machine?.(auctionMachine, process.timing.clock) ?? auctionMachine
+    return {
+      ...machine,
+      apply(state, entry, index) {
+        const applied = machine.apply(state, entry, index)
+        ledger.applied(process.name, index, entry, applied, stateHash(state))
+        return applied
+      },
+    }
+  }
+
+  /** What a connection ended with; that a way is cut or a process gone is in the nature of things. */
+  #faulted(cause: TransportError): void {
+    if (!cause.retryable) this.#house.fail(cause)
+  }
+
+  /** The replica says that it cannot go on. */
+  #ended(name: string, error: Error): void {
+    const house = this.#house
+    const isOfDisk = error instanceof StoreError && error.code === this.disk.failure
+    const isOfDamage = error instanceof StoreError && error.code === 'corrupt' && this.disk.isDamaged
+    house.checks.hold(
+      isOfDisk || isOfDamage,
+      'nothing ends without a cause',
+      () => `${name}: ${error.stack ?? error.message}`,
+    )
+    if (isOfDamage) this.isLost = true
+    house.counts.add(`ended.${error instanceof StoreError ? error.code : error.name}`)
+    this.crash()
+    house.restartLater(this)
+  }
+
+  /** The disk does not let it start. */
+  #refused(name: string, error: unknown): void {
+    const house = this.#house
+    const isCorrupt = error instanceof StoreError && error.code === 'corrupt'
+    house.checks.hold(
+      isCorrupt && this.disk.isDamaged,
+      'a sound disk is readable',
+      () => `${name}: ${error instanceof Error ? error.stack : error}`,
+    )
+    this.isLost = true
+    house.counts.add('refused.damaged')
+    this.crash()
+  }
+
+  #die(): void {
+    this.process?.kill()
+    this.process = undefined
+    this.replica = undefined
+    this.#house.processes.delete(this.host)
+    this.#house.letters.unplug(this.id)
+    this.#house.wires.kill(`${this.host}:1`)
+  }
+}

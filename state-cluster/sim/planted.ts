@@ -1,0 +1,236 @@
+/**
+ * Mistakes to plant, so that it is known that the checks find them. Each is put in from outside, around a port of
+ * the code under test. Invariant: no plant changes production code, and without one nothing here has any effect.
+ * Each is a mistake that real systems have made.
+ */
+import type { Clock } from '../../runtime/clock.ts'
+import type { Machine } from '../applied-state.ts'
+import type { LinkBackend } from '../link/backend.ts'
+import type { Command, MachineEntry } from '../machine/commands.ts'
+import type { Applied } from '../machine/events.ts'
+import { type Row, rows, type State } from '../machine/index.ts'
+import { crc32 } from '../storage/checksum.ts'
+import { checkpointKey, entryKey, hardStateKey } from '../storage/layout.ts'
+import type { Store, StoreRow, StoreWrite } from '../storage/store.ts'
+import type { FaultName } from './options.ts'
+
+type AroundStore = (store: Store) => Store
+type AroundMachine = (machine: Machine, clock: Clock) => Machine
+
+export interface Plant {
+  readonly name: string
+  readonly description: string
+  /** Trouble without which it could not come out; the seed draws the rest. */
+  readonly needs: readonly FaultName[]
+  readonly store?: AroundStore
+  readonly machine?: AroundMachine
+  readonly backend?: (backend: LinkBackend) => LinkBackend
+}
+
+// ── Disk ───────────────────────────────────────────────────────────────────────────────────────────────
+
+type Commit = (writes: readonly StoreWrite[], commit: Store['commit']) => Promise<void>
+
+/** The store with another `commit`. What it says is done may not be. */
+function withCommit(store: Store, commit: Commit): Store {
+  return {
+    get: (key) => store.get(key),
+    range: (range) => store.range(range),
+    view: () => store.view(),
+    stats: () => store.stats(),
+    close: () => store.close(),
+    commit: (writes) => commit(writes, (all) => store.commit(all)),
+  }
+}
+
+const tagAt = 2
+const entryTag = entryKey(0 as never, 0)[tagAt]
+const hardStateTag = hardStateKey(0 as never)[tagAt]
+const checkpointTag = checkpointKey(0 as never)[tagAt]
+
+function isAll(writes: readonly StoreWrite[], ...tags: readonly (number | undefined)[]): boolean {
+  return writes.length > 0 && writes.every(({ key }) => tags.includes(key[tagAt]))
+}
+
+/** Says that these commits are durable before they are. */
+function early(isEarly: (writes: readonly StoreWrite[]) => boolean): AroundStore {
+  return (store) =>
+    withCommit(store, (writes, commit) => {
+      const done = commit(writes)
+      if (!isEarly(writes)) return done
+      done.catch(() => undefined)
+      return Promise.resolve()
+    })
+}
+
+/** An entry's checksum is made to fit whatever stands there. */
+function resealed({ key, value }: StoreRow): StoreRow {
+  if (key[tagAt] !== entryTag) return { key, value }
+  const copy = value.slice()
+  new DataView(copy.buffer).setUint32(0, crc32(copy, crc32(key), 4))
+  return { key, value: copy }
+}
+
+// ── Machine ────────────────────────────────────────────────────────────────────────────────────────────
+
+type Apply = (
+  state: State,
+  entry: MachineEntry,
+  apply: (entry: MachineEntry) => Applied,
+  index: number,
+) => Applied
+
+function withApply(change: Apply): AroundMachine {
+  return (machine) => ({
+    ...machine,
+    apply: (state, entry, index) =>
+      change(state, entry, (changed) => machine.apply(state, changed, index), index),
+  })
+}
+
+/** Each command of the entry is changed on its way into the machine. */
+function withCommands(change: (state: State, command: Command, index: number) => Command): AroundMachine {
+  return withApply((state, entry, apply, index) =>
+    apply({ ...entry, commands: entry.commands.map((command) => change(state, command, index)) }),
+  )
+}
+
+export const plants: readonly Plant[] = [
+  {
+    name: 'acknowledge-before-fsync',
+    description: 'log entries count as durable as soon as they are given to the disk',
+    needs: ['blackout', 'crash'],
+    store: early(
+      (writes) => isAll(writes, entryTag, hardStateTag) && writes.some(({ key }) => key[tagAt] === entryTag),
+    ),
+  },
+  {
+    name: 'vote-before-fsync',
+    description: 'a vote leaves before it is on the disk, and a power cut forgets it',
+    needs: ['blackout', 'crash', 'partition'],
+    store: early((writes) => isAll(writes, hardStateTag)),
+  },
+  {
+    name: 'applied-index-in-another-transaction',
+    description: 'a checkpoint writes its applied index first and its rows in a transaction of their own',
+    needs: ['crash', 'blackout'],
+    store: (store) =>
+      withCommit(store, async (writes, commit) => {
+        const records = writes.filter(({ key }) => key[tagAt] === checkpointTag)
+        const rest = writes.filter(({ key }) => key[tagAt] !== checkpointTag)
+        if (records.length === 0 || rest.length === 0) return await commit(writes)
+        await commit(records)
+        await commit(rest)
+      }),
+  },
+  {
+    name: 'entry-checksum-ignored',
+    description: 'a log entry is read whether its checksum matches or not',
+    needs: ['bitFlip', 'tornWrite', 'crash'],
+    store: (store) => ({
+      ...withCommit(store, (writes, commit) => commit(writes)),
+      get: (key) => {
+        const value = store.get(key)
+        return value === undefined ? undefined : resealed({ key, value }).value
+      },
+      *range(range) {
+        for (const row of store.range(range)) yield resealed(row)
+      },
+    }),
+  },
+  {
+    name: 'retry-counted-twice',
+    description: 'the request id of a command is not looked up',
+    needs: ['loss'],
+    machine: withCommands((_state, command, index) => {
+      if (command.type !== 'place_bid') return command
+      return { ...command, requestId: `${command.requestId}.${index}` as never }
+    }),
+  },
+  {
+    name: 'conductor-epoch-not-checked',
+    description: 'whoever says that it conducts does, whatever its epoch',
+    needs: ['doppelganger'],
+    machine: withCommands((state, command) => {
+      if (command.type !== 'conduct') return command
+      return { ...command, epoch: state.servers.get(command.serverId)?.epoch ?? command.epoch }
+    }),
+  },
+  {
+    name: 'close-by-local-clock',
+    description: 'a deadline is compared with the clock of the replica, not with the stamp of the entry',
+    needs: ['clock'],
+    machine: (machine, clock) => ({
+      ...machine,
+      apply(state, entry, index) {
+        const isPulse = entry.commands.some((command) => command.type === 'conduct')
+        const atMs = isPulse
+          ? Math.max(state.house.lastAtMs, clock.nowMs())
+          : Math.max(state.house.lastAtMs, entry.atMs)
+        return machine.apply(state, { ...entry, atMs }, index)
+      },
+    }),
+  },
+  {
+    name: 'two-hammers',
+    description: 'an auction that ended can be closed once more',
+    needs: [],
+    machine: withCommands((state, command) => {
+      if (command.type === 'close_auction') reopen(state, command.auctionId, ['sold', 'passed'])
+      return command
+    }),
+  },
+  {
+    name: 'closed-auction-reopened',
+    description: 'an auction that passed can be extended, and is open again',
+    needs: [],
+    machine: withCommands((state, command) => {
+      if (command.type === 'extend_auction') reopen(state, command.auctionId, ['passed'])
+      return command
+    }),
+  },
+  {
+    name: 'outage-extension-applied-twice',
+    description: 'the pulse that ends an outage does not move the mark from which the next is measured',
+    needs: ['serverCrash', 'serverPause', 'blackout'],
+    machine: withApply((state, entry, apply) => {
+      const marks = entry.commands.flatMap((command) => {
+        const server = command.type === 'conduct' ? state.servers.get(command.serverId) : undefined
+        return server === undefined ? [] : [{ server, markMs: server.lastConductedMs }]
+      })
+      const applied = apply(entry)
+      const isOutage = applied.events.some(
+        (event) => event.type === 'auction_extended' && event.reason === 'outage',
+      )
+      if (isOutage) for (const { server, markMs } of marks) server.lastConductedMs = markMs
+      return applied
+    }),
+  },
+  {
+    name: 'deduplication-lost-in-a-snapshot',
+    description: 'a checkpoint leaves out the requests that were answered, and its hash does so too',
+    needs: ['crash', 'loss'],
+    machine: (machine) => ({
+      apply: (state, entry, index) => machine.apply(state, entry, index),
+      restore: (all) => machine.restore(withoutRequests(all)),
+      stateHash: (state) => machine.stateHash(machine.restore(withoutRequests(rows(state)))),
+    }),
+  },
+]
+
+function reopen(state: State, auctionId: string, from: readonly string[]): void {
+  const auction = state.auctions.get(auctionId as never)
+  if (auction === undefined || !from.includes(auction.status)) return
+  auction.closesAtMs = Math.max(auction.closesAtMs, state.house.lastAtMs + 60_000)
+  state.auctions.setStatus(auction, 'open')
+}
+
+function* withoutRequests(all: Iterable<Row>): Generator<Row> {
+  for (const row of all) if (row.kind !== 'requests') yield row
+}
+
+export const plantNames: readonly string[] = plants.map(({ name }) => name)
+
+export function plantNamed(name: string): Plant | undefined {
+  return plants.find((plant) => plant.name === name)
+}

@@ -1,0 +1,295 @@
+/**
+ * One run: from a seed, a house under trouble for so many virtual minutes, then calm, then the audit. Invariant:
+ * equal wishes give equal results, step by step; the first violation ends it.
+ *
+ *   draw options ─► found the cluster ─► trouble and work ─► calm: everything heals, nothing new is asked
+ *               ─► come to rest: every question has an answer, all replicas stand at one index ─► audit
+ */
+import { publicEventFrame } from '../../server/frames.ts'
+import { formats } from '../machine/formats/registry.ts'
+import { stateHash } from '../machine/index.ts'
+import { Random } from '../raft/fuzz/random.ts'
+import { newConfState } from '../raft/index.ts'
+import { MemoryWires } from '../transport/memory-stream.ts'
+import { MemoryNetwork } from '../transport/memory-transport.ts'
+import { Auditor } from './auditor.ts'
+import { Checks, isSame, type Violation } from './checks.ts'
+import { HostClock } from './clock.ts'
+import { Counts } from './counts.ts'
+import { SimDisk } from './disk.ts'
+import { Faults } from './faults.ts'
+import { History } from './history.ts'
+import type { House } from './house.ts'
+import { Ledger } from './ledger.ts'
+import { Network } from './network.ts'
+import { SimNode } from './node.ts'
+import { drawOptions, type FaultName, type SimOptions } from './options.ts'
+import type { Plant } from './planted.ts'
+import type { Process } from './process.ts'
+import { SimServer } from './server.ts'
+import { twins } from './twins.ts'
+import { Workload } from './workload.ts'
+import { type Breathe, World } from './world.ts'
+
+export interface RunWishes {
+  readonly seed: number
+  readonly minutes: number
+  readonly plant?: Plant | undefined
+  /** Only these kinds of trouble. */
+  readonly faults?: readonly FaultName[] | undefined
+  readonly breathe: Breathe
+  /** Gets the lines of the history. */
+  readonly writeHistory?: ((line: string) => void) | undefined
+  /** Called with the options before anything happens. */
+  readonly onOptions?: (options: SimOptions) => void
+  /** Gives what to call when a promise was rejected and nobody handled it. */
+  readonly onFail?: (fail: (error: unknown) => void) => void
+}
+
+export interface RunResult {
+  readonly seed: number
+  readonly minutes: number
+  readonly counts: Readonly<Record<string, number>>
+  readonly steps: number
+  readonly entries: number
+  readonly lastIndex: number
+  /** Of the state after the last entry. */
+  readonly stateHash: string
+  readonly violation: Violation | null
+}
+
+/** Where the log of the first members begins. */
+const firstIndex = 1
+/** A calm house has to come to rest within this. */
+const restMsMax = 90_000
+
+export async function run(wishes: RunWishes): Promise<RunResult> {
+  const { seed, minutes, plant } = wishes
+  const wanted = wishes.faults ?? plant?.needs
+  const options = drawOptions(new Random(seed, 1), { seed, minutes, faults: wishes.faults, favoured: wanted })
+  wishes.onOptions?.(options)
+  const simulation = new Simulation(wishes, options)
+  return await simulation.run()
+}
+
+class Simulation {
+  readonly #options: SimOptions
+  readonly #world: World
+  readonly #house: House
+  readonly #workload: Workload
+  readonly #faults: Faults
+  readonly #published = new Set<string>()
+  readonly #leaders = new Map<number, number>()
+
+  constructor(wishes: RunWishes, options: SimOptions) {
+    this.#options = options
+    for (const { name } of formats) {
+      if (!(name in twins)) throw new Error(`the auditor has no twin of the format ${name}: see twins.ts`)
+    }
+    const random = (stream: number): Random => new Random(options.seed, 2, stream)
+    const world = new World(wishes.breathe, (error) => this.#house.fail(error))
+    this.#world = world
+    const counts = new Counts()
+    const checks = new Checks(
+      () => world.elapsedMs,
+      () => world.stop(),
+    )
+    const auditor = new Auditor(checks)
+    const network = new Network(world, options.network, random(1), counts)
+    const processes = new Map<string, Process>()
+    const nodeIds = Array.from({ length: options.nodes }, (_, at) => at + 1)
+    const nodes: SimNode[] = []
+    const servers: SimServer[] = []
+    const addressOf = (nodeId: number) => ({ host: `node-${nodeId}`, port: 1 })
+    const history = new History(wishes.writeHistory)
+    this.#house = {
+      world,
+      options,
+      plant: wishes.plant,
+      counts,
+      checks,
+      ledger: new Ledger(checks, auditor),
+      auditor,
+      history,
+      network,
+      processes,
+      nodeIds,
+      nodes,
+      servers,
+      members: nodeIds.map((nodeId) => ({ nodeId, address: addressOf(nodeId) })),
+      addressOf,
+      letters: new MemoryNetwork({
+        carry: (letter, arrive) =>
+          network.carryLetter(letter, () => processes.get(`node-${letter.to}`)?.enter(arrive)),
+      }),
+      wires: new MemoryWires({
+        carry: ({ from, to }, arrive) => {
+          const way = { from: hostOf(from), to: hostOf(to) }
+          network.carryStep(way, () => {
+            const process = processes.get(way.to)
+            if (process === undefined) arrive()
+            else process.enter(arrive)
+          })
+        },
+      }),
+      leads: (nodeId, term) => this.#leads(nodeId, term),
+      restartLater: (node) => this.#faults.restartLater(node),
+      fail: (error) =>
+        checks.violate(
+          'nothing ends without a cause',
+          error instanceof Error ? (error.stack ?? error.message) : String(error),
+        ),
+    }
+    wishes.onFail?.(this.#house.fail)
+    const clocks = random(2)
+    const hostClock = (): HostClock => {
+      const { skewMsMax, driftPpmMax } = options.clocks
+      const skewMs = Math.round((clocks.unit() * 2 - 1) * skewMsMax)
+      return new HostClock(world, skewMs, 1 + ((clocks.unit() * 2 - 1) * driftPpmMax) / 1e6)
+    }
+    for (const id of nodeIds) {
+      const disk = new SimDisk(options.disk, random(100 + id), counts)
+      nodes.push(new SimNode(this.#house, id, hostClock(), disk, random(200 + id)))
+    }
+    for (let number = 1; number <= options.servers; number++) {
+      for (const double of ['', '-double']) {
+        const host = `server-${number}${double}`
+        const own = random(300 + 2 * number + double.length)
+        servers.push(new SimServer(this.#house, `server-${number}`, host, hostClock(), own, this.#published))
+      }
+    }
+    this.#workload = new Workload(this.#house, random(3))
+    this.#faults = new Faults(this.#house, random(4))
+  }
+
+  async run(): Promise<RunResult> {
+    const { nodes, servers, checks, history } = this.#house
+    const { seed, minutes } = this.#options
+    history.head({ seed, minutes, options: this.#options })
+    const position = { index: firstIndex, term: 1, confState: newConfState(this.#house.nodeIds) }
+    for (const node of nodes) await node.found(position)
+    for (const node of nodes) node.start()
+    for (const server of servers) if (!server.host.endsWith('-double')) server.start()
+    await this.#world.runUntil(2_000)
+    this.#workload.start()
+    this.#faults.start()
+    await this.#world.runUntil(minutes * 60_000)
+    if (checks.violation === undefined) {
+      this.#workload.stop()
+      this.#faults.heal()
+      await this.#comeToRest()
+    }
+    if (checks.violation === undefined) this.#audit()
+    return this.#result()
+  }
+
+  /** Until everything that was asked is answered and all that live stand at one index. */
+  async #comeToRest(): Promise<void> {
+    const { nodes, ledger, checks, counts } = this.#house
+    const world = this.#world
+    const untilMs = world.elapsedMs + restMsMax
+    const isMissing = (): string[] => this.#missingNotices()
+    let isProbed = false
+    let targetIndex: number | undefined
+    this.#workload.probe(() => {
+      isProbed = true
+    })
+    while (checks.violation === undefined && world.elapsedMs < untilMs) {
+      await world.runUntil(world.elapsedMs + 500)
+      if (!isProbed || this.#workload.openCount > 0 || isMissing().length > 0) continue
+      targetIndex ??= ledger.lastIndex
+      const index = targetIndex
+      const living = nodes.filter((node) => !node.isLost)
+      if (living.every((node) => (node.replica?.applied.appliedIndex ?? 0) >= index)) {
+        // Feeds come last.
+        await world.runUntil(world.elapsedMs + 3_000)
+        return
+      }
+    }
+    const states = nodes.map(
+      ({ id, isLost, replica }) => `${id}: ${isLost ? 'lost' : JSON.stringify(replica?.status() ?? 'down')}`,
+    )
+    counts.add('restless')
+    checks.violate(
+      'progress',
+      `a healed house did not come to rest: probe ${isProbed}, ${this.#workload.openCount} questions open, ` +
+        `missing ${isMissing().slice(0, 3).join()}, target ${targetIndex}; ${states.join('; ')}`,
+    )
+  }
+
+  // ── The audit ────────────────────────────────────────────────────────────────────────────────────────
+
+  #audit(): void {
+    const { nodes, servers, checks, ledger } = this.#house
+    this.#workload.audit()
+    for (const { replica, host, disk } of nodes) {
+      // What a damaged disk keeps may be unreadable; what could be read was checked on the way.
+      if (replica === undefined || disk.isDamaged) continue
+      const { state, appliedIndex } = replica.applied
+      const known = ledger.hashAt(appliedIndex)
+      const hash = stateHash(state)
+      checks.hold(
+        known === undefined || known === hash,
+        'same index, same hash',
+        () => `${host} has ${hash} at ${appliedIndex}, committed is ${known}`,
+      )
+      for (const [auctionId, events] of ledger.events) {
+        const seq = state.auctions.get(auctionId as never)?.seq ?? 0
+        const stored = replica.applied.events(auctionId as never, 1, seq + 1)
+        checks.hold(
+          stored.every((event, at) =>
+            isSame(publicEventFrame(event), publicEventFrame(events[at] as typeof event)),
+          ),
+          'one order',
+          () => `${host} keeps another history of ${auctionId}`,
+        )
+      }
+    }
+    for (const server of servers) {
+      if (server.host.endsWith('-double')) continue
+      for (const [auctionId, place] of server.places) {
+        const seq = ledger.events.get(auctionId)?.length ?? 0
+        checks.hold(
+          place.seq === seq,
+          'the feed has no unsaid hole',
+          () => `${server.host} was told ${place.seq} of ${seq} events of ${auctionId}`,
+        )
+      }
+    }
+  }
+
+  #missingNotices(): string[] {
+    return this.#house.auditor.notices.filter((notice) => !this.#published.has(notice))
+  }
+
+  #leads(nodeId: number, term: number): void {
+    const known = this.#leaders.get(term)
+    if (known === undefined) {
+      this.#leaders.set(term, nodeId)
+      this.#house.counts.add('terms')
+    } else if (known !== nodeId) {
+      this.#house.checks.violate('one leader a term', `nodes ${known} and ${nodeId} lead in term ${term}`)
+    }
+  }
+
+  #result(): RunResult {
+    const { counts, checks, ledger, history } = this.#house
+    const { seed, minutes } = this.#options
+    history.log(ledger.entries)
+    return {
+      seed,
+      minutes,
+      counts: counts.toObject(),
+      steps: this.#world.stepCount,
+      entries: ledger.entries.length,
+      lastIndex: ledger.lastIndex,
+      stateHash: ledger.lastHash,
+      violation: checks.violation ?? null,
+    }
+  }
+}
+
+/** A process is known on the wires by its host, or by the address where it listens. */
+function hostOf(name: string): string {
+  return name.endsWith(':1') ? name.slice(0, -2) : name
+}

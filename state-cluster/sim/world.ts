@@ -1,0 +1,107 @@
+/**
+ * The one thread in which everything happens: a queue of what falls due when, in virtual time. Invariant: what
+ * happens next depends on the seed alone; promises that can settle have settled before the next thing happens, so
+ * that the order of microtasks is part of the run and real time is not. Everything is scheduled here: timers, disk,
+ * network and the turns of processes.
+ */
+
+/** Lets every promise that can settle do so: an end of the real event loop's turn. */
+export type Breathe = () => Promise<void>
+
+interface Due {
+  readonly atMs: number
+  readonly ordinal: number
+  run: (() => void) | undefined
+}
+
+/** Takes something off the schedule; afterwards, and the second time, it does nothing. */
+export type Cancel = () => void
+
+export class World {
+  /** Virtual milliseconds since the beginning, with a fraction. */
+  elapsedMs = 0
+  /** Things that have happened. */
+  stepCount = 0
+  readonly #breathe: Breathe
+  readonly #onError: (error: unknown) => void
+  /** A binary heap, by time and then by order of scheduling. */
+  readonly #heap: Due[] = []
+  #ordinal = 0
+  #isStopped = false
+
+  /** `onError` gets what is thrown by something that happens. */
+  constructor(breathe: Breathe, onError: (error: unknown) => void) {
+    this.#breathe = breathe
+    this.#onError = onError
+  }
+
+  /** Calls once, `delayMs` from now, never before this call returns. */
+  schedule(delayMs: number, run: () => void): Cancel {
+    this.#ordinal += 1
+    const due: Due = { atMs: this.elapsedMs + Math.max(0, delayMs), ordinal: this.#ordinal, run }
+    this.#push(due)
+    return () => {
+      due.run = undefined
+    }
+  }
+
+  /** Nothing more happens: `runUntil` returns. */
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  /** Lets time go by. `elapsedMs` is `endMs` afterwards, unless it was stopped. */
+  async runUntil(endMs: number): Promise<void> {
+    await this.#breathe()
+    for (;;) {
+      if (this.#isStopped) return
+      const next = this.#heap[0]
+      if (next === undefined || next.atMs > endMs) break
+      this.#pop()
+      const { run } = next
+      if (run === undefined) continue
+      this.elapsedMs = next.atMs
+      this.stepCount += 1
+      try {
+        run()
+      } catch (error) {
+        this.#onError(error)
+      }
+      await this.#breathe()
+    }
+    this.elapsedMs = endMs
+  }
+
+  #push(due: Due): void {
+    const heap = this.#heap
+    let at = heap.length
+    heap.push(due)
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      if (!isBefore(due, heap[parent] as Due)) break
+      heap[at] = heap[parent] as Due
+      at = parent
+    }
+    heap[at] = due
+  }
+
+  #pop(): void {
+    const heap = this.#heap
+    const last = heap.pop() as Due
+    if (heap.length === 0) return
+    let at = 0
+    for (;;) {
+      let child = 2 * at + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as Due, heap[child] as Due)) child += 1
+      if (!isBefore(heap[child] as Due, last)) break
+      heap[at] = heap[child] as Due
+      at = child
+    }
+    heap[at] = last
+  }
+}
+
+function isBefore(a: Due, b: Due): boolean {
+  return a.atMs === b.atMs ? a.ordinal < b.ordinal : a.atMs < b.atMs
+}
