@@ -6,7 +6,7 @@
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../protocol/ids.ts'
 import type { Command } from './machine/commands.ts'
 import type { Notice, PrivateEvent, PublicEvent, Reply, Standing } from './machine/events.ts'
-import type { AuctionPage, AuctionQuery, AuctionView, BuyerView } from './machine/view.ts'
+import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, OwnersView } from './machine/view.ts'
 
 export type ClusterErrorCode =
   /** No leader is reachable: nothing was proposed. Retry later. */
@@ -37,6 +37,8 @@ export interface FeedBatch {
   readonly events: readonly (PublicEvent | PrivateEvent)[]
   /** The outbox grew: the publisher has something to fetch. */
   readonly hasNotices: boolean
+  /** Servers that own more than before; absent: none. */
+  readonly gained?: readonly ServerId[]
 }
 
 /** Batches with `afterIndex` < index ≤ `toIndex` were not delivered and will not be. */
@@ -64,7 +66,7 @@ export interface Cluster {
   propose(groupId: GroupId, command: Command): Promise<Reply>
 
   /**
-   * Calls the listener for every applied entry that has events or notices, from now on, in order. Returns an end.
+   * Calls the listener for every applied entry that has events or notices or moved auctions, from now on, in order. Returns an end.
    * Where the feed lost its place (a replica that no longer has what was missed), `onGap` is called instead of the
    * batches that are lost, before the next one: read again what is watched, by `eventsSince`.
    */
@@ -100,6 +102,8 @@ export interface Cluster {
   buyer(buyerId: SubjectId): Promise<BuyerView | undefined>
   /** Unpublished notices of auctions (or registrations) that this server owns, in order of position. */
   notices(groupId: GroupId, serverId: ServerId, after: number, limit: number): Promise<readonly Notice[]>
+  /** Who owns the group's auctions, and who acts as its monitor. */
+  owners(groupId: GroupId): Promise<OwnersView>
   status(): ClusterStatus
   close(): Promise<void>
 }

@@ -23,11 +23,12 @@ import {
   buyerView,
   interestedBuyers,
   noticesPage,
+  ownersView,
   standingOf,
   stateHash,
   stats,
 } from './machine/index.ts'
-import type { AuctionPage, AuctionQuery, AuctionView, BuyerView } from './machine/view.ts'
+import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, OwnersView } from './machine/view.ts'
 import {
   defaultReplicaSettings,
   Replica,
@@ -287,8 +288,10 @@ export class ReplicaHost implements Cluster {
       if (seq === undefined || since.seq > seq || seq - since.seq > Math.min(limit, eventsMax))
         return undefined
       if (since.seq > 0) {
-        const [last] = applied.events(auctionId, since.seq, since.seq + 1)
-        if (last?.epoch !== since.epoch) return undefined
+        // A new owner's epoch has no event of its own: a reader may know it before the next event carries it.
+        const [last, next] = applied.events(auctionId, since.seq, Math.min(seq, since.seq + 1) + 1)
+        const epochMax = next?.epoch ?? applied.state.auctions.get(auctionId)?.epoch ?? 0
+        if (last === undefined || since.epoch < last.epoch || since.epoch > epochMax) return undefined
       }
       return applied.events(auctionId, since.seq + 1, seq + 1)
     })
@@ -317,6 +320,10 @@ export class ReplicaHost implements Cluster {
     limit: number,
   ): Promise<readonly Notice[]> {
     return this.replica(groupId).read(({ state }) => noticesPage(state, serverId, after, limit))
+  }
+
+  async owners(groupId: GroupId): Promise<OwnersView> {
+    return this.replica(groupId).read(({ state }) => ownersView(state))
   }
 
   status(): ClusterStatus {

@@ -56,6 +56,7 @@ export type LocalReads = Pick<
   | 'interestedBuyers'
   | 'buyer'
   | 'notices'
+  | 'owners'
 >
 
 export interface LinkBackend extends LocalReads {

@@ -294,12 +294,21 @@ function nextBatch(queue: readonly Pending[]): [taken: number, commands: Pending
   return [taken, commands]
 }
 
+const repeatable: ReadonlySet<Command['type']> = new Set<Command['type']>([
+  'conduct',
+  'acknowledge_notices',
+  'acknowledge_positions',
+  'acquire_monitor_lease',
+  'reassign',
+  'release_server',
+])
+
 /**
  * Whether a command counts once however often it is proposed: by its request id, or because it says what is to be,
- * not what to add. A second `register_server` makes another epoch; a second `configure_house` might undo a later one.
+ * not what to add. A second `enlist_server` makes another epoch; a second `configure_house` might undo a later one.
  */
 function mayRepeat(command: Command): boolean {
-  return 'requestId' in command || command.type === 'conduct' || command.type === 'acknowledge_notices'
+  return 'requestId' in command || repeatable.has(command.type)
 }
 
 const errorTexts: Readonly<Record<ClusterErrorCode, string>> = {

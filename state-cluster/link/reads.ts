@@ -7,7 +7,7 @@ import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids
 import type { Position } from '../cluster.ts'
 import type { Notice, PublicEvent, Standing } from '../machine/events.ts'
 import { decodeHistory, encodeHistory } from '../machine/index.ts'
-import type { AuctionPage, AuctionQuery, AuctionView, BuyerView } from '../machine/view.ts'
+import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, OwnersView } from '../machine/view.ts'
 import { Fields } from '../transport/tuples.ts'
 import type { LocalReads } from './backend.ts'
 import {
@@ -16,11 +16,13 @@ import {
   decodeAuctionView,
   decodeBuyer,
   decodeNotice,
+  decodeOwners,
   decodeStanding,
   encodeAuctionPage,
   encodeAuctionView,
   encodeBuyer,
   encodeNotice,
+  encodeOwners,
   encodeStanding,
 } from './view-codec.ts'
 
@@ -213,6 +215,16 @@ const notices: Read<NoticesArgs, readonly Notice[]> = {
   decode: (value) => listOf(value).map(decodeNotice),
 }
 
+const owners: Read<{ readonly groupId: GroupId }, OwnersView> = {
+  code: 10,
+  scope: ({ groupId }) => ({ groupId }),
+  encodeArgs: ({ groupId }) => [groupId],
+  decodeArgs: (fields) => ({ groupId: fields.integer() as GroupId }),
+  run: (reads, { groupId }) => reads.owners(groupId),
+  encode: encodeOwners,
+  decode: decodeOwners,
+}
+
 export const reads = {
   auction,
   auctions,
@@ -223,6 +235,7 @@ export const reads = {
   interestedBuyers,
   buyer,
   notices,
+  owners,
 }
 
 const byCode = new Map<number, Read<never, unknown>>(

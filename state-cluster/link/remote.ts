@@ -20,7 +20,7 @@ import {
 import { groupOf } from '../groups.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Notice, PublicEvent, Reply, Standing } from '../machine/events.ts'
-import type { AuctionPage, AuctionQuery, AuctionView, BuyerView } from '../machine/view.ts'
+import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, OwnersView } from '../machine/view.ts'
 import type { BackoffLimits } from '../transport/backoff.ts'
 import { type ConnectionLimits, connectionLimits } from '../transport/connection.ts'
 import type { TransportError } from '../transport/errors.ts'
@@ -227,6 +227,10 @@ class Remote implements RemoteCluster, NodeLinkOwner {
 
   notices(groupId: GroupId, serverId: ServerId, after: number, limit: number): Promise<readonly Notice[]> {
     return this.#read(reads.notices, { groupId, serverId, after, limit })
+  }
+
+  owners(groupId: GroupId): Promise<OwnersView> {
+    return this.#read(reads.owners, { groupId })
   }
 
   /** Figures are those that the home said last; whether a group is ready is known at once. */

@@ -14,7 +14,7 @@ import type {
   ReserveStatus,
   Standing,
 } from '../machine/events.ts'
-import type { AuctionPage, AuctionView, BuyerView } from '../machine/view.ts'
+import type { AuctionPage, AuctionView, BuyerView, OwnersView, OwnerView } from '../machine/view.ts'
 import { Fields, malformed } from '../transport/tuples.ts'
 
 /** Longer texts than anything that the machine lets in. */
@@ -37,6 +37,7 @@ function fail(what: string): never {
 const statuses = coded<AuctionStatus>(['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled'])
 const reserves = coded<ReserveStatus>(['none', 'not_met', 'met'])
 const standings = coded<BidderStatus>(['none', 'winning', 'outbid', 'won', 'lost'])
+const ownerStandings = coded<OwnerView['standing']>(['unmanaged', 'live', 'dead', 'left'])
 const noticeKinds = coded<NoticeKind>([
   'NEW_AUCTION',
   'MATCHING_AUCTIONS',
@@ -224,6 +225,51 @@ export function decodeNotice(value: unknown): Notice {
     ...given('recipient', recipient),
     ...given('price', price),
   }
+}
+
+export function encodeOwners({ atMs, servers, lease }: OwnersView): readonly unknown[] {
+  return [
+    atMs,
+    servers.map((server) => [
+      server.serverId,
+      server.epoch,
+      ownerStandings.encode(server.standing),
+      server.lastConductedMs,
+      server.auctions,
+      server.notices,
+    ]),
+    lease === undefined ? null : [lease.monitorId, lease.token, lease.untilMs],
+  ]
+}
+
+export function decodeOwners(value: unknown): OwnersView {
+  const fields = Fields.of(value, 'owners')
+  const atMs = fields.integer()
+  const servers = fields.list(listMax).map(decodeOwner)
+  const lease = fields.optionalTuple()
+  fields.end()
+  return { atMs, servers, ...given('lease', lease === undefined ? undefined : decodeLease(lease)) }
+}
+
+function decodeOwner(value: unknown): OwnerView {
+  const fields = Fields.of(value, 'owner')
+  const owner = {
+    serverId: fields.text(idMax) as ServerId,
+    epoch: fields.integer(),
+    standing: ownerStandings.decode(fields.integer()),
+    lastConductedMs: fields.integer(),
+    auctions: fields.integer(),
+    notices: fields.integer(),
+  }
+  fields.end()
+  return owner
+}
+
+function decodeLease(value: readonly unknown[]) {
+  const fields = new Fields(value, 'lease')
+  const lease = { monitorId: fields.text(idMax), token: fields.integer(), untilMs: fields.integer() }
+  fields.end()
+  return lease
 }
 
 export function encodeStatus(status: ClusterStatus): readonly unknown[] {

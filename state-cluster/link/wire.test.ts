@@ -13,12 +13,14 @@ import {
   decodeAuctionView,
   decodeBuyer,
   decodeNotice,
+  decodeOwners,
   decodeStanding,
   decodeStatus,
   encodeAuctionPage,
   encodeAuctionView,
   encodeBuyer,
   encodeNotice,
+  encodeOwners,
   encodeStanding,
   encodeStatus,
 } from './view-codec.ts'
@@ -191,6 +193,31 @@ describe('the link on the wire', () => {
     )
   })
 
+  it('LINK2: owners, with and without a lease, and feeds that move auctions come back equal', () => {
+    const standings = ['unmanaged', 'live', 'dead', 'left'] as const
+    const servers = standings.map((standing, at) => ({
+      serverId: `s${at}` as never,
+      epoch: at,
+      standing,
+      lastConductedMs: 1_700_000_000_000 + at,
+      auctions: at * 3,
+      notices: at * 5,
+    }))
+    const bare = { atMs: 1_700_000_000_009, servers }
+    expect(decodeOwners(travel(encodeOwners(bare)))).toEqual(bare)
+    const held = { ...bare, lease: { monitorId: 'm1', token: 4, untilMs: 1_700_000_001_000 } }
+    expect(decodeOwners(travel(encodeOwners(held)))).toEqual(held)
+    const moved = {
+      groupId: group(1),
+      index: 9,
+      atMs: 1,
+      events: [],
+      hasNotices: false,
+      gained: ['s2' as never],
+    }
+    expect(decodeFeed(encodeFeed(moved))).toEqual(moved)
+  })
+
   it('LINK2: requests come back equal', () => {
     const commands = [createAuction('a1'), placeBid('a1', 'bob', 500), registerBuyer('eve'), registerServer]
     const propose = encodePropose(7, group(2), commands.map(encodeCommandBytes))
@@ -221,6 +248,7 @@ describe('the link on the wire', () => {
       interestedBuyers: { tags: ['a', 'b'], after: 'bob' as SubjectId, limit: 10 },
       buyer: { buyerId: 'bob' as SubjectId },
       notices: { groupId: group(2), serverId: 'server-1' as never, after: 5, limit: 10 },
+      owners: { groupId: group(2) },
     } satisfies { [Name in keyof typeof reads]: Parameters<(typeof reads)[Name]['encodeArgs']>[0] }
     for (const [name, read] of Object.entries(reads)) {
       const given = args[name as keyof typeof args]

@@ -5,9 +5,9 @@
  *   welcome  [[group …], [[node, host, port] …]]      request  [id, op, …]
  *   leader   [group, leader or 0, term]                 1 propose      [id, 1, group, [command bytes …]]
  *   reply    [id, 0, …] done, [id, code, …] not         2 read         [id, 2, [group, min index, …], code, …]
- *   feed     [group, index, atMs, notices, [event …]]   3 subscribe    [id, 3, group, after | null]
- *   gap      [group, index]                             4 unsubscribe  [id, 4, group]
- *                                                       5 status       [id, 5]
+ *   feed     [group, index, atMs, notices, [event …]    3 subscribe    [id, 3, group, after | null]
+ *             , [gained server …] where any gained]       4 unsubscribe  [id, 4, group]
+ *   gap      [group, index]                             5 status       [id, 5]
  *                                                       6 read index   [id, 6, group]
  *
  *   done:  propose [index, [reply tuple | failure code …]]   read [[group, applied, …], answer]
@@ -18,7 +18,7 @@
  * the feed before it has told. Invariant: a decoder returns a whole, checked value or throws `malformed`.
  * Source: docs/spec.md LINK1 to LINK4.
  */
-import type { GroupId } from '../../protocol/ids.ts'
+import type { GroupId, ServerId } from '../../protocol/ids.ts'
 import type { ClusterErrorCode, ClusterStatus, FeedBatch } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
@@ -46,6 +46,8 @@ const groupsMax = groupIdMax + 1
 const membersMax = 1_000
 const eventsMax = 1_000_000
 const hostMax = 255
+const serversMax = 10_000
+const idMax = 128
 
 /** Why there is no answer. Never reuse a number. */
 const failureCodes = {
@@ -289,7 +291,9 @@ export function decodeLeader(body: Uint8Array): { groupId: GroupId; view: Leader
 }
 
 export function encodeFeed(batch: FeedBatch): Uint8Array {
-  return packTuple([batch.groupId, batch.index, batch.atMs, batch.hasNotices, batch.events.map(encodeEvent)])
+  const { groupId, index, atMs, hasNotices, events, gained } = batch
+  const body = [groupId, index, atMs, hasNotices, events.map(encodeEvent)]
+  return packTuple(gained === undefined ? body : [...body, gained])
 }
 
 export function decodeFeed(body: Uint8Array): FeedBatch {
@@ -297,8 +301,9 @@ export function decodeFeed(body: Uint8Array): FeedBatch {
   const head = { groupId: groupIdOf(fields), index: fields.integer(), atMs: fields.integer() }
   const hasNotices = fields.flag()
   const events = fields.list(eventsMax).map((value) => understood(() => decodeEvent(value)))
+  const gained = fields.left > 0 ? (fields.texts(serversMax, idMax) as ServerId[]) : undefined
   fields.end()
-  return { ...head, events, hasNotices }
+  return { ...head, events, hasNotices, ...(gained === undefined ? {} : { gained }) }
 }
 
 export function encodeGap(groupId: GroupId, index: number): Uint8Array {

@@ -8,19 +8,23 @@ import { fail } from './assert.ts'
 import { contentOf } from './codec.ts'
 import { type Command, commandCodes, type MachineEntry } from './commands.ts'
 import type { Applied, Reply } from './events.ts'
-import { acknowledgeNotices } from './handlers/acknowledge-notices.ts'
+import { acknowledgeNotices, acknowledgePositions } from './handlers/acknowledge-notices.ts'
+import { acquireMonitorLease } from './handlers/acquire-monitor-lease.ts'
 import { buyNow } from './handlers/buy-now.ts'
 import { cancelAuction } from './handlers/cancel-auction.ts'
 import { closeAuction } from './handlers/close-auction.ts'
 import { conduct } from './handlers/conduct.ts'
 import { configureHouse } from './handlers/configure-house.ts'
 import { createAuction } from './handlers/create-auction.ts'
+import { enlistServer } from './handlers/enlist-server.ts'
 import { extendAuction } from './handlers/extend-auction.ts'
 import { pauseAuction } from './handlers/pause-auction.ts'
 import { placeBid } from './handlers/place-bid.ts'
+import { reassign } from './handlers/reassign.ts'
 import { refuse } from './handlers/refuse.ts'
 import { registerBuyer } from './handlers/register-buyer.ts'
 import { registerServer } from './handlers/register-server.ts'
+import { releaseServer } from './handlers/release-server.ts'
 import { resumeAuction } from './handlers/resume-auction.ts'
 import { hashPlain } from './plain.ts'
 import type { State } from './state.ts'
@@ -53,7 +57,7 @@ export function apply(state: State, entry: MachineEntry): Applied {
   state.requests.expire(atMs, expiryPerEntry + 2 * commands.length)
   state.changes.touch(house)
   state.changes.endEntry()
-  return { replies, events: turn.events, noticeCount: turn.noticeCount }
+  return { replies, events: turn.events, noticeCount: turn.noticeCount, gained: turn.gained }
 }
 
 /** Commands of subjects count once; those of servers carry an epoch or may be repeated. */
@@ -100,6 +104,16 @@ function run(turn: Turn, command: Command): Reply {
       return registerServer(turn, command)
     case 'configure_house':
       return configureHouse(turn, command)
+    case 'enlist_server':
+      return enlistServer(turn, command)
+    case 'release_server':
+      return releaseServer(turn, command)
+    case 'acquire_monitor_lease':
+      return acquireMonitorLease(turn, command)
+    case 'reassign':
+      return reassign(turn, command)
+    case 'acknowledge_positions':
+      return acknowledgePositions(turn, command)
     default:
       return fail('the command is known', { type: (command satisfies never as Command).type })
   }

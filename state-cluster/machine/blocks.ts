@@ -89,6 +89,16 @@ export class BlockLog<T extends Numbered> {
     } else this.changes.touch(block)
   }
 
+  /** Puts another record with the same number in the place of one. */
+  replace(record: T, next: T): void {
+    const block = this.blocks.get(Math.floor(record.number / recordsPerBlock))
+    const place = record.number % recordsPerBlock
+    if (block === undefined || block.records[place] !== record || next.number !== record.number)
+      fail('a replaced record is in its block', { number: record.number })
+    block.records[place] = next
+    this.changes.touch(block)
+  }
+
   /** The live record with the smallest number. Amortised O(1): every number is passed once. */
   first(): T | undefined {
     if (this.count === 0) return undefined

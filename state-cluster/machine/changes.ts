@@ -19,6 +19,7 @@ export const rowKindCodes = {
   bidder: 6,
   requests: 7,
   notices: 8,
+  lease: 9,
 } as const
 
 export type RowKind = keyof typeof rowKindCodes

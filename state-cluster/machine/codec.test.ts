@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { Packr, Unpackr } from 'msgpackr'
 import { describe, expect, it } from 'vitest'
+import type { ServerId } from '../../protocol/ids.ts'
 import { apply } from './apply.ts'
 import { InvariantError } from './assert.ts'
 import { decodeCommand, decodeEntry, encodeCommand, encodeEntry } from './codec.ts'
@@ -144,6 +145,11 @@ describe('entries', () => {
       conduct: 11,
       acknowledge_notices: 12,
       configure_house: 13,
+      enlist_server: 14,
+      release_server: 15,
+      acquire_monitor_lease: 16,
+      reassign: 17,
+      acknowledge_positions: 18,
     })
     const bid = { subject: 'bob', requestId: 'r1', auctionId: 'a1', amount: 500, kind: 'exact' }
     expect(encodeCommand({ type: 'place_bid', ...bid } as Command)).toEqual([3, 'bob', 'r1', 'a1', 500, 1])
@@ -218,6 +224,23 @@ describe('events and replies', () => {
     ])
   })
 
+  it('ENTRY1: commands and replies of owners and monitors come back equal', () => {
+    const serverId = 's1' as ServerId
+    const commands: Command[] = [
+      { type: 'enlist_server', serverId },
+      { type: 'release_server', serverId, epoch: 4 },
+      { type: 'acquire_monitor_lease', monitorId: 'm1', ttlMs: 900 },
+      { type: 'reassign', monitorId: 'm1', token: 3, serverId, epoch: 4 },
+      { type: 'acknowledge_positions', serverId, epoch: 4, positions: [1, 5, 9] },
+    ]
+    for (const command of commands) expect(decodeCommand(encodeCommand(command))).toEqual(command)
+    const replies: Reply[] = [
+      { ok: true, type: 'lease', monitorId: 'm1', token: 2, untilMs: 77 },
+      { ok: true, type: 'reassigned', auctions: 3, notices: 9, more: true },
+    ]
+    for (const reply of replies) expect(decodeReply(encodeReply(reply))).toEqual(reply)
+  })
+
   it('ENTRY1: every rejection comes back equal', () => {
     for (const code of Object.keys(rejectionCodes) as (keyof typeof rejectionCodes)[]) {
       for (const facts of [{}, { askingBid: 5, seq: 2 }, { closesAt: 7 }]) {
@@ -225,7 +248,7 @@ describe('events and replies', () => {
         expect(decodeReply(encodeReply(reply))).toEqual(reply)
       }
     }
-    expect(() => decodeReply([7])).toThrow('kind 7')
+    expect(() => decodeReply([9])).toThrow('kind 9')
     expect(() => decodeReply([0, 99, null, null, null])).toThrow('not known')
   })
 })

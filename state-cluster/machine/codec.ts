@@ -13,6 +13,10 @@
  *  10 register_server  [server]          11 conduct  [server, epoch]
  *  12 acknowledge_notices  [server, epoch, upTo]
  *  13 configure_house  [outageExtensionMinMs, outageThresholdMs, [feature …]]
+ *  14 enlist_server  [server]            15 release_server  [server, epoch]
+ *  16 acquire_monitor_lease  [monitor, ttlMs]
+ *  17 reassign  [monitor, token, server, epoch]
+ *  18 acknowledge_positions  [server, epoch, [position …]]
  *  terms  [title, [tag …], format, currency, openingBid, durationMs, opensAt | null, reserve | null,
  *          buyNow | null, [from, step, …], [windowMs, extensionMs, limit | null] | null, item | null]
  */
@@ -88,9 +92,17 @@ export function encodeCommand(command: Command): readonly Plain[] {
     case 'extend_auction':
       return [code, command.subject, command.requestId, command.operator, ...contentOf(command)]
     case 'register_server':
+    case 'enlist_server':
       return [code, command.serverId]
     case 'conduct':
+    case 'release_server':
       return [code, command.serverId, command.epoch]
+    case 'acquire_monitor_lease':
+      return [code, command.monitorId, command.ttlMs]
+    case 'reassign':
+      return [code, command.monitorId, command.token, command.serverId, command.epoch]
+    case 'acknowledge_positions':
+      return [code, command.serverId, command.epoch, command.positions]
     case 'acknowledge_notices':
       return [code, command.serverId, command.epoch, command.upTo]
     case 'configure_house': {
@@ -154,9 +166,23 @@ function decodeFields(type: CommandType, fields: TupleReader): Command {
     case 'extend_auction':
       return { type, ...managedOf(fields), byMs: fields.number() }
     case 'register_server':
+    case 'enlist_server':
       return { type, serverId: fields.id() }
     case 'conduct':
+    case 'release_server':
       return { type, serverId: fields.id(), epoch: fields.count() }
+    case 'acquire_monitor_lease':
+      return { type, monitorId: fields.id<string>(), ttlMs: fields.count() }
+    case 'reassign':
+      return {
+        type,
+        monitorId: fields.id<string>(),
+        token: fields.count(),
+        serverId: fields.id(),
+        epoch: fields.count(),
+      }
+    case 'acknowledge_positions':
+      return { type, serverId: fields.id(), epoch: fields.count(), positions: fields.counts() }
     case 'acknowledge_notices':
       return { type, serverId: fields.id(), epoch: fields.count(), upTo: fields.count() }
     case 'configure_house': {

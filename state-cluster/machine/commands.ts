@@ -22,6 +22,11 @@ export const commandCodes = {
   conduct: 11,
   acknowledge_notices: 12,
   configure_house: 13,
+  enlist_server: 14,
+  release_server: 15,
+  acquire_monitor_lease: 16,
+  reassign: 17,
+  acknowledge_positions: 18,
 } as const
 
 export type CommandType = keyof typeof commandCodes
@@ -84,7 +89,7 @@ export interface CreateAuction extends Requested {
   readonly type: 'create_auction'
   /** Derived from subject and request id by the edge, so that a retry names the same auction (and group). */
   readonly auctionId: AuctionId
-  /** The server where it was created: its first owner. */
+  /** The server where it was created: its first owner, unless another live one has much less to do. */
   readonly serverId: ServerId
   readonly terms: AuctionTerms
 }
@@ -125,7 +130,10 @@ export interface ExtendAuction extends Managed {
   readonly byMs: number
 }
 
-/** A server begins (or begins again): it gets a new epoch, older ones of the same id are refused from then on. */
+/**
+ * A server begins (or begins again): it gets a new epoch, older ones of the same id are refused from then on. It
+ * takes no part in assignment, as before there was a monitor; servers of today enlist instead.
+ */
 export interface RegisterServer {
   readonly type: 'register_server'
   readonly serverId: ServerId
@@ -147,6 +155,50 @@ export interface AcknowledgeNotices {
   readonly serverId: ServerId
   readonly epoch: number
   readonly upTo: number
+}
+
+/** As `register_server`, and the server is live: auctions are assigned to it until it is released or found dead. */
+export interface EnlistServer {
+  readonly type: 'enlist_server'
+  readonly serverId: ServerId
+}
+
+/** A server stops by plan: its auctions and notices go to live servers, a batch at a time. */
+export interface ReleaseServer {
+  readonly type: 'release_server'
+  readonly serverId: ServerId
+  readonly epoch: number
+}
+
+/**
+ * Asks to be the group's one acting monitor for `ttlMs` (100 to 60,000) from the entry's stamp. Whoever holds the
+ * lease renews it under the same token; whoever takes it over gets the next one.
+ */
+export interface AcquireMonitorLease {
+  readonly type: 'acquire_monitor_lease'
+  /** Names one start of one monitor process. */
+  readonly monitorId: string
+  readonly ttlMs: number
+}
+
+/**
+ * The acting monitor found a server dead: it is fenced, and a batch of its auctions and notices goes to live ones.
+ * `epoch` is the server's as the monitor knew it: a server that came back since is left alone.
+ */
+export interface Reassign {
+  readonly type: 'reassign'
+  readonly monitorId: string
+  readonly token: number
+  readonly serverId: ServerId
+  readonly epoch: number
+}
+
+/** The owner has published exactly these notices of its own: rising positions, at most 1,000. */
+export interface AcknowledgePositions {
+  readonly type: 'acknowledge_positions'
+  readonly serverId: ServerId
+  readonly epoch: number
+  readonly positions: readonly number[]
 }
 
 /** House-wide settings that `apply` depends on, so they travel in the log. */
@@ -178,6 +230,11 @@ export type Command =
   | Conduct
   | AcknowledgeNotices
   | ConfigureHouse
+  | EnlistServer
+  | ReleaseServer
+  | AcquireMonitorLease
+  | Reassign
+  | AcknowledgePositions
 
 /** One Raft entry: the commands of one turn, stamped by the leader. `atMs` never falls from entry to entry. */
 export interface MachineEntry {

@@ -4,7 +4,7 @@
  * reserve, maximum or real bidder id is in a public field. Private facts stand only in `secret` fields, which
  * the feed stores for the audit and never sends. Source: CONTRACT "WebSocket", DESIGN "What must never happen".
  */
-import type { AuctionId, RequestId, SubjectId } from '../../protocol/ids.ts'
+import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Amount } from '../../protocol/money.ts'
 import type { BidKind } from './commands.ts'
 
@@ -93,6 +93,26 @@ export interface Done {
   readonly type: 'done'
 }
 
+/** Who acts as monitor from now until `untilMs` (epoch ms, by stamps), whether or not it is who asked. */
+export interface LeaseTold {
+  readonly ok: true
+  readonly type: 'lease'
+  readonly monitorId: string
+  /** Rises with each new holder; commands of an acting monitor carry it. */
+  readonly token: number
+  readonly untilMs: number
+}
+
+/** How much went to other servers. */
+export interface Reassigned {
+  readonly ok: true
+  readonly type: 'reassigned'
+  readonly auctions: number
+  readonly notices: number
+  /** There is more to hand over and somebody to take it: propose again at once. */
+  readonly more: boolean
+}
+
 export type Reply =
   | Rejected
   | BidAccepted
@@ -101,6 +121,8 @@ export type Reply =
   | ServerRegistered
   | Conducted
   | Done
+  | LeaseTold
+  | Reassigned
 
 interface EventBase {
   readonly auctionId: AuctionId
@@ -216,6 +238,8 @@ export interface Applied {
   /** One for each command, in order. */
   readonly replies: readonly Reply[]
   readonly events: readonly (PublicEvent | PrivateEvent)[]
-  /** How many notices this entry put in the outbox. */
+  /** How many notices this entry put in the outbox, or moved to another server's part of it. */
   readonly noticeCount: number
+  /** Servers that own more than before by this entry; mostly none. */
+  readonly gained: readonly ServerId[]
 }

@@ -154,7 +154,7 @@ describe('random streams of commands', () => {
       for (let i = 0; i < 1_500; i++)
         for (const reply of apply(state, stream.next()).replies) seen.add(reply.ok ? reply.type : reply.code)
     }
-    const answers = ['bid', 'auction', 'buyer', 'server', 'conducted', 'done']
+    const answers = ['bid', 'auction', 'buyer', 'server', 'conducted', 'done', 'lease', 'reassigned']
     // Whether somebody is a bidder at all is asked at the edge.
     const refusals = Object.keys(rejectionCodes).filter((code) => code !== 'not_a_bidder')
     expect([...seen].sort()).toEqual([...answers, ...refusals].sort())

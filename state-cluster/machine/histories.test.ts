@@ -90,8 +90,40 @@ function sale(): EntryTuple[] {
   return one.entries
 }
 
+/** Servers that enlist, die, come back and leave under a monitor; one that goes on where the other was. */
+function owners(): EntryTuple[] {
+  const one = new Sale()
+  const serverId = (name: string) => name as never
+  for (const name of ['s1', 's2', 's3']) one.ask({ type: 'enlist_server', serverId: serverId(name) })
+  one.ask({ type: 'acquire_monitor_lease', monitorId: 'm1', ttlMs: 30_000 })
+  for (let at = 0; at < 12; at++) one.auction(`a${at}`, { durationMs: 4_000 + at * 900 }, `s${(at % 2) + 1}`)
+  one.accept('bob', 700, 'max', 'a0')
+  one.accept('ann', 900, 'max', 'a1')
+  one.manage('pause_auction', 'sam', 'a2')
+  one.pass(3_000).conduct('s1')
+  one.conduct('s2')
+  one.ask({ type: 'acknowledge_positions', serverId: serverId('s2'), epoch: 1, positions: [2, 4] })
+  const found = { type: 'reassign', monitorId: 'm1', token: 1, serverId: serverId('s1'), epoch: 1 } as const
+  one.pass(700).ask(found)
+  one.ask({ ...found, token: 2 })
+  one.ask({ type: 'enlist_server', serverId: serverId('s1') })
+  one.auction('b1', {}, 's1')
+  one.manage('resume_auction', 'sam', 'a2')
+  one.pass(900).conduct('s2')
+  one.conduct('s3')
+  one.ask({ type: 'release_server', serverId: serverId('s2'), epoch: 1 })
+  for (let pulse = 0; pulse < 60; pulse++) {
+    one.pass(240).conduct('s3')
+    one.conduct('s1', 3)
+  }
+  one.pass(30_000).ask({ type: 'acquire_monitor_lease', monitorId: 'm2', ttlMs: 1_000 })
+  one.conduct('s3')
+  return one.entries
+}
+
 const recorded: Readonly<Record<string, () => EntryTuple[]>> = {
   'v1-a-sale': sale,
+  'v1-owners': owners,
   'v1-random': () => randomEntries(20_261_120, 400),
 }
 

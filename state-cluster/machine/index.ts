@@ -20,6 +20,7 @@ export {
   buyerView,
   interestedBuyers,
   noticesPage,
+  ownersView,
   standingOf,
   stats,
 } from './views.ts'

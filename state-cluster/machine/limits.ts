@@ -43,6 +43,16 @@ export interface Limits {
   /** … and stops early once it has told this many bidders. */
   readonly conductToldMax: number
 
+  /** A command that hands over a server's work moves at most this many notices; auctions as `conductBatchMax`. */
+  readonly moveNoticesMax: number
+  /** An owner with a close this near pulses more often … */
+  readonly outageNearMs: number
+  /** … and a longer silence of it than this is an outage. */
+  readonly outageNearThresholdMs: number
+  /** A monitor's lease: shortest and longest. */
+  readonly leaseMsMin: number
+  readonly leaseMsMax: number
+
   /** How long a request id is remembered, by stamps. */
   readonly requestWindowMs: number
   /** Of one subject the latest so many request ids are remembered … */
@@ -75,6 +85,11 @@ export const limits: Limits = {
   closesAtMsMax: 8_640_000_000_000_000,
   conductBatchMax: 512,
   conductToldMax: 20_000,
+  moveNoticesMax: 4_096,
+  outageNearMs: 5_000,
+  outageNearThresholdMs: 500,
+  leaseMsMin: 100,
+  leaseMsMax: 60_000,
   requestWindowMs: 600_000,
   requestsPerSubjectMax: 128,
   requestsMax: 500_000,

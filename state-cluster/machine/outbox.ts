@@ -107,12 +107,70 @@ export class Outbox {
       if (record.number > upTo) break
       this.log.remove(record)
     }
-    queue.head = head
-    if (head === records.length) this.queues.delete(owner)
-    else if (head > 1_024 && head * 2 > records.length) {
-      queue.records = records.slice(head)
-      queue.head = 0
+    this.settle(owner, queue, head)
+  }
+
+  /** Removes these notices of the owner; positions rise. O(the notices up to the last of them). */
+  acknowledgeEach(owner: ServerId, positions: readonly number[]): void {
+    const queue = this.queues.get(owner)
+    if (queue === undefined) return
+    const { records } = queue
+    const kept: NoticeRecord[] = []
+    let { head } = queue
+    let at = 0
+    for (; head < records.length && at < positions.length; ) {
+      const record = records[head] as NoticeRecord
+      const position = positions[at] as number
+      if (position < record.number) at++
+      else {
+        head++
+        if (position === record.number) this.log.remove(record)
+        else kept.push(record)
+      }
     }
+    // What was passed over goes back in front of what is left.
+    for (let place = head - 1; kept.length > 0; place--) {
+      records[place] = kept.pop() as NoticeRecord
+      head = place
+    }
+    this.settle(owner, queue, head)
+  }
+
+  /**
+   * Gives notices of one owner to others: `to` says whose each is now, or nobody's else. Looks at most at `limit`
+   * of them, in order; returns how many moved.
+   */
+  move(from: ServerId, limit: number, to: (notice: NoticeRecord) => ServerId | undefined): number {
+    const queue = this.queues.get(from)
+    if (queue === undefined) return 0
+    const end = Math.min(queue.records.length, queue.head + limit)
+    const kept: NoticeRecord[] = []
+    const moved = new Map<ServerId, NoticeRecord[]>()
+    let count = 0
+    for (const record of queue.records.slice(queue.head, end)) {
+      const owner = to(record)
+      if (owner === undefined) {
+        kept.push(record)
+        continue
+      }
+      const next = { ...record, owner }
+      this.log.replace(record, next)
+      const own = moved.get(owner) ?? []
+      if (own.length === 0) moved.set(owner, own)
+      own.push(next)
+      count++
+    }
+    const rest = [...kept, ...queue.records.slice(end)]
+    if (rest.length === 0) this.queues.delete(from)
+    else this.queues.set(from, { records: rest, head: 0 })
+    for (const [owner, own] of moved) this.mergeInto(owner, own)
+    return count
+  }
+
+  /** Notices that wait for this owner. O(1). */
+  lengthOf(owner: ServerId): number {
+    const queue = this.queues.get(owner)
+    return queue === undefined ? 0 : queue.records.length - queue.head
   }
 
   /** The owner's notices after a position, in order, at most `limit`. O(log n + limit). */
@@ -142,6 +200,25 @@ export class Outbox {
 
   blocks(): ReturnType<BlockLog<NoticeRecord>['sorted']> {
     return this.log.sorted()
+  }
+
+  /** The queue goes on from `head`; what lies before it is let go of, now and then. */
+  private settle(owner: ServerId, queue: Queue, head: number): void {
+    const { records } = queue
+    queue.head = head
+    if (head === records.length) this.queues.delete(owner)
+    else if (head > 1_024 && head * 2 > records.length) {
+      queue.records = records.slice(head)
+      queue.head = 0
+    }
+  }
+
+  /** Puts notices that come from elsewhere among the owner's, in order of position. */
+  private mergeInto(owner: ServerId, own: readonly NoticeRecord[]): void {
+    const queue = this.queueOf(owner)
+    const there = queue.records.slice(queue.head)
+    queue.records = [...there, ...own].sort((x, y) => x.number - y.number)
+    queue.head = 0
   }
 
   private queueOf(owner: ServerId): Queue {

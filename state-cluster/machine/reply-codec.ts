@@ -5,6 +5,7 @@
  *   [0, code, askingBid, closesAt, seq]  refused        [3, buyer id]          [5, nextDueMs, more]
  *   [1, auction id, seq, price, askingBid, status, maxBid]  bid                [6]  done
  *   [2, auction id, seq]  auction                       [4, server epoch]
+ *   [7, monitor, token, untilMs]  lease                 [8, auctions, notices, more]  reassigned
  */
 import type { BidderStatus, RejectionCode, Reply } from './events.ts'
 import { rejectionCodes } from './events.ts'
@@ -41,6 +42,10 @@ export function encodeReply(reply: Reply): readonly Plain[] {
       return [5, orNull(reply.nextDueMs), reply.more]
     case 'done':
       return [6]
+    case 'lease':
+      return [7, reply.monitorId, reply.token, reply.untilMs]
+    case 'reassigned':
+      return [8, reply.auctions, reply.notices, reply.more]
   }
 }
 
@@ -89,6 +94,22 @@ function replyOf(fields: TupleReader): Reply {
     }
     case 6:
       return { ok: true, type: 'done' }
+    case 7:
+      return {
+        ok: true,
+        type: 'lease',
+        monitorId: fields.id<string>(),
+        token: fields.count(),
+        untilMs: fields.count(),
+      }
+    case 8:
+      return {
+        ok: true,
+        type: 'reassigned',
+        auctions: fields.count(),
+        notices: fields.count(),
+        more: fields.flag(),
+      }
     default:
       return corrupt(`reply: kind ${kind} is not known`)
   }

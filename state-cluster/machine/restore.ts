@@ -15,7 +15,7 @@ import { type NoticeRecord, noticeKindCodes } from './outbox.ts'
 import { corrupt, TupleReader } from './plain-reader.ts'
 import { decodeReply } from './reply-codec.ts'
 import type { RequestRecord } from './requests.ts'
-import { Server } from './servers.ts'
+import { type ManagedStanding, Server, standingCodes } from './servers.ts'
 import { emptyState, type State } from './state.ts'
 
 /** No list is made longer than this for a damaged key. */
@@ -78,6 +78,9 @@ function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): b
     case 'requests':
       state.requests.load(recordsOf(value, requestOf))
       return true
+    case 'lease':
+      loadLease(state, value)
+      return true
     case 'notices':
       state.outbox.load(recordsOf(value, noticeOf))
       return true
@@ -100,13 +103,26 @@ function loadHouse(state: State, value: readonly unknown[]): void {
 }
 
 function loadServer(state: State, id: ServerId, value: readonly unknown[]): void {
-  const fields = new TupleReader('server', value, 4)
+  const fields = new TupleReader('server', value)
   const epoch = fields.count()
   const server = new Server(id, fields.count())
   server.epoch = epoch
   server.outageGapMs = fields.count()
   server.outageHorizonMs = fields.count()
+  if (fields.left > 0) {
+    server.standing = fields.coded<ManagedStanding>(standingCodes)
+    server.patienceMs = fields.count()
+  }
+  fields.end()
   state.servers.load(server)
+}
+
+function loadLease({ changes, lease }: State, value: readonly unknown[]): void {
+  const fields = new TupleReader('lease', value, 3)
+  lease.monitorId = fields.id<string>()
+  lease.token = fields.count()
+  lease.untilMs = fields.count()
+  changes.load(lease)
 }
 
 function loadBuyer(state: State, id: SubjectId, value: readonly unknown[]): void {

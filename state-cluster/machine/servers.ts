@@ -1,9 +1,14 @@
 /**
- * The servers that own auctions: their epochs, when each last conducted, an outage being worked off, and two
- * heaps of what falls due next. Invariant: a scheduled auction is in its owner's `openings`, an open one in its
- * `running`, any other in neither.
+ * The servers that own auctions: their epochs, when each last conducted, an outage being worked off, and what
+ * each has to do. Invariant: a scheduled auction is in its owner's `openings`, an open one in its `running`, a
+ * paused one in its `held`, an ended one in none.
  *
- *   server  key: server id   value: [epoch, lastConductedMs, outageGapMs, outageHorizonMs]
+ *   server  key: server id   value: [epoch, lastConductedMs, outageGapMs, outageHorizonMs, standing's code,
+ *                                    patienceMs], without the last two where the server never enlisted
+ *
+ *   standing   unmanaged ──enlist──► live ──release──► left ──┐
+ *                                     │ ◄──────enlist─────────┤
+ *                                     └──reassign──► dead ────┘
  */
 import type { ServerId } from '../../protocol/ids.ts'
 import type { Auction } from './auction.ts'
@@ -12,17 +17,30 @@ import { DueHeap } from './due.ts'
 import type { Limits } from './limits.ts'
 import type { Plain } from './plain.ts'
 
+/** Stable codes of rows. Never reuse a number. */
+export const standingCodes = { live: 1, dead: 2, left: 3 } as const
+
+export type ManagedStanding = keyof typeof standingCodes
+
+/** `unmanaged`: it never enlisted, so nobody watches it and nothing is assigned to it but what it creates. */
+export type ServerStanding = 'unmanaged' | ManagedStanding
+
 export class Server extends Stored {
   readonly id: ServerId
   /** 0: named by an auction, never registered. */
   epoch = 0
+  standing: ServerStanding = 'unmanaged'
   lastConductedMs: number
+  /** Its next pulse may come so much later; a longer silence is an outage. Decided at each pulse. */
+  patienceMs = 0
   /** Length of the outage that is being worked off; 0 when there is none. */
   outageGapMs = 0
   /** Open auctions that close before this are extended by the outage. */
   outageHorizonMs = 0
   readonly openings = new DueHeap<Auction>()
   readonly running = new DueHeap<Auction>()
+  /** Paused: nothing of them falls due, but they are somebody's. */
+  readonly held = new DueHeap<Auction>()
 
   constructor(id: ServerId, lastConductedMs: number) {
     super()
@@ -30,13 +48,31 @@ export class Server extends Stored {
     this.lastConductedMs = lastConductedMs
   }
 
+  /** Auctions that have not ended. */
+  get load(): number {
+    return this.openings.size + this.running.size + this.held.size
+  }
+
   /** Puts an auction where it belongs by its status; call after any change of status, deadline or price. */
   schedule(auction: Auction): void {
-    const { openings, running } = this
-    if (auction.status !== 'scheduled' && openings.holds(auction)) openings.remove(auction)
-    if (auction.status !== 'open' && running.holds(auction)) running.remove(auction)
-    if (auction.status === 'scheduled') openings.set(auction, auction.opensAtMs)
-    if (auction.status === 'open') running.set(auction, auction.format.dueMs(auction))
+    const { openings, running, held } = this
+    const { status } = auction
+    if (status !== 'scheduled' && openings.holds(auction)) openings.remove(auction)
+    if (status !== 'open' && running.holds(auction)) running.remove(auction)
+    if (status !== 'paused' && held.holds(auction)) held.remove(auction)
+    if (status === 'scheduled') openings.set(auction, auction.opensAtMs)
+    if (status === 'open') running.set(auction, auction.format.dueMs(auction))
+    if (status === 'paused') held.set(auction, 0)
+  }
+
+  /** Takes an auction out, for another server to schedule. */
+  drop(auction: Auction): void {
+    for (const heap of [this.openings, this.running, this.held]) if (heap.holds(auction)) heap.remove(auction)
+  }
+
+  /** The most pressing of its auctions: what runs, then what opens, then what is held. */
+  peek(): Auction | undefined {
+    return this.running.peek() ?? this.openings.peek() ?? this.held.peek()
   }
 
   /** Epoch ms; `Infinity` when nothing is scheduled or open. */
@@ -53,12 +89,20 @@ export class Server extends Stored {
   }
 
   rowValue(): readonly Plain[] {
-    return [this.epoch, this.lastConductedMs, this.outageGapMs, this.outageHorizonMs]
+    const value = [this.epoch, this.lastConductedMs, this.outageGapMs, this.outageHorizonMs]
+    return this.standing === 'unmanaged' ? value : [...value, standingCodes[this.standing], this.patienceMs]
   }
 }
 
+/** The server where an auction is created keeps it unless its load is above the least by more than this … */
+const localitySlack = 16
+/** … and by more than one part in this many. */
+const localityPart = 4
+
 export class Servers {
   private readonly byId = new Map<ServerId, Server>()
+  /** In order of id. */
+  private live: Server[] = []
   private readonly changes: Changes
   private readonly limits: Limits
 
@@ -69,6 +113,10 @@ export class Servers {
 
   get size(): number {
     return this.byId.size
+  }
+
+  get liveCount(): number {
+    return this.live.length
   }
 
   get(id: ServerId): Server | undefined {
@@ -86,12 +134,43 @@ export class Servers {
     return server
   }
 
+  setStanding(server: Server, standing: ManagedStanding): void {
+    server.standing = standing
+    this.changes.touch(server)
+    this.listLive()
+  }
+
+  /** The live server with the least to do, the first by id among equals; O(live servers). */
+  leastLoaded(): Server | undefined {
+    let least: Server | undefined
+    for (const server of this.live) if (least === undefined || server.load < least.load) least = server
+    return least
+  }
+
+  /**
+   * Whose a new auction is: the server's where it is created, unless that is not live or has much more to do than
+   * the least loaded one. With no live server at all: as it was before servers enlisted.
+   */
+  ownerFor(createdAt: ServerId, atMs: number): Server | undefined {
+    const least = this.leastLoaded()
+    if (least === undefined) return this.obtain(createdAt, atMs)
+    const local = this.byId.get(createdAt)
+    if (local === undefined || local.standing !== 'live') return least
+    const slack = Math.max(localitySlack, Math.floor(least.load / localityPart))
+    return local.load <= least.load + slack ? local : least
+  }
+
   load(server: Server): void {
     this.byId.set(server.id, server)
     this.changes.load(server)
+    if (server.standing === 'live') this.listLive()
   }
 
   sorted(): Server[] {
     return [...this.byId.values()].sort((x, y) => (x.id < y.id ? -1 : 1))
+  }
+
+  private listLive(): void {
+    this.live = this.sorted().filter((server) => server.standing === 'live')
   }
 }

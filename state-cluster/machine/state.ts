@@ -10,6 +10,7 @@ import { Changes, type Row, type RowChange, type Stored } from './changes.ts'
 import { House } from './house.ts'
 import { Interned } from './interned.ts'
 import { type Limits, limits as productionLimits } from './limits.ts'
+import { MonitorLease } from './monitor-lease.ts'
 import { Outbox } from './outbox.ts'
 import { Requests } from './requests.ts'
 import { Servers } from './servers.ts'
@@ -25,6 +26,7 @@ export interface State {
   readonly auctions: Auctions
   readonly requests: Requests
   readonly outbox: Outbox
+  readonly lease: MonitorLease
   /** Memory only: equal strings and tables are kept once. */
   readonly interned: Interned
 }
@@ -44,6 +46,7 @@ export function emptyState(limits: Limits = productionLimits): State {
     auctions: new Auctions(changes, tags),
     requests: new Requests(changes, house, limits),
     outbox: new Outbox(changes, house, limits),
+    lease: new MonitorLease(),
     interned: new Interned(),
   }
 }
@@ -66,9 +69,10 @@ export function stateHash(state: State): string {
   return state.changes.hash()
 }
 
-/** All rows in canonical order: house, servers, buyers, then each auction by age with its bidders, then blocks. */
+/** All rows in canonical order: house, lease, servers, buyers, then each auction by age with its bidders, then blocks. */
 export function* rows(state: State): Generator<Row> {
   if (state.house.flags !== 0) yield rowOf(state.house)
+  if (state.lease.token > 0) yield rowOf(state.lease)
   for (const server of state.servers.sorted()) yield rowOf(server)
   for (const buyer of state.buyers.sorted()) yield rowOf(buyer)
   for (const auction of state.auctions.all()) {

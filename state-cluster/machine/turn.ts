@@ -17,11 +17,15 @@ export interface Stamp {
   readonly atMs: number
 }
 
+const nobody: readonly ServerId[] = []
+
 export class Turn {
   readonly state: State
   readonly atMs: number
   readonly events: (PublicEvent | PrivateEvent)[] = []
   noticeCount = 0
+  /** Shared by all turns in which nobody gains anything: nearly all. */
+  gained: readonly ServerId[] = nobody
 
   constructor(state: State, atMs: number) {
     this.state = state
@@ -46,6 +50,11 @@ export class Turn {
     const { atMs } = this
     if (askingBid === undefined) this.events.push({ type, auctionId, seq, epoch, atMs, bidderId, price })
     else this.events.push({ type, auctionId, seq, epoch, atMs, bidderId, price, askingBid })
+  }
+
+  /** The server owns more than before. */
+  gain(serverId: ServerId): void {
+    if (!this.gained.includes(serverId)) this.gained = [...this.gained, serverId]
   }
 
   /** A notice about an auction, for its owner to publish. */

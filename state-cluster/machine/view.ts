@@ -62,6 +62,30 @@ export interface BuyerView {
   readonly endpoint?: string
 }
 
+/** A server as an owner of one group's auctions. */
+export interface OwnerView {
+  readonly serverId: ServerId
+  readonly epoch: number
+  /** `unmanaged`: it registered without enlisting; nobody watches it. */
+  readonly standing: 'unmanaged' | 'live' | 'dead' | 'left'
+  /** Stamp of its last pulse (epoch ms). */
+  readonly lastConductedMs: number
+  /** Auctions that have not ended. */
+  readonly auctions: number
+  /** Notices that it has not published yet. */
+  readonly notices: number
+}
+
+/** Who owns a group's auctions, and who acts as its monitor. */
+export interface OwnersView {
+  /** Stamp of the last applied entry. */
+  readonly atMs: number
+  /** In order of id. */
+  readonly servers: readonly OwnerView[]
+  /** Absent: no monitor has asked yet. */
+  readonly lease?: { readonly monitorId: string; readonly token: number; readonly untilMs: number }
+}
+
 /** Counts of one group's state. */
 export interface MachineStats {
   /** Stamp of the last applied entry; 0 before the first. */

@@ -10,7 +10,7 @@ import { faceOf, standingIn } from './face.ts'
 import { mergeAfter, type OrderedSet } from './ordered-set.ts'
 import type { NoticeRecord } from './outbox.ts'
 import type { State } from './state.ts'
-import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, MachineStats } from './view.ts'
+import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, MachineStats, OwnersView } from './view.ts'
 
 const statuses: readonly AuctionStatus[] = ['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled']
 
@@ -145,6 +145,23 @@ function noticeOf(record: NoticeRecord): Notice {
     ...(seq === undefined ? {} : { seq }),
     ...(recipient === undefined ? {} : { recipient }),
     ...(price === undefined ? {} : { price }),
+  }
+}
+
+/** All servers of the group and its monitor's lease. O(servers). */
+export function ownersView({ house, lease, outbox, servers }: State): OwnersView {
+  const { monitorId, token, untilMs } = lease
+  return {
+    atMs: house.lastAtMs,
+    servers: servers.sorted().map((server) => ({
+      serverId: server.id,
+      epoch: server.epoch,
+      standing: server.standing,
+      lastConductedMs: server.lastConductedMs,
+      auctions: server.load,
+      notices: outbox.lengthOf(server.id),
+    })),
+    ...(token === 0 ? {} : { lease: { monitorId, token, untilMs } }),
   }
 }
 

@@ -119,6 +119,11 @@ export class Fields {
     return this.#values[this.#at++]
   }
 
+  /** How many fields were not taken yet. */
+  get left(): number {
+    return this.#values.length - this.#at
+  }
+
   /** Nothing may be left over. */
   end(): void {
     if (this.#at !== this.#values.length) {

@@ -19,6 +19,7 @@ import {
   entryVersion,
   interestedBuyers,
   noticesPage,
+  ownersView,
   type State,
   standingOf,
   stateHash,
@@ -155,10 +156,11 @@ export class FakeNode implements LinkBackend {
     if (how === 'snapshot') for (const watcher of [...group.watchers]) watcher.gap(group.applied)
   }
 
-  #tell(group: FakeGroup, groupId: GroupId, atMs: number, { events, noticeCount }: Applied): void {
-    const batch: FeedBatch = { groupId, index: group.applied, atMs, events, hasNotices: noticeCount > 0 }
+  #tell(group: FakeGroup, groupId: GroupId, atMs: number, { events, noticeCount, gained }: Applied): void {
+    const own = { groupId, index: group.applied, atMs, events, hasNotices: noticeCount > 0 }
+    const batch: FeedBatch = gained.length > 0 ? { ...own, gained } : own
     for (const watcher of [...group.watchers]) {
-      if (events.length > 0 || noticeCount > 0) watcher.batch(batch)
+      if (events.length > 0 || noticeCount > 0 || gained.length > 0) watcher.batch(batch)
       watcher.applied(group.applied)
     }
   }
@@ -255,6 +257,10 @@ export class FakeNode implements LinkBackend {
 
   async buyer(id: SubjectId) {
     return buyerView(this.#first().state, id)
+  }
+
+  async owners(groupId: GroupId) {
+    return ownersView(this.#group(groupId).state)
   }
 
   async notices(groupId: GroupId, serverId: ServerId, after: number, limit: number) {

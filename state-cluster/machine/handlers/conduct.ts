@@ -10,7 +10,8 @@
 import type { Conduct } from '../commands.ts'
 import type { Reply } from '../events.ts'
 import type { DueTurn } from '../formats/format.ts'
-import { close, extend, open } from '../lifecycle.ts'
+import { close, open } from '../lifecycle.ts'
+import { Batch, extendForOutage, measureOutage, setPatience } from '../outage.ts'
 import type { Server } from '../servers.ts'
 import type { Turn } from '../turn.ts'
 import { refuse } from './refuse.ts'
@@ -29,53 +30,12 @@ export function conduct(turn: Turn, command: Conduct): Reply {
     openScheduled(turn, server, batch)
     workOff(turn, server, batch)
   }
+  if (server.standing !== 'unmanaged') setPatience(turn, server)
   const nextDueMs = server.nextDueMs()
   const more = server.outageGapMs > 0 || nextDueMs <= turn.atMs
   return nextDueMs === Number.POSITIVE_INFINITY
     ? { ok: true, type: 'conducted', more }
     : { ok: true, type: 'conducted', nextDueMs, more }
-}
-
-/** How much one command may still do: auctions, and bidders told. */
-class Batch {
-  private readonly turn: Turn
-  private auctions = 0
-
-  constructor(turn: Turn) {
-    this.turn = turn
-  }
-
-  /** Takes the place of one auction, if there is one. */
-  take(): boolean {
-    const { limits } = this.turn.state
-    if (this.auctions >= limits.conductBatchMax || this.turn.events.length >= limits.conductToldMax)
-      return false
-    this.auctions++
-    return true
-  }
-}
-
-/** A silence longer than the threshold is an outage; one that follows before it is worked off adds to it. */
-function measureOutage(turn: Turn, server: Server): void {
-  const { settings } = turn.state.house
-  const gapMs = turn.atMs - server.lastConductedMs
-  if (gapMs <= settings.outageThresholdMs) return
-  server.outageGapMs += gapMs
-  server.outageHorizonMs = turn.atMs + settings.outageExtensionMinMs
-}
-
-function extendForOutage(turn: Turn, server: Server, batch: Batch): void {
-  if (server.outageGapMs === 0) return
-  const leastMs = turn.atMs + turn.state.house.settings.outageExtensionMinMs
-  for (;;) {
-    const auction = server.running.peek()
-    if (auction === undefined || auction.closesAtMs >= server.outageHorizonMs) break
-    if (!batch.take()) return
-    const closesAtMs = Math.max(auction.closesAtMs + server.outageGapMs, leastMs)
-    extend(turn, auction, closesAtMs, 'outage')
-  }
-  server.outageGapMs = 0
-  server.outageHorizonMs = 0
 }
 
 /** An opening that comes late by more than the outage threshold gives the auction its whole duration. */

@@ -21,7 +21,7 @@ export function createAuction(turn: Turn, command: CreateAuction): Reply {
   if (auctions.get(auctionId) !== undefined) return refuse('auction_exists')
   if (auctions.size >= limits.auctionsMax) return refuse('limit_exceeded')
   if (tags.size + tags.countNew(terms.tags) > limits.distinctTagsMax) return refuse('limit_exceeded')
-  const owner = servers.obtain(command.serverId, atMs)
+  const owner = servers.ownerFor(command.serverId, atMs)
   if (owner === undefined) return refuse('limit_exceeded')
 
   const opensAtMs = Math.max(terms.opensAtMs ?? atMs, atMs)
@@ -45,6 +45,7 @@ export function createAuction(turn: Turn, command: CreateAuction): Reply {
   const auction = new Auction(own, owner, status, opensAtMs, opensAtMs + terms.durationMs)
   auctions.add(auction)
   if (!isScheduled) open(turn, auction)
+  if (owner.id !== command.serverId) turn.gain(owner.id)
   turn.notify('NEW_AUCTION', auction)
   return { ok: true, type: 'auction', auctionId, seq: auction.seq }
 }

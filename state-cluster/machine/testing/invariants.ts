@@ -82,4 +82,5 @@ function checkPlace(state: State, auction: Auction, say: (fault: string) => void
   }
   if (owner.openings.holds(auction) !== (status === 'scheduled')) say('in the openings while scheduled')
   if (owner.running.holds(auction) !== (status === 'open')) say('in the running ones while open')
+  if (owner.held.holds(auction) !== (status === 'paused')) say('held while paused')
 }

@@ -290,6 +290,10 @@ function showReply(reply: Reply): string {
     }
     case 'done':
       return 'ok'
+    case 'lease':
+      return `ok held by ${reply.monitorId} token=${reply.token} until=${time(reply.untilMs)}`
+    case 'reassigned':
+      return `ok auctions=${reply.auctions} notices=${reply.notices}${reply.more ? ' more' : ''}`
   }
 }
 

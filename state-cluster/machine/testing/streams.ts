@@ -62,9 +62,9 @@ export class Stream {
     if (roll < 83) return { type: 'cancel_auction', ...managed }
     if (roll < 86) return { type: 'pause_auction', ...managed }
     if (roll < 90) return { type: 'resume_auction', ...managed }
-    if (roll < 92)
+    if (roll < 91)
       return { type: 'extend_auction', ...managed, byMs: this.chance(5) ? 0.5 : this.below(9_000) }
-    if (roll < 93) return { type: 'register_server', serverId }
+    if (roll < 94) return this.chance(6) ? { type: 'register_server', serverId } : this.ofOwners(serverId)
     if (roll < 96) return { type: 'acknowledge_notices', serverId, epoch, upTo: this.below(300) }
     if (roll < 99) {
       const endpoint = this.chance(2) ? {} : { endpoint: 'https://buyer.example/hook' }
@@ -85,6 +85,28 @@ export class Stream {
       outageThresholdMs: 500 + this.below(3_000),
     }
     return { type: 'configure_house', settings }
+  }
+
+  /** Servers come and go, seen by two monitors; epochs and tokens are right now and then. */
+  private ofOwners(serverId: ServerId): Command {
+    const monitorId = this.chance(4) ? 'm2' : 'm1'
+    const epoch = 1 + this.below(6)
+    switch (this.below(7)) {
+      case 0:
+      case 1:
+        return { type: 'enlist_server', serverId }
+      case 2:
+        return { type: 'release_server', serverId, epoch }
+      case 3:
+        return { type: 'acquire_monitor_lease', monitorId, ttlMs: 50 + this.below(60_000) }
+      case 4:
+      case 5:
+        return { type: 'reassign', monitorId, token: 1 + this.below(3), serverId, epoch }
+      default: {
+        const positions = Array.from({ length: 8 }, (_, at) => at * 30 + this.below(30))
+        return { type: 'acknowledge_positions', serverId, epoch, positions }
+      }
+    }
   }
 
   private newAuction(): { auctionId: AuctionId; terms: AuctionTerms } {

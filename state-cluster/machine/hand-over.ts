@@ -1,0 +1,83 @@
+/**
+ * What a server that is dead or leaves owns goes to live ones: its auctions, each to the least loaded, and its
+ * notices, each to whoever has their auction now. Invariant: an auction that moves gets the next epoch, its events
+ * from then on carry it; with nobody live nothing moves and nothing is lost. Rules OWNER5–OWNER8, OUTAGE6.
+ */
+import { fail } from './assert.ts'
+import type { Auction } from './auction.ts'
+import type { Reassigned } from './events.ts'
+import { Batch, extendBy } from './outage.ts'
+import type { NoticeRecord } from './outbox.ts'
+import type { Server } from './servers.ts'
+import type { Turn } from './turn.ts'
+
+/** One batch. `gapMs`: how long nobody conducted; `undefined` where nothing was interrupted. */
+export function handOver(turn: Turn, from: Server, gapMs: number | undefined): Reassigned {
+  const { outbox, servers } = turn.state
+  if (from.standing === 'live') fail('only what is not live hands over', { id: from.id })
+  let auctions = 0
+  let notices = 0
+  if (servers.liveCount > 0) {
+    auctions = moveAuctions(turn, from, gapMs)
+    notices = moveNotices(turn, from)
+  }
+  const isLeft = from.load > 0 || outbox.lengthOf(from.id) > 0
+  return { ok: true, type: 'reassigned', auctions, notices, more: isLeft && servers.liveCount > 0 }
+}
+
+function moveAuctions(turn: Turn, from: Server, gapMs: number | undefined): number {
+  const { changes, house, servers } = turn.state
+  const nearMs = turn.atMs + house.settings.outageExtensionMinMs
+  const batch = new Batch(turn)
+  let count = 0
+  for (;;) {
+    const auction = from.peek()
+    if (auction === undefined) {
+      from.outageGapMs = 0
+      from.outageHorizonMs = 0
+      changes.touch(from)
+      return count
+    }
+    if (!batch.take()) return count
+    const to = servers.leastLoaded() ?? fail('somebody is live', { id: from.id })
+    from.drop(auction)
+    auction.owner = to
+    auction.epoch++
+    to.schedule(auction)
+    changes.touch(auction)
+    turn.gain(to.id)
+    // An outage of the former owner that was not worked off yet is part of the time that was lost.
+    const isAffected = gapMs !== undefined || from.outageGapMs > 0
+    if (isAffected && auction.status === 'open' && auction.closesAtMs < nearMs)
+      extendBy(turn, auction, (gapMs ?? 0) + from.outageGapMs)
+    count++
+  }
+}
+
+function moveNotices(turn: Turn, from: Server): number {
+  const { auctions, limits, outbox, servers } = turn.state
+  const heir = servers.leastLoaded() ?? fail('somebody is live', { id: from.id })
+  const ownerOf = (notice: NoticeRecord): Server | undefined => {
+    const auction = notice.auctionId === undefined ? undefined : auctions.get(notice.auctionId)
+    return auction === undefined || auction.owner !== from
+      ? ownerNow(auction, heir)
+      : lastOwner(auction, heir)
+  }
+  const count = outbox.move(from.id, limits.moveNoticesMax, (notice) => {
+    const to = ownerOf(notice)
+    if (to !== undefined) turn.gain(to.id)
+    return to?.id
+  })
+  turn.noticeCount += count
+  return count
+}
+
+/** Of an auction that moved: its owner, as long as that is live. */
+function ownerNow(auction: Auction | undefined, heir: Server): Server {
+  return auction !== undefined && auction.owner.standing === 'live' ? auction.owner : heir
+}
+
+/** Of an auction that ended it stays the owner's for ever; one that has not moved yet keeps its notices. */
+function lastOwner(auction: Auction, heir: Server): Server | undefined {
+  return auction.hasEnded ? heir : undefined
+}

@@ -1,0 +1,364 @@
+import { describe, expect, it } from 'vitest'
+import type { ServerId } from '../../protocol/ids.ts'
+import type { Command } from './commands.ts'
+import type { Conducted, Reassigned } from './events.ts'
+import { limits } from './limits.ts'
+import { stateHash } from './state.ts'
+import { Sale, startMs, terms } from './testing/sale.ts'
+import { ownersView } from './views.ts'
+
+const id = (server: string): ServerId => server as ServerId
+const enlist = (one: Sale, server: string) => one.ask({ type: 'enlist_server', serverId: id(server) })
+const lease = (one: Sale, monitorId = 'm1', ttlMs = 60_000) =>
+  one.ask({ type: 'acquire_monitor_lease', monitorId, ttlMs })
+
+function reassign(one: Sale, server: string, change: Partial<Extract<Command, { type: 'reassign' }>> = {}) {
+  const epoch = one.state.servers.get(id(server))?.epoch ?? 0
+  return one.ask({ type: 'reassign', monitorId: 'm1', token: 1, serverId: id(server), epoch, ...change })
+}
+
+function release(one: Sale, server: string) {
+  const epoch = one.state.servers.get(id(server))?.epoch ?? 0
+  return one.ask({ type: 'release_server', serverId: id(server), epoch })
+}
+
+function moved(reply: unknown): Reassigned {
+  const { ok, type } = reply as Reassigned
+  if (!ok || type !== 'reassigned') throw new Error(`not handed over: ${JSON.stringify(reply)}`)
+  return reply as Reassigned
+}
+
+/** Servers s1, s2 … that enlisted, with a monitor `m1` that holds the lease. */
+function house(servers: number, few = limits): Sale {
+  const one = new Sale(few)
+  for (let at = 1; at <= servers; at++) enlist(one, `s${at}`)
+  lease(one)
+  return one
+}
+
+const loadOf = (one: Sale, server: string) => one.state.servers.get(id(server))?.load
+
+describe('enlisting', () => {
+  it('OWNER4: a server that enlists is live and has a new epoch each time', () => {
+    const one = new Sale()
+    expect(enlist(one, 's1')).toEqual({ ok: true, type: 'server', epoch: 1 })
+    expect(enlist(one, 's1')).toEqual({ ok: true, type: 'server', epoch: 2 })
+    expect(one.conduct('s1', 1).replies).toEqual([{ ok: false, code: 'stale_epoch' }])
+    one.register('s9')
+    expect(ownersView(one.state).servers).toMatchObject([
+      { serverId: 's1', epoch: 2, standing: 'live', auctions: 0, notices: 0 },
+      { serverId: 's9', epoch: 1, standing: 'unmanaged' },
+    ])
+  })
+
+  it('OWNER5: an auction stays where it was created while that is live and has little more to do', () => {
+    const one = house(2)
+    for (let at = 0; at < 17; at++) {
+      one.auction(`a${at}`, {}, 's2')
+      expect(one.view(`a${at}`)).toMatchObject({ owner: 's2', epoch: 1 })
+    }
+    const last = one.apply({
+      type: 'create_auction',
+      subject: 'sam' as never,
+      requestId: 'last' as never,
+      auctionId: 'last' as never,
+      serverId: id('s2'),
+      terms,
+    })
+    expect(last.gained).toEqual(['s1'])
+    expect(one.view('last').owner).toBe('s1')
+    one.auction('elsewhere', {}, 's7')
+    expect(one.view('elsewhere').owner).toBe('s1')
+    expect(one.state.servers.get(id('s7'))).toBeUndefined()
+  })
+
+  it('OWNER5: with no live server it belongs to the one where it was created, and waits', () => {
+    const one = house(1)
+    release(one, 's1')
+    one.auction('a1', { durationMs: 1_000 }, 's1')
+    expect(one.view()).toMatchObject({ owner: 's1', status: 'open' })
+  })
+})
+
+describe('release', () => {
+  it('OWNER6: a server that leaves hands everything over, and nothing is extended', () => {
+    const one = house(2)
+    one.auction('a1', { durationMs: 2_000 })
+    one.auction('held')
+    one.manage('pause_auction', 'sam', 'held')
+    one.auction('later', { opensAtMs: startMs + 9_000 })
+    one.auction('sold')
+    one.accept('bob', 500, 'max', 'sold')
+    one.manage('close_auction', 'sam', 'sold')
+    const notices = one.notices('s1')
+    expect(notices.length).toBeGreaterThan(4)
+    one.pass(1_500)
+    const epoch = one.state.servers.get(id('s1'))?.epoch ?? 0
+    const applied = one.apply({ type: 'release_server', serverId: id('s1'), epoch })
+    expect(applied.replies).toEqual([
+      { ok: true, type: 'reassigned', auctions: 3, notices: notices.length, more: false },
+    ])
+    expect(applied).toMatchObject({ gained: ['s2'], noticeCount: notices.length, events: [] })
+    for (const name of ['a1', 'held', 'later'])
+      expect(one.view(name)).toMatchObject({ owner: 's2', epoch: 2 })
+    expect(one.view('a1').closesAt).toBe(startMs + 2_000)
+    expect(one.view('sold').owner).toBe('s1')
+    expect(one.notices('s2')).toEqual(notices)
+    expect(one.notices('s1')).toEqual([])
+    one.pass(500).conduct('s2')
+    expect(one.view('a1').status).toBe('passed')
+    one.manage('resume_auction', 'sam', 'held')
+    expect(one.state.servers.get(id('s2'))?.running.size).toBe(1)
+    one.auction('next', {}, 's1')
+    expect(one.view('next').owner).toBe('s2')
+  })
+
+  it('OWNER6: the last one keeps what it owns until it or another comes', () => {
+    const one = house(1)
+    one.auction('a1', { durationMs: 2_000 })
+    expect(moved(release(one, 's1'))).toMatchObject({ auctions: 0, notices: 0, more: false })
+    one.pass(60_000)
+    expect(one.view()).toMatchObject({ owner: 's1', status: 'open' })
+    expect(one.refuse('bob', 500).code).toBe('auction_closed')
+    enlist(one, 's2')
+    lease(one)
+    expect(moved(reassign(one, 's1', { token: 2 }))).toMatchObject({ auctions: 1, more: false })
+    expect(one.view()).toMatchObject({ owner: 's2', closesAt: startMs + 65_000, extensions: 1 })
+  })
+})
+
+describe('the monitor', () => {
+  it('MONITOR1: whoever holds the lease keeps its token; whoever takes it over gets the next', () => {
+    const one = new Sale()
+    expect(lease(one, 'm1', 1_000)).toEqual({
+      ok: true,
+      type: 'lease',
+      monitorId: 'm1',
+      token: 1,
+      untilMs: startMs + 1_000,
+    })
+    one.pass(999)
+    expect(lease(one, 'm2', 1_000)).toMatchObject({ monitorId: 'm1', token: 1, untilMs: startMs + 1_000 })
+    expect(lease(one, 'm1', 1_000)).toMatchObject({ monitorId: 'm1', token: 1, untilMs: startMs + 1_999 })
+    one.pass(1_000)
+    expect(lease(one, 'm2', 1_000)).toMatchObject({ monitorId: 'm2', token: 2, untilMs: startMs + 2_999 })
+    expect(lease(one, 'm1', 1_000)).toMatchObject({ monitorId: 'm2', token: 2 })
+    one.pass(5_000)
+    expect(lease(one, 'm2', 1_000)).toMatchObject({ monitorId: 'm2', token: 3 })
+  })
+
+  it('MONITOR2: a lease of no lawful length is refused', () => {
+    const one = new Sale()
+    for (const ttlMs of [99, 60_001]) expect(lease(one, 'm1', ttlMs)).toMatchObject({ code: 'terms_invalid' })
+    expect(ownersView(one.state).lease).toBeUndefined()
+  })
+
+  it('MONITOR3: only the monitor that holds the lease now may reassign', () => {
+    const one = house(2)
+    one.auction('a1')
+    const before = stateHash(one.state)
+    const wrong: Partial<Extract<Command, { type: 'reassign' }>>[] = [
+      { monitorId: 'm2' },
+      { token: 0 },
+      { token: 2 },
+    ]
+    for (const change of wrong)
+      expect(reassign(one, 's1', change)).toEqual({ ok: false, code: 'stale_epoch' })
+    expect(stateHash(one.state)).toBe(before)
+    // Its lease ran out while it was paused, and nobody took it: it asks again first.
+    one.pass(60_000)
+    expect(reassign(one, 's1')).toEqual({ ok: false, code: 'stale_epoch' })
+    lease(one, 'm2')
+    expect(reassign(one, 's1')).toEqual({ ok: false, code: 'stale_epoch' })
+    expect(moved(reassign(one, 's1', { monitorId: 'm2', token: 2 })).auctions).toBe(1)
+  })
+})
+
+describe('a dead server', () => {
+  it('OWNER7: its auctions are spread over the live ones, in batches, in order of pressure', () => {
+    const one = house(3, { ...limits, conductBatchMax: 4, moveNoticesMax: 100 })
+    for (let at = 0; at < 9; at++) one.auction(`a${at}`, { durationMs: 60_000 + at }, 's1')
+    one.auction('x', {}, 's2')
+    const epoch = 1
+    expect(moved(reassign(one, 's1', { epoch }))).toMatchObject({ auctions: 4, more: true })
+    expect(one.view('a0').epoch).toBe(2)
+    expect(one.view('a4')).toMatchObject({ owner: 's1', epoch: 1 })
+    expect(moved(reassign(one, 's1', { epoch }))).toMatchObject({ auctions: 4, more: true })
+    expect(moved(reassign(one, 's1', { epoch }))).toMatchObject({ auctions: 1, more: false })
+    expect(loadOf(one, 's1')).toBe(0)
+    expect([loadOf(one, 's2'), loadOf(one, 's3')]).toEqual([5, 5])
+    expect(one.notices('s1')).toEqual([])
+  })
+
+  it('OWNER7: with nobody live nothing moves, nothing closes, and the outage rule decides later', () => {
+    const one = house(1)
+    one.auction('a1', { durationMs: 3_000 })
+    one.pass(500).conduct('s1')
+    expect(moved(reassign(one, 's1'))).toMatchObject({ auctions: 0, more: false })
+    one.pass(20_000)
+    expect(one.conduct('s1', 1).replies).toEqual([{ ok: false, code: 'stale_epoch' }])
+    expect(one.view().status).toBe('open')
+    expect(enlist(one, 's1')).toMatchObject({ epoch: 3 })
+    expect(one.view()).toMatchObject({ status: 'open', extensions: 1, closesAt: startMs + 25_500 })
+  })
+
+  it('OWNER8: it is fenced, and one that came back since is left alone', () => {
+    const one = house(2)
+    one.auction('a1')
+    expect(moved(reassign(one, 's1', { epoch: 1 })).auctions).toBe(1)
+    for (const type of ['conduct', 'release_server'] as const)
+      expect(one.ask({ type, serverId: id('s1'), epoch: 1 })).toEqual({ ok: false, code: 'stale_epoch' })
+    expect(enlist(one, 's1')).toMatchObject({ epoch: 3 })
+    one.auction('a2', {}, 's1')
+    for (const epoch of [1, 2])
+      expect(reassign(one, 's1', { epoch })).toEqual({ ok: false, code: 'stale_epoch' })
+    expect(one.view('a2').owner).toBe('s1')
+    expect(reassign(one, 'nobody')).toEqual({ ok: false, code: 'stale_epoch' })
+  })
+
+  it('OWNER8: what happens to a moved auction carries its new epoch, also after a restart', () => {
+    const one = house(2)
+    one.auction('a1')
+    one.accept('bob', 500)
+    reassign(one, 's1')
+    one.restart()
+    one.accept('ann', 900)
+    expect(one.events.filter((event) => 'seq' in event).map((event) => event.epoch)).toContain(2)
+    expect(one.view()).toMatchObject({ owner: 's2', epoch: 2 })
+    const hash = stateHash(one.state)
+    expect(stateHash(one.restart().state)).toBe(hash)
+    expect(ownersView(one.state).servers.map((server) => server.standing)).toEqual(['dead', 'live'])
+  })
+})
+
+describe('outages of owners', () => {
+  it('OUTAGE6: what is near its close when its owner is found dead is extended at once, once', () => {
+    const one = house(2)
+    one.auction('near', { durationMs: 3_000 })
+    one.auction('gone', { durationMs: 1_300 })
+    one.auction('edge', { durationMs: 6_400 })
+    one.auction('far', { durationMs: 60_000 })
+    for (let pulse = 0; pulse < 4; pulse++) {
+      one.pass(250).conduct('s1')
+      one.conduct('s2')
+    }
+    const mark = one.events.length
+    one.pass(400)
+    reassign(one, 's1')
+    expect(one.typesSince(mark)).toEqual(['auction_extended', 'auction_extended'])
+    expect(one.events.slice(mark)).toMatchObject([
+      { auctionId: 'gone', epoch: 2, reason: 'outage' },
+      { auctionId: 'near', epoch: 2, reason: 'outage' },
+    ])
+    for (const name of ['gone', 'near']) expect(one.view(name).closesAt).toBe(startMs + 6_400)
+    expect(one.view('edge')).toMatchObject({ closesAt: startMs + 6_400, extensions: 0 })
+    expect(one.view('far').extensions).toBe(0)
+    // The new owner's own pulse finds no outage in it.
+    one.conduct('s2')
+    expect(one.view('near').extensions).toBe(1)
+    expect(one.view('near').status).toBe('open')
+  })
+
+  it('OUTAGE6: the outage is as long as nobody conducted', () => {
+    const one = house(2)
+    one.auction('a1', { durationMs: 2_000 })
+    one.pass(400).conduct('s1')
+    one.pass(30_000)
+    reassign(one, 's1')
+    expect(one.view().closesAt).toBe(startMs + 35_400)
+    const long = house(2)
+    long.auction('a1', { durationMs: 33_000 })
+    long.pass(1_000).conduct('s1')
+    long.pass(30_000)
+    reassign(long, 's1')
+    expect(long.view().closesAt).toBe(startMs + 63_000)
+  })
+
+  it('OUTAGE7: a server that enlists again was away since its last pulse, however short that was', () => {
+    const one = house(1)
+    one.auction('a1', { durationMs: 1_000 })
+    one.auction('far')
+    one.pass(400).conduct('s1')
+    one.pass(400).conduct('s1')
+    one.pass(300)
+    enlist(one, 's1')
+    expect(one.view()).toMatchObject({ status: 'open', extensions: 1, closesAt: startMs + 6_100 })
+    expect(one.view('far').extensions).toBe(0)
+    one.conduct('s1', 2)
+    expect(one.view().extensions).toBe(1)
+    expect((one.conduct('s1', 2).replies[0] as Conducted).nextDueMs).toBe(startMs + 6_100)
+  })
+
+  it('OUTAGE8: while a close is near, a silence of more than 500 ms is an outage', () => {
+    const at = (gapMs: number, durationMs: number) => {
+      const one = house(1)
+      one.auction('a1', { durationMs })
+      one.conduct('s1')
+      one.pass(gapMs).conduct('s1')
+      return one.view()
+    }
+    expect(at(500, 400)).toMatchObject({ status: 'passed' })
+    expect(at(501, 400)).toMatchObject({ status: 'open', closesAt: startMs + 5_501 })
+    expect(at(2_000, 5_001)).toMatchObject({ extensions: 0 })
+    expect(at(2_001, 5_001)).toMatchObject({ extensions: 1, closesAt: startMs + 7_002 })
+  })
+
+  it('OUTAGE8: what comes to an owner that had nothing near does not make its silence an outage', () => {
+    const one = house(1)
+    one.pass(900)
+    one.auction('a1', { durationMs: 200 })
+    one.pass(250).conduct('s1')
+    expect(one.view()).toMatchObject({ status: 'passed', extensions: 0 })
+  })
+})
+
+describe('notices of owners', () => {
+  const acknowledge = (one: Sale, server: string, positions: readonly number[], epoch = 1) =>
+    one.ask({ type: 'acknowledge_positions', serverId: id(server), epoch, positions })
+
+  it('OUTBOX5: exactly the named ones leave the outbox', () => {
+    const one = house(2)
+    for (let at = 0; at < 6; at++) one.auction(`a${at}`, {}, at % 2 === 0 ? 's1' : 's2')
+    expect(one.notices('s1').map((notice) => notice.position)).toEqual([1, 3, 5])
+    expect(acknowledge(one, 's1', [1, 2, 5])).toEqual({ ok: true, type: 'done' })
+    expect(one.notices('s1').map((notice) => notice.position)).toEqual([3])
+    expect(one.notices('s2').map((notice) => notice.position)).toEqual([2, 4, 6])
+    expect(acknowledge(one, 's1', [3], 2)).toEqual({ ok: false, code: 'stale_epoch' })
+    acknowledge(one, 's1', [3, 99])
+    expect(one.notices('s1')).toEqual([])
+    const hash = stateHash(one.state)
+    expect(stateHash(one.restart().state)).toBe(hash)
+  })
+
+  it('OUTBOX6: notices go where their auction is, in order of position, and none is skipped', () => {
+    const one = house(3)
+    one.auction('a1', {}, 's1')
+    one.auction('a2', {}, 's2')
+    one.auction('a3', {}, 's1')
+    one.accept('bob', 500, 'max', 'a1')
+    one.accept('bob', 500, 'max', 'a2')
+    one.accept('bob', 500, 'max', 'a3')
+    const all = [...one.notices('s1'), ...one.notices('s2')].map((notice) => notice.position).sort()
+    const read = one.notices('s2').map((notice) => notice.position)
+    reassign(one, 's1')
+    const owners = ['s2', 's3'].map((server) => one.notices(server))
+    for (const notices of owners) {
+      const positions = notices.map((notice) => notice.position)
+      expect(positions).toEqual([...positions].sort())
+    }
+    for (const [at, notices] of owners.entries())
+      for (const notice of notices) expect(one.view(notice.auctionId).owner).toBe(`s${at + 2}`)
+    expect(
+      owners
+        .flat()
+        .map((notice) => notice.position)
+        .sort(),
+    ).toEqual(all)
+    // What s2 had read before the others came is all that it may take away.
+    acknowledge(one, 's2', read)
+    const left = ['s2', 's3'].flatMap((server) => one.notices(server).map((notice) => notice.position)).sort()
+    expect(left).toEqual(all.filter((position) => !read.includes(position)))
+    expect(stateHash(one.restart().state)).toBe(stateHash(one.state))
+    expect(one.notices('s1')).toEqual([])
+  })
+})
