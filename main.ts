@@ -74,17 +74,19 @@ async function start(options: StartOptions): Promise<void> {
     { systemClock },
     { createLogger },
     { createMetrics },
+    { variablesOfRoles },
   ] = await Promise.all([
     import('./house.ts'),
     import('./runtime/config.ts'),
     import('./runtime/clock.ts'),
     import('./runtime/logger.ts'),
     import('./runtime/metrics.ts'),
+    import('./roles/index.ts'),
   ])
   try {
     const config = loadConfig(houseSections, {
       env: process.env,
-      known: clientVariables,
+      known: [...clientVariables, ...variablesOfRoles()],
       overrides: {
         ...(options.host === undefined ? {} : { host: options.host }),
         ...(options.port === undefined ? {} : { port: options.port }),
@@ -113,10 +115,7 @@ async function start(options: StartOptions): Promise<void> {
         ? `${JSON.stringify({ event: 'listening', url, dataDir })}\n`
         : welcome(url, dataDir),
     )
-    await new Promise<void>((resolve) => {
-      if (stopping.signal.aborted) resolve()
-      stopping.signal.addEventListener('abort', () => resolve(), { once: true })
-    })
+    await untilStopped()
     if (process.stdout.isTTY)
       process.stderr.write('martillo: telling bidders and stopping; Ctrl-C again to stop at once\n')
     const faults = await house.stop()
@@ -127,15 +126,102 @@ async function start(options: StartOptions): Promise<void> {
   }
 }
 
+interface RoleOptions {
+  readonly host?: string
+  readonly port?: string
+  readonly data?: string
+  readonly nodeId?: string
+  readonly members?: string
+  readonly cluster?: string
+  readonly join?: true
+  readonly state?: string
+  readonly id?: string
+  readonly json?: true
+}
+
+type Role = 'state' | 'server' | 'notifier'
+
+/** `martillo state | server | notifier`: one role, until a signal. */
+async function startRole(role: Role, options: RoleOptions): Promise<void> {
+  const [
+    { roleRunners, variablesOfRoles },
+    { loadConfig },
+    { systemClock },
+    { createLogger },
+    { createMetrics },
+  ] = await Promise.all([
+    import('./roles/index.ts'),
+    import('./runtime/config.ts'),
+    import('./runtime/clock.ts'),
+    import('./runtime/logger.ts'),
+    import('./runtime/metrics.ts'),
+  ])
+  const given = {
+    host: options.host,
+    port: options.port,
+    dataDir: options.data,
+    nodeId: options.nodeId,
+    members: options.members,
+    cluster: options.cluster,
+    join: options.join,
+    stateNodes: options.state,
+    serverId: options.id,
+  }
+  try {
+    const overrides = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+    const load = <const All extends Readonly<Record<string, unknown>>>(sections: All) =>
+      loadConfig(sections, {
+        env: process.env,
+        known: [...clientVariables, ...variablesOfRoles()],
+        overrides,
+      })
+    const running = await roleRunners[role]({
+      load,
+      clock: systemClock,
+      logger: (level) => createLogger({ level: (level ?? 'info') as LogLevel, role }),
+      metrics: createMetrics({ withProcess: true }),
+      onProgress: progressLine(),
+      onFatal(error) {
+        process.stderr.write(`martillo: stopped: ${error.message}\n`)
+        process.exit(exitCodes.refused)
+      },
+    })
+    isServing = true
+    const { facts } = running
+    process.stdout.write(
+      options.json === true
+        ? `${JSON.stringify({ event: 'listening', ...facts })}\n`
+        : `martillo ${role}: ${Object.entries(facts)
+            .map(([name, value]) => `${name} ${value}`)
+            .join(', ')}\n`,
+    )
+    await untilStopped()
+    const faults = await running.stop()
+    if (faults.length > 0)
+      throw new CliFailure(exitCodes.refused, faults.map((fault) => fault.message).join('; '))
+  } catch (error) {
+    throw startFailure(error)
+  }
+}
+
+async function untilStopped(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    if (stopping.signal.aborted) resolve()
+    stopping.signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
 /** `martillo check-config`: every setting with its meaning and value, or what is wrong with it. */
 async function checkConfig(options: { readonly json?: true }): Promise<void> {
-  const [{ houseSections }, { describeConfig, loadConfig }] = await Promise.all([
+  const [{ houseSections }, { variablesOfRoles }, { describeConfig, loadConfig }] = await Promise.all([
     import('./house.ts'),
+    import('./roles/index.ts'),
     import('./runtime/config.ts'),
   ])
   let loaded: ReturnType<typeof loadConfig<typeof houseSections>>
   try {
-    loaded = loadConfig(houseSections, { env: process.env, known: clientVariables })
+    const known = [...clientVariables, ...variablesOfRoles()]
+    loaded = loadConfig(houseSections, { env: process.env, known })
   } catch (error) {
     throw startFailure(error)
   }
@@ -146,6 +232,38 @@ async function checkConfig(options: { readonly json?: true }): Promise<void> {
       process.stdout.write(`${line.variable}=${line.value ?? ''}${given}\n    ${line.doc} [${line.kind}]\n`)
     }
   }
+}
+
+/** What every verb has that runs until it is stopped. */
+function roleVerb(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option('--data <folder>', 'folder of everything that must survive (default: ./data)')
+    .option('--json', 'print machine-readable lines; the first is {"event":"listening",…}')
+    .addHelpText('after', '\nAll other settings are variables: martillo check-config lists most of them.')
+}
+
+const listenOptions = (verb: Command): Command =>
+  verb
+    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option('--port <port>', 'port to listen on, 0 for a free one (default: 8080)')
+
+function registerSingleRoles(program: Command): void {
+  program.commandsGroup('The house in several processes:')
+  listenOptions(roleVerb(program, 'state', 'run one node of the state cluster'))
+    .option('--node-id <number>', 'number of this node, from 1; no two nodes ever have the same')
+    .option('--members <list>', 'all members of the new cluster: 1=host:port,2=host:port,3=host:port')
+    .option('--cluster <name>', 'name of the cluster, the same on all nodes (default: martillo)')
+    .option('--join', 'enter a cluster that exists; --members then names those that are there')
+    .action((options: RoleOptions) => startRole('state', options))
+  listenOptions(roleVerb(program, 'server', 'run one server, with the state in other processes'))
+    .option('--state <list>', 'addresses of state nodes: host:port,host:port')
+    .option('--id <name>', 'name of this server; no two that run share one (default: server-1)')
+    .action((options: RoleOptions) => startRole('server', options))
+  roleVerb(program, 'notifier', 'post notifications from the queue SQS_QUEUE_URL to webhooks').action(
+    (options: RoleOptions) => startRole('notifier', options),
+  )
 }
 
 function registerRoleVerbs(program: Command): void {
@@ -164,10 +282,11 @@ function registerRoleVerbs(program: Command): void {
     .description('check the MARTILLO_… variables, and print every setting with its meaning and value')
     .option('--json', 'print machine-readable lines')
     .action(checkConfig)
+  registerSingleRoles(program)
 }
 
 const argv = process.argv.slice(2)
-const isClientVerb = argv[0] !== 'start'
+const isClientVerb = !['start', 'state', 'server', 'notifier'].includes(argv[0] ?? '')
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     const isPatient = isServing || isClientVerb

@@ -9,6 +9,14 @@ export { type LocalCluster, type LocalClusterOptions, openLocalCluster } from '.
 export type * from './machine/commands.ts'
 export type * from './machine/events.ts'
 export type * from './machine/view.ts'
+export {
+  clusterIdOf,
+  type NodeGroupStatus,
+  type NodeNote,
+  openStateNode,
+  type StateNode,
+  type StateNodeOptions,
+} from './node.ts'
 export type { ReplicaSettings } from './replica.ts'
 export { StoreError, type StoreErrorCode, type StoreStats } from './storage/store.ts'
 export { type Address, parseAddress } from './transport/stream.ts'

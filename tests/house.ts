@@ -47,7 +47,11 @@ export async function freePort(): Promise<number> {
 }
 
 /** Everything a child writes, and how it ended. */
-function collect(child: ChildProcess): { stdout: () => string; stderr: () => string; exit: Promise<Exit> } {
+export function collect(child: ChildProcess): {
+  stdout: () => string
+  stderr: () => string
+  exit: Promise<Exit>
+} {
   let stdout = ''
   let stderr = ''
   child.stdout?.on('data', (chunk) => {
@@ -62,12 +66,30 @@ function collect(child: ChildProcess): { stdout: () => string; stderr: () => str
   return { stdout: () => stdout, stderr: () => stderr, exit }
 }
 
-function spawnMartillo(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+export function spawnMartillo(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   if (!existsSync(main)) throw new Error('dist/main.js is missing: run `npm run build` first')
   return spawn(process.execPath, [main, ...args], {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
+
+/** What the line says by which a role tells that it listens; rejects with its output when it ends instead. */
+export async function listening(
+  child: ChildProcess,
+  output: ReturnType<typeof collect>,
+): Promise<{ readonly url: string } & Readonly<Record<string, unknown>>> {
+  return await new Promise((resolve, reject) => {
+    const look = (): void => {
+      for (const line of output.stdout().split('\n').slice(0, -1)) {
+        if (!line.startsWith('{')) continue
+        const record = JSON.parse(line) as { event?: string; url?: string }
+        if (record.event === 'listening' && record.url !== undefined) resolve({ ...record, url: record.url })
+      }
+    }
+    child.stdout?.on('data', look)
+    void output.exit.then((exit) => reject(new Error(`it ended at start: ${JSON.stringify(exit)}`)))
   })
 }
 
@@ -92,16 +114,7 @@ export async function startHouse(options: {
     options.env,
   )
   const output = collect(child)
-  const url = await new Promise<string>((resolve, reject) => {
-    child.stdout?.on('data', () => {
-      for (const line of output.stdout().split('\n').slice(0, -1)) {
-        if (!line.startsWith('{')) continue
-        const record = JSON.parse(line) as { event?: string; url?: string }
-        if (record.event === 'listening' && record.url !== undefined) resolve(record.url)
-      }
-    })
-    void output.exit.then((exit) => reject(new Error(`the house ended at start: ${JSON.stringify(exit)}`)))
-  })
+  const { url } = await listening(child, output)
   return {
     url,
     dataDir: options.dataDir,

@@ -7,7 +7,7 @@
 import type { GroupId } from '../../protocol/ids.ts'
 import { auctionMachine, type Machine, writesOfEmptyState } from '../applied-state.ts'
 import { ReplicaHost } from '../host.ts'
-import { HostBackend } from '../host-backend.ts'
+import { hostBackend } from '../host-backend.ts'
 import { LinkService } from '../link/service.ts'
 import { stateHash } from '../machine/index.ts'
 import type { Random } from '../raft/fuzz/random.ts'
@@ -139,7 +139,7 @@ export class SimNode {
   #serve(process: Process, host: ReplicaHost): void {
     const house = this.#house
     const { timing } = host
-    const backend = new HostBackend(host, () => house.members)
+    const backend = hostBackend(host, () => house.members)
     const service = new LinkService({
       backend: house.plant?.backend?.(backend) ?? backend,
       timing,

@@ -1,0 +1,70 @@
+/**
+ * The operator's window into a role that serves no HTTP by itself: /livez, /readyz, /status, /metrics.
+ * Invariant: it only tells; /readyz is 200 exactly while the role says that it can do its work.
+ */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Metrics } from '../runtime/metrics.ts'
+
+export interface HealthOptions {
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  readonly metrics: Metrics
+  readonly isReady: () => boolean
+  /** Facts for an operator; JSON. */
+  readonly status: () => unknown
+}
+
+export interface Health {
+  readonly url: string
+  close(): void
+}
+
+/** The health port could not be listened on. */
+export class HealthPortError extends Error {
+  readonly code = 'health_port'
+  readonly retryable = false
+}
+
+/** Rejects with HealthPortError. */
+export async function openHealth(options: HealthOptions): Promise<Health> {
+  const { host, metrics, isReady, status } = options
+  const server = createServer((request, response) => {
+    const answer = (code: number, body: string, type = 'application/json'): void => {
+      response.writeHead(code, { 'content-type': type, 'cache-control': 'no-store' }).end(body)
+    }
+    if (request.method !== 'GET') return answer(405, '{"code":"method_not_allowed"}')
+    switch (request.url) {
+      case '/up':
+      case '/livez':
+        return answer(200, '{"status":"alive"}')
+      case '/readyz':
+        return isReady() ? answer(200, '{"status":"ready"}') : answer(503, '{"code":"unavailable"}')
+      case '/status':
+        return answer(200, JSON.stringify(status()))
+      case '/metrics':
+        metrics.text().then(
+          (text) => answer(200, text, metrics.contentType),
+          () => answer(500, '{"code":"internal"}'),
+        )
+        return
+      default:
+        return answer(404, '{"code":"not_found"}')
+    }
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(new HealthPortError(`cannot listen on ${host}:${options.port}: ${cause.message}`, { cause })),
+    )
+    server.listen(options.port, host, resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    close() {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * `martillo notifier`: takes notifications from the queue and posts them to the buyers' webhooks. Invariant: it
+ * keeps nothing that it could lose; any number of them share one queue. All need the same key for signatures:
+ * MARTILLO_WEBHOOK_KEY_FILE. Environment, signals and exits are main.ts's. Source: DESIGN "Notifications".
+ */
+import { notifierConfig, startNotifier } from '../notifier/index.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { ConfigError, configSection, type LoadedConfig } from '../runtime/config.ts'
+import type { Logger } from '../runtime/logger.ts'
+import type { Metrics } from '../runtime/metrics.ts'
+import { openHealth } from './health.ts'
+import { roleSection } from './settings.ts'
+import type { RunningRole } from './state.ts'
+
+const folderSection = configSection('folder', {
+  dataDir: { kind: 'text', default: './data', doc: 'Folder of everything that must survive a restart' },
+})
+
+export const notifierSections = { process: roleSection, folder: folderSection, notifier: notifierConfig }
+
+export interface NotifierRoleOptions {
+  readonly config: LoadedConfig<typeof notifierSections>
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: Metrics
+}
+
+export async function startNotifierRole(options: NotifierRoleOptions): Promise<RunningRole> {
+  const { config, clock, logger, metrics } = options
+  const { sqsQueueUrl } = config.notifier
+  if (sqsQueueUrl === undefined) {
+    throw new ConfigError(['SQS_QUEUE_URL is missing: it names the queue that the servers publish to'])
+  }
+  const { dataDir } = config.folder
+  const { healthHost, healthPort } = config.process
+  const notifier = await startNotifier({
+    config: config.notifier,
+    dataFolder: dataDir,
+    clock,
+    logger,
+    metrics,
+    random: Math.random,
+    exposed: true,
+  })
+  const health =
+    healthPort === undefined
+      ? undefined
+      : await openHealth({
+          host: healthHost,
+          port: healthPort,
+          metrics,
+          isReady: () => true,
+          status: () => ({ queueUrl: sqsQueueUrl }),
+        }).catch(async (error: unknown) => {
+          await notifier.stop()
+          throw error
+        })
+  return {
+    facts: { queueUrl: sqsQueueUrl, ...(health && { healthUrl: health.url }) },
+    async stop() {
+      await notifier.stop()
+      health?.close()
+      return []
+    },
+  }
+}

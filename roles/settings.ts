@@ -1,0 +1,115 @@
+/**
+ * Settings that several roles of a cluster share: who may talk to whom, and in which cluster.
+ * Invariant: a setting means the same in every role that has it; addresses and node ids that cannot be are refused
+ * before anything starts. Source: STYLE "Configuration".
+ */
+import { readFile } from 'node:fs/promises'
+import { type ConfigOf, type ConfigSection, configSection, variableOf } from '../runtime/config.ts'
+import { logLevels } from '../runtime/logger.ts'
+import { type Address, parseAddress, type TcpOptions } from '../state-cluster/index.ts'
+
+/** Of every role that runs as a process of its own. */
+export const roleSection = configSection('process', {
+  logLevel: {
+    kind: 'choice',
+    choices: logLevels,
+    doc: 'Least important log line written; not set: warn for `martillo start`, info for single roles',
+  },
+  healthPort: {
+    kind: 'integer',
+    min: 0,
+    max: 65_535,
+    doc: 'Port for /livez, /readyz, /status and /metrics of a role without its own HTTP; 0 picks one; not set: none',
+  },
+  healthHost: { kind: 'text', default: '127.0.0.1', doc: 'Address for the health port to listen on' },
+})
+
+/** Mutual TLS between state nodes, and between them and whoever uses them. */
+export const tlsSection = configSection(
+  'tls',
+  {
+    tlsCertFile: { kind: 'text', doc: "This process's certificate (PEM) for the cluster's own connections" },
+    tlsKeyFile: { kind: 'text', doc: 'The key of that certificate (PEM)' },
+    tlsCaFile: { kind: 'text', doc: "The authority (PEM) that signed everybody's certificates" },
+    tlsServerName: {
+      kind: 'text',
+      doc: "Name that the other side's certificate must carry, where it is not the host that is dialled",
+    },
+  },
+  [
+    {
+      reason: 'tlsCertFile, tlsKeyFile and tlsCaFile belong together; set all three or none',
+      holds: ({ tlsCertFile, tlsKeyFile, tlsCaFile }) =>
+        (tlsCertFile === undefined) === (tlsKeyFile === undefined) &&
+        (tlsKeyFile === undefined) === (tlsCaFile === undefined),
+    },
+  ],
+)
+
+export const clusterSection = configSection('cluster', {
+  cluster: {
+    kind: 'text',
+    default: 'martillo',
+    doc: 'Name of the cluster, the same on all its nodes; nodes of different names do not talk to each other',
+  },
+  clusterSecret: {
+    kind: 'text',
+    secret: true,
+    doc: 'What changes of the membership must show; not set: they are taken from the same machine alone',
+  },
+})
+
+export const stateNodesSection = configSection('link', {
+  stateNodes: {
+    kind: 'list',
+    default: [],
+    doc: 'Addresses (host:port) of state nodes, separated by commas; one that answers names the others',
+    fault: (entry) => (addressOf(entry) === undefined ? 'must be host:port' : undefined),
+  },
+})
+
+export function addressOf(text: string): Address | undefined {
+  try {
+    return parseAddress(text)
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
+}
+
+/** A file that a setting names could not be read. */
+export class SettingFileError extends Error {
+  readonly code = 'setting_file'
+  readonly retryable = false
+}
+
+/** Rejects with SettingFileError. */
+export async function tcpOptionsOf(config: ConfigOf<typeof tlsSection.settings>): Promise<TcpOptions> {
+  const { tlsCertFile, tlsKeyFile, tlsCaFile, tlsServerName } = config
+  if (tlsCertFile === undefined || tlsKeyFile === undefined || tlsCaFile === undefined) return {}
+  const [cert, key, ca] = await Promise.all([tlsCertFile, tlsKeyFile, tlsCaFile].map(textOf))
+  return {
+    tls: {
+      cert: cert as string,
+      key: key as string,
+      ca: ca as string,
+      ...(tlsServerName === undefined ? {} : { serverName: tlsServerName }),
+    },
+  }
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new SettingFileError(`cannot read ${path}: ${why}`, { cause })
+  }
+}
+
+/** The variables of some sections, for roles that do not use them but share an environment with one that does. */
+export function variablesOf(...sections: readonly ConfigSection[]): string[] {
+  return sections.flatMap(({ settings }) =>
+    Object.entries(settings).map(([key, setting]) => variableOf(key, setting)),
+  )
+}

@@ -1,0 +1,307 @@
+/**
+ * A state node: the replicas of this process, in touch with those of the other nodes, and the cluster link for
+ * servers and tools, all behind one address.
+ *
+ *   peers ──► Acceptor ──role peer──► PeerNetwork ──► replicas of all groups
+ *   servers ─►          ──role link──► LinkService ──► hostBackend ──► the same replicas
+ *
+ * Invariant: a node takes part only in the cluster, and under the number, that its folder was made for; whom it
+ * talks to follows from what the log says of the members, and from the list it was started with until then.
+ * Leaves settings, signals and exits to main.ts. Source: docs/spec.md NODE1 to NODE5, SNAP1 to SNAP5, MEMBER1 to MEMBER4.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { GroupId } from '../protocol/ids.ts'
+import type { ClusterStatus } from './cluster.ts'
+import { type HostLoad, type HostOptions, openHost, type ReplicaHost } from './host.ts'
+import { hostBackend } from './host-backend.ts'
+import type { Member } from './link/backend.ts'
+import { LinkService } from './link/service.ts'
+import { entryVersion } from './machine/index.ts'
+import type { MemberChange, MemberView } from './membership.ts'
+import { newConfState } from './raft/index.ts'
+import type { ChangeOutcome, ReplicaStatus } from './replica.ts'
+import type { Members } from './storage/members.ts'
+import type { StoreMeta } from './storage/meta.ts'
+import { StoreError } from './storage/store.ts'
+import { Acceptor } from './transport/acceptor.ts'
+import type { TransportError } from './transport/errors.ts'
+import { type Hello, settingsHash, transportVersion, transportVersionMin } from './transport/handshake.ts'
+import { PeerNetwork } from './transport/peer-network.ts'
+import type { PeerStats } from './transport/peer-transport.ts'
+import type { Address } from './transport/stream.ts'
+import { type TcpOptions, tcpDial, tcpListen } from './transport/tcp.ts'
+import type { Timing } from './transport/timing.ts'
+
+export interface StateNodeOptions extends HostOptions {
+  /** 1 to 2^31 − 1; no two nodes of a cluster ever have the same. */
+  readonly nodeId: number
+  readonly listen: Address
+  /** Where the members are, this one included: those of a new cluster, or, to join, those that are there. */
+  readonly members: Members
+  /** Enters a cluster that exists: begins empty, and takes part when the members let it in. */
+  readonly isJoining?: boolean
+  /** Names the cluster: nodes with other names do not talk to each other. 32 hex digits are taken as its id. */
+  readonly cluster: string
+  /** Of a new cluster, the same on all nodes; 1 to 1024. */
+  readonly groupCount: number
+  readonly tcp?: TcpOptions
+  /** What changes of the membership must show; absent: they are taken from this machine alone. */
+  readonly secret?: string
+  /** For the log: what an operator wants to know. */
+  readonly note: (event: NodeNote, facts: Readonly<Record<string, unknown>>) => void
+}
+
+export type NodeNote =
+  | 'peer_up'
+  | 'peer_down'
+  | 'peer_fault'
+  | 'link_fault'
+  | 'leader_changed'
+  | 'members_changed'
+  | 'snapshot_installed'
+
+export interface NodeGroupStatus extends ReplicaStatus {
+  readonly groupId: GroupId
+  readonly members: readonly MemberView[]
+}
+
+export interface StateNode {
+  readonly clusterId: string
+  readonly nodeId: number
+  /** Where it really listens. */
+  readonly address: Address
+  status(): ClusterStatus
+  groups(): readonly NodeGroupStatus[]
+  peers(): readonly PeerStats[]
+  load(): HostLoad
+  /** Every group has a leader, and this node follows it or is it. */
+  isReady(): boolean
+  /** Hands over what it leads, then stops. */
+  close(): Promise<void>
+}
+
+/** How long a node that stops waits for others to lead in its place. */
+const handOverMsMax = 2_000
+const handOverPollMs = 10
+const connectionsMax = 1_024
+
+/** The id of the cluster of a name. */
+export function clusterIdOf(name: string): string {
+  if (/^[0-9a-f]{32}$/.test(name)) return name
+  return createHash('sha256').update(`martillo cluster ${name}`).digest('hex').slice(0, 32)
+}
+
+/**
+ * Opens the folder, listens, and takes part. Resolves before there is a leader. Rejects with StoreError (its
+ * message is for the operator) or with TransportError where it cannot listen.
+ */
+export async function openStateNode(options: StateNodeOptions): Promise<StateNode> {
+  let network: PeerNetwork | undefined
+  let host: ReplicaHost | undefined
+  const instance = randomBytes(8).toString('hex')
+  const helloOf = (meta: StoreMeta, role: Hello['role']): Hello => ({
+    versionMin: transportVersionMin,
+    version: transportVersion,
+    role,
+    clusterId: meta.clusterId,
+    nodeId: meta.nodeId,
+    instance,
+    settingsHash: settingsHash({ groupCount: meta.groupCount, entryVersion }),
+  })
+  const openNetwork = (meta: StoreMeta, timing: Timing): PeerNetwork =>
+    new PeerNetwork({
+      hello: helloOf(meta, 'peer'),
+      dial: tcpDial(options.tcp),
+      timing,
+      handlers: {
+        message: (groupId, message) => host?.replicas[groupId]?.step(message),
+        unreachable: (nodeId, groupId) => host?.replicas[groupId]?.unreachable(nodeId),
+        up: (nodeId) => options.note('peer_up', { nodeId }),
+        down(nodeId, cause) {
+          options.note('peer_down', { nodeId, reason: cause.message })
+          for (const replica of host?.replicas ?? []) replica.peerGone(nodeId)
+        },
+        snapshot: (groupId) => host?.replicas[groupId]?.receiveSnapshot(),
+        fault: (nodeId, cause) =>
+          options.note('peer_fault', { nodeId, code: cause.code, reason: cause.message }),
+      },
+    })
+  host = await openHost(options, {
+    birth: () => birthOf(options),
+    check: (meta) => checkMeta(meta, options),
+    transport(meta, timing) {
+      network = openNetwork(meta, timing)
+      return network
+    },
+    onMembers(groupId, members) {
+      options.note('members_changed', { groupId, members: [...members.keys()] })
+      node?.keepPeers()
+    },
+  })
+  const node = new OpenNode(host, network as PeerNetwork, options)
+  try {
+    await node.open(helloOf(host.meta, 'node'))
+    return node
+  } catch (error) {
+    await node.close()
+    throw error
+  }
+}
+
+function birthOf({ nodeId, members, isJoining = false, cluster, groupCount }: StateNodeOptions) {
+  const meta: StoreMeta = { clusterId: clusterIdOf(cluster), nodeId, groupCount }
+  const voters = [...members.keys()].sort((a, b) => a - b)
+  // Whoever joins has nothing, not even members: its first snapshot brings all.
+  return isJoining
+    ? { meta, position: { index: 0, term: 0, confState: newConfState([]) }, members: new Map() }
+    : { meta, position: { index: 1, term: 1, confState: newConfState(voters) }, members }
+}
+
+function checkMeta(meta: StoreMeta, { nodeId, cluster, dataDir, groupCount }: StateNodeOptions): void {
+  const refuse = (what: string): never => {
+    throw new StoreError('foreign_data', `${dataDir} belongs to ${what}`)
+  }
+  if (meta.nodeId !== nodeId) refuse(`node ${meta.nodeId}, not to node ${nodeId}`)
+  if (meta.clusterId !== clusterIdOf(cluster)) {
+    refuse(`cluster ${meta.clusterId}: start it with this as the name of the cluster, or use another folder`)
+  }
+  if (meta.groupCount !== groupCount) {
+    refuse(`a cluster of ${meta.groupCount} groups, which never changes, not of ${groupCount}`)
+  }
+}
+
+class OpenNode implements StateNode {
+  readonly clusterId: string
+  readonly nodeId: number
+  readonly #host: ReplicaHost
+  readonly #network: PeerNetwork
+  readonly #options: StateNodeOptions
+  readonly #link: LinkService
+  #acceptor: Acceptor | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(host: ReplicaHost, network: PeerNetwork, options: StateNodeOptions) {
+    this.clusterId = host.clusterId
+    this.nodeId = host.meta.nodeId
+    this.#host = host
+    this.#network = network
+    this.#options = options
+    this.#link = new LinkService({
+      backend: hostBackend(host, () => this.#members()),
+      timing: host.timing,
+      fault: (remote, cause) =>
+        options.note('link_fault', { remote, code: cause.code, reason: cause.message }),
+    })
+  }
+
+  get address(): Address {
+    return this.#acceptor?.address ?? this.#options.listen
+  }
+
+  async open(hello: Hello): Promise<void> {
+    const { listen, tcp, note } = this.#options
+    this.#acceptor = await Acceptor.open({
+      listen: tcpListen(tcp),
+      address: listen,
+      timing: this.#host.timing,
+      hello,
+      owners: { peer: this.#network, link: this.#link },
+      connectionsMax,
+      failed: (cause: TransportError) => {
+        if (cause.code !== 'closed')
+          note('peer_fault', { nodeId: 0, code: cause.code, reason: cause.message })
+      },
+    })
+    for (const groupId of this.#host.groups) {
+      this.#host.replica(groupId).watch({
+        batch: () => undefined,
+        applied: () => undefined,
+        gap: (index) => note('snapshot_installed', { groupId, index }),
+        leader: ({ leaderId, term }) => note('leader_changed', { groupId, leaderId, term }),
+      })
+    }
+    this.keepPeers()
+    this.#host.start(true)
+  }
+
+  status(): ClusterStatus {
+    return this.#host.status()
+  }
+
+  groups(): readonly NodeGroupStatus[] {
+    return this.#host.replicas.map((replica) => ({
+      groupId: replica.groupId,
+      ...replica.status(),
+      members: replica.members(),
+    }))
+  }
+
+  peers(): readonly PeerStats[] {
+    return this.#network.stats()
+  }
+
+  load(): HostLoad {
+    return this.#host.load()
+  }
+
+  isReady(): boolean {
+    return this.#closing === undefined && this.#host.status().ready
+  }
+
+  /** Talks to whom the log names, and to the list of the start while it names nobody. */
+  keepPeers(): void {
+    const wanted = this.#addresses()
+    for (const { nodeId } of this.#network.stats()) {
+      if (!wanted.has(nodeId)) this.#network.removePeer(nodeId)
+    }
+    for (const [nodeId, address] of wanted) this.#network.addPeer(nodeId, address)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await this.#handOver()
+    this.#link.close()
+    await this.#acceptor?.close()
+    await this.#network.close()
+    await this.#host.close()
+  }
+
+  async #handOver(): Promise<void> {
+    const { clock } = this.#host.timing
+    const untilMs = clock.monotonicMs() + handOverMsMax
+    for (const replica of this.#host.replicas) replica.handOver()
+    const hasOthers = this.#addresses().size > 1
+    while (hasOthers && clock.monotonicMs() < untilMs) {
+      if (!this.#host.replicas.some((replica) => replica.status().isLeader)) return
+      await new Promise<void>((resolve) => {
+        clock.setTimer(handOverPollMs, resolve)
+      })
+    }
+  }
+
+  #addresses(): Members {
+    const known = new Map(this.#host.replicas.flatMap((replica) => [...replica.addresses]))
+    return known.size > 0 ? known : this.#options.members
+  }
+
+  #members(): readonly Member[] {
+    return [...this.#addresses()].map(([nodeId, address]) => ({ nodeId, address }))
+  }
+
+  /** Of one group, on its leader. */
+  change(groupId: GroupId, change: MemberChange): Promise<ChangeOutcome> {
+    return this.#host.replica(groupId).change(change)
+  }
+
+  /** Whether somebody may change the membership. */
+  isAllowed(remote: string, secret: string): boolean {
+    const { secret: own } = this.#options
+    if (own === undefined) return /^(127\.\d+\.\d+\.\d+|\[::1\]|\[::ffff:127\.\d+\.\d+\.\d+\]):/.test(remote)
+    const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
+    return timingSafeEqual(hash(own), hash(secret))
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Three state nodes and a server as real processes: the leader is killed with SIGKILL while bidders bid, comes
+ * back, and every acknowledged bid is there once, in one order; afterwards all nodes hold the same.
+ */
+import { afterAll, expect, test } from 'vitest'
+import type { BidEntry } from '../protocol/http-bodies.ts'
+import type { AuctionId, RequestId } from '../protocol/ids.ts'
+import { houseHttp, openSession, SeqRecorder } from './bidder.ts'
+import { type Member, TestCluster } from './cluster.ts'
+import { until } from './house.ts'
+import { seededRandom } from './random.ts'
+
+const kills = 5
+const bidderCount = 4
+const seed = Number(process.env['MARTILLO_TEST_SEED'] ?? Date.now() % 1_000_000)
+
+const cleanUps: (() => unknown)[] = []
+afterAll(async () => {
+  for (const cleanUp of cleanUps.reverse()) await cleanUp()
+})
+
+test(`NODE1 and NODE2: acknowledged bids survive ${kills} kills of the leader, once and in one order (seed ${seed})`, async () => {
+  const random = seededRandom(seed)
+  const cluster = await TestCluster.open({
+    nodes: 3,
+    servers: 1,
+    env: { MARTILLO_BIDS_PER_SECOND: '100000', MARTILLO_BIDS_BURST: '100000', MARTILLO_LOG_LEVEL: 'warn' },
+  })
+  cleanUps.push(() => cluster.close())
+  const url = cluster.urlOf(cluster.servers[0] as Member)
+  const operator = houseHttp(url, cluster.operatorToken())
+  const terms = { title: 'A ship', tags: ['cluster'], openingBid: 100, durationMs: 3_600_000 }
+  const auctionId: AuctionId = (await operator.createAuction(terms)).id
+  const tokens: string[] = []
+  for (let at = 0; at < bidderCount; at++) {
+    tokens.push((await operator.registerBuyer({ name: `Bidder ${at}`, interests: [] })).token)
+  }
+
+  const acknowledged: { bidder: number; requestId: RequestId; seq: number; amount: number }[] = []
+  const refusals: unknown[] = []
+  const recorders: SeqRecorder[] = []
+  let isBidding = true
+  const bidders = tokens.map(async (token, bidder) => {
+    const session = openSession(url, token, bidder % 2 === 0 ? 'json' : 'msgpack')
+    cleanUps.push(() => session.close())
+    const recorder = new SeqRecorder()
+    recorders.push(recorder)
+    recorder.watch(session, auctionId)
+    let asking = 100
+    for (let count = 0; isBidding; count++) {
+      const requestId = `bid-${bidder}-${count}` as RequestId
+      const amount = asking + Math.floor(random() * 500)
+      const outcome = await session.placeBid({ auctionId, amount, requestId })
+      if (outcome.type === 'bid_accepted') {
+        acknowledged.push({ bidder, requestId, seq: outcome.seq, amount })
+        asking = outcome.askingBid
+      } else {
+        asking = outcome.askingBid ?? amount + 100
+        if (outcome.code !== 'bid_too_low' && outcome.code !== 'already_leading') refusals.push(outcome)
+      }
+    }
+  })
+
+  for (let kill = 0; kill < kills; kill++) {
+    const before = acknowledged.length
+    await until('bids are acknowledged', () => acknowledged.length >= before + 20)
+    await new Promise((resolve) => setTimeout(resolve, random() * 30))
+    let leader: Member | undefined
+    await until('somebody leads', async () => {
+      leader = await cluster.leader()
+      return leader !== undefined
+    })
+    await (leader as Member).stop('SIGKILL')
+    const atKill = acknowledged.length
+    await until('the other two go on', () => acknowledged.length >= atKill + 5)
+    await (leader as Member).start()
+  }
+  isBidding = false
+  await Promise.all(bidders)
+
+  expect(refusals).toEqual([])
+  await until('all nodes hold the same', () => cluster.isEqual())
+  const rows: BidEntry[][] = []
+  for (const token of tokens) {
+    const http = houseHttp(url, token)
+    const own: BidEntry[] = []
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const page: Awaited<ReturnType<typeof http.bids>> = await http.bids(auctionId, { after, limit: 500 })
+      own.push(...page.bids)
+      after = page.next
+    }
+    rows.push(own)
+  }
+  const seqs = (rows[0] as BidEntry[]).map(({ seq }) => seq)
+  expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b))
+  for (const bid of acknowledged) {
+    const mine = (rows[bid.bidder] as BidEntry[]).filter(({ you }) => you?.requestId === bid.requestId)
+    expect(mine, `${bid.requestId} is there once`).toHaveLength(1)
+    expect(mine[0]).toMatchObject({ seq: bid.seq, you: { amount: bid.amount } })
+  }
+  const { seq: last } = await operator.auction(auctionId)
+  for (const recorder of recorders) {
+    await until('every watcher has seen the last event', () => recorder.seen.at(-1) === last)
+    expect(recorder).toMatchObject({ gaps: 0, repeats: 0 })
+  }
+})
