@@ -11,10 +11,13 @@ import { decodeEntry as decodeMachineEntry } from '../machine/index.ts'
 import { type Entry, type Message, newConfState } from '../raft/index.ts'
 import { defaultReplicaSettings, Replica, type ReplicaSettings } from '../replica.ts'
 import { type LogPosition, writesOfNewLog } from '../storage/disk-log.ts'
+import { finishInstall } from '../storage/incoming-snapshot.ts'
 import { decodeEntry, entryRange, numberOfKey } from '../storage/layout.ts'
 import { MemoryDisk } from '../storage/memory-store.ts'
 import { unpack } from '../storage/pack.ts'
 import type { Store } from '../storage/store.ts'
+import { TransportError } from '../transport/errors.ts'
+import type { SnapshotSource } from '../transport/peer-transport.ts'
 import { gatherTurns } from '../turns.ts'
 import { seededRandom } from './workload.ts'
 
@@ -31,6 +34,8 @@ export interface Node {
   readonly turns: (() => void)[]
   readonly syncs: (() => void)[]
   fatal: Error | undefined
+  /** Called when the power is cut. */
+  readonly onCrash: Set<() => void>
 }
 
 export class ReplicaBench {
@@ -80,7 +85,15 @@ export class ReplicaBench {
       afterTurn: (run) => turns.push(run),
       random: this.#random,
     })
-    const node: Node = { id, disk, store, turns, syncs, fatal: undefined } as unknown as Node
+    const node: Node = {
+      id,
+      disk,
+      store,
+      turns,
+      syncs,
+      fatal: undefined,
+      onCrash: new Set(),
+    } as unknown as Node
     this.nodes.set(id, node)
     node.replica = new Replica({
       groupId,
@@ -91,7 +104,7 @@ export class ReplicaBench {
         timing,
         transport: {
           send: (_groupId, message) => this.letters.push(message),
-          sendSnapshot: () => Promise.reject(new Error('snapshots do not travel here')),
+          sendSnapshot: (_groupId, message, source) => this.#carry(message, source),
         },
         onFatal: (error) => {
           if (node.fatal !== undefined) throw new Error('onFatal was called twice')
@@ -111,6 +124,7 @@ export class ReplicaBench {
     // A dead replica still hears the clock; its turns and its disk are gone, so nothing comes of it.
     node.turns.push = () => 0
     this.nodes.delete(node.id)
+    for (const told of node.onCrash) told()
   }
 
   /** Does one thing that waits, chosen by chance. Returns false when nothing waits. */
@@ -162,6 +176,44 @@ export class ReplicaBench {
       }
     }
     return entries
+  }
+
+  /** Starts a node on a disk as a process does, whatever was interrupted on it. */
+  async reopen(id: number, disk: MemoryDisk): Promise<Node> {
+    const store = disk.open()
+    await finishInstall(store, groupId)
+    await store.close()
+    return this.open(id, disk)
+  }
+
+  /** A node with an empty disk, for a group that is to take it in. */
+  async newcomer(id: number): Promise<Node> {
+    const disk = new MemoryDisk()
+    const store = disk.open()
+    const position: LogPosition = { index: 0, term: 0, confState: newConfState([]) }
+    await store.commit([...writesOfNewLog(groupId, position), ...writesOfEmptyState(groupId, position)])
+    await store.close()
+    return this.open(id, disk)
+  }
+
+  get leader(): Node | undefined {
+    return [...this.nodes.values()].find(({ replica }) => replica.status().ready)
+  }
+
+  /** Brings a snapshot's rows to a node, page by page, unless that dies. */
+  async #carry(message: Message, source: SnapshotSource): Promise<void> {
+    const target = this.nodes.get(message.to)
+    const sink = target?.replica.receiveSnapshot()
+    if (target === undefined || sink === undefined) throw new TransportError('snapshot_aborted', 'not now')
+    let die = (): void => undefined
+    const death = new Promise<never>((_, reject) => {
+      die = () => reject(new TransportError('closed', 'it died'))
+    })
+    death.catch(() => undefined)
+    target.onCrash.add(die)
+    for await (const rows of source) await Promise.race([sink.write(rows), death])
+    await Promise.race([sink.finish(), death])
+    this.letters.push(message)
   }
 
   #deliver(message: Message): void {
