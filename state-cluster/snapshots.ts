@@ -23,7 +23,7 @@ export interface SnapshotTransfersOptions {
   readonly members: () => Members
   /** How a transfer to a node ended. */
   readonly sent: (nodeId: number, isStored: boolean) => void
-  /** What the disk holds is damaged. */
+  /** What the disk holds is damaged, or it failed. */
   readonly failed: (error: StoreError) => void
 }
 
@@ -38,6 +38,7 @@ type Arrival = 'none' | 'arriving' | 'arrived'
 export class SnapshotTransfers {
   readonly #options: SnapshotTransfersOptions
   #arrival: Arrival = 'none'
+  #lastWork: Promise<void> = Promise.resolve()
 
   constructor(options: SnapshotTransfersOptions) {
     this.#options = options
@@ -79,19 +80,42 @@ export class SnapshotTransfers {
     const { store, groupId } = this.#options
     this.#arrival = 'arriving'
     let isEmpty = false
+    let isOver = false
+    const empty = async (): Promise<void> => {
+      if (!isEmpty) await clearIncoming(store, groupId)
+      isEmpty = true
+    }
     return {
-      write: async (rows) => {
-        if (!isEmpty) await clearIncoming(store, groupId)
-        isEmpty = true
-        await storeIncoming(store, groupId, rows)
-      },
-      finish: async () => {
-        if (!isEmpty) await clearIncoming(store, groupId)
-        this.#arrival = 'arrived'
-      },
+      write: (rows) =>
+        this.#inTurn(async () => {
+          if (!isOver) await empty()
+          if (!isOver) await storeIncoming(store, groupId, rows)
+        }),
+      finish: () =>
+        this.#inTurn(async () => {
+          await empty()
+          this.#arrival = 'arrived'
+        }),
       abort: () => {
+        isOver = true
         this.#arrival = 'none'
       },
+    }
+  }
+
+  /**
+   * One piece of work on the incoming area at a time, also across transfers: what an aborted one has under way must
+   * not come to lie behind the next one's emptying. A disk that fails is told to the replica, not to the sender alone.
+   */
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#lastWork.then(work)
+    this.#lastWork = done.catch(() => undefined)
+    try {
+      await done
+    } catch (error) {
+      // Rows that came damaged are the sender's affair.
+      if (error instanceof StoreError && error.code !== 'corrupt') this.#options.failed(error)
+      throw error
     }
   }
 
