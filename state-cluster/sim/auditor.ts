@@ -40,6 +40,7 @@ export interface ModelServer {
   epoch: number
   standing: 'unmanaged' | 'live' | 'dead' | 'left'
   lastConductedMs: number
+  patienceMs: number
   /** Of an outage that nobody was given back yet. */
   outageGapMs: number
   /** That have not ended. */
@@ -209,6 +210,7 @@ export class Auditor {
         epoch: 0,
         standing: 'unmanaged',
         lastConductedMs: this.#atMs,
+        patienceMs: this.#settings.outageThresholdMs,
         outageGapMs: 0,
         lots: new Set(),
       }
@@ -426,7 +428,8 @@ export class Auditor {
     if (server?.epoch !== epoch) return stale
     const { outageThresholdMs } = this.#settings
     const gapMs = this.#atMs - server.lastConductedMs
-    if (gapMs > this.#thresholdMs(server)) server.outageGapMs += gapMs
+    const patienceMs = server.standing === 'unmanaged' ? outageThresholdMs : server.patienceMs
+    if (gapMs > patienceMs) server.outageGapMs += gapMs
     server.lastConductedMs = this.#atMs
     const lots = [...server.lots]
     this.#extendForOutage(server)
@@ -440,6 +443,7 @@ export class Auditor {
     for (const lot of lots) {
       if (lot.status === 'open' && lot.closesAt <= this.#atMs) this.#end(lot, lot.twin.hammer(lot))
     }
+    if (server.standing !== 'unmanaged') this.#setPatience(server)
     let nextDueMs = Number.POSITIVE_INFINITY
     for (const lot of lots) {
       if (lot.status === 'open') nextDueMs = Math.min(nextDueMs, lot.closesAt)
@@ -449,11 +453,13 @@ export class Auditor {
     return { ok: true, type: 'conducted', nextDueMs, more: false }
   }
 
-  #thresholdMs({ standing, lots, lastConductedMs }: ModelServer): number {
+  /** After a pulse: how long a silence may be until it is an outage. */
+  #setPatience(server: ModelServer): void {
     const { outageThresholdMs } = this.#settings
-    if (standing === 'unmanaged') return outageThresholdMs
-    const isNear = [...lots].some((lot) => lot.status === 'open' && lot.closesAt <= lastConductedMs + nearMs)
-    return isNear ? Math.min(outageThresholdMs, nearThresholdMs) : outageThresholdMs
+    const isNear = [...server.lots].some(
+      (lot) => lot.status === 'open' && lot.closesAt <= this.#atMs + nearMs,
+    )
+    server.patienceMs = isNear ? Math.min(outageThresholdMs, nearThresholdMs) : outageThresholdMs
   }
 
   /** Every open lot that closes soon gets the lost time back; once. */
@@ -502,6 +508,7 @@ export class Auditor {
     server.epoch += 1
     server.standing = 'live'
     this.#extendForOutage(server)
+    this.#setPatience(server)
     return { ok: true, type: 'server', epoch: server.epoch }
   }
 

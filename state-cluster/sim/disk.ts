@@ -21,7 +21,7 @@ export class SimDisk {
   readonly #counts: Counts
   /** Commits that have not settled, oldest first. */
   readonly #unsettled = new Set<readonly StoreWrite[]>()
-  #failure: StoreErrorCode | undefined
+  readonly #failures = new Set<StoreErrorCode>()
 
   constructor(options: SimOptions['disk'], random: Random, counts: Counts) {
     this.#options = options
@@ -84,12 +84,13 @@ export class SimDisk {
 
   /** From now on every commit fails so; `undefined` ends it. */
   failWith(code: StoreErrorCode | undefined): void {
-    this.#failure = code
+    if (code !== undefined) this.#failures.add(code)
     this.#platter.failWith(code)
   }
 
-  get failure(): StoreErrorCode | undefined {
-    return this.#failure
+  /** Whether it ever failed so: what was written then may be told late, to a process that was stopped meanwhile. */
+  hasFailedWith(code: StoreErrorCode): boolean {
+    return this.#failures.has(code)
   }
 
   #damaged(how: 'tornWrite' | 'bitFlip'): void {

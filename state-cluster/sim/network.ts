@@ -5,10 +5,14 @@
  * nobody is told.
  */
 import type { Random } from '../raft/fuzz/random.ts'
+import { frameKinds } from '../transport/kinds.ts'
 import type { Letter } from '../transport/memory-transport.ts'
 import type { Counts } from './counts.ts'
 import type { SimOptions } from './options.ts'
 import type { World } from './world.ts'
+
+/** A connection loses less than the wire below it. */
+const streamedLossPart = 0.2
 
 /** Where something happens: a host, by name. */
 export type Host = string
@@ -27,6 +31,8 @@ export class Network {
   /** `from>to`. */
   readonly #cut = new Set<string>()
   #held: HeldStep[] = []
+  /** When the last letter of a snapshot arrives, by way. */
+  readonly #streamedUntilMs = new Map<string, number>()
   #isCalm = false
 
   constructor(world: World, options: SimOptions['network'], random: Random, counts: Counts) {
@@ -36,16 +42,24 @@ export class Network {
     this.#counts = counts
   }
 
-  /** A letter between nodes. `look` is called with each letter that is sent. */
+  /** A letter between nodes. Those of a snapshot stay in order, as on a connection; one that is lost ends it. */
   carryLetter(letter: Letter, arrive: () => void): void {
     const { loss, duplication, spikes, spikeMs } = this.#options
     const random = this.#random
+    const way = `${letter.from}>${letter.to}`
     if (this.isCut(`node-${letter.from}`, `node-${letter.to}`)) {
       this.#counts.add('letters.cut')
       return
     }
-    if (!this.#isCalm && random.chance(loss)) {
+    const isStreamed = letter.kind !== frameKinds.raft
+    if (!this.#isCalm && random.chance(isStreamed ? loss * streamedLossPart : loss)) {
       this.#counts.add('fault.loss')
+      return
+    }
+    if (isStreamed) {
+      const delayMs = Math.max(this.delayMs(), (this.#streamedUntilMs.get(way) ?? 0) - this.#world.elapsedMs)
+      this.#streamedUntilMs.set(way, this.#world.elapsedMs + delayMs)
+      this.#world.schedule(delayMs, arrive)
       return
     }
     const copies = !this.#isCalm && random.chance(duplication) ? 2 : 1

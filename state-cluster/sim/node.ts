@@ -210,7 +210,7 @@ export class SimNode {
   /** The replica says that it cannot go on. */
   #ended(name: string, error: Error): void {
     const house = this.#house
-    const isOfDisk = error instanceof StoreError && error.code === this.disk.failure
+    const isOfDisk = error instanceof StoreError && this.disk.hasFailedWith(error.code)
     const isOfDamage = error instanceof StoreError && error.code === 'corrupt' && this.disk.isDamaged
     house.checks.hold(
       isOfDisk || isOfDamage,

@@ -72,6 +72,8 @@ export interface SimOptions {
     readonly checkpointRows: number
     readonly checkpointMs: number
   }
+  /** What a snapshot travels in. */
+  readonly snapshotChunkBytes: number
   /** Times per virtual minute, of those that happen as events. 0: never. */
   readonly rates: Readonly<Record<FaultName, number>>
 }
@@ -147,6 +149,7 @@ export function drawOptions(random: Random, { seed, minutes, faults, favoured = 
       checkpointRows: random.pick([40, 200, 2_000]),
       checkpointMs: random.pick([2_000, 10_000, 30_000]),
     },
+    snapshotChunkBytes: random.pick([2_000, 20_000, 256 * 1024]),
     rates: {
       crash: rate('crash', [0, 1, 3, 6]),
       blackout: rate('blackout', seldom),
