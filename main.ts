@@ -8,6 +8,7 @@
 import { constants } from 'node:os'
 import type { Command } from 'commander'
 import { CliFailure, exitCodes, type Io, run } from './clients/cli/index.ts'
+import type { MemberVerb } from './roles/members.ts'
 import type { LogLevel } from './runtime/logger.ts'
 import type { StartProgress } from './state-cluster/index.ts'
 
@@ -135,13 +136,15 @@ interface RoleOptions {
   readonly cluster?: string
   readonly join?: true
   readonly state?: string
+  readonly monitors?: string
+  readonly pagePort?: string
   readonly id?: string
   readonly json?: true
 }
 
-type Role = 'state' | 'server' | 'notifier'
+type Role = 'state' | 'server' | 'monitor' | 'notifier'
 
-/** `martillo state | server | notifier`: one role, until a signal. */
+/** `martillo state | server | monitor | notifier`: one role, until a signal. */
 async function startRole(role: Role, options: RoleOptions): Promise<void> {
   const [
     { roleRunners, variablesOfRoles },
@@ -159,13 +162,16 @@ async function startRole(role: Role, options: RoleOptions): Promise<void> {
   const given = {
     host: options.host,
     port: options.port,
-    dataDir: options.data,
+    // A monitor keeps nothing.
+    dataDir: role === 'monitor' ? undefined : options.data,
     nodeId: options.nodeId,
     members: options.members,
     cluster: options.cluster,
     join: options.join,
     stateNodes: options.state,
-    serverId: options.id,
+    monitors: options.monitors,
+    healthPort: options.pagePort,
+    [role === 'monitor' ? 'monitorId' : 'serverId']: options.id,
   }
   try {
     const overrides = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
@@ -234,6 +240,26 @@ async function checkConfig(options: { readonly json?: true }): Promise<void> {
   }
 }
 
+/** `martillo monitor status`: what the page shows, as lines. */
+async function monitorStatus(
+  options: { readonly page: string; readonly json?: true },
+  verb: Command,
+): Promise<void> {
+  const { monitorLines } = await import('./monitor/index.ts')
+  let status: Awaited<Parameters<typeof monitorLines>[0]>
+  try {
+    const response = await fetch(new URL('/status', options.page), { signal: AbortSignal.timeout(5_000) })
+    if (!response.ok) throw new Error(`it answered ${response.status}`)
+    status = (await response.json()) as typeof status
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new CliFailure(exitCodes.unreachable, `no monitor answers at ${options.page}: ${why}`)
+  }
+  // `--json` is an option of the parent verb too, which takes it first.
+  const isJson = verb.optsWithGlobals()['json'] === true
+  process.stdout.write(isJson ? `${JSON.stringify(status)}\n` : `${monitorLines(status).join('\n')}\n`)
+}
+
 /** What every verb has that runs until it is stopped. */
 function roleVerb(parent: Command, name: string, description: string): Command {
   return parent
@@ -249,18 +275,92 @@ const listenOptions = (verb: Command): Command =>
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <port>', 'port to listen on, 0 for a free one (default: 8080)')
 
+interface MemberOptions {
+  readonly state?: string
+  readonly json?: true
+}
+
+/** `martillo state members | join | leave | replace`. */
+async function changeMembers(verb: MemberVerb, options: MemberOptions): Promise<void> {
+  const [{ memberSections, runMemberVerb }, { variablesOfRoles }, { loadConfig }] = await Promise.all([
+    import('./roles/members.ts'),
+    import('./roles/index.ts'),
+    import('./runtime/config.ts'),
+  ])
+  try {
+    const config = loadConfig(memberSections, {
+      env: process.env,
+      known: [...clientVariables, ...variablesOfRoles()],
+      overrides: options.state === undefined ? {} : { stateNodes: options.state },
+    })
+    const groups = await runMemberVerb(verb, config, (text) => {
+      if (options.json !== true) process.stderr.write(`martillo: ${text}\n`)
+    })
+    for (const { groupId, members } of groups) {
+      for (const { nodeId, role, isActive, matchIndex, address } of members) {
+        const facts = { groupId, nodeId, role, isActive, matchIndex, host: address.host, port: address.port }
+        const text = `group ${groupId}  node ${nodeId}  ${role}  ${isActive ? 'reachable' : 'silent'}  ${address.host}:${address.port}`
+        process.stdout.write(
+          `${options.json === true ? JSON.stringify({ event: 'member', ...facts }) : text}\n`,
+        )
+      }
+    }
+  } catch (error) {
+    throw startFailure(error)
+  }
+}
+
+function registerMemberVerbs(state: Command): void {
+  const verb = (usage: string, description: string): Command =>
+    state
+      .command(usage)
+      .description(description)
+      .option('--state <list>', 'addresses of state nodes: host:port,host:port')
+      .option('--json', 'print machine-readable lines')
+  verb('members', 'who the members are').action((options: MemberOptions) =>
+    changeMembers({ verb: 'members' }, options),
+  )
+  verb('join <member>', 'let in a node that runs with --join: 4=host:port').action(
+    (member: string, options: MemberOptions) => changeMembers({ verb: 'join', member }, options),
+  )
+  verb('leave <node>', 'take a node out; stop it afterwards').action(
+    (nodeId: string, options: MemberOptions) => changeMembers({ verb: 'leave', nodeId }, options),
+  )
+  verb('replace <node> <member>', 'let in 4=host:port, then take out the node').action(
+    (nodeId: string, member: string, options: MemberOptions) =>
+      changeMembers({ verb: 'replace', nodeId, member }, options),
+  )
+}
+
 function registerSingleRoles(program: Command): void {
+  // Options belong to the verb that they follow: `state members --json` is not `state --json`.
+  program.enablePositionalOptions()
   program.commandsGroup('The house in several processes:')
-  listenOptions(roleVerb(program, 'state', 'run one node of the state cluster'))
+  const state = listenOptions(roleVerb(program, 'state', 'run one node of the state cluster'))
     .option('--node-id <number>', 'number of this node, from 1; no two nodes ever have the same')
     .option('--members <list>', 'all members of the new cluster: 1=host:port,2=host:port,3=host:port')
     .option('--cluster <name>', 'name of the cluster, the same on all nodes (default: martillo)')
     .option('--join', 'enter a cluster that exists; --members then names those that are there')
     .action((options: RoleOptions) => startRole('state', options))
+  registerMemberVerbs(state.enablePositionalOptions())
   listenOptions(roleVerb(program, 'server', 'run one server, with the state in other processes'))
     .option('--state <list>', 'addresses of state nodes: host:port,host:port')
+    .option('--monitors <list>', 'addresses of all monitors: host:port,host:port')
     .option('--id <name>', 'name of this server; no two that run share one (default: server-1)')
     .action((options: RoleOptions) => startRole('server', options))
+  const monitor = listenOptions(
+    roleVerb(program, 'monitor', "watch servers, hand a dead one's auctions over"),
+  )
+    .option('--state <list>', 'addresses of state nodes: host:port,host:port')
+    .option('--page-port <port>', 'port of the page for operators, 0 for a free one (default: none)')
+    .option('--id <name>', 'name of this monitor (default: monitor)')
+    .action((options: RoleOptions) => startRole('monitor', options))
+  monitor
+    .command('status')
+    .description('servers, owners and recent reassignments, as a monitor sees them')
+    .requiredOption('--page <url>', "address of the monitor's page, as http://127.0.0.1:8090")
+    .option('--json', 'print machine-readable lines')
+    .action(monitorStatus)
   roleVerb(program, 'notifier', 'post notifications from the queue SQS_QUEUE_URL to webhooks').action(
     (options: RoleOptions) => startRole('notifier', options),
   )
@@ -286,7 +386,7 @@ function registerRoleVerbs(program: Command): void {
 }
 
 const argv = process.argv.slice(2)
-const isClientVerb = !['start', 'state', 'server', 'notifier'].includes(argv[0] ?? '')
+const isClientVerb = !['start', 'state', 'server', 'monitor', 'notifier'].includes(argv[0] ?? '')
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
     const isPatient = isServing || isClientVerb

@@ -14,6 +14,8 @@ export interface HealthOptions {
   readonly isReady: () => boolean
   /** Facts for an operator; JSON. */
   readonly status: () => unknown
+  /** The same for a browser, as HTML, at `/`. Absent: there is no page. */
+  readonly page?: () => string
 }
 
 export interface Health {
@@ -29,13 +31,17 @@ export class HealthPortError extends Error {
 
 /** Rejects with HealthPortError. */
 export async function openHealth(options: HealthOptions): Promise<Health> {
-  const { host, metrics, isReady, status } = options
+  const { host, metrics, isReady, status, page } = options
   const server = createServer((request, response) => {
     const answer = (code: number, body: string, type = 'application/json'): void => {
       response.writeHead(code, { 'content-type': type, 'cache-control': 'no-store' }).end(body)
     }
     if (request.method !== 'GET') return answer(405, '{"code":"method_not_allowed"}')
     switch (request.url) {
+      case '/':
+        return page === undefined
+          ? answer(404, '{"code":"not_found"}')
+          : answer(200, page(), 'text/html; charset=utf-8')
       case '/up':
       case '/livez':
         return answer(200, '{"status":"alive"}')

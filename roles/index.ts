@@ -8,6 +8,7 @@ import type { LoadedConfig } from '../runtime/config.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import type { StartProgress } from '../state-cluster/index.ts'
+import { monitorSections, startMonitorRole } from './monitor.ts'
 import { notifierSections, startNotifierRole } from './notifier.ts'
 import { serverSections, startServerRole } from './server.ts'
 import { variablesOf } from './settings.ts'
@@ -39,6 +40,10 @@ export const roleRunners = {
     const logger = parts.logger(config.process.logLevel)
     return await startServerRole({ ...parts, config, logger, webDir: webDir() })
   },
+  async monitor(parts: RoleParts): Promise<RunningRole> {
+    const config = parts.load(monitorSections)
+    return await startMonitorRole({ ...parts, config, logger: parts.logger(config.process.logLevel) })
+  },
   async notifier(parts: RoleParts): Promise<RunningRole> {
     const config = parts.load(notifierSections)
     return await startNotifierRole({ ...parts, config, logger: parts.logger(config.process.logLevel) })
@@ -47,6 +52,6 @@ export const roleRunners = {
 
 /** The variables of all roles. */
 export function variablesOfRoles(): readonly string[] {
-  const all = [stateSections, serverSections, notifierSections]
+  const all = [stateSections, serverSections, monitorSections, notifierSections]
   return all.flatMap((sections) => variablesOf(...Object.values(sections)))
 }

@@ -5,7 +5,9 @@
  * Environment, signals and exits are main.ts's. Source: DESIGN "Processes".
  */
 import { randomBytes } from 'node:crypto'
+import { type Heart, startHeart } from '../monitor/index.ts'
 import { notifierConfig, type OpenSink, openSink } from '../notifier/index.ts'
+import type { ServerId } from '../protocol/ids.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { ConfigError, type LoadedConfig } from '../runtime/config.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -19,13 +21,21 @@ import {
   systemTiming,
   tcpDial,
 } from '../state-cluster/index.ts'
-import { addressOf, roleSection, stateNodesSection, tcpOptionsOf, tlsSection } from './settings.ts'
+import {
+  addressOf,
+  monitorsSection,
+  roleSection,
+  stateNodesSection,
+  tcpOptionsOf,
+  tlsSection,
+} from './settings.ts'
 import type { RunningRole } from './state.ts'
 
 export const serverSections = {
   process: roleSection,
   server: serverSection,
   link: stateNodesSection,
+  watch: monitorsSection,
   notifier: notifierConfig,
   tls: tlsSection,
 }
@@ -49,6 +59,8 @@ export async function startServerRole(options: ServerRoleOptions): Promise<Runni
   let cluster: RemoteCluster
   let sink: OpenSink | undefined
   let server: RunningServer
+  let heart: Heart | undefined
+  const instance = `${config.server.serverId}.${randomBytes(4).toString('hex')}`
   const services = await startServices(
     [
       {
@@ -60,7 +72,7 @@ export async function startServerRole(options: ServerRoleOptions): Promise<Runni
             nodes,
             dial: tcpDial(tcp),
             timing: { ...systemTiming, clock },
-            instance: `${config.server.serverId}.${randomBytes(4).toString('hex')}`,
+            instance,
             limits: { startTimeoutMs: startDeadlineMs / 2 },
             fault: (node, cause) =>
               logger.warn('state_node_fault', {
@@ -99,10 +111,22 @@ export async function startServerRole(options: ServerRoleOptions): Promise<Runni
             webDir,
             ...(sink === undefined ? {} : { sink }),
           })
+          const { load } = server
+          heart = startHeart({
+            monitors: config.watch.monitors.map((entry) => addressOf(entry) as Address),
+            serverId: config.server.serverId as ServerId,
+            instance,
+            dial: tcpDial(tcp),
+            clock,
+            random: Math.random,
+            load,
+          })
         },
         async stop() {
+          heart?.leave()
           await server?.drain()
           await server?.close()
+          heart?.close()
         },
       },
     ],

@@ -68,6 +68,15 @@ export const stateNodesSection = configSection('link', {
   },
 })
 
+export const monitorsSection = configSection('watch', {
+  monitors: {
+    kind: 'list',
+    default: [],
+    doc: 'Addresses (host:port) of all monitors, separated by commas; not set: nobody takes over when this server dies',
+    fault: (entry) => (addressOf(entry) === undefined ? 'must be host:port' : undefined),
+  },
+})
+
 export function addressOf(text: string): Address | undefined {
   try {
     return parseAddress(text)

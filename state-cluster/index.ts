@@ -4,11 +4,13 @@
  */
 export * from './cluster.ts'
 export type { HostLoad, StartProgress } from './host.ts'
+export type { ChangeOutcome, MemberRow } from './link/member-wire.ts'
 export { connectCluster, type RemoteCluster, type RemoteClusterOptions } from './link/remote.ts'
 export { type LocalCluster, type LocalClusterOptions, openLocalCluster } from './local.ts'
 export type * from './machine/commands.ts'
 export type * from './machine/events.ts'
 export type * from './machine/view.ts'
+export type { MemberChange } from './membership.ts'
 export {
   clusterIdOf,
   type NodeGroupStatus,
@@ -19,6 +21,8 @@ export {
 } from './node.ts'
 export type { ReplicaSettings } from './replica.ts'
 export { StoreError, type StoreErrorCode, type StoreStats } from './storage/store.ts'
-export { type Address, parseAddress } from './transport/stream.ts'
-export { type TcpOptions, type TlsIdentity, tcpDial } from './transport/tcp.ts'
+export { type Frame, FrameDecoder, frameParts } from './transport/frame.ts'
+export { type Address, type ByteStream, type Dial, type Listen, parseAddress } from './transport/stream.ts'
+export { type TcpOptions, type TlsIdentity, tcpDial, tcpListen } from './transport/tcp.ts'
 export { systemTiming } from './transport/timing.ts'
+export { Fields, packTuple, unpackTuple } from './transport/tuples.ts'

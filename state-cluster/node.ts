@@ -15,11 +15,11 @@ import type { ClusterStatus } from './cluster.ts'
 import { type HostLoad, type HostOptions, openHost, type ReplicaHost } from './host.ts'
 import { hostBackend } from './host-backend.ts'
 import type { Member } from './link/backend.ts'
-import { LinkService } from './link/service.ts'
+import { LinkService, type MemberDesk } from './link/service.ts'
 import { entryVersion } from './machine/index.ts'
-import type { MemberChange, MemberView } from './membership.ts'
+import type { MemberView } from './membership.ts'
 import { newConfState } from './raft/index.ts'
-import type { ChangeOutcome, ReplicaStatus } from './replica.ts'
+import type { ReplicaStatus } from './replica.ts'
 import type { Members } from './storage/members.ts'
 import type { StoreMeta } from './storage/meta.ts'
 import { StoreError } from './storage/store.ts'
@@ -84,6 +84,8 @@ export interface StateNode {
 const handOverMsMax = 2_000
 const handOverPollMs = 10
 const connectionsMax = 1_024
+const loopback = /^(127\.\d+\.\d+\.\d+|\[::1\]|\[::ffff:127\.\d+\.\d+\.\d+\]):/
+const unknownAddress: Address = { host: '', port: 0 }
 
 /** The id of the cluster of a name. */
 export function clusterIdOf(name: string): string {
@@ -189,6 +191,7 @@ class OpenNode implements StateNode {
     this.#link = new LinkService({
       backend: hostBackend(host, () => this.#members()),
       timing: host.timing,
+      members: this.#desk(),
       fault: (remote, cause) =>
         options.note('link_fault', { remote, code: cause.code, reason: cause.message }),
     })
@@ -292,15 +295,28 @@ class OpenNode implements StateNode {
     return [...this.#addresses()].map(([nodeId, address]) => ({ nodeId, address }))
   }
 
-  /** Of one group, on its leader. */
-  change(groupId: GroupId, change: MemberChange): Promise<ChangeOutcome> {
-    return this.#host.replica(groupId).change(change)
+  #desk(): MemberDesk {
+    const leading = (groupId: GroupId) => {
+      const replica = this.#host.replica(groupId)
+      return replica.status().isLeader ? replica : undefined
+    }
+    return {
+      members: (groupId) => {
+        const replica = leading(groupId)
+        return replica?.members().map((member) => ({
+          ...member,
+          address: replica.addresses.get(member.nodeId) ?? unknownAddress,
+        }))
+      },
+      change: async (groupId, change) => await leading(groupId)?.change(change),
+      isAllowed: (remote, secret) => this.#isAllowed(remote, secret),
+    }
   }
 
-  /** Whether somebody may change the membership. */
-  isAllowed(remote: string, secret: string): boolean {
+  /** Whether somebody may change the membership: by the cluster's secret, or, without one, from this machine. */
+  #isAllowed(remote: string, secret: string): boolean {
     const { secret: own } = this.#options
-    if (own === undefined) return /^(127\.\d+\.\d+\.\d+|\[::1\]|\[::ffff:127\.\d+\.\d+\.\d+\]):/.test(remote)
+    if (own === undefined) return loopback.test(remote)
     const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
     return timingSafeEqual(hash(own), hash(secret))
   }

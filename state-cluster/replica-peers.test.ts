@@ -152,7 +152,7 @@ describe('members', () => {
     const leader = await leaderOf(bench)
     const outcome = leader.replica.change({ type: 'add', nodeId: 4, host: 'fourth', port: 4 })
     await bench.until(() => roles(leader) === '1 voter, 2 voter, 3 voter, 4 learner')
-    expect(await outcome).toEqual({ ok: true })
+    expect(await outcome).toEqual({ ok: true, reason: '' })
     await bench.until(() => roles(leader) === '1 voter, 2 voter, 3 voter, 4 voter')
     await bench.until(() => isEqual(bench))
     expect(roles(newcomer)).toBe('1 voter, 2 voter, 3 voter, 4 voter')
@@ -176,7 +176,7 @@ describe('members', () => {
     })
     const leaves = leader.replica.change({ type: 'remove', nodeId: third.id })
     await bench.until(() => leader.replica.members().length === 2)
-    expect(await leaves).toEqual({ ok: true })
+    expect(await leaves).toEqual({ ok: true, reason: '' })
     expect(await leader.replica.change({ type: 'remove', nodeId: 9 })).toMatchObject({ ok: false })
     const alone = await begin([1])
     expect(await alone.only.replica.change({ type: 'remove', nodeId: 1 })).toEqual({
@@ -196,7 +196,7 @@ describe('members', () => {
     const next = bench.leader as Node
     const outcome = next.replica.change({ type: 'remove', nodeId: leader.id })
     await bench.until(() => next.replica.members().length === 2)
-    expect(await outcome).toEqual({ ok: true })
+    expect(await outcome).toEqual({ ok: true, reason: '' })
     bench.crash(leader, true)
     await bids(bench, 0, 5)
   })

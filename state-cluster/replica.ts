@@ -17,6 +17,7 @@ import type { CancelTimer } from '../runtime/clock.ts'
 import { AppliedState, type Machine } from './applied-state.ts'
 import { ClusterError, type FeedBatch } from './cluster.ts'
 import type { GroupWatcher, LeaderView } from './link/backend.ts'
+import type { ChangeOutcome } from './link/member-wire.ts'
 import type { Command } from './machine/commands.ts'
 import type { Reply } from './machine/events.ts'
 import { encodeEntry, entryVersion } from './machine/index.ts'
@@ -156,9 +157,6 @@ export interface ReplicaStatus {
 }
 
 type FeedListener = (batch: FeedBatch) => void
-
-/** How a change of the membership ended: as asked, or why not. */
-export type ChangeOutcome = { readonly ok: true } | { readonly ok: false; readonly reason: string }
 
 interface PendingChange {
   readonly term: number
@@ -807,7 +805,7 @@ export class Replica {
       .commit([writeOfMembers(this.groupId, this.#members)])
       .catch((error: unknown) => this.#fail(asError(error)))
     this.#ports.onMembers?.(this.#members)
-    this.#settleChange(entry, { ok: true })
+    this.#settleChange(entry, { ok: true, reason: '' })
   }
 
   #settleChange({ index, term }: Entry, outcome: ChangeOutcome): void {

@@ -21,6 +21,7 @@ import { groupOf } from '../groups.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Notice, PublicEvent, Reply, Standing } from '../machine/events.ts'
 import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, OwnersView } from '../machine/view.ts'
+import type { MemberChange } from '../membership.ts'
 import type { BackoffLimits } from '../transport/backoff.ts'
 import { type ConnectionLimits, connectionLimits } from '../transport/connection.ts'
 import type { TransportError } from '../transport/errors.ts'
@@ -32,6 +33,7 @@ import { type AskLimits, Asks, type Question } from './asks.ts'
 import type { LeaderView, Member } from './backend.ts'
 import { Feeds } from './feeds.ts'
 import { Leaders } from './leaders.ts'
+import { type ChangeOutcome, type MemberRow, memberRowsOf, outcomeOf } from './member-wire.ts'
 import { NodeLink, type NodeLinkOwner } from './node-link.ts'
 import { type ProposalLimits, RemoteProposals } from './proposals.ts'
 import { groupsOfScope, type Read, reads } from './reads.ts'
@@ -39,6 +41,7 @@ import {
   decodeIndexDone,
   decodeReadDone,
   decodeStatusDone,
+  encodeChangeRequest,
   encodeGroupRequest,
   encodeRead,
   encodeStatusRequest,
@@ -90,6 +93,10 @@ export interface RemoteCluster extends Cluster {
   readonly clusterId: string
   /** Makes later reads of the group linearizable: they show all that was committed when this was called. */
   readBarrier(groupId: GroupId): Promise<void>
+  /** The members of a group, as its leader knows them. */
+  members(groupId: GroupId): Promise<readonly MemberRow[]>
+  /** Asks a group's leader to change its members. `secret`: the cluster's, where it has one. */
+  changeMembers(groupId: GroupId, change: MemberChange, secret: string): Promise<ChangeOutcome>
 }
 
 /**
@@ -249,6 +256,22 @@ class Remote implements RemoteCluster, NodeLinkOwner {
       decode: decodeIndexDone,
     })
     this.#note(groupId, index)
+  }
+
+  members(groupId: GroupId): Promise<readonly MemberRow[]> {
+    return this.#asks.ask({
+      target: () => this.#leaders.of(groupId),
+      encode: (id) => encodeGroupRequest(id, 'members', groupId),
+      decode: memberRowsOf,
+    })
+  }
+
+  changeMembers(groupId: GroupId, change: MemberChange, secret: string): Promise<ChangeOutcome> {
+    return this.#asks.ask({
+      target: () => this.#leaders.of(groupId),
+      encode: (id) => encodeChangeRequest(id, groupId, secret, change),
+      decode: outcomeOf,
+    })
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,7 @@ import type { GroupId } from '../../protocol/ids.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { ClusterError } from '../cluster.ts'
 import { groupOf } from '../groups.ts'
+import type { MemberChange } from '../membership.ts'
 import type { RoleOwner } from '../transport/acceptor.ts'
 import type { Connection, ConnectionHandlers } from '../transport/connection.ts'
 import { TransportError } from '../transport/errors.ts'
@@ -20,6 +21,7 @@ import { malformed } from '../transport/tuples.ts'
 import { AppliedWaits } from './applied-waits.ts'
 import type { LinkBackend } from './backend.ts'
 import { FeedRing } from './feed-ring.ts'
+import { type ChangeOutcome, type MemberRow, memberRowFields } from './member-wire.ts'
 import { groupsOfScope, readOfCode } from './reads.ts'
 import { Session, type SessionOwner } from './session.ts'
 import {
@@ -45,8 +47,19 @@ export interface LinkServiceOptions {
   readonly freshWaitMs?: number
   /** Link clients at a time. Default 256. */
   readonly sessionsMax?: number
+  /** Absent: nobody learns or changes who the members are by this link. */
+  readonly members?: MemberDesk
   /** A client that broke the protocol: for the log. */
   readonly fault: (remote: string, cause: TransportError) => void
+}
+
+/** Who the members of a group are, and changes of them; answered by the group's leader alone. */
+export interface MemberDesk {
+  /** `undefined`: this node does not lead the group. */
+  members(groupId: GroupId): readonly MemberRow[] | undefined
+  /** `undefined`: this node does not lead the group. */
+  change(groupId: GroupId, change: MemberChange): Promise<ChangeOutcome | undefined>
+  isAllowed(remote: string, secret: string): boolean
 }
 
 const defaults = { feedBytesMax: 16 * 1024 * 1024, freshWaitMs: 1_000, sessionsMax: 256 }
@@ -62,7 +75,7 @@ interface Group {
 
 export class LinkService implements RoleOwner, SessionOwner {
   readonly #backend: LinkBackend
-  readonly #options: Required<LinkServiceOptions>
+  readonly #options: Required<Omit<LinkServiceOptions, 'members'>> & Pick<LinkServiceOptions, 'members'>
   readonly #groups = new Map<GroupId, Group>()
   readonly #sessions = new Set<Session>()
   #closed = false
@@ -180,6 +193,12 @@ export class LinkService implements RoleOwner, SessionOwner {
         this.#group(request.groupId)
         this.#answer(session, request.id, this.#readIndex(request.id, request.groupId))
         return
+      case 'members':
+        session.reply(this.#members(request.id, request.groupId))
+        return
+      case 'change':
+        this.#answer(session, request.id, this.#change(request, session.remote))
+        return
       case 'subscribe': {
         const { waits } = this.#group(request.groupId)
         const after = request.after ?? waits.applied
@@ -239,6 +258,29 @@ export class LinkService implements RoleOwner, SessionOwner {
     const index = await this.#backend.readIndex(groupId)
     if (index === undefined) return encodeFailure(id, 'not_leader', this.#backend.leader(groupId))
     return encodeDone(id, index)
+  }
+
+  #members(id: number, groupId: GroupId): Uint8Array {
+    this.#group(groupId)
+    const rows = this.#options.members?.members(groupId)
+    if (rows === undefined) return encodeFailure(id, 'not_leader', this.#backend.leader(groupId))
+    return encodeDone(id, rows.map(memberRowFields))
+  }
+
+  async #change(request: Extract<Request, { op: 'change' }>, remote: string): Promise<Uint8Array> {
+    const { id, groupId, secret, change } = request
+    this.#group(groupId)
+    const { members } = this.#options
+    if (members?.isAllowed(remote, secret) !== true) {
+      return encodeDone(
+        id,
+        false,
+        'changes need the secret of the cluster, or to be asked on the same machine',
+      )
+    }
+    const outcome = await members.change(groupId, change)
+    if (outcome === undefined) return encodeFailure(id, 'not_leader', this.#backend.leader(groupId))
+    return encodeDone(id, outcome.ok, outcome.reason)
   }
 
   #appliedOf(groupIds: readonly GroupId[]): GroupIndex[] {

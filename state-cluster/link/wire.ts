@@ -9,6 +9,7 @@
  *             , [gained server …] where any gained]       4 unsubscribe  [id, 4, group]
  *   gap      [group, index]                             5 status       [id, 5]
  *                                                       6 read index   [id, 6, group]
+ *                                                       7, 8           members: see member-wire.ts
  *
  *   done:  propose [index, [reply tuple | failure code …]]   read [[group, applied, …], answer]
  *          subscribe [index]   unsubscribe []   status [status, members]   read index [index]
@@ -31,9 +32,11 @@ import {
   encodeEvent,
   encodeReply,
 } from '../machine/index.ts'
+import type { MemberChange } from '../membership.ts'
 import { groupIdMax } from '../transport/raft-codec.ts'
 import { Fields, malformed, packTuple, unpackTuple } from '../transport/tuples.ts'
 import type { LeaderView, Member, ProposeOutcome } from './backend.ts'
+import { changeFields, changeOf } from './member-wire.ts'
 import { decodeStatus, encodeStatus } from './view-codec.ts'
 
 /** Commands in one request; a node takes no more. */
@@ -46,6 +49,7 @@ const groupsMax = groupIdMax + 1
 const membersMax = 1_000
 const eventsMax = 1_000_000
 const hostMax = 255
+const secretMax = 1_000
 const serversMax = 10_000
 const idMax = 128
 
@@ -95,7 +99,14 @@ export type Request =
       readonly groupId: GroupId
       readonly after: number | undefined
     }
-  | { readonly op: 'unsubscribe' | 'readIndex'; readonly id: number; readonly groupId: GroupId }
+  | {
+      readonly op: 'change'
+      readonly id: number
+      readonly groupId: GroupId
+      readonly secret: string
+      readonly change: MemberChange
+    }
+  | { readonly op: 'unsubscribe' | 'readIndex' | 'members'; readonly id: number; readonly groupId: GroupId }
   | { readonly op: 'status'; readonly id: number }
 
 export interface GroupIndex {
@@ -103,7 +114,16 @@ export interface GroupIndex {
   readonly index: number
 }
 
-const ops = { propose: 1, read: 2, subscribe: 3, unsubscribe: 4, status: 5, readIndex: 6 } as const
+const ops = {
+  propose: 1,
+  read: 2,
+  subscribe: 3,
+  unsubscribe: 4,
+  status: 5,
+  readIndex: 6,
+  members: 7,
+  change: 8,
+} as const
 
 // ── Requests ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -130,10 +150,19 @@ export function encodeSubscribe(id: number, groupId: GroupId, after: number | un
 
 export function encodeGroupRequest(
   id: number,
-  op: 'unsubscribe' | 'readIndex',
+  op: 'unsubscribe' | 'readIndex' | 'members',
   groupId: GroupId,
 ): Uint8Array {
   return packTuple([id, ops[op], groupId])
+}
+
+export function encodeChangeRequest(
+  id: number,
+  groupId: GroupId,
+  secret: string,
+  change: MemberChange,
+): Uint8Array {
+  return packTuple([id, ops.change, groupId, secret, ...changeFields(change)])
 }
 
 export function encodeStatusRequest(id: number): Uint8Array {
@@ -170,6 +199,16 @@ function requestOf(op: number, id: number, fields: Fields): Request {
       return { op: 'unsubscribe', id, groupId: groupIdOf(fields) }
     case ops.readIndex:
       return { op: 'readIndex', id, groupId: groupIdOf(fields) }
+    case ops.members:
+      return { op: 'members', id, groupId: groupIdOf(fields) }
+    case ops.change:
+      return {
+        op: 'change',
+        id,
+        groupId: groupIdOf(fields),
+        secret: fields.text(secretMax),
+        change: changeOf(fields),
+      }
     case ops.status:
       return { op: 'status', id }
     default:

@@ -1,0 +1,74 @@
+/**
+ * What the link says about members: who they are, as a group's leader knows it, and changes of them.
+ *
+ *   request 7 members  [id, 7, group]                                 done [[node, role, active, match, host, port] …]
+ *   request 8 change   [id, 8, group, secret, 1, node, host, port]    done [ok, reason]
+ *                      [id, 8, group, secret, 2, node]
+ *
+ * Invariant: a decoder returns a whole, checked value or throws `malformed`. Source: docs/spec.md MEMBER1 to MEMBER5.
+ */
+import type { MemberChange, MemberView } from '../membership.ts'
+import type { Address } from '../transport/stream.ts'
+import { Fields, malformed } from '../transport/tuples.ts'
+
+/** A member with its address, where the log names one. */
+export interface MemberRow extends MemberView {
+  readonly address: Address
+}
+
+export interface ChangeOutcome {
+  readonly ok: boolean
+  /** Why not; empty where it is done. */
+  readonly reason: string
+}
+
+const nodeIdMax = 2 ** 31 - 1
+const hostMax = 255
+const portMax = 65_535
+const membersMax = 1_000
+const reasonMax = 1_000
+const changeCodes = { add: 1, remove: 2 } as const
+const roleCodes = { voter: 1, learner: 2 } as const
+
+export function changeFields(change: MemberChange): readonly unknown[] {
+  const head = [changeCodes[change.type], change.nodeId]
+  return change.type === 'add' ? [...head, change.host, change.port] : head
+}
+
+export function changeOf(fields: Fields): MemberChange {
+  const code = fields.integer()
+  const nodeId = fields.integer(1, nodeIdMax)
+  if (code === changeCodes.remove) return { type: 'remove', nodeId }
+  if (code !== changeCodes.add) throw malformed(`change ${code} of the members is not known`)
+  return { type: 'add', nodeId, host: fields.text(hostMax), port: fields.integer(1, portMax) }
+}
+
+export function memberRowFields({
+  nodeId,
+  role,
+  isActive,
+  matchIndex,
+  address,
+}: MemberRow): readonly unknown[] {
+  return [nodeId, roleCodes[role], isActive, matchIndex, address.host, address.port]
+}
+
+export function memberRowsOf(fields: Fields): readonly MemberRow[] {
+  const rows = fields.list(membersMax).map((value): MemberRow => {
+    const row = Fields.of(value, 'member')
+    const nodeId = row.integer(1, nodeIdMax)
+    const role = row.integer(1, 2) === roleCodes.voter ? 'voter' : 'learner'
+    const facts = { nodeId, role, isActive: row.flag(), matchIndex: row.integer() } as const
+    const address = { host: row.text(hostMax), port: row.integer(0, portMax) }
+    row.end()
+    return { ...facts, address }
+  })
+  fields.end()
+  return rows
+}
+
+export function outcomeOf(fields: Fields): ChangeOutcome {
+  const outcome = { ok: fields.flag(), reason: fields.text(reasonMax) }
+  fields.end()
+  return outcome
+}
