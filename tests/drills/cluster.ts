@@ -363,14 +363,23 @@ export class DrillCluster {
     return found as Station
   }
 
+  /** Waits until a node that was away has applied what the leader had applied when this was called. */
+  async untilCaughtUp(node: Station): Promise<void> {
+    const leader = await this.untilLed()
+    const target = (await this.statusOf(leader))?.groups[0]?.appliedIndex ?? 0
+    await until(`${node.name} has caught up`, async () => {
+      const applied = (await this.statusOf(node))?.groups[0]?.appliedIndex
+      return applied !== undefined && applied >= target
+    })
+  }
+
   /** Waits until every node has applied the same and holds the same; returns that hash. Rejects when they differ. */
   async untilEqual(): Promise<string> {
     let marks: (string | undefined)[] = []
     const look = async (): Promise<boolean> => {
       const all = await Promise.all(this.nodes.map((node) => this.statusOf(node)))
-      marks = all.map(
-        (status) =>
-          status && status.state.map((group) => `${group.appliedIndex} ${group.stateHash}`).join(';'),
+      marks = all.map((status) =>
+        status?.state.map((group) => `${group.appliedIndex} ${group.stateHash}`).join(';'),
       )
       return marks[0] !== undefined && marks.every((mark) => mark === marks[0])
     }

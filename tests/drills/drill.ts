@@ -1,0 +1,173 @@
+/**
+ * What a drill is, and what all of them share: a deployment, bidders on auctions that close meanwhile, something that
+ * breaks, and the audit afterwards. Invariant: a drill passes only with a clean audit, equal nodes and within its
+ * own bounds; what it could not do on this machine it says, it is never left out in silence.
+ */
+import { audit } from './audit.ts'
+import { type ClusterOptions, DrillCluster } from './cluster.ts'
+import { Load, pause } from './load.ts'
+import type { Finding, Outage } from './record.ts'
+
+export interface DrillOptions {
+  readonly runs: number | undefined
+  readonly minutes: number | undefined
+  readonly seed: number
+  /** Progress, for people. */
+  readonly note: (text: string) => void
+  /** Ends the drill early, in good order. */
+  readonly signal: AbortSignal
+}
+
+/** A distribution in ms. */
+export interface Spread {
+  readonly count: number
+  readonly p50: number
+  readonly p99: number
+  readonly max: number
+}
+
+export interface DrillReport {
+  readonly drill: string
+  readonly passed: boolean
+  readonly seed: number
+  readonly counts: Readonly<Record<string, number>>
+  /** Distributions in ms, by name. */
+  readonly gapsMs?: Readonly<Record<string, Spread>>
+  /** Bounds that were missed, each with what was measured. */
+  readonly missed: readonly string[]
+  /** What this machine did not allow. */
+  readonly leftOut?: readonly string[]
+  readonly findings: readonly Finding[]
+  /** Where logs and data are, after a failure. */
+  readonly folder?: string
+}
+
+export interface Drill {
+  readonly name: string
+  /** One line. */
+  readonly description: string
+  run(options: DrillOptions): Promise<DrillReport>
+}
+
+/** What the trouble of a drill works with. */
+export interface Scene {
+  readonly cluster: DrillCluster
+  readonly load: Load
+  readonly random: () => number
+  readonly note: (text: string) => void
+  readonly signal: AbortSignal
+  /** Outages for the audit; a drill adds those that must have been made good. */
+  readonly outages: Outage[]
+  readonly gaps: Map<string, number[]>
+  readonly counts: Record<string, number>
+  readonly missed: string[]
+  readonly leftOut: string[]
+  /** Adds to a distribution. */
+  gap(name: string, ms: number): void
+  count(name: string, by?: number): void
+  /** Holds a measure to its bound. */
+  atMost(what: string, value: number | undefined, bound: number): void
+}
+
+export interface Stage extends ClusterOptions {
+  readonly name: string
+  readonly bidders?: number
+  readonly pauseMs?: readonly [least: number, most: number]
+  /** Auctions at the start, closing between these moments from then on (ms). */
+  readonly auctions: { readonly count: number; readonly fromMs: number; readonly toMs: number }
+}
+
+/** At most so many findings are printed; all are counted. */
+const findingsShownMax = 20
+/** Bids before anything breaks. */
+const warmUpBids = 50
+
+/** Sets the stage, makes the trouble under load, settles, audits. */
+export async function play(
+  stage: Stage,
+  options: DrillOptions,
+  trouble: (scene: Scene) => Promise<void>,
+): Promise<DrillReport> {
+  const { seed, note, signal } = options
+  const cluster = await DrillCluster.open(stage)
+  let load: Load | undefined
+  let isGood = false
+  const onAbort = (): void => void cluster.close({ keep: true })
+  signal.addEventListener('abort', onAbort)
+  try {
+    load = await Load.open({
+      urls: cluster.serverUrls,
+      operatorToken: cluster.operatorToken(),
+      seed,
+      ...(stage.bidders === undefined ? {} : { bidders: stage.bidders }),
+      ...(stage.pauseMs === undefined ? {} : { pauseMs: stage.pauseMs }),
+      ...(stage.hasNotifier === true ? { webhookKeyFile: cluster.webhookKeyFile } : {}),
+    })
+    const scene = sceneOf(cluster, load, options)
+    const { count, fromMs, toMs } = stage.auctions
+    await load.createAuctions(count, fromMs, toMs)
+    load.start()
+    while (load.acknowledged < warmUpBids && !signal.aborted) await pause(20)
+    await trouble(scene)
+    note('settling')
+    await load.settle()
+    note('auditing')
+    const { findings, counts } = audit(await load.record(scene.outages))
+    if (load.webhooks !== undefined) scene.count('webhookRepeats', load.webhooks.repeats)
+    const { missed, leftOut, gaps } = scene
+    if (load.unexpected.length > 0)
+      missed.push(`${load.unexpected.length} bids refused for the trouble: ${load.unexpected.slice(0, 5)}`)
+    if (counts['bidsUnknown'] !== 0) missed.push(`${counts['bidsUnknown']} bids without an answer`)
+    await cluster.untilEqual().catch((error: Error) => missed.push(error.message))
+    isGood = missed.length === 0 && findings.length === 0
+    return {
+      drill: stage.name,
+      passed: isGood,
+      seed,
+      counts: { ...scene.counts, ...counts },
+      gapsMs: Object.fromEntries([...gaps].map(([name, values]) => [name, spreadOf(values)])),
+      missed,
+      ...(leftOut.length === 0 ? {} : { leftOut }),
+      findings: findings.slice(0, findingsShownMax),
+      ...(isGood ? {} : { folder: cluster.folder }),
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    await load?.close()
+    await cluster.close({ keep: !isGood })
+  }
+}
+
+function sceneOf(cluster: DrillCluster, load: Load, { note, signal }: DrillOptions): Scene {
+  const gaps = new Map<string, number[]>()
+  const counts: Record<string, number> = {}
+  const missed: string[] = []
+  return {
+    cluster,
+    load,
+    random: load.random,
+    note,
+    signal,
+    outages: [],
+    gaps,
+    counts,
+    missed,
+    leftOut: [],
+    gap(name, ms) {
+      gaps.set(name, [...(gaps.get(name) ?? []), Math.round(ms)])
+    },
+    count(name, by = 1) {
+      counts[name] = (counts[name] ?? 0) + by
+    },
+    atMost(what, value, bound) {
+      if (value === undefined || value > bound) missed.push(`${what}: ${value} ms, at most ${bound} ms`)
+    },
+  }
+}
+
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b)
+  const at = (share: number): number =>
+    sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0
+  return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: sorted.at(-1) ?? 0 }
+}

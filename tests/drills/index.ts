@@ -1,0 +1,5 @@
+/** All drills, by name. */
+import type { Drill } from './drill.ts'
+import { leaderKill } from './leader-kill.ts'
+
+export const drills: readonly Drill[] = [leaderKill]
