@@ -155,11 +155,43 @@ describe('the conductor', () => {
     bench = new Bench()
     bench.conductor.start()
     await bench.advance(20)
+    await bench.cluster.propose(groupId, { type: 'enlist_server', serverId: 'server-2' as ServerId })
     const before = bench.conducts()
     await bench.create('theirs', { durationMs: 100 }, 'server-2' as ServerId)
     await bench.advance(900)
     expect(bench.conducts() - before).toBeLessThanOrEqual(1)
     expect(await bench.statusOf('theirs')).toBe('open')
+  })
+
+  test('CONDUCT7 what comes to it from another server is conducted at once', async () => {
+    bench = new Bench()
+    const other = 'server-2' as ServerId
+    bench.conductor.start()
+    await bench.advance(20)
+    await bench.cluster.propose(groupId, { type: 'enlist_server', serverId: other })
+    await bench.create('moves', { durationMs: 700 }, other)
+    await bench.advance(600)
+    const before = bench.conducts()
+    await bench.cluster.propose(groupId, { type: 'release_server', serverId: other, epoch: 1 })
+    await bench.advance(20)
+    expect(bench.conducts() - before).toBe(1)
+    await bench.advance(80)
+    expect(await bench.statusOf('moves')).toBe('passed')
+  })
+
+  test('CONDUCT8 before it stops it hands over what it owns, and does nothing any more', async () => {
+    bench = new Bench()
+    const other = 'server-2' as ServerId
+    bench.conductor.start()
+    await bench.advance(20)
+    await bench.cluster.propose(groupId, { type: 'enlist_server', serverId: other })
+    await bench.create('mine', { durationMs: 60_000 })
+    await bench.conductor.release()
+    const view = await bench.cluster.auction('mine' as AuctionId)
+    expect(view).toMatchObject({ owner: other, epoch: 2, extensions: 0 })
+    const before = bench.conducts()
+    await bench.advance(3_000)
+    expect(bench.conducts()).toBe(before)
   })
 
   test('CONDUCT4 while the cluster is away it tries again and again, and then does what is due', async () => {

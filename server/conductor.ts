@@ -31,6 +31,8 @@ const nearMs = 5000
 const retryMs = 100
 /** Before it registers again when another has registered under its name. */
 const fencedMs = 1000
+/** For handing everything over before a planned stop; what is left then is found by the monitor. */
+const releaseMs = 10_000
 
 export class Conductor {
   readonly #context: ConductorContext
@@ -44,7 +46,7 @@ export class Conductor {
     this.#context = context
   }
 
-  /** The ownership epoch that this server acts under; `undefined` until it has registered. */
+  /** The ownership epoch that this server acts under; `undefined` until it has enlisted. */
   get epoch(): number | undefined {
     return this.#epoch
   }
@@ -60,6 +62,34 @@ export class Conductor {
     await this.#working
   }
 
+  /**
+   * Before a planned stop: no further pulse, and what this server owns goes to live ones, as far as there are any.
+   * Resolves when that is decided, or when the cluster did not answer for too long.
+   */
+  async release(): Promise<void> {
+    await this.stop()
+    const { cluster, clock, logger, serverId, groupId, fault } = this.#context
+    const epoch = this.#epoch
+    if (epoch === undefined) return
+    const untilMs = clock.monotonicMs() + releaseMs
+    let auctions = 0
+    while (clock.monotonicMs() < untilMs) {
+      try {
+        const reply = await cluster.propose(groupId, { type: 'release_server', serverId, epoch })
+        if (!reply.ok || reply.type !== 'reassigned') break
+        auctions += reply.auctions
+        if (!reply.more) break
+      } catch (error) {
+        if (!(error instanceof ClusterError)) return fault(error, 'conductor')
+        if (!error.retryable) return
+        await new Promise<void>((resolve) => {
+          clock.setTimer(retryMs, resolve)
+        })
+      }
+    }
+    logger.info('conductor_released', { serverId, groupId, auctions })
+  }
+
   /** Something of this server's falls due at `atMs`, maybe sooner than it knows. */
   dueAt(atMs: number): void {
     if (atMs >= this.#nextDueMs) return
@@ -69,6 +99,8 @@ export class Conductor {
 
   /** Looks through the feed for deadlines that are sooner than the next one known. */
   observe(batch: FeedBatch): void {
+    // Auctions came from another server: the next pulse tells when they fall due.
+    if (batch.gained?.includes(this.#context.serverId) === true) this.dueAt(this.#context.clock.nowMs())
     for (const event of batch.events) {
       const closesAt = 'closesAt' in event ? event.closesAt : undefined
       if (closesAt === undefined || closesAt >= this.#nextDueMs) continue
@@ -110,7 +142,7 @@ export class Conductor {
   /** Returns the milliseconds until the next step. */
   async #register(): Promise<number> {
     const { cluster, logger, serverId, groupId } = this.#context
-    const reply = await cluster.propose(groupId, { type: 'register_server', serverId })
+    const reply = await cluster.propose(groupId, { type: 'enlist_server', serverId })
     if (!reply.ok) {
       logger.error('conductor_refused', { serverId, code: reply.code })
       return fencedMs

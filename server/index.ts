@@ -5,12 +5,12 @@
  * signals and exits are `main.ts`'s. Source: DESIGN "Processes".
  */
 import { join } from 'node:path'
-import type { ServerId } from '../protocol/ids.ts'
+import type { GroupId, ServerId } from '../protocol/ids.ts'
 import { InvariantError } from '../runtime/assert.ts'
 import type { CancelTimer, Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Metrics } from '../runtime/metrics.ts'
-import type { Cluster, FeedBatch } from '../state-cluster/index.ts'
+import { type Cluster, ClusterError, type FeedBatch } from '../state-cluster/index.ts'
 import { Admission } from './admission.ts'
 import { clusterFault } from './answers.ts'
 import { jwksFromFile, Tokens } from './auth.ts'
@@ -58,6 +58,13 @@ export interface RunningServer {
   drain(): Promise<void>
   /** Stops everything, without grace unless drained before. */
   close(): Promise<void>
+  /** For whoever watches over it: what it has to do, and the epoch that it acts under in each group. */
+  load(): ServerLoad
+}
+
+export interface ServerLoad {
+  readonly sockets: number
+  readonly epochs: readonly { readonly groupId: GroupId; readonly epoch: number }[]
 }
 
 /** Rejects with `ListenError`, `EdgeUnavailableError` or `SecretFileError`; nothing runs then. */
@@ -171,13 +178,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         fanOut.deliver(batch)
         conductor.observe(batch)
         if (batch.hasNotices) publisher?.wake()
+        if (batch.gained?.includes(config.serverId as ServerId) === true) publisher?.gained()
       },
       // Events and private frames are gone that sockets were promised: their clients resume from where they are.
       (gap) => {
         logger.warn('feed_gap', { ...gap, sockets: gateway.sessionCount })
         gateway.closeAll(1012)
         conductor.dueAt(clock.nowMs())
-        publisher?.wake()
+        publisher?.gained()
       },
     ),
   )
@@ -223,27 +231,48 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const url = urlOf(open)
   logger.info('server_listening', { url, serverId: config.serverId })
 
+  const release = async (): Promise<void> => {
+    hasReleased = true
+    await Promise.all(
+      parts.map(async ({ conductor, publisher }) => {
+        await publisher?.stop()
+        await conductor.release()
+      }),
+    )
+  }
+  /** Whether somebody else is there to go on with what this server owns. */
+  const hasHeir = async (): Promise<boolean> => {
+    try {
+      const all = await Promise.all(cluster.groups.map((groupId) => cluster.owners(groupId)))
+      return all.every(({ servers }) =>
+        servers.some(({ serverId, standing }) => standing === 'live' && serverId !== config.serverId),
+      )
+    } catch (error) {
+      if (error instanceof ClusterError) return false
+      throw error
+    }
+  }
   const drain = async (graceMs: number): Promise<void> => {
     isDraining = true
     http.isDraining = true
     logger.info('server_draining', { graceMs, sockets: gateway.sessionCount })
     gateway.announceDrain(graceMs)
+    const released = hasHeir().then((isThere) => (isThere ? release() : undefined))
     await gateway.untilEmpty(graceMs)
+    await released
     open.stopListening()
     isEnding = true
     await Promise.all([bids.untilZero(closeGraceMs), http.untilIdle(closeGraceMs)])
     gateway.closeAll(1012)
     await gateway.untilEmpty(closeGraceMs)
   }
+  let hasReleased = false
   let draining: Promise<void> | undefined
   let closing: Promise<void> | undefined
   const close = async (): Promise<void> => {
     draining ??= drain(0)
     await draining
-    for (const { conductor, publisher } of parts) {
-      await publisher?.stop()
-      await conductor.stop()
-    }
+    if (!hasReleased) await release()
     for (const end of ends) end()
     cancelTending()
     open.close()
@@ -259,6 +288,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       closing ??= close()
       return closing
     },
+    load: () => ({
+      sockets: gateway.sessionCount,
+      epochs: parts.flatMap(({ groupId, conductor: { epoch } }) =>
+        epoch === undefined ? [] : [{ groupId, epoch }],
+      ),
+    }),
   }
 }
 

@@ -1,8 +1,7 @@
 /**
  * Tells buyers what the outbox of one group holds for this server: reads notices, expands each to its recipients,
  * hands the messages to the queue, and commits how far it has come.
- * Invariant: a position is acknowledged only when every message of every notice up to it is safe with the queue; a
- * recipient's messages are handed over one after the other, in order of position; ids derive from position and
+ * Invariant: a notice is acknowledged only when each of its messages is safe with the queue; a recipient's messages are handed over one after the other, in order of position; ids derive from position and
  * recipient, so what is handed over twice after a crash can be told as the same. At most `windowMax` messages are
  * under way. Delivery is the notifier's. Source: DESIGN "Notifications"; spec NOTE.
  */
@@ -55,9 +54,12 @@ const retryMaxMs = 10_000
 /** Notices read ahead of the oldest unfinished one, as a multiple of the window: one slow recipient holds up no more. */
 const readAheadFactor = 10
 
+/** One command acknowledges at most so many. */
+const acknowledgedPerCommandMax = 1000
+
 /** A notice that was read and is not acknowledged yet. */
 interface Tracked {
-  readonly position: number
+  /** Messages that are not handed over yet. */
   pendingCount: number
 }
 
@@ -66,15 +68,14 @@ type Recipient = Pick<BuyerView, 'id' | 'endpoint'>
 
 export class Publisher {
   readonly #context: PublisherContext
-  /** In order of position. */
-  readonly #tracked: Tracked[] = []
+  /** By position, in the order in which they were read. */
+  readonly #tracked = new Map<number, Tracked>()
   /** The end of the last message of each recipient that has one under way: whether it was handed over. */
   readonly #lastOf = new Map<SubjectId, Promise<boolean>>()
   /** Ends of pauses, for `stop` to bring forward. */
   readonly #pauses = new Set<() => void>()
   #readPosition = 0
-  #donePosition = 0
-  #acknowledgedPosition = 0
+  #hasGained = false
   #underWay = 0
   #isStopped = false
   #isWoken = false
@@ -93,6 +94,12 @@ export class Publisher {
   wake(): void {
     this.#isWoken = true
     this.#wake?.()
+  }
+
+  /** Notices came from another server, with positions that may lie before those that were read. */
+  gained(): void {
+    this.#hasGained = true
+    this.wake()
   }
 
   /** Reads and hands over no more. What is under way stays unacknowledged and comes again after the next start. */
@@ -124,24 +131,22 @@ export class Publisher {
   /** Hands over one page of notices; whether there were any, and room for them. */
   async #readPage(): Promise<boolean> {
     const { cluster, groupId, serverId, windowMax } = this.#context
-    if (this.#tracked.length >= readAheadFactor * windowMax) return false
-    if (this.#tracked.length === 0 && this.#acknowledgedPosition === this.#donePosition) this.#startOver()
+    if (this.#tracked.size >= readAheadFactor * windowMax) return false
+    if (this.#tracked.size === 0 || this.#hasGained) this.#readPosition = 0
+    this.#hasGained = false
     const notices = await cluster.notices(groupId, serverId, this.#readPosition, noticesPageMax)
     for (const notice of notices) {
-      const tracked: Tracked = { position: notice.position, pendingCount: 0 }
-      await this.#expand(notice, tracked)
-      if (this.#isStopped) return false
-      this.#tracked.push(tracked)
+      if (!this.#tracked.has(notice.position)) {
+        const tracked: Tracked = { pendingCount: 0 }
+        await this.#expand(notice, tracked)
+        if (this.#isStopped) return false
+        this.#tracked.set(notice.position, tracked)
+      }
+      // Another server's notices came while this was told: they may lie before it.
+      if (this.#hasGained) break
       this.#readPosition = notice.position
     }
     return notices.length > 0
-  }
-
-  /** With nothing unfinished the outbox is read from its start: auctions taken over bring earlier positions. */
-  #startOver(): void {
-    this.#readPosition = 0
-    this.#donePosition = 0
-    this.#acknowledgedPosition = 0
   }
 
   async #expand(notice: Notice, tracked: Tracked): Promise<void> {
@@ -230,20 +235,29 @@ export class Publisher {
     return false
   }
 
-  /** Commits how far everything is handed over; whether that was further than before. */
+  /** Commits what is handed over; whether there was any. */
   async #acknowledge(): Promise<boolean> {
     const { cluster, groupId, serverId, logger } = this.#context
-    while (this.#tracked[0]?.pendingCount === 0) this.#donePosition = this.#tracked.shift()?.position ?? 0
     const epoch = this.#context.epoch()
-    const upTo = this.#donePosition
-    if (upTo <= this.#acknowledgedPosition || epoch === undefined) return false
-    const reply = await cluster.propose(groupId, { type: 'acknowledge_notices', serverId, epoch, upTo })
+    const done: number[] = []
+    for (const [position, { pendingCount }] of this.#tracked) {
+      if (pendingCount === 0) done.push(position)
+      if (done.length === acknowledgedPerCommandMax) break
+    }
+    if (done.length === 0 || epoch === undefined) return false
+    const positions = done.sort((x, y) => x - y)
+    const reply = await cluster.propose(groupId, {
+      type: 'acknowledge_positions',
+      serverId,
+      epoch,
+      positions,
+    })
     if (!reply.ok) {
       logger.warn('publisher_fenced', { serverId, groupId, epoch, code: reply.code })
       await this.#pause(retryMaxMs / 10)
       return false
     }
-    this.#acknowledgedPosition = upTo
+    for (const position of positions) this.#tracked.delete(position)
     return true
   }
 

@@ -1,0 +1,190 @@
+/**
+ * Which servers are dead, judged by their heartbeats alone: pure, told what happens and when. A closed socket
+ * counts at once, a silence after `silentTicksMax` ticks of the monitor's own timer, so that a monitor that was
+ * itself asleep listens before it judges. Invariant: a server that announced its leave, or that is heard again, is
+ * no suspect; one that goes up and down is given more time each time. Rules WATCH3–WATCH6.
+ *
+ *   up ──closed or silent──► down ──grace──► suspect ──opened or heard──► up
+ *    └──leaving──► left (nobody's business)
+ */
+import type { GroupId, ServerId } from '../protocol/ids.ts'
+import type { Beat } from './wire.ts'
+
+export interface DetectorLimits {
+  /** Ticks without a word until a server counts as silent. */
+  readonly silentTicksMax: number
+  /** Deaths of one server within this time are counted together … */
+  readonly flapWindowMs: number
+  /** … so many are judged at once, every further one after a pause that doubles … */
+  readonly flapsFree: number
+  readonly flapGraceMs: number
+  /** … up to this. */
+  readonly flapGraceMsMax: number
+  /** Servers that are followed; a further one is turned away. */
+  readonly serversMax: number
+}
+
+export const tickMs = 50
+
+export const detectorLimits: DetectorLimits = {
+  silentTicksMax: 7,
+  flapWindowMs: 60_000,
+  flapsFree: 3,
+  flapGraceMs: 500,
+  flapGraceMsMax: 8_000,
+  serversMax: 1_024,
+}
+
+export interface Suspect {
+  readonly serverId: ServerId
+  readonly reason: 'closed' | 'silent'
+  /** The epochs that it said last. */
+  readonly epochs: ReadonlyMap<GroupId, number>
+}
+
+export interface Watched {
+  readonly serverId: ServerId
+  readonly state: 'up' | 'closed' | 'silent' | 'left'
+  readonly sockets: number
+  /** Times it went down within the window. */
+  readonly flaps: number
+}
+
+interface Followed {
+  readonly serverId: ServerId
+  connection: number | undefined
+  epochs: Map<GroupId, number>
+  sockets: number
+  silentTicks: number
+  isLeaving: boolean
+  down: { readonly reason: Suspect['reason']; readonly untilMs: number } | undefined
+  /** What follows from its being down was done. */
+  isSettled: boolean
+  /** When it went down, within the window. */
+  downs: number[]
+}
+
+export class Detector {
+  readonly #limits: DetectorLimits
+  readonly #servers = new Map<ServerId, Followed>()
+  readonly #byConnection = new Map<number, Followed>()
+
+  constructor(limits: DetectorLimits = detectorLimits) {
+    this.#limits = limits
+  }
+
+  /** A server said hello. `false`: there is no room for it. */
+  opened(serverId: ServerId, connection: number): boolean {
+    let one = this.#servers.get(serverId)
+    if (one === undefined) {
+      if (this.#servers.size >= this.#limits.serversMax) return false
+      one = {
+        serverId,
+        connection,
+        epochs: new Map(),
+        sockets: 0,
+        silentTicks: 0,
+        isLeaving: false,
+        down: undefined,
+        isSettled: false,
+        downs: [],
+      }
+      this.#servers.set(serverId, one)
+    }
+    // The newest connection speaks for the server: an older one is a process that is gone, or half open.
+    if (one.connection !== undefined) this.#byConnection.delete(one.connection)
+    one.connection = connection
+    one.epochs = new Map()
+    one.isLeaving = false
+    this.#byConnection.set(connection, one)
+    this.#revive(one)
+    return true
+  }
+
+  heard(connection: number, beat: Beat): void {
+    const one = this.#byConnection.get(connection)
+    if (one === undefined) return
+    one.sockets = beat.sockets
+    for (const { groupId, epoch } of beat.epochs) one.epochs.set(groupId, epoch)
+    this.#revive(one)
+  }
+
+  leaving(connection: number): void {
+    const one = this.#byConnection.get(connection)
+    if (one !== undefined) one.isLeaving = true
+  }
+
+  closed(connection: number, nowMs: number): void {
+    const one = this.#byConnection.get(connection)
+    if (one === undefined) return
+    this.#byConnection.delete(connection)
+    one.connection = undefined
+    // Found silent and handed over already: that its socket ends now is no second death.
+    if (!one.isLeaving && !one.isSettled) this.#fell(one, 'closed', nowMs)
+  }
+
+  /** Once every `tickMs`. `wasAsleep`: the last one is longer ago than that, so silences prove nothing. */
+  tick(nowMs: number, wasAsleep: boolean): void {
+    for (const one of this.#servers.values()) {
+      if (one.connection === undefined || one.isLeaving) continue
+      one.silentTicks = wasAsleep ? 0 : one.silentTicks + 1
+      if (one.silentTicks >= this.#limits.silentTicksMax && one.down === undefined)
+        this.#fell(one, 'silent', nowMs)
+    }
+  }
+
+  /** Who is to be taken for dead now. */
+  suspects(nowMs: number): Suspect[] {
+    const found: Suspect[] = []
+    for (const { serverId, down, epochs, isSettled } of this.#servers.values())
+      if (down !== undefined && !isSettled && nowMs >= down.untilMs)
+        found.push({ serverId, reason: down.reason, epochs })
+    return found
+  }
+
+  /** Whether a connection of this server stands and it speaks. */
+  isUp(serverId: ServerId): boolean {
+    const one = this.#servers.get(serverId)
+    return one !== undefined && one.connection !== undefined && one.down === undefined
+  }
+
+  /** It was acted upon, or is not live any more: no suspect until it goes down again; its flaps still count. */
+  settled(serverId: ServerId, nowMs: number): void {
+    const one = this.#servers.get(serverId)
+    if (one === undefined) return
+    if (one.down !== undefined) one.isSettled = true
+    this.#prune(one, nowMs)
+    if (one.connection === undefined && one.downs.length === 0) this.#servers.delete(serverId)
+  }
+
+  /** In order of id. */
+  watched(nowMs: number): Watched[] {
+    return [...this.#servers.values()]
+      .map((one) => {
+        this.#prune(one, nowMs)
+        const state = one.down?.reason ?? (one.isLeaving || one.connection === undefined ? 'left' : 'up')
+        return { serverId: one.serverId, state, sockets: one.sockets, flaps: one.downs.length } as const
+      })
+      .sort((x, y) => (x.serverId < y.serverId ? -1 : 1))
+  }
+
+  #fell(one: Followed, reason: Suspect['reason'], nowMs: number): void {
+    this.#prune(one, nowMs)
+    one.downs.push(nowMs)
+    const { flapsFree, flapGraceMs, flapGraceMsMax } = this.#limits
+    const further = one.downs.length - flapsFree
+    const graceMs = further <= 0 ? 0 : Math.min(flapGraceMsMax, flapGraceMs * 2 ** (further - 1))
+    one.down = { reason, untilMs: nowMs + graceMs }
+    one.isSettled = false
+  }
+
+  #revive(one: Followed): void {
+    one.silentTicks = 0
+    one.down = undefined
+    one.isSettled = false
+  }
+
+  #prune(one: Followed, nowMs: number): void {
+    one.downs = one.downs.filter((atMs) => nowMs - atMs < this.#limits.flapWindowMs)
+  }
+}
