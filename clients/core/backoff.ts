@@ -1,7 +1,7 @@
 /**
  * How long to wait before the next attempt: doubling from a base to a top, with half of each wait left to chance,
  * so that a thousand clients that lost one server do not come back as one. Invariant: a wait is never below half
- * of its step nor above the top.
+ * of its step nor above the top. The one exception is `soon`, at most 50 ms: somebody lost a server that is gone.
  */
 import type { Random } from './ports.ts'
 
@@ -13,6 +13,8 @@ export interface BackoffOptions {
 }
 
 export const defaultBackoff: BackoffOptions = { baseMs: 250, topMs: 15_000 }
+
+const soonMsMax = 50
 
 export class Backoff {
   readonly #options: BackoffOptions
@@ -30,6 +32,11 @@ export class Backoff {
     const step = isLate ? topMs : Math.min(topMs, baseMs * 2 ** Math.min(this.#attempt, 30))
     this.#attempt += 1
     return Math.round(step / 2 + (step / 2) * this.#random())
+  }
+
+  /** The wait before the first attempt after a connection that had held, in ms: short, and never twice in a row. */
+  soon(): number {
+    return Math.round(soonMsMax * this.#random())
   }
 
   reset(): void {

@@ -15,6 +15,8 @@ import type { Clock, NewId, Random, Transport } from './ports.ts'
 export interface SessionOptions {
   /** The house, as `http://127.0.0.1:8080` (or ws, https, wss); the path is the session's affair. */
   readonly url: string
+  /** Further servers of the same house: whenever a connection is lost, the next one in turn is tried. */
+  readonly otherUrls?: readonly string[]
   /** Asked at every connection, so that a renewed token is used; absent: a session that only watches. */
   readonly token?: () => string | undefined
   readonly transport: Transport
@@ -28,7 +30,7 @@ export interface SessionOptions {
   readonly attemptsMax?: number
   /** The same before the very first `hello`. Default: `attemptsMax`. */
   readonly firstAttemptsMax?: number
-  /** An attempt without a `hello` for this long has failed. Default 10,000. */
+  /** An attempt without a `hello` for this long has failed. Default 10,000, with `otherUrls` 2,000. */
   readonly helloTimeoutMs?: number
   /** A bid that is not answered for this long, over however many sockets, is given up. Default 60,000. */
   readonly bidPatienceMs?: number

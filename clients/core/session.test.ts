@@ -89,6 +89,43 @@ describe('connecting', () => {
     expect(states.at(-1)).toEqual({ name: 'reconnecting', reason: 'restart', retryInMs: 188 })
   })
 
+  it('CLIENT17 after a connection that had held it comes back at once, to the next server in turn', () => {
+    const { clock, transport, states } = open({ otherUrls: ['http://127.0.0.1:8081'] })
+    clock.advance(1_000)
+    transport.last.drop()
+    expect(states.at(-1)).toEqual({ name: 'reconnecting', reason: 'connection_lost', retryInMs: 25 })
+    clock.advance(25)
+    expect(transport.last.url).toBe('ws://127.0.0.1:8081/ws')
+    transport.last.drop()
+    expect(states.at(-1)).toMatchObject({ retryInMs: 188 })
+    clock.advance(188)
+    expect(transport.last.url).toBe('ws://127.0.0.1:8080/ws')
+    transport.last.accept()
+    clock.advance(1_999)
+    expect(transport.last.closedByClient).toBeUndefined()
+    clock.advance(1)
+    expect(transport.last.closedByClient).toBeDefined()
+  })
+
+  it('CLIENT17 a server that hangs with a bid is left for the next one, one that only is quiet is not', () => {
+    const { clock, transport, session } = open({ otherUrls: ['http://127.0.0.1:8081'] })
+    clock.advance(3_000)
+    expect(transport.sockets).toHaveLength(1)
+    const first = transport.last
+    session.placeBid({ auctionId, amount: 500 }).catch(() => undefined)
+    first.push({ type: 'time', replyTo: 0, t0: 0, t1: 0, t2: 0 })
+    clock.advance(1_000)
+    expect(first.sentOf('sync_time').length).toBeGreaterThan(1)
+    first.push({ type: 'time', replyTo: 0, t0: 0, t1: 0, t2: 0 })
+    clock.advance(1_500)
+    expect(transport.sockets).toHaveLength(1)
+    clock.advance(1_100)
+    expect(transport.last.url).toBe('ws://127.0.0.1:8081/ws')
+    transport.last.hello()
+    expect(transport.last.sentOf('place_bid')).toMatchObject([{ requestId: 'r1' }])
+    session.close()
+  })
+
   it('an attempt without a hello is given up after a while', () => {
     const { clock, transport, states } = start()
     transport.last.accept()

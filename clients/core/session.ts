@@ -33,11 +33,16 @@ import { TimeSync } from './time-sync.ts'
 import { Watch, type WatchListener } from './watch.ts'
 
 const helloTimeoutMsDefault = 10_000
+const helloTimeoutMsWithOthers = 2_000
+/** A connection that was open for so long had held: losing it says nothing about the next one. */
+const steadyMs = 1_000
 const bidPatienceMsDefault = 60_000
 const syncBurst = 4
 const syncEveryMsMin = 1_000
 const syncEveryMsMax = 15_000
 const askAgainMs = 500
+/** While a bid waits and there are other servers: after so long without a word this one is asked, then left. */
+const quietMs = 1_000
 
 /** `http://host:8080/` as `ws://host:8080/ws`. */
 export function socketUrl(url: string): string {
@@ -59,6 +64,10 @@ export class Session {
   /** Counts sockets: what a former one calls back with is not heard. */
   #generation = 0
   #wasOpen = false
+  #openedMs = 0
+  readonly #urls: readonly string[]
+  /** Which of them the next connection is made to, in turn. */
+  #urlAt = 0
   #nextFrameId = 1
   #heardMs = 0
   #probe: { readonly id: number; readonly sentMs: number } | undefined
@@ -70,6 +79,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options
+    this.#urls = [options.url, ...(options.otherUrls ?? [])]
     this.#codec = options.codec ?? jsonCodec
     this.#backoff = new Backoff(options.backoff ?? defaultBackoff, options.random)
     this.#bids = new PendingBids({
@@ -199,13 +209,15 @@ export class Session {
   // Sockets come and go.
 
   #connect(): void {
-    const { transport, clock, url } = this.#options
+    const { transport, clock } = this.#options
+    const url = this.#urls[this.#urlAt % this.#urls.length] as string
     this.#generation += 1
     const generation = this.#generation
     const isCurrent = (): boolean => generation === this.#generation
     const token = this.#options.token?.()
     const offered = [this.#codec.subprotocol, ...(token === undefined ? [] : [bearerSubprotocol(token)])]
-    this.#later(this.#options.helloTimeoutMs ?? helloTimeoutMsDefault, () => this.#lose('connection_lost'))
+    const patienceMs = this.#urls.length > 1 ? helloTimeoutMsWithOthers : helloTimeoutMsDefault
+    this.#later(this.#options.helloTimeoutMs ?? patienceMs, () => this.#lose('connection_lost'))
     this.#heardMs = clock.monotonicMs()
     this.#socket = transport.open(socketUrl(url), offered, {
       onOpen: (subprotocol) => {
@@ -261,7 +273,10 @@ export class Session {
       this.#end('unreachable')
       return
     }
-    const retryInMs = this.#backoff.next(isLate)
+    this.#urlAt += 1
+    const hadHeld =
+      this.#state.name === 'open' && this.#options.clock.monotonicMs() - this.#openedMs >= steadyMs
+    const retryInMs = hadHeld && !isLate ? this.#backoff.soon() : this.#backoff.next(isLate)
     this.#later(retryInMs, () => this.#connect())
     this.#enter({ name: this.#wasOpen ? 'reconnecting' : 'connecting', reason, retryInMs })
   }
@@ -291,6 +306,7 @@ export class Session {
     this.#backoff.reset()
     this.#failures = 0
     this.#wasOpen = true
+    this.#openedMs = this.#options.clock.monotonicMs()
     this.#time.restart()
     this.#time.hint(hello.serverTime, this.#options.clock.monotonicMs())
     this.#enter({ name: 'open', reason: 'hello' })
@@ -415,10 +431,22 @@ export class Session {
       this.#later(everyMs, tick)
     }
     this.#later(everyMs, tick)
+    if (this.#urls.length > 1) this.#later(quietMs, () => this.#mindBids())
+  }
+
+  /** A server that hangs with a bid is left long before its heartbeat would tell. */
+  #mindBids(): void {
+    const silentMs = this.#options.clock.monotonicMs() - this.#heardMs
+    if (this.#bids.size > 0 && silentMs >= 2 * quietMs) {
+      this.#lose('heartbeat')
+      return
+    }
+    if (this.#bids.size > 0 && silentMs >= quietMs) this.#syncTime()
+    this.#later(quietMs, () => this.#mindBids())
   }
 
   #closedError(reason: SessionReason): ClientError {
-    const { url } = this.#options
+    const url = this.#urls.join(', ')
     if (reason === 'unreachable') return new ClientError('unreachable', `no answer from ${url}`)
     if (reason === 'not_a_house')
       return new ClientError('unexpected_answer', `what answers at ${url} does not speak the protocol`)
