@@ -171,7 +171,7 @@ export class Faults {
     const hosts = [...nodes.map(({ host }) => host), ...servers.map(({ host }) => host)]
     const leader = nodes.find((node) => node.replica?.status().isLeader)
     const one = (random.chance(0.5) ? leader : undefined) ?? random.pick(nodes)
-    const shape = random.pick(['isolated', 'halves', 'oneWay', 'bridge', 'servers'] as const)
+    const shape = random.pick(['isolated', 'halves', 'oneWay', 'bridge', 'servers', 'stranded'] as const)
     counts.add('fault.partition')
     counts.add(`partition.${shape}`)
     const cutBetween = (side: readonly string[], isBothWays: boolean): void => {
@@ -203,6 +203,10 @@ export class Faults {
         network.cut(other.host, one.host)
         break
       }
+      case 'stranded':
+        // A leader with its clients, and all others on the far side.
+        cutBetween([one.host, ...servers.filter(() => random.chance(0.5)).map(({ host }) => host)], true)
+        break
       case 'servers':
         for (const { host } of servers) {
           network.cut(host, one.host)

@@ -10,7 +10,7 @@ import type { Command, MachineEntry } from '../machine/commands.ts'
 import type { Applied } from '../machine/events.ts'
 import { type Row, rows, type State } from '../machine/index.ts'
 import { crc32 } from '../storage/checksum.ts'
-import { checkpointKey, entryKey, hardStateKey } from '../storage/layout.ts'
+import { checkpointKey, entryKey, hardStateKey, installingKey } from '../storage/layout.ts'
 import type { Store, StoreRow, StoreWrite } from '../storage/store.ts'
 import type { FaultName } from './options.ts'
 
@@ -47,6 +47,7 @@ const tagAt = 2
 const entryTag = entryKey(0 as never, 0)[tagAt]
 const hardStateTag = hardStateKey(0 as never)[tagAt]
 const checkpointTag = checkpointKey(0 as never)[tagAt]
+const installingTag = installingKey(0 as never)[tagAt]
 
 function isAll(writes: readonly StoreWrite[], ...tags: readonly (number | undefined)[]): boolean {
   return writes.length > 0 && writes.every(({ key }) => tags.includes(key[tagAt]))
@@ -89,9 +90,9 @@ function withApply(change: Apply): AroundMachine {
 }
 
 /** Each command of the entry is changed on its way into the machine. */
-function withCommands(change: (state: State, command: Command, index: number) => Command): AroundMachine {
-  return withApply((state, entry, apply, index) =>
-    apply({ ...entry, commands: entry.commands.map((command) => change(state, command, index)) }),
+function withCommands(change: (state: State, command: Command) => Command): AroundMachine {
+  return withApply((state, entry, apply) =>
+    apply({ ...entry, commands: entry.commands.map((command) => change(state, command)) }),
   )
 }
 
@@ -142,9 +143,9 @@ export const plants: readonly Plant[] = [
     name: 'retry-counted-twice',
     description: 'the request id of a command is not looked up',
     needs: ['loss'],
-    machine: withCommands((_state, command, index) => {
-      if (command.type !== 'place_bid') return command
-      return { ...command, requestId: `${command.requestId}.${index}` as never }
+    machine: withCommands((state, command) => {
+      if ('requestId' in command) state.requests['bySubject'].get(command.subject)?.delete(command.requestId)
+      return command
     }),
   },
   {
@@ -205,6 +206,46 @@ export const plants: readonly Plant[] = [
       if (isOutage) for (const { server, markMs } of marks) server.lastConductedMs = markMs
       return applied
     }),
+  },
+  {
+    name: 'old-leader-serves-reads',
+    description: 'whoever believes to lead answers a linearizable read without asking a majority',
+    needs: ['partition'],
+    backend: (backend) => ({
+      ...backend,
+      readIndex: (groupId) => Promise.resolve(backend.appliedIndex(groupId)),
+    }),
+  },
+  {
+    name: 'feed-gap-after-resume',
+    description: 'a replica that took over a snapshot tells nobody which entries it never saw one by one',
+    needs: ['crash', 'partition'],
+    backend: (backend) => ({
+      ...backend,
+      watch: (groupId, watcher) =>
+        backend.watch(groupId, {
+          batch: (batch) => watcher.batch(batch),
+          applied: (index) => watcher.applied(index),
+          gap: (index) => watcher.applied(index),
+          leader: (view) => watcher.leader(view),
+        }),
+    }),
+  },
+  {
+    name: 'snapshot-half-applied',
+    description: 'the note that a snapshot is being put in place of the state is not on the disk',
+    needs: ['crash', 'blackout'],
+    store: (store) => {
+      const notes = new Map<string, Uint8Array | undefined>()
+      const isNote = (key: Uint8Array): boolean => key[tagAt] === installingTag
+      return {
+        ...withCommit(store, (writes, commit) => {
+          for (const { key, value } of writes) if (isNote(key)) notes.set(key.join(), value)
+          return commit(writes.filter(({ key }) => !isNote(key)))
+        }),
+        get: (key) => (isNote(key) ? notes.get(key.join()) : store.get(key)),
+      }
+    },
   },
   {
     name: 'deduplication-lost-in-a-snapshot',

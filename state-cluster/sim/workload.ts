@@ -68,7 +68,7 @@ export class Workload {
     this.#every(1_000 / bidsPerSecond, () => this.#bid())
     this.#every(60_000 / auctionsPerMinute, () => this.#create())
     this.#every(4_000, () => this.#manage())
-    this.#every(1_500, () => this.#read())
+    this.#every(250, () => this.#read())
   }
 
   /** Nothing new is asked; what is under way goes on. */
