@@ -7,11 +7,21 @@ import type { Clock } from '../runtime/clock.ts'
 import { configSection, type LoadedConfig } from '../runtime/config.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Metrics } from '../runtime/metrics.ts'
-import { type Address, openStateNode, type StartProgress, type StateNode } from '../state-cluster/index.ts'
+import {
+  type Address,
+  hasRoom,
+  type NodeGroupStatus,
+  openStateNode,
+  type StartProgress,
+  type StateNode,
+  StoreError,
+} from '../state-cluster/index.ts'
 import { openHealth } from './health.ts'
 import { addressOf, clusterSection, roleSection, tcpOptionsOf, tlsSection } from './settings.ts'
 
 const nodeIdMax = 2 ** 31 - 1
+/** How often a node that stepped aside looks for space. */
+const spaceLookMs = 1_000
 
 export const stateNodeSection = configSection(
   'state',
@@ -101,22 +111,55 @@ export async function startState(options: StateRoleOptions): Promise<RunningRole
   const { host, port, dataDir, groupCount, nodeId, members, join } = config.state
   const { clusterSecret, cluster } = config.cluster
   const { healthPort, healthHost } = config.process
-  const node = await openStateNode({
-    dataDir,
-    nodeId,
-    listen: { host, port },
-    members: new Map(members.map((entry) => memberOf(entry) as [number, Address])),
-    isJoining: join,
-    cluster,
-    groupCount,
-    clock,
-    tcp: await tcpOptionsOf(config.tls),
-    ...(clusterSecret === undefined ? {} : { secret: clusterSecret }),
-    onProgress: options.onProgress,
-    onFatal: options.onFatal,
-    note: (event, facts) => logger.info(event, facts),
-  })
-  nodeMetrics(metrics, node)
+  const tcp = await tcpOptionsOf(config.tls)
+  let isAside = false
+  let listenPort = port
+  let isStopping = false
+  const open = async (): Promise<StateNode> =>
+    await openStateNode({
+      dataDir,
+      nodeId,
+      listen: { host, port: listenPort },
+      members: new Map(members.map((entry) => memberOf(entry) as [number, Address])),
+      isJoining: join,
+      cluster,
+      groupCount,
+      clock,
+      tcp,
+      ...(clusterSecret === undefined ? {} : { secret: clusterSecret }),
+      onProgress: options.onProgress,
+      onFatal(error) {
+        // Nothing was written half: this node leaves its place to the others, and comes back when there is space.
+        if (error instanceof StoreError && error.isStoreIntact) void stepAside(error)
+        else options.onFatal(error)
+      },
+      note: (event, facts) => logger.info(event, facts),
+    })
+  const stepAside = async (error: StoreError): Promise<void> => {
+    isAside = true
+    logger.error('stepped_aside', { reason: error.message })
+    await node.close()
+    while (!isStopping && isAside) {
+      await new Promise<void>((resolve) => {
+        clock.setTimer(spaceLookMs, resolve)
+      })
+      if (isStopping || !hasRoom(dataDir)) continue
+      try {
+        node = await open()
+        isAside = false
+        logger.info('came_back', { dataDir })
+      } catch (failure) {
+        if (!(failure instanceof StoreError && failure.isStoreIntact)) {
+          options.onFatal(failure instanceof Error ? failure : new Error(String(failure)))
+          return
+        }
+      }
+    }
+  }
+  let node = await open()
+  // Where it was found once, it is looked for again.
+  listenPort = node.address.port
+  nodeMetrics(metrics, () => (isAside ? undefined : node))
   const health =
     healthPort === undefined
       ? undefined
@@ -124,14 +167,17 @@ export async function startState(options: StateRoleOptions): Promise<RunningRole
           host: healthHost,
           port: healthPort,
           metrics,
-          isReady: () => node.isReady(),
-          status: () => ({
-            nodeId,
-            clusterId: node.clusterId,
-            groups: node.groups(),
-            peers: node.peers(),
-            state: node.status().groups,
-          }),
+          isReady: () => !isAside && node.isReady(),
+          status: () =>
+            isAside
+              ? { nodeId, aside: true, groups: [], peers: [], state: [] }
+              : {
+                  nodeId,
+                  clusterId: node.clusterId,
+                  groups: node.groups(),
+                  peers: node.peers(),
+                  state: node.status().groups,
+                },
         }).catch(async (error: unknown) => {
           await node.close()
           throw error
@@ -150,6 +196,7 @@ export async function startState(options: StateRoleOptions): Promise<RunningRole
   return {
     facts,
     async stop() {
+      isStopping = true
       await node.close()
       health?.close()
       return []
@@ -157,11 +204,15 @@ export async function startState(options: StateRoleOptions): Promise<RunningRole
   }
 }
 
-function nodeMetrics(metrics: Metrics, node: StateNode): void {
-  const sum = (figure: (group: ReturnType<StateNode['groups']>[number]) => number) => () =>
-    node.groups().reduce((total, group) => total + figure(group), 0)
+function nodeMetrics(metrics: Metrics, node: () => StateNode | undefined): void {
+  const sum = (figure: (group: NodeGroupStatus) => number) => () =>
+    (node()?.groups() ?? []).reduce((total, group) => total + figure(group), 0)
   const gauges: readonly [name: string, help: string, read: () => number][] = [
-    ['ready_ratio', '1 while every group has a leader that this node follows or is.', () => +node.isReady()],
+    [
+      'ready_ratio',
+      '1 while every group has a leader that this node follows or is.',
+      () => +(node()?.isReady() ?? false),
+    ],
     ['leading_items', 'Groups that this node leads.', sum((group) => +group.isLeader)],
     [
       'unapplied_entries',
@@ -173,7 +224,7 @@ function nodeMetrics(metrics: Metrics, node: StateNode): void {
       'Entries of the log on the disk.',
       sum((group) => group.lastIndex - group.firstIndex + 1),
     ],
-    ['disk_bytes', 'Size of the data file.', () => node.load().disk.fileBytes],
+    ['disk_bytes', 'Size of the data file.', () => node()?.load().disk.fileBytes ?? 0],
   ]
   for (const [name, help, read] of gauges) metrics.gauge({ name: `martillo_state_${name}`, help, read })
 }

@@ -112,6 +112,10 @@ export class AppliedState {
     return dirtyCount(this.state) + this.checkpointer.gatheredCount + this.history.freshCount
   }
 
+  hash(): string {
+    return this.#machine.stateHash(this.state)
+  }
+
   /** Applies the next entry of the log that carries commands. */
   apply(entry: Entry): Applied {
     const applied = this.#machine.apply(this.state, decodeEntry(unpack(entry.data)), entry.index)

@@ -70,6 +70,7 @@ export interface HostKind {
   readonly check: (meta: StoreMeta) => void
   readonly transport: (meta: StoreMeta, timing: Timing) => ReplicaPorts['transport']
   readonly onMembers?: (groupId: GroupId, members: Members) => void
+  readonly onHash?: (groupId: GroupId, index: number, hash: string) => void
   /** Default the auction machine as it is. */
   readonly machine?: Machine
 }
@@ -185,6 +186,7 @@ export class ReplicaHost implements Cluster {
         transport,
         onFatal: this.#onFatal,
         onMembers: (members) => kind.onMembers?.(groupId, members),
+        ...(kind.onHash && { onHash: (index, hash) => kind.onHash?.(groupId, index, hash) }),
         ...(kind.machine && { machine: kind.machine }),
       }
       const { nodeId } = meta

@@ -20,6 +20,7 @@ export {
   type StateNodeOptions,
 } from './node.ts'
 export type { ReplicaSettings } from './replica.ts'
+export { hasRoom } from './storage/lmdb-store.ts'
 export { StoreError, type StoreErrorCode, type StoreStats } from './storage/store.ts'
 export { type Frame, FrameDecoder, frameParts } from './transport/frame.ts'
 export { type Address, type ByteStream, type Dial, type Listen, parseAddress } from './transport/stream.ts'

@@ -123,6 +123,7 @@ export async function openStateNode(options: StateNodeOptions): Promise<StateNod
           options.note('peer_down', { nodeId, reason: cause.message })
           for (const replica of host?.replicas ?? []) replica.peerGone(nodeId)
         },
+        hash: (nodeId, groupId, index, hash) => host?.replicas[groupId]?.hashOf(nodeId, index, hash),
         snapshot: (groupId) => host?.replicas[groupId]?.receiveSnapshot(),
         fault: (nodeId, cause) =>
           options.note('peer_fault', { nodeId, code: cause.code, reason: cause.message }),
@@ -135,6 +136,7 @@ export async function openStateNode(options: StateNodeOptions): Promise<StateNod
       network = openNetwork(meta, timing)
       return network
     },
+    onHash: (groupId, index, hash) => network?.tellHash(groupId, index, hash),
     onMembers(groupId, members) {
       options.note('members_changed', { groupId, members: [...members.keys()] })
       node?.keepPeers()

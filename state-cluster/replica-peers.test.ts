@@ -230,3 +230,27 @@ describe('reads and succession', () => {
     expect(bench.leader).toBeDefined()
   })
 })
+
+describe('the consistency guard', () => {
+  it('GUARD1: a replica whose state a majority contradicts at the same index stops, and the others go on', async () => {
+    const bench = await begin([1, 2, 3])
+    const told: [number, number, string][] = []
+    bench.onHash = (nodeId, index, hash) => told.push([nodeId, index, hash])
+    await bids(bench, 0, 260)
+    const index = told[0]?.[1] as number
+    expect(index % 256).toBe(0)
+    await bench.until(() => told.filter((one) => one[1] === index).length === 3)
+    expect(new Set(told.map(([, , hash]) => hash)).size, 'they hold the same').toBe(1)
+    const odd = bench.nodes.get(3) as Node
+    odd.replica.hashOf(1, index, 'another')
+    expect(odd.fatal).toBeUndefined()
+    odd.replica.hashOf(2, index, 'another')
+    expect(odd.fatal).toMatchObject({
+      code: 'state_differs',
+      message: expect.stringContaining('replace this node'),
+    })
+    expect(() => odd.replica.read(() => 0)).toThrow()
+    bench.crash(odd, true)
+    await bids(bench, 300, 3)
+  })
+})

@@ -16,6 +16,7 @@ import type { GroupId } from '../protocol/ids.ts'
 import type { CancelTimer } from '../runtime/clock.ts'
 import { AppliedState, type Machine } from './applied-state.ts'
 import { ClusterError, type FeedBatch } from './cluster.ts'
+import { ConsistencyError, HashCompare, hashEveryEntries } from './hash-compare.ts'
 import type { GroupWatcher, LeaderView } from './link/backend.ts'
 import type { ChangeOutcome } from './link/member-wire.ts'
 import type { Command } from './machine/commands.ts'
@@ -63,6 +64,8 @@ export interface ReplicaPorts {
   readonly onFatal: (error: Error) => void
   /** Default the auction machine as it is. */
   readonly machine?: Machine
+  /** The state's hash as of an index that all replicas tell theirs of. */
+  readonly onHash?: (index: number, hash: string) => void
   /** Where the members of this group are, after each change. */
   readonly onMembers?: (members: Members) => void
 }
@@ -189,6 +192,7 @@ export class Replica {
   readonly #heldAppends: Message[] = []
   #leader: LeaderView = { leaderId: NONE, term: 0 }
   #cancelCampaign: CancelTimer | undefined
+  readonly #hashes = new HashCompare()
   #isCheckpointWanted = false
   readonly #onProgress: ReplicaStart['onProgress']
   /** Batches of committed entries that Raft has handed out and the machine has not seen. */
@@ -364,6 +368,30 @@ export class Replica {
       this.#deferTurn()
     })
     return index
+  }
+
+  /** What another replica's state hashed to at an index. The one that a majority contradicts stops serving. */
+  hashOf(nodeId: number, index: number, hash: string): void {
+    this.#guard(() => {
+      this.#hashes.told(nodeId, index, hash)
+      this.#checkHashes(index)
+    })
+  }
+
+  #noteHash({ index }: Entry): void {
+    if (index % hashEveryEntries !== 0) return
+    const hash = this.#applied.hash()
+    this.#hashes.told(this.#nodeId, index, hash)
+    this.#ports.onHash?.(index, hash)
+    this.#checkHashes(index)
+  }
+
+  #checkHashes(index: number): void {
+    if (!this.#hashes.isContradicted(this.#nodeId, index, this.#confState.voters)) return
+    throw new ConsistencyError(
+      `the state of node ${this.#nodeId} in group ${this.groupId} differs from that of a majority as of ` +
+        `entry ${index}: it must not be used; replace this node`,
+    )
   }
 
   // ── Members ──────────────────────────────────────────────────────────────────────────────────────────
@@ -748,7 +776,10 @@ export class Replica {
   /** MsgStorageApply: all of its entries, then its responses, then what they brought is told. */
   #applyBatch(message: Message): void {
     const wasReady = this.#isReady()
-    for (const entry of message.entries) this.#applyEntry(entry)
+    for (const entry of message.entries) {
+      this.#applyEntry(entry)
+      this.#noteHash(entry)
+    }
     const { appliedIndex } = this.#applied
     for (const watcher of this.#watchers) watcher.applied(appliedIndex)
     this.#deliver(message.responses)
@@ -884,6 +915,7 @@ export class Replica {
 
   #finish(end: ClusterError): void {
     this.#end = end
+    this.#leadsFrom = undefined
     this.#cancelTick?.()
     this.#cancelCampaign?.()
     this.#proposals.end(end)

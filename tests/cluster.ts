@@ -117,26 +117,31 @@ export class TestCluster {
     this.#env = env
   }
 
-  static async open({ nodes, servers, env = {} }: ClusterOptions): Promise<TestCluster> {
+  static async open(options: ClusterOptions): Promise<TestCluster> {
     const secret = randomBytes(32).toString('base64url')
-    const cluster = new TestCluster({ ...env, MARTILLO_JWT_SECRET: secret })
+    const cluster = new TestCluster({ ...options.env, MARTILLO_JWT_SECRET: secret })
+    await cluster.begin(options)
+    return cluster
+  }
+
+  /** Adds so many of each, started. */
+  async begin({ nodes, servers }: Pick<ClusterOptions, 'nodes' | 'servers'>): Promise<void> {
     const ports: number[] = []
     for (let at = 0; at < nodes; at++) ports.push(await freePort())
     const members = ports.map((port, at) => `${at + 1}=127.0.0.1:${port}`).join(',')
-    for (const [at, port] of ports.entries()) await cluster.#addNode(at + 1, port, ['--members', members])
-    await Promise.all(cluster.nodes.map((node) => node.start()))
+    for (const [at, port] of ports.entries()) await this.#addNode(at + 1, port, ['--members', members])
+    await Promise.all(this.nodes.map((node) => node.start()))
     for (let at = 0; at < servers; at++) {
       const server = new Member(
         `server-${at + 1}`,
         await freePort(),
-        join(cluster.folder, `server-${at + 1}`),
-        ['server', '--id', `server-${at + 1}`, '--state', cluster.stateNodes],
-        cluster.#env,
+        join(this.folder, `server-${at + 1}`),
+        ['server', '--id', `server-${at + 1}`, '--state', this.stateNodes],
+        this.#env,
       )
-      cluster.servers.push(server)
+      this.servers.push(server)
       await server.start()
     }
-    return cluster
   }
 
   /** Of all nodes, as servers and tools want them. */

@@ -98,7 +98,14 @@ function shortageOf(folder: string, space: DiskSpace, byteCount: number): StoreE
   const reserveBytes = Math.min(reserveBytesMax, totalBytes / 20)
   if (freeBytes >= reserveBytes + byteCount * writeAmplification) return undefined
   const left = `${Math.floor(freeBytes / 2 ** 20)} MiB`
-  return new StoreError('disk_full', `only ${left} are left for ${folder}: free some space and start again`)
+  const text = `only ${left} are left for ${folder}: free some space and start again`
+  return new StoreError('disk_full', text, { isStoreIntact: true })
+}
+
+/** Whether there is so much space that a store which stepped aside for lack of it may be opened again. */
+export function hasRoom(folder: string, diskSpace: typeof diskSpaceOf = diskSpaceOf): boolean {
+  const { freeBytes, totalBytes } = diskSpace(folder)
+  return freeBytes >= 2 * Math.min(reserveBytesMax, totalBytes / 20)
 }
 
 function syncFolder(folder: string): void {
@@ -201,7 +208,7 @@ class LmdbStore implements Store {
       if (this.#waiting.length === 0 && this.#inFlight.length === 0) end()
       else this.#waiting.push({ writes: [], byteCount: 0, resolve: end, reject: end })
     })
-    if (this.#failure === undefined) await this.#database.close()
+    if (this.#failure === undefined || this.#failure.isStoreIntact) await this.#database.close()
   }
 
   #scheduleStart(): void {

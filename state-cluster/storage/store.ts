@@ -30,10 +30,17 @@ export class StoreError extends Error {
   override readonly name = 'StoreError'
   readonly code: StoreErrorCode
   readonly retryable = false
+  /** Nothing was tried that could have failed half way: the store may be closed, and opened again later. */
+  readonly isStoreIntact: boolean
 
-  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+  constructor(
+    code: StoreErrorCode,
+    message: string,
+    options?: ErrorOptions & { readonly isStoreIntact?: boolean },
+  ) {
     super(message, options)
     this.code = code
+    this.isStoreIntact = options?.isStoreIntact ?? false
   }
 }
 

@@ -44,6 +44,8 @@ export class ReplicaBench {
   readonly letters: Message[] = []
   /** Every entry that a replica ever gave to its disk, the latest by index. */
   readonly seen = new Map<number, Entry>()
+  /** Called with what each replica tells the others of its state. */
+  onHash: (nodeId: number, index: number, hash: string) => void = () => undefined
   readonly #settings: ReplicaSettings
   readonly #voters: readonly number[]
   readonly #random: () => number
@@ -106,6 +108,7 @@ export class ReplicaBench {
           send: (_groupId, message) => this.letters.push(message),
           sendSnapshot: (_groupId, message, source) => this.#carry(message, source),
         },
+        onHash: (index, hash) => this.onHash(id, index, hash),
         onFatal: (error) => {
           if (node.fatal !== undefined) throw new Error('onFatal was called twice')
           node.fatal = error

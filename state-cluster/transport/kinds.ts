@@ -23,6 +23,8 @@ export const frameKinds = {
   snapshotDone: 21,
   /** From either side. */
   snapshotAbort: 22,
+  /** What the sender's state of a group hashes to as of an index. */
+  stateHash: 23,
 
   /** From the state node, first on a link: the groups of this cluster. */
   linkWelcome: 32,

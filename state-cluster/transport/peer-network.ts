@@ -26,13 +26,13 @@ import { TransportError } from './errors.ts'
 import { type Hello, judgeHello, type Refusal } from './handshake.ts'
 import { frameKinds } from './kinds.ts'
 import type { PeerHandlers, PeerStats, PeerTransport, SnapshotSource } from './peer-transport.ts'
-import { decodeRaftMessage, encodeRaftMessage, type GroupMessage } from './raft-codec.ts'
+import { decodeRaftMessage, encodeRaftMessage, type GroupMessage, groupIdMax } from './raft-codec.ts'
 import { type SnapshotLimits, snapshotLimits } from './snapshot-limits.ts'
 import { SnapshotReceivers } from './snapshot-receiver.ts'
 import { SnapshotSenders } from './snapshot-sender.ts'
 import { type Address, type Dial, formatAddress } from './stream.ts'
 import type { Timing } from './timing.ts'
-import { malformed } from './tuples.ts'
+import { Fields, malformed, packTuple, unpackTuple } from './tuples.ts'
 import { UnreachableNotes } from './unreachable-notes.ts'
 
 export interface PeerNetworkOptions {
@@ -49,6 +49,7 @@ export interface PeerNetworkOptions {
 
 const peerBackoff: BackoffLimits = { baseMs: 20, maxMs: 1_000 }
 const peerConnectTimeoutMs = 1_000
+const hashLengthMax = 128
 
 interface Peer {
   readonly nodeId: number
@@ -142,6 +143,12 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     await senders.send(groupId, message, source, signal)
   }
 
+  /** Tells every node that is connected what this one's state hashes to. Whoever misses it misses nothing but that. */
+  tellHash(groupId: GroupId, index: number, hash: string): void {
+    const body = packTuple([groupId, index, hash])
+    for (const { dialer } of this.#peers.values()) dialer.connection?.send(frameKinds.stateHash, [body])
+  }
+
   isUp(nodeId: number): boolean {
     return this.#peers.get(nodeId)?.dialer.connection !== undefined
   }
@@ -195,6 +202,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
         if (kind === frameKinds.raft) this.#receive(decodeRaftMessage(body), from)
         else if (kind >= frameKinds.snapshotBegin && kind <= frameKinds.snapshotAbort)
           receivers.frame(kind, body)
+        else if (kind === frameKinds.stateHash) this.#hash(from, body)
         else throw malformed(`frame kind ${kind} from a peer`)
       },
       writable: () => undefined,
@@ -238,6 +246,15 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     const peer = this.#peers.get(from)
     if (peer !== undefined) peer.receivedMessages++
     if (!this.#closed) this.#options.handlers.message(incoming.groupId, incoming.message)
+  }
+
+  #hash(from: number, body: Uint8Array): void {
+    const fields = new Fields(unpackTuple(body), 'state hash')
+    const groupId = fields.integer(0, groupIdMax) as GroupId
+    const index = fields.integer()
+    const hash = fields.text(hashLengthMax)
+    fields.end()
+    this.#options.handlers.hash?.(from, groupId, index, hash)
   }
 
   #checkEnds({ message }: GroupMessage, from: number): void {

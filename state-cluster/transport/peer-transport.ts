@@ -36,6 +36,8 @@ export interface PeerHandlers {
   down(nodeId: number, cause: TransportError): void
   /** A peer begins to send the state behind `message` (a MsgSnap). `undefined`: not now. */
   snapshot(groupId: GroupId, message: Message): SnapshotSink | undefined
+  /** What a node's state of a group hashes to as of an index. */
+  hash?(nodeId: number, groupId: GroupId, index: number, hash: string): void
   /** Something that an operator wants to know: refusals, corrupt frames. `nodeId` 0: not known. */
   fault(nodeId: number, cause: TransportError): void
 }

@@ -1,0 +1,47 @@
+/**
+ * The states of a group's replicas, compared by their hashes at the same index. Invariant: a replica counts as
+ * contradicted only when a majority of the voters agree on another hash than its own, so that one damaged state
+ * stops one node, whoever leads. What is remembered is bounded. Source: DESIGN "same index, same hash"; GUARD1.
+ */
+
+/** Replicas tell each other their hash as of every so many entries. */
+export const hashEveryEntries = 256
+/** Indexes that are remembered; older ones are compared no more. */
+const indexesMax = 16
+
+/** The state of this replica is not what the log makes. */
+export class ConsistencyError extends Error {
+  override readonly name = 'ConsistencyError'
+  readonly code = 'state_differs'
+  readonly retryable = false
+}
+
+export class HashCompare {
+  /** By index, in order of arrival; then by node. */
+  readonly #told = new Map<number, Map<number, string>>()
+
+  told(nodeId: number, index: number, hash: string): void {
+    let hashes = this.#told.get(index)
+    if (hashes === undefined) {
+      hashes = new Map()
+      this.#told.set(index, hashes)
+      for (const old of this.#told.keys()) {
+        if (this.#told.size <= indexesMax) break
+        this.#told.delete(old)
+      }
+    }
+    hashes.set(nodeId, hash)
+  }
+
+  isContradicted(self: number, index: number, voters: readonly number[]): boolean {
+    const hashes = this.#told.get(index)
+    const own = hashes?.get(self)
+    if (hashes === undefined || own === undefined) return false
+    const counts = new Map<string, number>()
+    for (const voter of voters) {
+      const hash = hashes.get(voter)
+      if (hash !== undefined && hash !== own) counts.set(hash, (counts.get(hash) ?? 0) + 1)
+    }
+    return [...counts.values()].some((count) => count > voters.length / 2)
+  }
+}
