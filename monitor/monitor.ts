@@ -196,7 +196,7 @@ export class Monitor {
     }
     if (group.token !== reply.token) {
       group.actingSinceMs = clock.monotonicMs()
-      logger.info('monitor_acting', { groupId: group.groupId, token: reply.token })
+      logger.info('monitor_acting', { groupId: group.groupId, lease: reply.token })
     }
     group.token = reply.token
     group.untilMs = askedMs + leaseMs
@@ -246,7 +246,7 @@ export class Monitor {
       const reply = await cluster.propose(groupId, { type: 'reassign', monitorId, token, serverId, epoch })
       if (!reply.ok || reply.type !== 'reassigned') {
         // Another monitor acts by now, or the server came back: both are the next sweep's to find out.
-        logger.warn('reassign_refused', { groupId, serverId, epoch, token })
+        logger.warn('reassign_refused', { groupId, serverId, epoch, lease: token })
         this.#settle(serverId)
         return
       }
