@@ -30,35 +30,45 @@ describe('DISK1: a full disk', () => {
 })
 
 async function drill(): Promise<void> {
-    const cluster = await TestCluster.open({ nodes: 0, servers: 0 })
-    cleanUps.push(() => cluster.close())
-    const disk = join(cluster.folder, 'node-3')
-    mkdirSync(disk)
-    run('mount', '-t', 'tmpfs', '-o', 'size=64m', 'martillo-test', disk)
-    cleanUps.push(() => run('umount', '-l', disk))
-    await cluster.begin({ nodes: 3, servers: 1 })
-    const third = cluster.nodes[2] as Member
+  const cluster = await TestCluster.open({ nodes: 0, servers: 0 })
+  cleanUps.push(() => cluster.close())
+  const disk = join(cluster.folder, 'node-3')
+  mkdirSync(disk)
+  run('mount', '-t', 'tmpfs', '-o', 'size=64m', 'martillo-test', disk)
+  cleanUps.push(() => run('umount', '-l', disk))
+  await cluster.begin({ nodes: 3, servers: 1 })
+  const third = cluster.nodes[2] as Member
 
-    const url = cluster.urlOf(cluster.servers[0] as Member)
-    const operator = houseHttp(url, cluster.operatorToken())
-    const terms = { title: 'A disk', tags: [], openingBid: 100, durationMs: 3_600_000 }
-    const { id: auctionId } = await operator.createAuction(terms)
-    const { token } = await operator.registerBuyer({ name: 'Anna', interests: [] })
-    const session = openSession(url, token, 'json')
-    cleanUps.push(() => session.close())
-    let count = 0
-    const bid = async (): Promise<void> => {
-      const requestId = `bid-${count}` as RequestId
-      const outcome = await session.placeBid({ auctionId, amount: 1_000 + 100 * count++, requestId })
-      expect(outcome).toMatchObject({ type: 'bid_accepted' })
-    }
+  const url = cluster.urlOf(cluster.servers[0] as Member)
+  const operator = houseHttp(url, cluster.operatorToken())
+  const terms = { title: 'A disk', tags: [], openingBid: 100, durationMs: 3_600_000 }
+  const { id: auctionId } = await operator.createAuction(terms)
+  const { token } = await operator.registerBuyer({ name: 'Anna', interests: [] })
+  const session = openSession(url, token, 'json')
+  cleanUps.push(() => session.close())
+  let count = 0
+  const bid = async (): Promise<void> => {
+    const requestId = `bid-${count}` as RequestId
+    const outcome = await session.placeBid({ auctionId, amount: 1_000 + 100 * count++, requestId })
+    expect(outcome).toMatchObject({ type: 'bid_accepted' })
+  }
+  await bid()
+  await until('the third follows', () => cluster.isReady(third))
+
+  const ballast = join(disk, 'ballast')
+  const { bavail, bsize } = statfsSync(disk)
+  writeFileSync(ballast, Buffer.alloc(bavail * bsize - 2 ** 20))
+  await until('the third steps aside', async () => {
     await bid()
-    await until('the third follows', () => cluster.isReady(third))
+    return !(await cluster.isReady(third))
+  })
+  expect(third.stderr).toContain('stepped_aside')
+  expect(third.stderr).toContain('are left for')
+  for (let more = 0; more < 20; more++) await bid()
+  expect(third.isRunning).toBe(true)
 
-    const ballast = join(disk, 'ballast')
-    const { bavail, bsize } = statfsSync(disk)
-    writeFileSync(ballast, Buffer.alloc(bavail * bsize - 2 ** 20))
-    await until('the third steps aside', async () => {
-      await bid()
-      return !(await cluster.isReady(third))
-    }
+  rmSync(ballast)
+  await until('the third is back', () => cluster.isReady(third))
+  await until('all hold the same', () => cluster.isEqual())
+  await third.stop()
+}
