@@ -30,9 +30,15 @@ export function houseHttp(url: string, token?: string): HouseHttp {
 }
 
 /** A session that comes back within milliseconds, and never gives up. */
-export function openSession(url: string, token: string, codec: 'json' | 'msgpack'): Session {
+export function openSession(
+  url: string,
+  token: string,
+  codec: 'json' | 'msgpack',
+  otherUrls: readonly string[] = [],
+): Session {
   return new Session({
     url,
+    otherUrls,
     token: () => token,
     transport: webSocketTransport(WebSocket as unknown as WebSocketClass, clock),
     clock,
