@@ -94,4 +94,9 @@ async function main(): Promise<number> {
   return isGood ? 0 : 1
 }
 
-process.exit(await main())
+try {
+  process.exit(await main())
+} catch (error) {
+  process.stderr.write(`${stopping.signal.aborted ? 'stopped' : (error as Error).stack}\n`)
+  process.exit(1)
+}

@@ -211,8 +211,10 @@ export class DrillCluster {
       ...roomyLimits,
       MARTILLO_JWT_SECRET: randomBytes(32).toString('base64url'),
       MARTILLO_WEBHOOK_KEY_FILE: join(this.folder, 'webhook.key'),
+      MARTILLO_WEBHOOK_PRIVATE_ADDRESSES: 'allow',
       MARTILLO_LOG_LEVEL: 'info',
       MARTILLO_DRAIN_GRACE_MS: '1000',
+      MARTILLO_HEARTBEAT_MS: '2000',
     }
     mkdirSync(join(this.folder, 'logs'))
   }
@@ -253,7 +255,7 @@ export class DrillCluster {
     if (monitors > 0) {
       for (let at = 0; at < monitors; at++) {
         const argv = ['monitor', '--state', this.stateNodes, '--id', `monitor-${at + 1}`]
-        this.monitors.push(await this.#station(`monitor-${at + 1}`, argv, {}))
+        this.monitors.push(await this.#station(`monitor-${at + 1}`, argv, { hasHealth: true }))
       }
       await Promise.all(this.monitors.map((monitor) => monitor.start()))
     }
@@ -351,6 +353,11 @@ export class DrillCluster {
       if (group?.isLeader === true && group.term > (best?.term ?? -1)) best = { node, term: group.term }
     }
     return best?.node
+  }
+
+  /** The term that a node is in; 0 while it does not say. */
+  async termOf(node: Station): Promise<number> {
+    return (await this.statusOf(node))?.groups[0]?.term ?? 0
   }
 
   /** Waits for a leader that holds. */

@@ -65,6 +65,8 @@ export interface Scene {
   /** Adds to a distribution. */
   gap(name: string, ms: number): void
   count(name: string, by?: number): void
+  /** A distribution so far; `undefined`: nothing in it. */
+  spread(name: string): Spread | undefined
   /** Holds a measure to its bound. */
   atMost(what: string, value: number | undefined, bound: number): void
 }
@@ -159,13 +161,17 @@ function sceneOf(cluster: DrillCluster, load: Load, { note, signal }: DrillOptio
     count(name, by = 1) {
       counts[name] = (counts[name] ?? 0) + by
     },
+    spread(name) {
+      const values = gaps.get(name)
+      return values === undefined ? undefined : spreadOf(values)
+    },
     atMost(what, value, bound) {
       if (value === undefined || value > bound) missed.push(`${what}: ${value} ms, at most ${bound} ms`)
     },
   }
 }
 
-export function spreadOf(values: readonly number[]): Spread {
+function spreadOf(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b)
   const at = (share: number): number =>
     sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? 0

@@ -1,5 +1,6 @@
 /** All drills, by name. */
 import type { Drill } from './drill.ts'
 import { leaderKill } from './leader-kill.ts'
+import { wholeDrills } from './with-monitors.ts'
 
-export const drills: readonly Drill[] = [leaderKill]
+export const drills: readonly Drill[] = [leaderKill, ...wholeDrills]

@@ -166,6 +166,9 @@ export class Load {
   #isBidding = false
   #running: Promise<void>[] = []
   #requests = 0
+  /** Accepted bids, in order of their answers. */
+  readonly #accepted: TimedBid[] = []
+  #isClosedByOperator = false
 
   private constructor(options: LoadOptions, webhooks: WebhookReceiver | undefined) {
     const { urls, operatorToken, pauseMs = [20, 60], seed } = options
@@ -283,6 +286,7 @@ export class Load {
         if (outcome.type === 'bid_accepted') {
           bid.answer = 'accepted'
           bid.seq = outcome.seq
+          this.#accepted.push(bid)
         } else {
           bid.answer = 'rejected'
           bid.code = outcome.code
@@ -316,15 +320,17 @@ export class Load {
   }
 
   get acknowledged(): number {
-    return this.bids.reduce((sum, { answer }) => sum + +(answer === 'accepted'), 0)
+    return this.#accepted.length
   }
 
   /** From a moment to the answer to the first bid that was sent after it and accepted; `undefined`: none yet. */
   gapMs(sinceMs: number): number | undefined {
     let first: number | undefined
-    for (const { sentMs, answeredMs, answer } of this.bids)
-      if (answer === 'accepted' && sentMs >= sinceMs && answeredMs !== undefined)
-        first = Math.min(first ?? answeredMs, answeredMs)
+    for (let at = this.#accepted.length - 1; at >= 0; at--) {
+      const { sentMs, answeredMs = 0 } = this.#accepted[at] as TimedBid
+      if (answeredMs < sinceMs) break
+      if (sentMs >= sinceMs) first = answeredMs
+    }
     return first === undefined ? undefined : first - sinceMs
   }
 
@@ -342,18 +348,20 @@ export class Load {
   /** Ends what is still open, as the operator may. */
   async closeAll(): Promise<void> {
     await this.stop()
+    this.#isClosedByOperator = true
     for (const { id } of this.auctions) await this.operator.manage(id, 'close').catch(() => undefined)
   }
 
   /** Waits until no auction is open any more and every watcher has seen the end of each. */
   async settle(patienceMs = 90_000): Promise<void> {
     await this.stop()
-    const openIds = async (): Promise<boolean> => {
-      const page = await this.operator.auctions({ tag: 'drill', status: 'open', limit: 1 })
-      return page.auctions.length === 0
-    }
+    const endMs = performance.now() + patienceMs
     // What stays open or unseen is the audit's to name.
-    await until('all auctions have ended', openIds, patienceMs).catch(() => undefined)
+    for (let isOpen = true; isOpen && performance.now() < endMs; ) {
+      await pause(300)
+      const page = await this.operator.auctions({ tag: 'drill', status: 'open', limit: 1 })
+      isOpen = page.auctions.length > 0
+    }
     const isSeen = (): boolean => this.bidders.every(({ views }) => views.size === 0)
     await until('every watcher has seen every end', isSeen, 15_000).catch(() => undefined)
   }
@@ -371,7 +379,8 @@ export class Load {
     for (let at = 0; at < this.auctions.length; at += 8) {
       const batch = this.auctions.slice(at, at + 8).map(async ({ id, firstClosesAt }) => {
         const view = await this.operator.auction(id)
-        auctions.push({ id, firstClosesAt, view, history: await this.#history(id, interested.get(id)) })
+        const history = await this.#history(id, interested.get(id))
+        auctions.push({ id, firstClosesAt, view, history, isClosedByOperator: this.#isClosedByOperator })
       })
       await Promise.all(batch)
     }
@@ -403,7 +412,7 @@ export class Load {
   async #untilNotified(auctions: readonly AuditedAuction[], webhooks: WebhookReceiver): Promise<void> {
     let seen = -1
     let seenMs = performance.now()
-    while (performance.now() - seenMs < 20_000) {
+    while (performance.now() - seenMs < 15_000) {
       if (webhooks.posts.length !== seen) {
         seen = webhooks.posts.length
         seenMs = performance.now()
@@ -413,7 +422,7 @@ export class Load {
         missing += +(rule === 'notification missing')
       })
       if (missing === 0) return
-      await pause(500)
+      await pause(1_000)
     }
   }
 

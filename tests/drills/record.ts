@@ -83,6 +83,8 @@ export interface Outage {
   readonly fromMs: number
   /** When service was seen again. */
   readonly toMs: number
+  /** A monitor found the owner dead: what had less than the house's minimum to go must move (OUTAGE6). */
+  readonly isOwnerDead?: boolean
 }
 
 export interface AuditedAuction {
@@ -90,6 +92,8 @@ export interface AuditedAuction {
   /** Before any extension. */
   readonly firstClosesAt: number
   readonly view: AuctionView
+  /** It may have ended before its deadline. */
+  readonly isClosedByOperator?: boolean
   readonly history: readonly HistoryRow[]
 }
 
