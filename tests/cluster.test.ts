@@ -12,7 +12,7 @@ import { seededRandom } from './random.ts'
 
 const kills = 5
 const bidderCount = 4
-const seed = Number(process.env['MARTILLO_TEST_SEED'] ?? Date.now() % 1_000_000)
+const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 1_000_000)
 
 const cleanUps: (() => unknown)[] = []
 afterAll(async () => {

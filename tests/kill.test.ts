@@ -14,7 +14,7 @@ import { seededRandom } from './random.ts'
 const kills = 20
 const bidderCount = 6
 const auctionCount = 3
-const seed = Number(process.env['MARTILLO_TEST_SEED'] ?? Date.now() % 1_000_000)
+const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 1_000_000)
 
 const dataDir = temporaryFolder()
 const cleanUps: (() => unknown)[] = [() => removeFolder(dataDir)]

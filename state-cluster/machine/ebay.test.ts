@@ -1,7 +1,7 @@
 /**
  * Recorded eBay sales replayed through the machine: each bid as a hidden maximum, in order of time, then the
  * hammer. The file is not part of the repository: without it the test says that it was left out, or fails where
- * `MARTILLO_REQUIRE_SHARED=1` asks for it.
+ * `TEST_REQUIRE_SHARED=1` asks for it.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -63,7 +63,7 @@ function replay(id: string, recorded: Recorded) {
 }
 
 describe('recorded eBay auctions', () => {
-  if (!isThere && process.env['MARTILLO_REQUIRE_SHARED'] !== '1') {
+  if (!isThere && process.env['TEST_REQUIRE_SHARED'] !== '1') {
     it.skip(`LEFT OUT: ${path} is not there`, () => undefined)
     return
   }

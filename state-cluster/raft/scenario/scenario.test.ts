@@ -1,6 +1,6 @@
 /**
  * Runs the scenario files: ours, and those of etcd-io/raft where they lie beside the repository. Without them a test
- * title says that they were left out; with MARTILLO_REQUIRE_SHARED=1 that is a failure.
+ * title says that they were left out; with TEST_REQUIRE_SHARED=1 that is a failure.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -35,8 +35,8 @@ describe('scenarios of our own', () => {
 
 describe('scenarios of etcd-io/raft', () => {
   if (existsSync(shared)) runsAll(shared)
-  else if (process.env['MARTILLO_REQUIRE_SHARED'] === '1') {
-    it('are there', () => expect.fail(`${shared} is missing, and MARTILLO_REQUIRE_SHARED=1 asks for it`))
+  else if (process.env['TEST_REQUIRE_SHARED'] === '1') {
+    it('are there', () => expect.fail(`${shared} is missing, and TEST_REQUIRE_SHARED=1 asks for it`))
   } else it.skip('left out: ../shared/raft-scenarios is not there', () => {})
 })
 
