@@ -135,8 +135,7 @@ export async function martillo(args: readonly string[], env?: NodeJS.ProcessEnv)
 /** Whether a tool that a user's machine may lack is here; CI requires it. */
 export function hasTool(name: string, command: string, args: readonly string[]): boolean {
   const found = spawnSync(command, args, { stdio: 'ignore' }).status === 0
-  if (!found && process.env['TEST_REQUIRE_TOOLS'] === '1')
-    throw new Error(`${name} is required and missing`)
+  if (!found && process.env['TEST_REQUIRE_TOOLS'] === '1') throw new Error(`${name} is required and missing`)
   return found
 }
 
@@ -144,8 +143,7 @@ export function hasTool(name: string, command: string, args: readonly string[]):
 export function sharedFile(path: string): string | undefined {
   const file = join(root, '../shared', path)
   if (existsSync(file)) return file
-  if (process.env['TEST_REQUIRE_SHARED'] === '1')
-    throw new Error(`../shared/${path} is required and missing`)
+  if (process.env['TEST_REQUIRE_SHARED'] === '1') throw new Error(`../shared/${path} is required and missing`)
   return undefined
 }
 
