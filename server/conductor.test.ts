@@ -18,11 +18,16 @@ class Bench {
   readonly lateSeconds: number[] = []
   readonly conductor: Conductor
   #requests = 0
+  #skewMs = 0
 
   constructor() {
     this.conductor = new Conductor({
       cluster: this.cluster,
-      clock: this.clock,
+      clock: {
+        nowMs: () => this.clock.nowMs() + this.#skewMs,
+        monotonicMs: () => this.clock.monotonicMs(),
+        setTimer: (delayMs, fire) => this.clock.setTimer(delayMs, fire),
+      },
       logger: createLogger({
         level: 'debug',
         role: 'test',
@@ -37,6 +42,11 @@ class Bench {
       fault: (error) => this.faults.push(error),
     })
     this.cluster.subscribe(groupId, (batch) => this.conductor.observe(batch))
+  }
+
+  /** The wall clock of the conductor's machine is wrong by so much. */
+  skew(byMs: number): void {
+    this.#skewMs = byMs
   }
 
   /** Moves time on in small steps, with what happens in between. */
@@ -149,6 +159,21 @@ describe('the conductor', () => {
     expect(await bench.statusOf('moved')).toBe('open')
     await bench.advance(100)
     expect(await bench.statusOf('moved')).toBe('passed')
+  })
+
+  test('CONDUCT2 however wrong the clock of its machine is, it pulses and closes in time', async () => {
+    bench = new Bench()
+    bench.conductor.start()
+    await bench.advance(20)
+    bench.skew(-3_600_000)
+    await bench.create('on-time', { durationMs: 3_000 })
+    await bench.advance(2_950)
+    expect(await bench.statusOf('on-time')).toBe('open')
+    await bench.advance(100)
+    expect(await bench.cluster.auction('on-time' as AuctionId)).toMatchObject({
+      status: 'passed',
+      extensions: 0,
+    })
   })
 
   test("CONDUCT3 others' auctions are not its business", async () => {

@@ -41,6 +41,8 @@ export class Conductor {
   #cancel: CancelTimer | undefined
   #working: Promise<void> | undefined
   #isStopped = false
+  /** The last pulse's stamp, and when it was answered by the monotonic clock. */
+  #stamp: { readonly atMs: number; readonly heardMs: number } | undefined
 
   constructor(context: ConductorContext) {
     this.#context = context
@@ -97,10 +99,15 @@ export class Conductor {
     if (this.#working === undefined) this.#arm(this.#untilNext())
   }
 
+  /** Something changed that only a pulse can tell. */
+  pulseNow(): void {
+    this.dueAt(this.#houseNowMs())
+  }
+
   /** Looks through the feed for deadlines that are sooner than the next one known. */
   observe(batch: FeedBatch): void {
     // Auctions came from another server: the next pulse tells when they fall due.
-    if (batch.gained?.includes(this.#context.serverId) === true) this.dueAt(this.#context.clock.nowMs())
+    if (batch.gained?.includes(this.#context.serverId) === true) this.pulseNow()
     for (const event of batch.events) {
       const closesAt = 'closesAt' in event ? event.closesAt : undefined
       if (closesAt === undefined || closesAt >= this.#nextDueMs) continue
@@ -113,9 +120,18 @@ export class Conductor {
     }
   }
 
-  #untilNext(): number {
-    const untilDueMs = this.#nextDueMs - this.#context.clock.nowMs()
-    return Math.max(0, Math.min(untilDueMs, untilDueMs <= nearMs ? nearPulseMs : pulseMs))
+  /** What the leader's clock shows, as far as it is known: deadlines are stamps. */
+  #houseNowMs(): number {
+    const { clock } = this.#context
+    if (this.#stamp === undefined) return clock.nowMs()
+    return this.#stamp.atMs + clock.monotonicMs() - this.#stamp.heardMs
+  }
+
+  /** `spentMs`: of the pause, how much has passed already. */
+  #untilNext(spentMs = 0): number {
+    const untilDueMs = this.#nextDueMs - this.#houseNowMs()
+    const pauseMs = untilDueMs <= nearMs ? nearPulseMs : pulseMs
+    return Math.ceil(Math.max(0, Math.min(untilDueMs, pauseMs - spentMs)))
   }
 
   #arm(delayMs: number): void {
@@ -155,7 +171,8 @@ export class Conductor {
 
   async #pulse(epoch: number): Promise<number> {
     const { cluster, clock, logger, metrics, serverId, groupId } = this.#context
-    const lateMs = clock.nowMs() - this.#nextDueMs
+    const sentMs = clock.monotonicMs()
+    const lateMs = this.#houseNowMs() - this.#nextDueMs
     const dueMs = this.#nextDueMs
     this.#nextDueMs = Number.POSITIVE_INFINITY
     try {
@@ -169,7 +186,9 @@ export class Conductor {
       metrics.conducted.add(1)
       if (lateMs >= 0) metrics.conductLateSeconds.observe(lateMs / 1000)
       this.#nextDueMs = Math.min(this.#nextDueMs, reply.nextDueMs ?? Number.POSITIVE_INFINITY)
-      return reply.more ? 0 : this.#untilNext()
+      const heardMs = clock.monotonicMs()
+      if (reply.atMs !== undefined) this.#stamp = { atMs: reply.atMs, heardMs }
+      return reply.more ? 0 : this.#untilNext(heardMs - sentMs)
     } catch (error) {
       this.#nextDueMs = Math.min(this.#nextDueMs, dueMs)
       throw error

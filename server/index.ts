@@ -184,7 +184,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       (gap) => {
         logger.warn('feed_gap', { ...gap, sockets: gateway.sessionCount })
         gateway.closeAll(1012)
-        conductor.dueAt(clock.nowMs())
+        conductor.pulseNow()
         publisher?.gained()
       },
     ),

@@ -235,6 +235,8 @@ describe('events and replies', () => {
     ]
     for (const command of commands) expect(decodeCommand(encodeCommand(command))).toEqual(command)
     const replies: Reply[] = [
+      { ok: true, type: 'conducted', more: true, atMs: 7 },
+      { ok: true, type: 'conducted', nextDueMs: 9, more: false, atMs: 7 },
       { ok: true, type: 'lease', monitorId: 'm1', token: 2, untilMs: 77 },
       { ok: true, type: 'reassigned', auctions: 3, notices: 9, more: true },
     ]

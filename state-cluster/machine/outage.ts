@@ -46,15 +46,17 @@ export function beginOutage(turn: Turn, server: Server, gapMs: number): void {
 }
 
 /**
- * After a pulse: how late the next one may be. Servers that enlist pulse four times a second while a close is
- * near: there, two missed pulses are an outage. All other silences are judged by the house's threshold.
+ * After a pulse that came after `gapMs`: how late the next one may be. Servers that enlist pulse four times a second
+ * while a close is near: there, two missed pulses are an outage, unless pulses are that slow anyway: a house under
+ * load must come to its closes. All other silences are judged by the house's threshold.
  */
-export function setPatience(turn: Turn, server: Server): void {
+export function setPatience(turn: Turn, server: Server, gapMs: number): void {
   const { house, limits } = turn.state
   const { outageThresholdMs } = house.settings
   const closesAtMs = server.running.peek()?.closesAtMs ?? Number.POSITIVE_INFINITY
   const isNear = closesAtMs <= turn.atMs + limits.outageNearMs
-  server.patienceMs = isNear ? Math.min(outageThresholdMs, limits.outageNearThresholdMs) : outageThresholdMs
+  const nearMs = Math.max(limits.outageNearThresholdMs, 2 * gapMs)
+  server.patienceMs = isNear ? Math.min(outageThresholdMs, nearMs) : outageThresholdMs
 }
 
 /** Extends by the outage that is being worked off, as far as the batch goes. */

@@ -303,6 +303,28 @@ describe('outages of owners', () => {
     expect(at(2_001, 5_001)).toMatchObject({ extensions: 1, closesAt: startMs + 7_002 })
   })
 
+  it('OUTAGE8: pulses that are slow for long are no outage but the first: every auction comes to its close', () => {
+    const one = house(1)
+    one.auction('a1', { durationMs: 3_000 })
+    one.conduct('s1')
+    for (let pulse = 0; pulse < 20; pulse++) one.pass(600).conduct('s1')
+    expect(one.view()).toMatchObject({ status: 'passed', extensions: 1 })
+  })
+
+  it('OWNER9: a pulse is answered with its stamp, so that whoever conducts needs no clock', () => {
+    const one = house(1)
+    one.auction('a1', { durationMs: 3_000 })
+    const reply = one.pass(100).conduct('s1').replies[0]
+    const expected = {
+      ok: true,
+      type: 'conducted',
+      nextDueMs: startMs + 3_000,
+      more: false,
+      atMs: startMs + 100,
+    }
+    expect(reply).toEqual(expected)
+  })
+
   it('OUTAGE8: what comes to an owner that had nothing near does not make its silence an outage', () => {
     const one = house(1)
     one.pass(900)

@@ -2,7 +2,7 @@
  * Replies ↔ plain tuples, for the memory of requests and for links between processes. Invariant:
  * `decodeReply(encodeReply(reply))` equals `reply`; codes are stable.
  *
- *   [0, code, askingBid, closesAt, seq]  refused        [3, buyer id]          [5, nextDueMs, more]
+ *   [0, code, askingBid, closesAt, seq]  refused        [3, buyer id]          [5, nextDueMs, more, stamp]
  *   [1, auction id, seq, price, askingBid, status, maxBid]  bid                [6]  done
  *   [2, auction id, seq]  auction                       [4, server epoch]
  *   [7, monitor, token, untilMs]  lease                 [8, auctions, notices, more]  reassigned
@@ -39,7 +39,9 @@ export function encodeReply(reply: Reply): readonly Plain[] {
     case 'server':
       return [4, reply.epoch]
     case 'conducted':
-      return [5, orNull(reply.nextDueMs), reply.more]
+      return reply.atMs === undefined
+        ? [5, orNull(reply.nextDueMs), reply.more]
+        : [5, orNull(reply.nextDueMs), reply.more, reply.atMs]
     case 'done':
       return [6]
     case 'lease':
@@ -90,7 +92,14 @@ function replyOf(fields: TupleReader): Reply {
     case 5: {
       const nextDueMs = fields.optionalCount()
       const more = fields.flag()
-      return { ok: true, type: 'conducted', ...(nextDueMs === undefined ? {} : { nextDueMs }), more }
+      const atMs = fields.left > 0 ? fields.count() : undefined
+      return {
+        ok: true,
+        type: 'conducted',
+        ...(nextDueMs === undefined ? {} : { nextDueMs }),
+        more,
+        ...(atMs === undefined ? {} : { atMs }),
+      }
     }
     case 6:
       return { ok: true, type: 'done' }

@@ -20,6 +20,7 @@ export function conduct(turn: Turn, command: Conduct): Reply {
   const { changes, servers } = turn.state
   const server = servers.get(command.serverId)
   if (server === undefined || server.epoch !== command.epoch) return refuse('stale_epoch')
+  const gapMs = turn.atMs - server.lastConductedMs
   measureOutage(turn, server)
   server.lastConductedMs = turn.atMs
   changes.touch(server)
@@ -30,12 +31,13 @@ export function conduct(turn: Turn, command: Conduct): Reply {
     openScheduled(turn, server, batch)
     workOff(turn, server, batch)
   }
-  if (server.standing !== 'unmanaged') setPatience(turn, server)
   const nextDueMs = server.nextDueMs()
   const more = server.outageGapMs > 0 || nextDueMs <= turn.atMs
-  return nextDueMs === Number.POSITIVE_INFINITY
-    ? { ok: true, type: 'conducted', more }
-    : { ok: true, type: 'conducted', nextDueMs, more }
+  const reply = { ok: true, type: 'conducted', more } as const
+  const told = nextDueMs === Number.POSITIVE_INFINITY ? reply : { ...reply, nextDueMs }
+  if (server.standing === 'unmanaged') return told
+  setPatience(turn, server, gapMs)
+  return { ...told, atMs: turn.atMs }
 }
 
 /** An opening that comes late by more than the outage threshold gives the auction its whole duration. */

@@ -19,6 +19,6 @@ export function enlistServer(turn: Turn, command: EnlistServer): Reply {
   server.epoch++
   servers.setStanding(server, 'live')
   extendForOutage(turn, server, new Batch(turn))
-  setPatience(turn, server)
+  setPatience(turn, server, 0)
   return { ok: true, type: 'server', epoch: server.epoch }
 }
