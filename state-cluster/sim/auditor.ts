@@ -224,7 +224,11 @@ export class Auditor {
   #create(command: Extract<Command, { type: 'create_auction' }>): Reply {
     const { terms, auctionId } = command
     if (!areLawful(terms)) return { ok: false, code: 'terms_invalid' }
-    if (this.lots.has(auctionId)) return { ok: false, code: 'auction_exists' }
+    const known = this.lots.get(auctionId)
+    if (known !== undefined)
+      return known.seller === command.subject && JSON.stringify(known.terms) === JSON.stringify(terms)
+        ? { ok: true, type: 'auction', auctionId, seq: known.seq }
+        : { ok: false, code: 'auction_exists' }
     const owner = this.#ownerFor(command.serverId)
     const opensAt = Math.max(terms.opensAtMs ?? 0, this.#atMs)
     const lot: ModelLot = {
@@ -265,7 +269,7 @@ export class Auditor {
 
   #bid(command: Extract<Command, { type: 'place_bid' }>): Reply {
     const { amount, kind, subject } = command
-    if (!Number.isSafeInteger(amount) || amount < 1) return { ok: false, code: 'amount_invalid' }
+    if (!Number.isSafeInteger(amount) || amount < 0) return { ok: false, code: 'amount_invalid' }
     const lot = this.lots.get(command.auctionId)
     if (lot === undefined) return { ok: false, code: 'auction_not_found' }
     const shut = this.#shut(lot, subject)

@@ -3,7 +3,7 @@ import { defaultIncrements } from '../../../protocol/money.ts'
 import type { AuctionTerms } from '../commands.ts'
 import { limits } from '../limits.ts'
 import { stateHash } from '../state.ts'
-import { Sale } from '../testing/sale.ts'
+import { Sale, startMs } from '../testing/sale.ts'
 
 function sale(few = limits): Sale {
   const one = new Sale(few)
@@ -107,8 +107,31 @@ describe('create_auction', () => {
     expect(one.auction('a1', { title: 'another' })).toEqual({ ok: false, code: 'auction_exists' })
     expect(one.auction('a2')).toEqual({ ok: false, code: 'limit_exceeded' })
     one.manage('close_auction')
-    expect(one.auction()).toEqual({ ok: false, code: 'auction_exists' })
+    expect(one.auction('a1', { openingBid: 101 })).toEqual({ ok: false, code: 'auction_exists' })
     expect(one.view().title).toBe('A thing')
+  })
+
+  it('AUCTION6: the same seller and terms under a used id are answered with that auction, and make nothing', () => {
+    const one = sale()
+    one.auction('a1', { reserve: 300, softClose: { windowMs: 1_000, extensionMs: 2_000 } })
+    one.accept('bob', 500)
+    const before = one.view()
+    const again = { reserve: 300, softClose: { windowMs: 1_000, extensionMs: 2_000 } }
+    expect(one.auction('a1', again)).toEqual({ ok: true, type: 'auction', auctionId: 'a1', seq: 2 })
+    for (const other of [
+      {},
+      { ...again, reserve: 301 },
+      { ...again, tags: ['oak'] },
+      { ...again, opensAtMs: startMs + 5_000 },
+    ])
+      expect(one.auction('a1', other)).toEqual({ ok: false, code: 'auction_exists' })
+    expect(one.view()).toEqual(before)
+    one.auction('a2', { opensAtMs: startMs + 9_000 })
+    expect(one.auction('a2', { opensAtMs: startMs + 9_000 })).toMatchObject({ ok: true, seq: 0 })
+    expect(one.auction('a2')).toEqual({ ok: false, code: 'auction_exists' })
+    one.restart()
+    expect(one.auction('a1', again)).toMatchObject({ ok: true, seq: 2 })
+    expect(one.view()).toEqual(before)
   })
 
   it('AUCTION3: seq counts the public events of each auction alone', () => {

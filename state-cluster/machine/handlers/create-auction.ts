@@ -1,7 +1,8 @@
 /**
  * create_auction: makes an auction; it opens at once, or is scheduled when its opening lies ahead.
- * Replies: auction · terms_invalid · auction_exists · limit_exceeded, checked in this order.
- * Events: auction_opened, unless scheduled. Notices: NEW_AUCTION, scheduled or not. Rules AUCTION1–AUCTION5.
+ * Replies: auction · terms_invalid · auction_exists · limit_exceeded, checked in this order. One that its seller
+ * made before on the same terms is answered as made, and nothing happens.
+ * Events: auction_opened, unless scheduled. Notices: NEW_AUCTION, scheduled or not. Rules AUCTION1–AUCTION6.
  */
 import { Auction, Terms } from '../auction.ts'
 import type { CreateAuction } from '../commands.ts'
@@ -9,16 +10,21 @@ import type { Reply } from '../events.ts'
 import type { Format } from '../formats/format.ts'
 import { formatOf } from '../formats/registry.ts'
 import { open } from '../lifecycle.ts'
+import type { State } from '../state.ts'
 import { areTermsValid } from '../terms.ts'
 import type { Turn } from '../turn.ts'
 import { refuse } from './refuse.ts'
 
 export function createAuction(turn: Turn, command: CreateAuction): Reply {
   const { atMs, state } = turn
-  const { auctions, house, interned, limits, servers, tags } = state
+  const { auctions, house, limits, servers, tags } = state
   const { auctionId, terms } = command
   if (!areTermsValid(terms, limits)) return refuse('terms_invalid')
-  if (auctions.get(auctionId) !== undefined) return refuse('auction_exists')
+  const known = auctions.get(auctionId)
+  if (known !== undefined)
+    return isSameAuction(known, termsOf(state, command, known.terms.ordinal), terms.opensAtMs)
+      ? { ok: true, type: 'auction', auctionId, seq: known.seq }
+      : refuse('auction_exists')
   if (auctions.size >= limits.auctionsMax) return refuse('limit_exceeded')
   if (tags.size + tags.countNew(terms.tags) > limits.distinctTagsMax) return refuse('limit_exceeded')
   const owner = servers.ownerFor(command.serverId, atMs)
@@ -26,9 +32,20 @@ export function createAuction(turn: Turn, command: CreateAuction): Reply {
 
   const opensAtMs = Math.max(terms.opensAtMs ?? atMs, atMs)
   const isScheduled = opensAtMs > atMs
-  const own = new Terms(auctionId, {
-    ordinal: ++house.auctionsMade,
-    sellerId: interned.text(command.subject),
+  const own = termsOf(state, command, ++house.auctionsMade)
+  const status = isScheduled ? 'scheduled' : 'open'
+  const auction = new Auction(own, owner, status, opensAtMs, opensAtMs + terms.durationMs)
+  auctions.add(auction)
+  if (!isScheduled) open(turn, auction)
+  if (owner.id !== command.serverId) turn.gain(owner.id)
+  turn.notify('NEW_AUCTION', auction)
+  return { ok: true, type: 'auction', auctionId, seq: auction.seq }
+}
+
+function termsOf({ interned }: State, { auctionId, subject, terms }: CreateAuction, ordinal: number): Terms {
+  return new Terms(auctionId, {
+    ordinal,
+    sellerId: interned.text(subject),
     title: terms.title,
     tags: interned.tags(terms.tags),
     format: formatOf(terms.format) as Format,
@@ -41,11 +58,14 @@ export function createAuction(turn: Turn, command: CreateAuction): Reply {
     softClose: terms.softClose === undefined ? undefined : interned.softClose(terms.softClose),
     item: terms.item,
   })
-  const status = isScheduled ? 'scheduled' : 'open'
-  const auction = new Auction(own, owner, status, opensAtMs, opensAtMs + terms.durationMs)
-  auctions.add(auction)
-  if (!isScheduled) open(turn, auction)
-  if (owner.id !== command.serverId) turn.gain(owner.id)
-  turn.notify('NEW_AUCTION', auction)
-  return { ok: true, type: 'auction', auctionId, seq: auction.seq }
+}
+
+/**
+ * Whether a creation asks for what is there already: the same seller, on the same terms. Of an auction that opened,
+ * the opening time that was asked for is known only as not later than the one it got.
+ */
+function isSameAuction(known: Auction, asked: Terms, opensAtMs: number | undefined): boolean {
+  if (JSON.stringify(known.terms.rowValue()) !== JSON.stringify(asked.rowValue())) return false
+  if (known.status === 'scheduled') return opensAtMs === known.opensAtMs
+  return opensAtMs === undefined || opensAtMs <= known.opensAtMs
 }

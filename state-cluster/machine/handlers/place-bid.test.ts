@@ -10,11 +10,17 @@ function sale(change: Parameters<Sale['auction']>[1] = {}): Sale {
 }
 
 describe('place_bid', () => {
-  it('BID1: an amount that is no integer from 1 to 2^53−1 is amount_invalid', () => {
+  it('BID1: an amount that is no integer from 0 to 2^53−1 is amount_invalid; 0 is an amount like any other', () => {
     const one = sale()
-    for (const amount of [0, -0, -1, 1.5, 100.000001, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY])
+    for (const amount of [-1, 1.5, 100.000001, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY])
       expect(one.refuse('bob', amount)).toEqual({ ok: false, code: 'amount_invalid' })
+    expect(one.refuse('bob', 0)).toMatchObject({ code: 'bid_too_low', askingBid: 100 })
     expect(one.accept('bob', 2 ** 53 - 1)).toMatchObject({ price: 100 })
+    one.auction('a2', { openingBid: 0 })
+    expect(one.accept('bob', 0, 'max', 'a2')).toMatchObject({ price: 0, askingBid: 5 })
+    expect(one.refuse('bob', 0, 'max', 'a2').code).toBe('already_leading')
+    expect(one.refuse('eve', 4, 'exact', 'a2').code).toBe('bid_too_low')
+    expect(one.accept('eve', 5, 'exact', 'a2')).toMatchObject({ price: 5 })
   })
 
   it('BID2: refusals come in their order', () => {
@@ -23,7 +29,7 @@ describe('place_bid', () => {
     one.register()
     one.auction('a1', { opensAtMs: startMs + 1_000 })
     // Everything is wrong with each of these bids; each line takes the first fault away.
-    expect(one.refuse('sam', 0, 'max', 'a9').code).toBe('amount_invalid')
+    expect(one.refuse('sam', -1, 'max', 'a9').code).toBe('amount_invalid')
     expect(one.refuse('sam', 1, 'max', 'a9').code).toBe('auction_not_found')
     expect(one.refuse('sam', 1).code).toBe('own_auction')
     expect(one.refuse('eve', 1)).toMatchObject({

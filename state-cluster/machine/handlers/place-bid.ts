@@ -18,7 +18,7 @@ import { refuse, refuseBid, refuseByTime } from './refuse.ts'
 
 export function placeBid(turn: Turn, command: PlaceBid): Reply {
   const { amount, kind, subject } = command
-  if (!isAmount(amount) || amount === 0) return refuse('amount_invalid')
+  if (!isAmount(amount)) return refuse('amount_invalid')
   const auction = turn.state.auctions.get(command.auctionId)
   if (auction === undefined) return refuse('auction_not_found')
   const shut = refuseUnlessBiddable(turn, auction, subject)
