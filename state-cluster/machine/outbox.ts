@@ -213,11 +213,21 @@ export class Outbox {
     }
   }
 
-  /** Puts notices that come from elsewhere among the owner's, in order of position. */
+  /** Puts notices that come from elsewhere, in order, among the owner's. O(both). */
   private mergeInto(owner: ServerId, own: readonly NoticeRecord[]): void {
     const queue = this.queueOf(owner)
-    const there = queue.records.slice(queue.head)
-    queue.records = [...there, ...own].sort((x, y) => x.number - y.number)
+    const merged: NoticeRecord[] = []
+    let at = queue.head
+    for (const record of own) {
+      for (; at < queue.records.length; at++) {
+        const there = queue.records[at] as NoticeRecord
+        if (there.number > record.number) break
+        merged.push(there)
+      }
+      merged.push(record)
+    }
+    for (; at < queue.records.length; at++) merged.push(queue.records[at] as NoticeRecord)
+    queue.records = merged
     queue.head = 0
   }
 
