@@ -447,23 +447,27 @@ export class Auditor {
     for (const lot of lots) {
       if (lot.status === 'open' && lot.closesAt <= this.#atMs) this.#end(lot, lot.twin.hammer(lot))
     }
-    if (server.standing !== 'unmanaged') this.#setPatience(server)
+    const isManaged = server.standing !== 'unmanaged'
+    if (isManaged) this.#setPatience(server, gapMs)
+    const stamp = isManaged ? { atMs: this.#atMs } : {}
     let nextDueMs = Number.POSITIVE_INFINITY
     for (const lot of lots) {
       if (lot.status === 'open') nextDueMs = Math.min(nextDueMs, lot.closesAt)
       else if (lot.status === 'scheduled') nextDueMs = Math.min(nextDueMs, lot.opensAt)
     }
-    if (nextDueMs === Number.POSITIVE_INFINITY) return { ok: true, type: 'conducted', more: false }
-    return { ok: true, type: 'conducted', nextDueMs, more: false }
+    if (nextDueMs === Number.POSITIVE_INFINITY) return { ok: true, type: 'conducted', more: false, ...stamp }
+    return { ok: true, type: 'conducted', nextDueMs, more: false, ...stamp }
   }
 
-  /** After a pulse: how long a silence may be until it is an outage. */
-  #setPatience(server: ModelServer): void {
+  /** After a pulse that came `gapMs` after the one before: how long a silence may be until it is an outage. */
+  #setPatience(server: ModelServer, gapMs: number): void {
     const { outageThresholdMs } = this.#settings
     const isNear = [...server.lots].some(
       (lot) => lot.status === 'open' && lot.closesAt <= this.#atMs + nearMs,
     )
-    server.patienceMs = isNear ? Math.min(outageThresholdMs, nearThresholdMs) : outageThresholdMs
+    server.patienceMs = isNear
+      ? Math.min(outageThresholdMs, Math.max(nearThresholdMs, 2 * gapMs))
+      : outageThresholdMs
   }
 
   /** Every open lot that closes soon gets the lost time back; once. */
@@ -512,7 +516,7 @@ export class Auditor {
     server.epoch += 1
     server.standing = 'live'
     this.#extendForOutage(server)
-    this.#setPatience(server)
+    this.#setPatience(server, 0)
     return { ok: true, type: 'server', epoch: server.epoch }
   }
 

@@ -48,6 +48,32 @@ export class Faults {
     this.#later(300, 3_000, () => node.start(), true)
   }
 
+  /** A node begins to take in a snapshot. */
+  takesSnapshot(node: SimNode): void {
+    const { options, counts } = this.#house
+    if (this.#isOver || !this.#random.chance(options.snapshotCrash)) return
+    const { process } = node
+    this.#later(0, this.#random.pick([30, 300]), () => {
+      if (node.process !== process) return
+      counts.add('fault.snapshotCrash')
+      node.crash()
+      this.#later(20, 1_000, () => node.start())
+    })
+  }
+
+  /** A node has promised its vote. */
+  votes(node: SimNode): void {
+    const { options, counts } = this.#house
+    if (this.#isOver || !this.#random.chance(options.voteCrash)) return
+    const { process } = node
+    this.#later(0, 3, () => {
+      if (node.process !== process) return
+      counts.add('fault.voteCrash')
+      node.crash()
+      this.#later(1, 30, () => node.start())
+    })
+  }
+
   #again(name: FaultName, meanMs: number): void {
     this.#house.world.schedule(-Math.log(1 - this.#random.unit()) * meanMs, () => {
       if (this.#isOver) return
@@ -213,7 +239,7 @@ export class Faults {
           if (random.chance(0.5)) network.cut(one.host, host)
         }
     }
-    this.#later(100, random.pick([500, 3_000, 10_000]), () => network.heal())
+    this.#later(100, random.pick([500, 3_000, 10_000, 25_000]), () => network.heal())
   }
 
   // ── Servers ──────────────────────────────────────────────────────────────────────────────────────────

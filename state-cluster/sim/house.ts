@@ -40,6 +40,8 @@ export interface House {
   addressOf(nodeId: number): Address
   /** A node leads in a term: it sent what only leaders send. */
   leads(nodeId: number, term: number): void
+  takesSnapshot(node: SimNode): void
+  votes(node: SimNode): void
   /** A process has ended by itself; something will start it again. */
   restartLater(node: SimNode): void
   /** Something was thrown that nobody handles. */

@@ -102,7 +102,10 @@ export class SimNode {
         unreachable: (nodeId) => this.replica?.unreachable(nodeId),
         up() {},
         down: (nodeId) => this.replica?.peerGone(nodeId),
-        snapshot: () => this.replica?.receiveSnapshot(),
+        snapshot: () => {
+          house.takesSnapshot(this)
+          return this.replica?.receiveSnapshot()
+        },
         fault: (_node, cause) => this.#faulted(cause),
       },
       timing,
@@ -171,8 +174,9 @@ export class SimNode {
       if (type === 'MsgApp' || type === 'MsgHeartbeat' || type === 'MsgSnap') this.#house.leads(this.id, term)
     }
     return {
-      send(group, message) {
+      send: (group, message) => {
         look(message)
+        if (message.type === 'MsgVoteResp' && !message.reject) this.#house.votes(this)
         transport.send(group, message)
       },
       sendSnapshot: (group, message, source, signal) => {

@@ -18,6 +18,8 @@ export const faultNames = [
   'diskStall',
   'diskFull',
   'diskFail',
+  'snapshotCrash',
+  'voteCrash',
   'bitFlip',
   'tornWrite',
   'serverCrash',
@@ -74,6 +76,10 @@ export interface SimOptions {
   }
   /** What a snapshot travels in. */
   readonly snapshotChunkBytes: number
+  /** Chance that whoever takes one in is killed meanwhile. */
+  readonly snapshotCrash: number
+  /** Chance that whoever has voted is killed at once, and soon back. */
+  readonly voteCrash: number
   /** Times per virtual minute, of those that happen as events. 0: never. */
   readonly rates: Readonly<Record<FaultName, number>>
 }
@@ -150,6 +156,8 @@ export function drawOptions(random: Random, { seed, minutes, faults, favoured = 
       checkpointMs: random.pick([2_000, 10_000, 30_000]),
     },
     snapshotChunkBytes: random.pick([2_000, 20_000, 256 * 1024]),
+    voteCrash: chance('voteCrash', [0, 0.03, 0.3]),
+    snapshotCrash: chance('snapshotCrash', [0, 0.1, 0.5]),
     rates: {
       crash: rate('crash', [0, 1, 3, 6]),
       blackout: rate('blackout', seldom),
@@ -158,6 +166,8 @@ export function drawOptions(random: Random, { seed, minutes, faults, favoured = 
       loss: 0,
       duplication: 0,
       delay: 0,
+      snapshotCrash: 0,
+      voteCrash: 0,
       clock: rate('clock', [0, 1, 4]),
       diskStall: rate('diskStall', seldom),
       diskFull: rate('diskFull', [0, 0.5, 1]),

@@ -12,7 +12,7 @@ import { type Row, rows, type State } from '../machine/index.ts'
 import { crc32 } from '../storage/checksum.ts'
 import { checkpointKey, entryKey, hardStateKey, installingKey } from '../storage/layout.ts'
 import type { Store, StoreRow, StoreWrite } from '../storage/store.ts'
-import type { FaultName } from './options.ts'
+import type { FaultName, SimOptions } from './options.ts'
 
 type AroundStore = (store: Store) => Store
 type AroundMachine = (machine: Machine, clock: Clock) => Machine
@@ -22,6 +22,8 @@ export interface Plant {
   readonly description: string
   /** Trouble without which it could not come out; the seed draws the rest. */
   readonly needs: readonly FaultName[]
+  /** Makes the world one in which it can come out at all. */
+  readonly tune?: (drawn: SimOptions) => SimOptions
   readonly store?: AroundStore
   readonly machine?: AroundMachine
   readonly backend?: (backend: LinkBackend) => LinkBackend
@@ -96,6 +98,26 @@ function withCommands(change: (state: State, command: Command) => Command): Arou
   )
 }
 
+/** Long ways and slow disks: candidates meet, and a vote takes its time to the disk. */
+function withHardElections(drawn: SimOptions): SimOptions {
+  return {
+    ...drawn,
+    network: { ...drawn.network, delayMs: [5, 80] },
+    disk: { ...drawn.disk, syncMs: [20, 60] },
+    replica: { ...drawn.replica, electionTicks: 12 },
+    voteCrash: 0.5,
+    rates: { ...drawn.rates, crash: 12 },
+  }
+}
+
+/** Whoever misses a little needs a snapshot. */
+function withShortLogs(drawn: SimOptions): SimOptions {
+  return {
+    ...drawn,
+    replica: { ...drawn.replica, logTailBytesMax: 500, checkpointRows: 40, checkpointMs: 1_000 },
+  }
+}
+
 export const plants: readonly Plant[] = [
   {
     name: 'acknowledge-before-fsync',
@@ -108,7 +130,8 @@ export const plants: readonly Plant[] = [
   {
     name: 'vote-before-fsync',
     description: 'a vote leaves before it is on the disk, and a power cut forgets it',
-    needs: ['blackout', 'crash', 'partition'],
+    needs: ['voteCrash', 'crash', 'pause'],
+    tune: withHardElections,
     store: early((writes) => isAll(writes, hardStateTag)),
   },
   {
@@ -219,7 +242,8 @@ export const plants: readonly Plant[] = [
   {
     name: 'feed-gap-after-resume',
     description: 'a replica that took over a snapshot tells nobody which entries it never saw one by one',
-    needs: ['crash', 'partition'],
+    needs: ['partition', 'crash'],
+    tune: withShortLogs,
     backend: (backend) => ({
       ...backend,
       watch: (groupId, watcher) =>
@@ -234,7 +258,8 @@ export const plants: readonly Plant[] = [
   {
     name: 'snapshot-half-applied',
     description: 'the note that a snapshot is being put in place of the state is not on the disk',
-    needs: ['crash', 'blackout'],
+    needs: ['crash', 'snapshotCrash'],
+    tune: withShortLogs,
     store: (store) => {
       const notes = new Map<string, Uint8Array | undefined>()
       const isNote = (key: Uint8Array): boolean => key[tagAt] === installingTag

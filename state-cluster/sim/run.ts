@@ -67,7 +67,8 @@ const restMsMax = 60_000
 export async function run(wishes: RunWishes): Promise<RunResult> {
   const { seed, minutes, plant } = wishes
   const wanted = wishes.faults ?? plant?.needs
-  const options = drawOptions(new Random(seed, 1), { seed, minutes, faults: wishes.faults, favoured: wanted })
+  const drawn = drawOptions(new Random(seed, 1), { seed, minutes, faults: wishes.faults, favoured: wanted })
+  const options = plant?.tune?.(drawn) ?? drawn
   wishes.onOptions?.(options)
   const simulation = new Simulation(wishes, options)
   return await simulation.run()
@@ -137,6 +138,8 @@ class Simulation {
         },
       }),
       leads: (nodeId, term) => this.#leads(nodeId, term),
+      votes: (node) => this.#faults.votes(node),
+      takesSnapshot: (node) => this.#faults.takesSnapshot(node),
       restartLater: (node) => this.#faults.restartLater(node),
       fail: (error) =>
         checks.violate(
