@@ -396,6 +396,14 @@ export class DrillCluster {
     return marks[0] as string
   }
 
+  /** Wakes up whoever sleeps and starts whoever is gone. */
+  async heal(): Promise<void> {
+    for (const station of this.all) {
+      station.resume()
+      if (!station.isRunning) await station.start()
+    }
+  }
+
   /** Kills everything; keeps the folder with the logs where something failed. */
   async close({ keep = false } = {}): Promise<void> {
     if (this.#isClosed) return

@@ -110,7 +110,10 @@ export async function play(
     await load.createAuctions(count, fromMs, toMs)
     load.start()
     while (load.acknowledged < warmUpBids && !signal.aborted) await pause(20)
-    await trouble(scene)
+    await trouble(scene).catch((error: Error) => {
+      scene.missed.push(`stopped: ${error.message}`)
+    })
+    await cluster.heal()
     note('settling')
     await load.settle()
     note('auditing')

@@ -65,7 +65,13 @@ async function untilAllBid(
     },
     patienceMs,
   )
-  for (const bidder of bidders) scene.gap(name, load.gapOfMs(bidder, sinceMs) as number)
+  for (const bidder of bidders) {
+    scene.gap(name, load.gapOfMs(bidder, sinceMs) as number)
+    scene.gap(
+      'faultToNewSocket',
+      (bidder.opens.find(({ atMs }) => atMs >= sinceMs)?.atMs ?? sinceMs) - sinceMs,
+    )
+  }
 }
 
 /** From now to the next accepted bid of anybody. */

@@ -69,24 +69,23 @@ export class Bidder {
     this.id = id
     this.token = token
     this.http = httpOver(urls, fetch, token)
-    let attempt = at
-    // A balancer in front of the servers: every further socket goes to the next one.
+    // Each begins with another server, and knows them all.
+    const own = urls.map((_, offset) => urls[(at + offset) % urls.length] as string)
     const transport: Transport = {
-      open: (_, subprotocols, handlers) => {
-        this.server = urls[attempt++ % urls.length] as string
-        return sockets.open(`${this.server.replace('http', 'ws')}/ws`, subprotocols, handlers)
+      open: (url, subprotocols, handlers) => {
+        this.server = own.find((server) => url.startsWith(server.replace('http', 'ws'))) as string
+        return sockets.open(url, subprotocols, handlers)
       },
     }
     this.session = new Session({
-      url: urls[0] as string,
+      url: own[0] as string,
+      otherUrls: own.slice(1),
       token: () => token,
       transport,
       clock,
       random: Math.random,
       newId: randomUUID,
       codec: at % 2 === 0 ? jsonCodec : msgpackCodec,
-      backoff: { baseMs: 40, topMs: 400 },
-      helloTimeoutMs: 1_500,
       bidPatienceMs: 240_000,
     })
     this.session.on('state', ({ name }) => {
