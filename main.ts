@@ -332,6 +332,80 @@ function registerMemberVerbs(state: Command): void {
   )
 }
 
+interface CopyOptions {
+  readonly health?: string
+  readonly data: string
+  readonly nodeId: string
+  readonly cluster: string
+  readonly members?: string
+  readonly acceptLoss?: true
+  readonly json?: true
+}
+
+function tell(options: { readonly json?: true }, text: string, facts: object): void {
+  process.stdout.write(`${options.json === true ? JSON.stringify(facts) : text}\n`)
+}
+
+function registerCopyVerbs(state: Command): void {
+  state
+    .command('backup <folder>')
+    .description('copy all state and history of a running node into a file in the folder')
+    .requiredOption('--health <url>', "the node's health address: http://127.0.0.1:9090")
+    .option('--json', 'print machine-readable lines')
+    .action(async (folder: string, options: CopyOptions) => {
+      const { backUp } = await import('./roles/copies.ts')
+      const secret = process.env['MARTILLO_CLUSTER_SECRET']
+      const made = await backUp({ folder, healthUrl: String(options.health), secret }).catch(
+        (error: unknown) => {
+          throw startFailure(error)
+        },
+      )
+      tell(options, `${made.path}  ${made.bytes} bytes`, { event: 'backed_up', ...made })
+    })
+  state
+    .command('restore <file>')
+    .description('make a new folder from a backup, checked by its hash')
+    .requiredOption('--data <folder>', 'the new folder')
+    .requiredOption('--cluster <name>', 'name of the restored cluster, not the one that was copied')
+    .option('--node-id <number>', 'number of the node that will use it', '1')
+    .option('--members <list>', 'all members, each restored from the same file; none: for martillo start')
+    .option('--json', 'print machine-readable lines')
+    .action(async (file: string, options: CopyOptions) => {
+      const copies = await import('./roles/copies.ts')
+      const { data: dataDir, nodeId, cluster, members } = options
+      const restored = await copies
+        .restore({ file, dataDir, nodeId, cluster, members })
+        .catch((error: unknown) => {
+          throw startFailure(error)
+        })
+      for (const group of restored.groups) {
+        const text = `group ${group.groupId}: entry ${group.index}, state ${group.stateHash}`
+        tell(options, text, { event: 'restored', takenAtMs: restored.takenAtMs, ...group })
+      }
+    })
+  state
+    .command('recover')
+    .description('when the majority is gone for good: let one folder that is left go on alone')
+    .requiredOption('--data <folder>', 'the folder; its process must not run')
+    .requiredOption('--cluster <name>', 'another name for the cluster from now on; start all servers anew')
+    .option('--accept-loss', 'yes: what only the other nodes had is lost, acknowledged or not')
+    .option('--json', 'print machine-readable lines')
+    .action(async (options: CopyOptions) => {
+      const copies = await import('./roles/copies.ts')
+      const { data: dataDir, cluster, acceptLoss } = options
+      const isLossAccepted = acceptLoss === true
+      const { nodeId, groups } = await copies
+        .recover({ dataDir, cluster, isLossAccepted })
+        .catch((error: unknown) => {
+          throw startFailure(error)
+        })
+      for (const { groupId, lastIndex, lastTerm } of groups) {
+        const text = `group ${groupId}: node ${nodeId} goes on behind entry ${lastIndex} of term ${lastTerm}; anything behind that is lost`
+        tell(options, text, { event: 'recovered', nodeId, groupId, lastIndex, lastTerm })
+      }
+    })
+}
+
 function registerSingleRoles(program: Command): void {
   // Options belong to the verb that they follow: `state members --json` is not `state --json`.
   program.enablePositionalOptions()
@@ -343,6 +417,7 @@ function registerSingleRoles(program: Command): void {
     .option('--join', 'enter a cluster that exists; --members then names those that are there')
     .action((options: RoleOptions) => startRole('state', options))
   registerMemberVerbs(state.enablePositionalOptions())
+  registerCopyVerbs(state)
   listenOptions(roleVerb(program, 'server', 'run one server, with the state in other processes'))
     .option('--state <list>', 'addresses of state nodes: host:port,host:port')
     .option('--monitors <list>', 'addresses of all monitors: host:port,host:port')

@@ -4,6 +4,8 @@
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import type { Metrics } from '../runtime/metrics.ts'
 
 export interface HealthOptions {
@@ -16,6 +18,11 @@ export interface HealthOptions {
   readonly status: () => unknown
   /** The same for a browser, as HTML, at `/`. Absent: there is no page. */
   readonly page?: () => string
+  /** A copy of everything that this role keeps, for whoever may have it. Absent: there is none. */
+  readonly backup?: {
+    isAllowed(remote: string, secret: string): boolean
+    open(): AsyncIterable<Uint8Array>
+  }
 }
 
 export interface Health {
@@ -55,6 +62,17 @@ export async function openHealth(options: HealthOptions): Promise<Health> {
           () => answer(500, '{"code":"internal"}'),
         )
         return
+      case '/backup': {
+        if (options.backup === undefined) return answer(404, '{"code":"not_found"}')
+        const { remoteAddress = '', remotePort = 0 } = request.socket
+        const remote = `${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`
+        const secret = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? ''
+        if (!options.backup.isAllowed(remote, secret)) return answer(403, '{"code":"role_missing"}')
+        response.writeHead(200, { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' })
+        // A copy that breaks off has no end record, which whoever restores it notices.
+        pipeline(Readable.from(options.backup.open()), response).catch(() => response.destroy())
+        return
+      }
       default:
         return answer(404, '{"code":"not_found"}')
     }

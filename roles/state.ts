@@ -168,6 +168,10 @@ export async function startState(options: StateRoleOptions): Promise<RunningRole
           port: healthPort,
           metrics,
           isReady: () => !isAside && node.isReady(),
+          backup: {
+            isAllowed: (remote, secret) => node.isAllowed(remote, secret),
+            open: () => node.backup(),
+          },
           status: () =>
             isAside
               ? { nodeId, aside: true, groups: [], peers: [], state: [] }

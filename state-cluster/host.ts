@@ -40,9 +40,9 @@ import { type LogPosition, writesOfNewLog } from './storage/disk-log.ts'
 import { type FolderLock, lockFolder } from './storage/folder-lock.ts'
 import { finishInstall } from './storage/incoming-snapshot.ts'
 import { openLmdbStore } from './storage/lmdb-store.ts'
-import { type Members, writeOfMembers } from './storage/members.ts'
+import { type Members, readMembers, writeOfMembers } from './storage/members.ts'
 import { readMeta, type StoreMeta, writeOfMeta } from './storage/meta.ts'
-import type { Store, StoreStats } from './storage/store.ts'
+import type { Store, StoreStats, StoreView } from './storage/store.ts'
 import { systemTiming, type Timing } from './transport/timing.ts'
 import { gatherTurns } from './turns.ts'
 
@@ -73,6 +73,8 @@ export interface HostKind {
   readonly onHash?: (groupId: GroupId, index: number, hash: string) => void
   /** Default the auction machine as it is. */
   readonly machine?: Machine
+  /** Where the members are, for a folder that does not say it yet: one that was alone. */
+  readonly members?: Members
 }
 
 /** What a new folder begins with. */
@@ -107,7 +109,12 @@ export async function openHost(options: HostOptions, kind: HostKind): Promise<Re
     store = openLmdbStore(join(options.dataDir, 'state'))
     const meta = readMeta(store) ?? (await give(store, kind.birth()))
     kind.check(meta)
-    for (const groupId of groupsOf(meta.groupCount)) await finishInstall(store, groupId)
+    for (const groupId of groupsOf(meta.groupCount)) {
+      await finishInstall(store, groupId)
+      if (kind.members !== undefined && readMembers(store, groupId).size === 0) {
+        await store.commit([writeOfMembers(groupId, kind.members)])
+      }
+    }
     return new ReplicaHost({ meta, store, lock, timing, options, kind })
   } catch (error) {
     await store?.close()
@@ -192,6 +199,11 @@ export class ReplicaHost implements Cluster {
       const { nodeId } = meta
       return new Replica({ groupId, nodeId, settings, ports, ...(report && { onProgress: report }) })
     })
+  }
+
+  /** The store as it is now, for a backup. Close it. */
+  view(): StoreView {
+    return this.#store.view()
   }
 
   get clusterId(): string {

@@ -2,6 +2,7 @@
  * The only door of the state cluster: what servers, monitor, notifier and tools may know of it. Invariant: nobody
  * outside this folder imports past this file. Source: STYLE "The house".
  */
+export { type Restored, type RestoreOptions, restoreBackup } from './backup.ts'
 export * from './cluster.ts'
 export type { HostLoad, StartProgress } from './host.ts'
 export type { ChangeOutcome, MemberRow } from './link/member-wire.ts'
@@ -19,6 +20,7 @@ export {
   type StateNode,
   type StateNodeOptions,
 } from './node.ts'
+export { type Recovered, recoverFolder } from './recover.ts'
 export type { ReplicaSettings } from './replica.ts'
 export { hasRoom } from './storage/lmdb-store.ts'
 export { StoreError, type StoreErrorCode, type StoreStats } from './storage/store.ts'

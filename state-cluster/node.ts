@@ -11,6 +11,7 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { GroupId } from '../protocol/ids.ts'
+import { backupOf } from './backup.ts'
 import type { ClusterStatus } from './cluster.ts'
 import { type HostLoad, type HostOptions, openHost, type ReplicaHost } from './host.ts'
 import { hostBackend } from './host-backend.ts'
@@ -76,6 +77,10 @@ export interface StateNode {
   load(): HostLoad
   /** Every group has a leader, and this node follows it or is it. */
   isReady(): boolean
+  /** All state and history as of now, as a stream of bytes for `restoreBackup`. */
+  backup(): AsyncIterable<Uint8Array>
+  /** Whether somebody who connects from there, with this, may change or copy what this node holds. */
+  isAllowed(remote: string, secret: string): boolean
   /** Hands over what it leads, then stops. */
   close(): Promise<void>
 }
@@ -131,6 +136,7 @@ export async function openStateNode(options: StateNodeOptions): Promise<StateNod
     })
   host = await openHost(options, {
     birth: () => birthOf(options),
+    ...(options.isJoining === true ? {} : { members: options.members }),
     check: (meta) => checkMeta(meta, options),
     transport(meta, timing) {
       network = openNetwork(meta, timing)
@@ -245,6 +251,10 @@ class OpenNode implements StateNode {
     return this.#network.stats()
   }
 
+  backup(): AsyncIterable<Uint8Array> {
+    return backupOf(this.#host)
+  }
+
   load(): HostLoad {
     return this.#host.load()
   }
@@ -311,12 +321,12 @@ class OpenNode implements StateNode {
         }))
       },
       change: async (groupId, change) => await leading(groupId)?.change(change),
-      isAllowed: (remote, secret) => this.#isAllowed(remote, secret),
+      isAllowed: (remote, secret) => this.isAllowed(remote, secret),
     }
   }
 
   /** Whether somebody may change the membership: by the cluster's secret, or, without one, from this machine. */
-  #isAllowed(remote: string, secret: string): boolean {
+  isAllowed(remote: string, secret: string): boolean {
     const { secret: own } = this.#options
     if (own === undefined) return loopback.test(remote)
     const hash = (text: string): Buffer => createHash('sha256').update(text).digest()

@@ -394,6 +394,20 @@ export class Replica {
     )
   }
 
+  /** Resolves when all that is applied now is in a checkpoint. Rejects when the replica ends before. */
+  async checkpointed(): Promise<void> {
+    const { appliedIndex } = this.#applied
+    const { clock } = this.#ports.timing
+    while (this.#applied.checkpointer.position.index < appliedIndex) {
+      if (this.#end) throw this.#end
+      this.#isCheckpointWanted = true
+      this.#deferTurn()
+      await new Promise<void>((resolve) => {
+        clock.setTimer(this.#settings.tickMs, resolve)
+      })
+    }
+  }
+
   // ── Members ──────────────────────────────────────────────────────────────────────────────────────────
 
   get addresses(): Members {

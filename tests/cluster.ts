@@ -163,14 +163,18 @@ export class TestCluster {
     return await this.#addNode(nodeId, await freePort(), ['--join', '--members', members])
   }
 
+  healthUrlOf(node: Member): string {
+    return `http://127.0.0.1:${this.#healthPorts.get(node)}`
+  }
+
   async statusOf(node: Member): Promise<NodeStatus> {
-    const response = await fetch(`http://127.0.0.1:${this.#healthPorts.get(node)}/status`)
+    const response = await fetch(`${this.healthUrlOf(node)}/status`)
     return (await response.json()) as NodeStatus
   }
 
   async isReady(node: Member): Promise<boolean> {
     try {
-      return (await fetch(`http://127.0.0.1:${this.#healthPorts.get(node)}/readyz`)).ok
+      return (await fetch(`${this.healthUrlOf(node)}/readyz`)).ok
     } catch {
       return false
     }

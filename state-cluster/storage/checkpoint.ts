@@ -105,6 +105,13 @@ export function writeOfCheckpoint(groupId: GroupId, position: CheckpointPosition
   return encodeRecord(groupId, { ...position, pieceCount: 0 })
 }
 
+/** What gives the checkpoint that stands other members, all else being as it was. */
+export function writeOfConfState(reader: StoreReader, groupId: GroupId, confState: ConfState): StoreWrite {
+  const record = readRecord(reader, groupId)
+  if (record === undefined) throw corrupt('checkpoint', 'it is not there')
+  return encodeRecord(groupId, { ...record, confState })
+}
+
 /** What makes a new group's first checkpoint, of a state without rows. */
 export function writesOfFirstCheckpoint(groupId: GroupId, position: CheckpointPosition): StoreWrite[] {
   return [writeOfCheckpoint(groupId, position)]
