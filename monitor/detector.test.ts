@@ -39,9 +39,9 @@ describe('the detector', () => {
 
   test('WATCH4 a silence of seven ticks is a death, and a word ends it', () => {
     const detector = up()
-    for (let tick = 1; tick < detectorLimits.silentTicksMax; tick++) detector.tick(tick * 50, false)
+    for (let tick = 1; tick < detectorLimits.silentTicksMax; tick++) detector.tick(tick * 50)
     expect(names(detector, 300)).toEqual([])
-    detector.tick(350, false)
+    detector.tick(350)
     expect(detector.suspects(350)).toMatchObject([{ reason: 'silent' }])
     detector.heard(1, beat)
     expect(names(detector, 351)).toEqual([])
@@ -49,18 +49,26 @@ describe('the detector', () => {
 
   test('WATCH4 a monitor that was asleep listens before it judges', () => {
     const detector = up()
-    for (let tick = 1; tick <= 6; tick++) detector.tick(tick * 50, false)
-    detector.tick(60_000, true)
-    for (let tick = 1; tick <= 6; tick++) detector.tick(60_000 + tick * 50, false)
+    for (let tick = 1; tick <= 6; tick++) detector.tick(tick * 50)
+    detector.tick(60_000, 59_700)
+    for (let tick = 1; tick <= 6; tick++) detector.tick(60_000 + tick * 50)
     expect(names(detector, 60_300)).toEqual([])
-    detector.tick(60_350, false)
+    detector.tick(60_350)
     expect(names(detector, 60_350)).toEqual([s1])
+  })
+
+  test('WATCH4 ticks that come late themselves prove no silence', () => {
+    const detector = up()
+    for (let tick = 1; tick <= 40; tick++) detector.tick(tick * 100, 100)
+    expect(names(detector, 4_000)).toEqual([])
+    for (let tick = 1; tick <= 7; tick++) detector.tick(4_000 + tick * 50)
+    expect(names(detector, 4_350)).toEqual([s1])
   })
 
   test('WATCH5 one that leaves by plan is no suspect, however its socket ends', () => {
     const detector = up()
     detector.leaving(1)
-    for (let tick = 1; tick < 50; tick++) detector.tick(tick * 50, false)
+    for (let tick = 1; tick < 50; tick++) detector.tick(tick * 50)
     detector.closed(1, 3_000)
     expect(names(detector, 9_000)).toEqual([])
     expect(detector.watched(9_000)).toMatchObject([{ serverId: s1, state: 'left' }])

@@ -25,6 +25,10 @@ export interface DetectorLimits {
 }
 
 export const tickMs = 50
+/** A tick so long after the last one is late … */
+const lateMs = 80
+/** … and after so long this process was asleep. */
+const asleepMs = 150
 
 export const detectorLimits: DetectorLimits = {
   silentTicksMax: 7,
@@ -123,11 +127,15 @@ export class Detector {
     if (!one.isLeaving && !one.isSettled) this.#fell(one, 'closed', nowMs)
   }
 
-  /** Once every `tickMs`. `wasAsleep`: the last one is longer ago than that, so silences prove nothing. */
-  tick(nowMs: number, wasAsleep: boolean): void {
+  /**
+   * Once every `tickMs`; `sinceMs` is how long ago the last one was. A late one proves no silence, since whoever
+   * starves this process may starve the others; after a very late one, all are listened to anew.
+   */
+  tick(nowMs: number, sinceMs: number = tickMs): void {
     for (const one of this.#servers.values()) {
       if (one.connection === undefined || one.isLeaving) continue
-      one.silentTicks = wasAsleep ? 0 : one.silentTicks + 1
+      if (sinceMs > asleepMs) one.silentTicks = 0
+      else if (sinceMs <= lateMs) one.silentTicks += 1
       if (one.silentTicks >= this.#limits.silentTicksMax && one.down === undefined)
         this.#fell(one, 'silent', nowMs)
     }
@@ -140,6 +148,13 @@ export class Detector {
       if (down !== undefined && !isSettled && nowMs >= down.untilMs)
         found.push({ serverId, reason: down.reason, epochs })
     return found
+  }
+
+  /** Whether there is anybody else who is up. */
+  hasHeir(serverId: ServerId): boolean {
+    for (const other of this.#servers.values())
+      if (other.serverId !== serverId && !other.isLeaving && this.isUp(other.serverId)) return true
+    return false
   }
 
   /** Whether a connection of this server stands and it speaks. */

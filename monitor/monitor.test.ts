@@ -193,18 +193,33 @@ describe('the monitor', () => {
     expect(await bench.owner('a1')).not.toBe('s3')
   })
 
-  test('WATCH9 work that was left with a server that is gone is found', async () => {
+  test('WATCH8 the last one that is up is not fenced; when another comes, it takes over', async () => {
     await house()
     for (const name of ['s1', 's2']) await bench.create(`of-${name}`, name)
     bench.kill('s1', 1)
+    await bench.advance(50)
     bench.kill('s2', 2)
-    await bench.advance(300)
+    await bench.advance(5_000)
+    expect([await bench.standing('s1'), await bench.standing('s2')]).toEqual(['dead', 'live'])
+    await bench.enlist('s3', 3)
+    await bench.advance(200)
+    for (const name of ['s1', 's2']) expect(await bench.owner(`of-${name}`)).toBe('s3')
     expect(await bench.standing('s2')).toBe('dead')
-    const waiting = (await bench.cluster.owners(group)).servers.reduce((sum, one) => sum + one.auctions, 0)
-    expect(waiting).toBe(2)
+  })
+
+  test('WATCH9 work that was left with a server that is gone is found', async () => {
+    await house()
+    await bench.create('left', 's1')
+    await bench.cluster.propose(group, { type: 'release_server', serverId: id('s2'), epoch: 1 })
+    await bench.cluster.propose(group, { type: 'release_server', serverId: id('s1'), epoch: 1 })
+    for (const at of [1, 2]) for (const { detector } of bench.monitors) detector.leaving(at)
+    bench.kill('s1', 1)
+    bench.kill('s2', 2)
+    await bench.advance(4_000)
+    expect(await bench.owner('left')).toBe('s1')
     await bench.enlist('s3', 3)
     await bench.advance(1_200)
-    for (const name of ['s1', 's2']) expect(await bench.owner(`of-${name}`)).toBe('s3')
+    expect(await bench.owner('left')).toBe('s3')
   })
 
   test('WATCH10 a monitor that was paused does nothing by its old lease', async () => {

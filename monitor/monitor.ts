@@ -29,8 +29,6 @@ const sweepMs = 500
 const pulseLostMs = 2_500
 /** After it became the acting one, a monitor gives servers this long to connect. */
 const settleMs = 2_500
-/** A tick that comes so much too late means that this process was asleep. */
-const asleepMs = 100
 const recentMax = 100
 
 export interface Reassignment {
@@ -111,11 +109,14 @@ export class Monitor {
   /** Something happened to a connection: judges now, not at the next tick. */
   look(): void {
     const nowMs = this.#context.clock.monotonicMs()
-    for (const { serverId, epochs, reason } of this.#context.detector.suspects(nowMs))
+    for (const { serverId, epochs, reason } of this.#context.detector.suspects(nowMs)) {
+      // Alone it keeps what it owns: to fence it would only add to the outage.
+      if (!this.#context.detector.hasHeir(serverId)) continue
       for (const group of this.#groups) {
         const known = epochs.get(group.groupId) ?? this.#epochOf(group, serverId)
         if (known !== undefined) this.#handOver(group, serverId, known, reason)
       }
+    }
   }
 
   status(): MonitorStatus {
@@ -146,9 +147,8 @@ export class Monitor {
   #tickLater(): void {
     this.#timer(tickMs, () => {
       const nowMs = this.#context.clock.monotonicMs()
-      const wasAsleep = nowMs - this.#lastTickMs > tickMs + asleepMs
+      this.#context.detector.tick(nowMs, nowMs - this.#lastTickMs)
       this.#lastTickMs = nowMs
-      this.#context.detector.tick(nowMs, wasAsleep)
       this.look()
       this.#tickLater()
     })
@@ -216,7 +216,13 @@ export class Monitor {
       const hasWork = auctions + notices > 0
       const isQuiet = owners.atMs - lastConductedMs > pulseLostMs
       if (standing === 'live') {
-        if (hasSettled && isQuiet && !detector.isUp(serverId))
+        const hasHeir = owners.servers.some(
+          (other) =>
+            other.serverId !== serverId &&
+            other.standing === 'live' &&
+            owners.atMs - other.lastConductedMs <= pulseLostMs,
+        )
+        if (hasSettled && isQuiet && hasHeir && !detector.isUp(serverId))
           this.#handOver(group, serverId, epoch, 'no_pulse')
       } else if (hasWork && hasLive && (standing === 'dead' || (standing === 'left' && isQuiet)))
         this.#handOver(group, serverId, epoch, 'left_behind')

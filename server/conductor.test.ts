@@ -252,6 +252,18 @@ describe('the conductor', () => {
     expect(await bench.statusOf('after')).toBe('passed')
   })
 
+  test('CONDUCT5 taken for dead by a monitor, it is back at once', async () => {
+    bench = new Bench()
+    bench.conductor.start()
+    await bench.advance(50)
+    const monitorId = 'm1'
+    await bench.cluster.propose(groupId, { type: 'acquire_monitor_lease', monitorId, ttlMs: 10_000 })
+    await bench.cluster.propose(groupId, { type: 'reassign', monitorId, token: 1, serverId, epoch: 1 })
+    await bench.advance(1_050)
+    expect(bench.conductor.epoch).toBe(3)
+    expect((await bench.cluster.owners(groupId)).servers).toMatchObject([{ standing: 'live', epoch: 3 }])
+  })
+
   test('CONDUCT6 many that fall due at once are all worked off, batch by batch', async () => {
     bench = new Bench()
     bench.conductor.start()

@@ -169,6 +169,13 @@ export class Conductor {
     return 0
   }
 
+  /** Fenced by a monitor, which took this server for dead: it may be back at once. Else another has its name. */
+  async #wasFoundDead(): Promise<boolean> {
+    const { cluster, serverId, groupId } = this.#context
+    const { servers } = await cluster.owners(groupId)
+    return servers.find((server) => server.serverId === serverId)?.standing === 'dead'
+  }
+
   async #pulse(epoch: number): Promise<number> {
     const { cluster, clock, logger, metrics, serverId, groupId } = this.#context
     const sentMs = clock.monotonicMs()
@@ -180,7 +187,8 @@ export class Conductor {
       if (!reply.ok) {
         logger.warn('conductor_fenced', { serverId, groupId, epoch, code: reply.code })
         this.#epoch = undefined
-        return fencedMs
+        this.#stamp = undefined
+        return (await this.#wasFoundDead()) ? 0 : fencedMs
       }
       assert(reply.type === 'conducted', 'a pulse is answered by what falls due next')
       metrics.conducted.add(1)
