@@ -121,6 +121,7 @@ export async function startHouse(options: HouseOptions): Promise<RunningHouse> {
             logger: logger.child({ role: 'server' }),
             metrics,
             sink: notifier.sink,
+            webhookSecretOf: (buyerId) => notifier.webhookSecretOf(buyerId),
             webDir: webDir(),
           })
         },

@@ -21,6 +21,21 @@ describe('WIRE20 aliases', () => {
     })
   })
 
+  it('minutes with decimals are the milliseconds that they say; a real fraction of one is none', () => {
+    for (const [duration, durationMs] of [
+      [4.35, 261_000],
+      [1.005, 60_300],
+      [0.1, 6_000],
+      [10_080.35, 604_821_000],
+    ] as const)
+      expect(read('createAuction', { title: 'Vase', openingBid: 1, duration })).toMatchObject({
+        body: { durationMs },
+      })
+    expect(read('createAuction', { title: 'Vase', openingBid: 1, duration: 0.00001 })).toMatchObject({
+      code: 'field_invalid',
+    })
+  })
+
   it('an alias may repeat its field, not contradict it', () => {
     expect(read('placeBid', { auctionId: 'a1', price: 700, amount: 700 })).toMatchObject({ ok: true })
     expect(read('placeBid', { auctionId: 'a1', price: 700, amount: 701 })).toEqual({

@@ -108,6 +108,13 @@ const aliasesOf: { readonly [Name in HttpBodyName]?: readonly string[] } = {
 
 type Fields = Readonly<Record<string, unknown>>
 
+/** What decimals lose in binary (4.35 minutes are 260,999.999… ms) is made good; a real fraction stays one. */
+function scaled(value: number, scale: number): number {
+  const exact = value * scale
+  const whole = Math.round(exact)
+  return Math.abs(exact - whole) <= 4 * Number.EPSILON * exact ? whole : exact
+}
+
 /** The body with the contract's words, or a clash: an alias next to its own word must say the same. */
 function withoutAliases(name: HttpBodyName, body: Fields): { fields: Fields; clash?: string } {
   let fields = body
@@ -115,7 +122,7 @@ function withoutAliases(name: HttpBodyName, body: Fields): { fields: Fields; cla
     const [field, scale] = aliases[alias] ?? [alias, 1]
     const given = body[alias]
     if (given === undefined) continue
-    const value = typeof given === 'number' ? given * scale : given
+    const value = typeof given === 'number' ? scaled(given, scale) : given
     if (body[field] !== undefined && body[field] !== value)
       return { fields, clash: `${alias} and ${field} say different things; send one` }
     fields = { ...fields, [field]: value }
@@ -150,6 +157,8 @@ export interface BuyerRegisteredBody {
   readonly interests: readonly string[]
   readonly endpoint?: string
   readonly token: string
+  /** Where an endpoint was given: what its notifications are signed with (Standard Webhooks, `whsec_…`). */
+  readonly webhookSecret?: string
 }
 
 /** 201 of POST /tokens. `expiresAt` in epoch ms. */

@@ -5,8 +5,10 @@
  * Source: CONTRACT "HTTP", "WebSocket"; DESIGN "bounded".
  */
 
-/** Client frames, either subprotocol, in bytes of payload. A bigger one ends the socket with 1009. */
+/** Client frames, either subprotocol, in bytes of payload. A bigger one is an error and ends the socket with 1009. */
 export const frameBytesMax = 16 * 1024
+/** Bytes of a message that are taken in to end its socket with 1009; a bigger one is cut off without a word. */
+export const messageBytesMax = 1024 * 1024 + frameBytesMax
 /** HTTP request bodies in bytes; a bigger one is answered 413. */
 export const bodyBytesMax = 64 * 1024
 /** Levels of arrays and objects in a frame or body. */

@@ -187,7 +187,7 @@ describe.each(both)('frames over %s', (_name, binary) => {
     await place(bidder, 1000, `x2${binary}`)
     expect(await place(other, 100, `x3${binary}`)).toMatchObject({ code: 'bid_too_low', askingBid: 125 })
     expect(await place(bidder, 900, `x4${binary}`)).toMatchObject({ code: 'already_leading' })
-    expect(await place(other, 0, `x5${binary}`)).toMatchObject({ code: 'amount_invalid' })
+    expect(await place(other, 0, `x5${binary}`)).toMatchObject({ code: 'bid_too_low' })
     for (const amount of [1.5, -1, 2 ** 53])
       expect(await place(other, amount, `x6${binary}`), String(amount)).toMatchObject({
         type: 'bid_rejected',
@@ -324,12 +324,17 @@ describe.each(both)('frames over %s', (_name, binary) => {
 })
 
 describe('limits of the socket', () => {
-  test('RATE8 a frame beyond the bound ends its socket', async () => {
-    for (const binary of [false, true]) {
-      const big = await house.client({ binary })
-      big.raw(binary ? Buffer.alloc(16 * 1024 + 1) : 'x'.repeat(16 * 1024 + 1))
-      expect([1006, 1009]).toContain(await big.closed())
-    }
+  test('RATE8 a frame beyond the bound is an error and ends its socket with 1009, one that no bound holds is cut off', async () => {
+    for (const binary of [false, true])
+      for (const length of [16 * 1024 + 1, 1024 * 1024]) {
+        const big = await house.client({ binary })
+        big.raw(binary ? Buffer.alloc(length) : 'x'.repeat(length))
+        expect(await big.next('error')).toMatchObject({ code: 'frame_too_large' })
+        expect(await big.closed()).toBe(1009)
+      }
+    const huge = await house.client()
+    huge.raw('x'.repeat(2 * 1024 * 1024))
+    expect([1006, 1009]).toContain(await huge.closed())
     expect(await (await client()).ask({ type: 'sync_time', t0: 1 })).toMatchObject({ type: 'time' })
   })
 

@@ -10,6 +10,7 @@ import type { CloseCode } from '../protocol/close-codes.ts'
 import { decodeClientBinary, decodeClientText } from '../protocol/decode.ts'
 import { encodeServerFrame } from '../protocol/encode.ts'
 import { readJson } from '../protocol/json.ts'
+import { frameBytesMax } from '../protocol/limits.ts'
 import { readMsgpack } from '../protocol/msgpack.ts'
 import { protocolVersion, type ServerFrame } from '../protocol/server-frames.ts'
 import { jsonSubprotocol, msgpackSubprotocol, readOffer } from '../protocol/subprotocols.ts'
@@ -118,6 +119,12 @@ export class Gateway {
   message(session: Session, bytes: Uint8Array, isBinary: boolean): void {
     const { clock, tokens, metrics } = this.#context
     if (!session.isOpen) return
+    if (bytes.length > frameBytesMax) {
+      this.#context.metrics.frameErrors.add(1, { code: 'frame_too_large' })
+      refuse(session, undefined, 'frame_too_large', `a frame has at most ${frameBytesMax} bytes`)
+      session.close(1009)
+      return
+    }
     if (session.early !== undefined) {
       if (session.early.length >= earlyFramesMax) session.close(4429)
       else session.early.push({ bytes: bytes.slice(), isBinary })

@@ -65,11 +65,10 @@ describe('routes', () => {
     expectProblem(await send('null'), 400, 'not_an_object')
     expectProblem(await send(Buffer.from([0x7b, 0xff, 0xfe, 0x7d])), 400, 'malformed_json')
     expectProblem(await send(`{"a":${'['.repeat(2000)}${']'.repeat(2000)}}`), 400, 'too_deep')
-    expectProblem(
-      await send('{"name":"x"}', 'application/x-www-form-urlencoded'),
-      415,
-      'unsupported_media_type',
-    )
+    for (const type of ['multipart/form-data; boundary=x', 'application/xml', 'text/html', 'text/plainer'])
+      expectProblem(await send('{"name":"x"}', type), 415, 'unsupported_media_type')
+    for (const type of ['application/x-www-form-urlencoded', 'text/plain;charset=UTF-8', ''])
+      expect((await send('{"name":"x"}', type)).status).toBe(201)
     expectProblem(await send('{"name":"x"}', 'application/jsonish'), 415, 'unsupported_media_type')
     expect((await send('{"name":"x"}', 'application/json; charset=utf-8')).status).toBe(201)
     expect((await send('{"name":"x"}', 'application/merge-patch+json')).status).toBe(201)
@@ -157,6 +156,25 @@ describe('buyers', () => {
     const fresh = await house.ask('/buyers', { body })
     expect(fresh.body['id']).not.toBe(first.body['id'])
     expectProblem(await house.ask('/buyers', { key: 'x'.repeat(300), body }), 400, 'field_invalid')
+  })
+
+  test('HTTP16 who registers with an endpoint is told the secret of its notifications', async () => {
+    const telling = await TestHouse.open({ webhookSecretOf: (buyerId) => `whsec_${buyerId}` })
+    try {
+      const endpoint = 'http://127.0.0.1:9/hook'
+      const first = (await telling.ask('/buyers', { body: { name: 'Ada', endpoint } })).body
+      expect(first['webhookSecret']).toBe(`whsec_${String(first['id'])}`)
+      const token = String(first['token'])
+      const again = (await telling.ask('/buyers', { body: { name: 'Ada', endpoint }, token })).body
+      expect(again['webhookSecret']).toBe(first['webhookSecret'])
+      const without = (await telling.ask('/buyers', { body: { name: 'Ben' } })).body
+      expect(without).not.toHaveProperty('webhookSecret')
+    } finally {
+      await telling.close()
+    }
+    const silent = (await house.ask('/buyers', { body: { name: 'Ada', endpoint: 'http://127.0.0.1:9/' } }))
+      .body
+    expect(silent).not.toHaveProperty('webhookSecret')
   })
 
   test("HTTP5 a bidder's own token renews its own entry; an operator registers others", async () => {
@@ -354,7 +372,7 @@ describe('bids', () => {
     expectProblem(await place(ann, { amount: 900, auctionId: 'nothing' }), 404, 'auction_not_found')
     for (const amount of [1.5, -1, 2 ** 53])
       expectProblem(await place(ann, { amount }), 422, 'amount_invalid')
-    expectProblem(await place(ann, { amount: 0 }), 422, 'amount_invalid')
+    expectProblem(await place(ann, { amount: 0 }), 409, 'already_leading')
     for (const amount of ['5', null, {}, [5], true])
       expectProblem(await place(ann, { amount }), 400, 'field_invalid')
     expectProblem(await place(ann, { amount: 5, kind: 'wild' }), 400, 'field_invalid')

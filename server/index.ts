@@ -5,7 +5,8 @@
  * signals and exits are `main.ts`'s. Source: DESIGN "Processes".
  */
 import { join } from 'node:path'
-import type { GroupId, ServerId } from '../protocol/ids.ts'
+import type { GroupId, ServerId, SubjectId } from '../protocol/ids.ts'
+import { messageBytesMax } from '../protocol/limits.ts'
 import { InvariantError } from '../runtime/assert.ts'
 import type { CancelTimer, Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -44,6 +45,8 @@ export interface ServerOptions {
   readonly metrics: Metrics
   /** Absent: this server publishes no notifications; they stay in the outbox. */
   readonly sink?: NotificationSink
+  /** With what a buyer's notifications are signed; absent: buyers are not told. */
+  readonly webhookSecretOf?: (buyerId: SubjectId) => string
   /** Folder of the built web page; absent or not there: none is served. */
   readonly webDir?: string
 }
@@ -163,6 +166,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       registry: options.metrics,
       metrics,
       isDraining: () => isDraining,
+      ...(options.webhookSecretOf === undefined ? {} : { webhookSecretOf: options.webhookSecretOf }),
       dueAt: (auctionId, atMs) => {
         const groupId = cluster.groupOf(auctionId)
         for (const part of parts) if (part.groupId === groupId) part.conductor.dueAt(atMs)
@@ -196,7 +200,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         host: config.host,
         port: config.port,
         socketPath: '/ws',
-        frameBytesMax: 16 * 1024,
+        messageBytesMax,
         bufferedBytesMax: config.bufferedBytesMax,
         idleTimeoutSeconds: backstopSeconds(config.heartbeatMs),
         clock,

@@ -45,6 +45,8 @@ export interface RouteContext {
   readonly registry: Metrics
   readonly metrics: ServerMetrics
   readonly isDraining: () => boolean
+  /** With what the notifications of a buyer are signed. */
+  readonly webhookSecretOf?: (buyerId: SubjectId) => string
   /** An auction of this server falls due then, maybe before anything that its conductor knows of. */
   readonly dueAt: (auctionId: AuctionId, atMs: number) => void
 }
@@ -150,7 +152,15 @@ async function registerBuyer(
   })
   if (!reply.ok) return rejectionAnswer(reply)
   const { token } = await tokens.issue(buyerId, ['bidder'], config.tokenTtlSeconds)
-  const answer: BuyerRegisteredBody = { id: buyerId, ...body, token }
+  const { webhookSecretOf } = context
+  const answer: BuyerRegisteredBody = {
+    id: buyerId,
+    ...body,
+    token,
+    ...(body.endpoint === undefined || webhookSecretOf === undefined
+      ? {}
+      : { webhookSecret: webhookSecretOf(buyerId) }),
+  }
   return jsonAnswer(201, answer)
 }
 

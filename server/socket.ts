@@ -106,7 +106,7 @@ export interface EdgeOptions {
   readonly port: number
   readonly socketPath: string
   /** A bigger message from a client ends its socket. */
-  readonly frameBytesMax: number
+  readonly messageBytesMax: number
   /** A socket with more than this unread gets no more, until it reads. */
   readonly bufferedBytesMax: number
   /** Without a sign of life for this long the connection is dropped. 8 to 960. */

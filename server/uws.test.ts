@@ -39,7 +39,7 @@ async function open(
       host: '127.0.0.1',
       port: 0,
       socketPath: '/ws',
-      frameBytesMax: 1024,
+      messageBytesMax: 1024,
       bufferedBytesMax: 4096,
       idleTimeoutSeconds: 60,
       clock: systemClock,

@@ -320,7 +320,7 @@ export async function openEdge<Session>(
   const native = await loadNative()
   const app = native.App()
   app.ws<SocketData<Session>>(options.socketPath, {
-    maxPayloadLength: options.frameBytesMax,
+    maxPayloadLength: options.messageBytesMax,
     maxBackpressure: options.bufferedBytesMax,
     idleTimeout: options.idleTimeoutSeconds,
     sendPingsAutomatically: false,

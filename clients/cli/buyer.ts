@@ -76,6 +76,7 @@ async function addBuyer(house: House, options: AddOptions, io: Io): Promise<void
       ['interests', buyer.interests.length === 0 ? 'none' : buyer.interests.map(plain).join(', ')],
       ...(buyer.endpoint === undefined ? [] : [['endpoint', plain(buyer.endpoint)] as const]),
       ['token', buyer.token],
+      ...(buyer.webhookSecret === undefined ? [] : [['webhook secret', buyer.webhookSecret] as const]),
     ]),
   )
   printLine(io, 'bid with it: martillo bid ID AMOUNT --token TOKEN')

@@ -6,6 +6,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import WebSocket from 'ws'
+import type { SubjectId } from '../../protocol/ids.ts'
 import { readMsgpack, writeMsgpack } from '../../protocol/msgpack.ts'
 import { serverFrameFault } from '../../protocol/server-frames.ts'
 import { jsonSubprotocol, msgpackSubprotocol } from '../../protocol/subprotocols.ts'
@@ -21,6 +22,7 @@ export interface HouseOptions {
   readonly settings?: Readonly<Record<string, unknown>>
   readonly clock?: Clock
   readonly sink?: NotificationSink
+  readonly webhookSecretOf?: (buyerId: SubjectId) => string
   readonly webDir?: string
 }
 
@@ -83,6 +85,7 @@ export class TestHouse {
       logger,
       metrics: createMetrics({ withProcess: false }),
       ...(options.sink === undefined ? {} : { sink: options.sink }),
+      ...(options.webhookSecretOf === undefined ? {} : { webhookSecretOf: options.webhookSecretOf }),
       ...(options.webDir === undefined ? {} : { webDir: options.webDir }),
     })
     const operatorToken = (await readFile(join(dataDir, 'operator.token'), 'utf8')).trim()
