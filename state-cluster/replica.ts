@@ -118,6 +118,8 @@ const applyBytesPerTurn = 256 * 1024
 const uncommittedBytesMax = 64 * 2 ** 20
 /** Between two voters that stand for a leader whose process has ended: enough for an election over a network. */
 const successionMs = 80
+/** How often a voter stands so before it leaves the rest to the election timeout. */
+const successionsMax = 3
 /** Entries that one commit of compaction removes. */
 const compactionEntriesMax = 1_000
 
@@ -336,13 +338,20 @@ export class Replica {
     const heirs = this.#confState.voters.filter((voter) => voter !== nodeId)
     const rank = heirs.indexOf(this.#nodeId)
     if (rank < 0) return
-    const { clock, random } = this.#ports.timing
+    const { random } = this.#ports.timing
     const delayMs = rank * successionMs + random() * (successionMs / 4)
+    this.#succeedAfter(delayMs, heirs.length * successionMs, successionsMax)
+  }
+
+  /** Stands now and then again: the first time, others may not have heard yet. Then the election timeout sees to it. */
+  #succeedAfter(delayMs: number, everyMs: number, triesLeft: number): void {
     this.#cancelCampaign?.()
-    this.#cancelCampaign = clock.setTimer(delayMs, () =>
+    this.#cancelCampaign = this.#ports.timing.clock.setTimer(delayMs, () =>
       this.#guard(() => {
-        if (this.#raft.basicStatus().lead === NONE) this.#raft.campaign()
+        if (this.#raft.basicStatus().lead !== NONE) return
+        this.#raft.campaign()
         this.#deferTurn()
+        if (triesLeft > 1) this.#succeedAfter(everyMs, everyMs, triesLeft - 1)
       }),
     )
   }

@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest'
+import { Fields, packTuple, unpackTuple } from '../transport/tuples.ts'
+import {
+  changeFields,
+  changeOf,
+  type MemberRow,
+  memberRowFields,
+  memberRowsOf,
+  outcomeOf,
+} from './member-wire.ts'
+
+const travelled = (values: readonly unknown[]): Fields => new Fields(unpackTuple(packTuple(values)), 'test')
+
+describe('members on the wire', () => {
+  it('LINK2: changes, rows and outcomes come back as they went', () => {
+    for (const change of [
+      { type: 'add', nodeId: 4, host: 'node-4.example', port: 7_400 },
+      { type: 'remove', nodeId: 2_147_483_647 },
+    ] as const) {
+      expect(changeOf(travelled(changeFields(change)))).toEqual(change)
+    }
+    const rows: MemberRow[] = [
+      { nodeId: 1, role: 'voter', isActive: true, matchIndex: 99, address: { host: '::1', port: 1 } },
+      { nodeId: 2, role: 'learner', isActive: false, matchIndex: 0, address: { host: '', port: 0 } },
+    ]
+    expect(memberRowsOf(travelled([rows.map(memberRowFields)]))).toEqual(rows)
+    expect(outcomeOf(travelled([false, 'no']))).toEqual({ ok: false, reason: 'no' })
+  })
+
+  it('LINK2: what cannot be is malformed', () => {
+    for (const values of [[3, 4], [1, 0, 'host', 1], [1, 4, 'host', 0], [1, 4, 'h'.repeat(256), 1], [2]]) {
+      expect(() => changeOf(travelled(values))).toThrow(expect.objectContaining({ code: 'malformed' }))
+    }
+    expect(() => memberRowsOf(travelled([[[1, 3, true, 0, 'h', 1]]]))).toThrow()
+    expect(() => outcomeOf(travelled(['yes', '']))).toThrow()
+  })
+})
