@@ -23,9 +23,9 @@ export async function wave(scene: Scene, count = 30, fromMs = 1_500, toMs = 6_00
   scene.count('auctionsInWaves', count)
 }
 
-/** Ids of the open auctions of one server, as the public listing has them. */
+/** Ids of the open auctions of one server, as the public listing has them, those that close last at the end. */
 async function ownedBy(scene: Scene, server: Station): Promise<Set<AuctionId>> {
-  const owned = new Set<AuctionId>()
+  const owned: { readonly id: AuctionId; readonly closesAt: number }[] = []
   for (let after: string | undefined, isLast = false; !isLast; ) {
     const query = {
       tag: 'drill',
@@ -34,11 +34,12 @@ async function ownedBy(scene: Scene, server: Station): Promise<Set<AuctionId>> {
       ...(after === undefined ? {} : { after }),
     } as const
     const page = await scene.load.operator.auctions(query)
-    for (const { id, owner } of page.auctions) if (owner === server.name) owned.add(id)
+    for (const auction of page.auctions) if (auction.owner === server.name) owned.push(auction)
     after = page.next
     isLast = after === undefined
   }
-  return owned
+  owned.sort((a, b) => a.closesAt - b.closesAt)
+  return new Set(owned.map(({ id }) => id))
 }
 
 /** Waits until each of these bidders had a bid accepted on a socket opened since; adds the gaps. */
@@ -75,7 +76,7 @@ async function untilAllBid(
 }
 
 /** From now to the next accepted bid of anybody. */
-async function untilAnyBids(scene: Scene, sinceMs: number, name: string): Promise<number> {
+export async function untilAnyBids(scene: Scene, sinceMs: number, name: string): Promise<number> {
   let gapMs: number | undefined
   let nextWaveMs = performance.now() + 5_000
   await until(

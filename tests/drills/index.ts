@@ -1,7 +1,9 @@
 /** All drills, by name. */
+import { clockJump } from './clock-jump.ts'
 import type { Drill } from './drill.ts'
 import { leaderKill } from './leader-kill.ts'
+import { partition } from './partition.ts'
 import { state } from './state.ts'
 import { wholeDrills } from './with-monitors.ts'
 
-export const drills: readonly Drill[] = [leaderKill, state, ...wholeDrills]
+export const drills: readonly Drill[] = [leaderKill, state, ...wholeDrills, partition, clockJump]
