@@ -24,6 +24,7 @@ export type RuleName =
   | 'notifications are complete'
   | 'a sound disk is readable'
   | 'nothing ends without a cause'
+  | 'a failed write ends the process'
   | 'progress'
 
 export interface Violation {

@@ -36,8 +36,11 @@ export class SimDisk {
     await store.close()
   }
 
-  /** Opens it for a process; commits take their time in there. */
-  open(process: Process): Store {
+  /**
+   * Opens it for a process; commits take their time in there. `onFailed` is told when one has failed: nothing may
+   * go on in that process.
+   */
+  open(process: Process, onFailed: () => void): Store {
     const store = this.#platter.open((byteCount, done) => process.after(this.#latencyMs(byteCount), done))
     const commit = (writes: readonly StoreWrite[]): Promise<void> => {
       this.#unsettled.add(writes)
@@ -45,7 +48,10 @@ export class SimDisk {
       const forget = (): void => {
         this.#unsettled.delete(writes)
       }
-      settled.then(forget, forget)
+      settled.then(forget, () => {
+        forget()
+        onFailed()
+      })
       return settled
     }
     return {

@@ -28,6 +28,8 @@ import type { House } from './house.ts'
 import { Process } from './process.ts'
 
 const groupId = 0 as GroupId
+/** How long a process may live on when a write of its has failed. */
+const endMsMax = 1_000
 
 export class SimNode {
   readonly id: number
@@ -73,7 +75,7 @@ export class SimNode {
     this.process = process
     house.processes.set(this.host, process)
     try {
-      const onDisk = this.disk.open(process)
+      const onDisk = this.disk.open(process, () => this.#mustEnd(process))
       const store = house.plant?.store?.(onDisk) ?? onDisk
       finishInstall(store, groupId).then(
         () => process.enter(() => this.#open(process, store)),
@@ -204,6 +206,14 @@ export class SimNode {
         return applied
       },
     }
+  }
+
+  /** A write has failed: who knows what is on the disk? */
+  #mustEnd(process: Process): void {
+    process.after(endMsMax, () => {
+      if (process === this.process)
+        this.#house.checks.violate('a failed write ends the process', `${process.name} goes on after it`)
+    })
   }
 
   /** What a connection ended with; that a way is cut or a process gone is in the nature of things. */
