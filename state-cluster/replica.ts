@@ -16,28 +16,17 @@ import type { GroupId } from '../protocol/ids.ts'
 import type { CancelTimer } from '../runtime/clock.ts'
 import { AppliedState, type Machine } from './applied-state.ts'
 import { ClusterError, type FeedBatch } from './cluster.ts'
+import { GroupMembers, refused } from './group-members.ts'
 import { ConsistencyError, HashCompare, hashEveryEntries } from './hash-compare.ts'
 import type { GroupWatcher, LeaderView } from './link/backend.ts'
 import type { ChangeOutcome } from './link/member-wire.ts'
 import type { Command } from './machine/commands.ts'
 import type { Reply } from './machine/events.ts'
 import { encodeEntry, entryVersion } from './machine/index.ts'
-import {
-  learnerToPromote,
-  type MemberChange,
-  type MemberView,
-  membersOf,
-  refusalOf,
-  successorOf,
-} from './membership.ts'
+import type { MemberChange, MemberView } from './membership.ts'
 import { PendingReads } from './pending-reads.ts'
 import { Proposals, type Waiting } from './proposals.ts'
 import {
-  asV2,
-  type ConfChangeType,
-  type ConfState,
-  decodeConfChange,
-  EMPTY_BYTES,
   type Entry,
   LOCAL_APPEND_THREAD,
   LOCAL_APPLY_THREAD,
@@ -48,7 +37,7 @@ import {
 import { headOf, SnapshotTransfers } from './snapshots.ts'
 import { DiskLog, type LogAppend } from './storage/disk-log.ts'
 import { finishInstall, writeOfInstalling } from './storage/incoming-snapshot.ts'
-import { decodeMembers, encodeMembers, type Members, readMembers, writeOfMembers } from './storage/members.ts'
+import { type Members, writeOfMembers } from './storage/members.ts'
 import { pack } from './storage/pack.ts'
 import { type Store, StoreError } from './storage/store.ts'
 import type { PeerTransport, SnapshotSink } from './transport/peer-transport.ts'
@@ -163,11 +152,6 @@ export interface ReplicaStatus {
 
 type FeedListener = (batch: FeedBatch) => void
 
-interface PendingChange {
-  readonly term: number
-  readonly resolve: (outcome: ChangeOutcome) => void
-}
-
 export class Replica {
   readonly groupId: GroupId
   readonly #nodeId: number
@@ -181,12 +165,7 @@ export class Replica {
   readonly #watchers = new Set<GroupWatcher>()
   readonly #reads = new PendingReads()
   readonly #transfers: SnapshotTransfers
-  #members: Map<number, { readonly host: string; readonly port: number }>
-  #confState: ConfState
-  /** Changes of the membership that were proposed, by index. */
-  readonly #changes = new Map<number, PendingChange>()
-  /** The tick at which each node was heard from last. */
-  readonly #heardAt = new Map<number, number>()
+  readonly #members: GroupMembers
   /** A MsgSnap whose rows are here; stepped when everything handed out is applied. */
   #heldSnapshot: Message | undefined
   #installing: Promise<void> | undefined
@@ -251,14 +230,22 @@ export class Replica {
       disableProposalForwarding: true,
       stepDownOnRemoval: true,
     })
-    const { hardState, confState } = this.#log.initialState()
-    this.#confState = confState
-    this.#members = readMembers(ports.store, groupId)
+    const { hardState } = this.#log.initialState()
+    this.#members = new GroupMembers({
+      groupId,
+      nodeId,
+      raft: this.#raft,
+      log: this.#log,
+      store: ports.store,
+      silentTicks: settings.electionTicks,
+      onMembers: (members) => ports.onMembers?.(members),
+      failed: (error) => this.#fail(asError(error)),
+    })
     this.#transfers = new SnapshotTransfers({
       store: ports.store,
       groupId,
       transport: ports.transport,
-      members: () => this.#members,
+      members: () => this.#members.addresses,
       sent: (to, isStored) =>
         this.#guard(() => {
           this.#raft.reportSnapshot(to, isStored ? 'SnapshotFinish' : 'SnapshotFailure')
@@ -302,7 +289,7 @@ export class Replica {
   step(message: Message): void {
     if (this.#end) return
     this.#guard(() => {
-      this.#heardAt.set(message.from, this.#tick)
+      this.#members.heard(message.from, this.#tick)
       if (message.type === 'MsgSnap') this.#heldSnapshot = message
       else this.#raft.step(message)
       this.#deferTurn()
@@ -329,13 +316,13 @@ export class Replica {
    * this disturbs nobody while the leader lives.
    */
   peerGone(nodeId: number): void {
-    this.#heardAt.delete(nodeId)
+    this.#members.gone(nodeId)
     if (this.#end || nodeId !== this.#raft.basicStatus().lead || nodeId === this.#nodeId) return
     this.#guard(() => {
       this.#raft.forgetLeader()
       this.#deferTurn()
     })
-    const heirs = this.#confState.voters.filter((voter) => voter !== nodeId)
+    const heirs = this.#members.voters.filter((voter) => voter !== nodeId)
     const rank = heirs.indexOf(this.#nodeId)
     if (rank < 0) return
     const { random } = this.#ports.timing
@@ -396,7 +383,7 @@ export class Replica {
   }
 
   #checkHashes(index: number): void {
-    if (!this.#hashes.isContradicted(this.#nodeId, index, this.#confState.voters)) return
+    if (!this.#hashes.isContradicted(this.#nodeId, index, this.#members.voters)) return
     throw new ConsistencyError(
       `the state of node ${this.#nodeId} in group ${this.groupId} differs from that of a majority as of ` +
         `entry ${index}: it must not be used; replace this node`,
@@ -420,69 +407,28 @@ export class Replica {
   // ── Members ──────────────────────────────────────────────────────────────────────────────────────────
 
   get addresses(): Members {
-    return this.#members
+    return this.#members.addresses
   }
 
   members(): MemberView[] {
-    return membersOf(this.#raft.status(), this.#confState, (nodeId) => this.#isHeard(nodeId))
+    return this.#members.view(this.#tick)
   }
 
   /** Changes the membership by one node. Resolves when that is applied here, or with the reason why it is not. */
   change(change: MemberChange): Promise<ChangeOutcome> {
     if (this.#end || !this.#isReady()) return refused('this replica does not lead the group')
-    const members = this.members()
-    const reason = refusalOf(change, members)
-    if (reason !== undefined) return refused(reason)
-    if (change.type === 'remove' && change.nodeId === this.#nodeId) {
-      const successor = successorOf(this.#nodeId, members)
-      if (successor === undefined) return refused('it leads, and nobody else could')
-      this.#guard(() => {
-        this.#raft.transferLeadership(successor)
-        this.#deferTurn()
-      })
-      return refused(`node ${change.nodeId} leads; leadership goes to node ${successor}: ask again`)
-    }
-    const type = change.type === 'add' ? 'ConfChangeAddLearnerNode' : 'ConfChangeRemoveNode'
-    const context =
-      change.type === 'add'
-        ? encodeMembers(new Map([[change.nodeId, { host: change.host, port: change.port }]]))
-        : EMPTY_BYTES
-    return this.#proposeChange(type, change.nodeId, context)
+    const outcome = this.#members.change(change, this.#tick)
+    this.#deferTurn()
+    return outcome
   }
 
   /** Hands leadership to another voter, if there is one, so that nobody has to miss this one. */
   handOver(): void {
-    if (this.#end || !this.#isLeader()) return
-    const successor = successorOf(this.#nodeId, this.members())
-    if (successor === undefined) return
+    if (!this.#isLeader()) return
     this.#guard(() => {
-      this.#raft.transferLeadership(successor)
+      this.#members.handOver(this.#tick)
       this.#deferTurn()
     })
-  }
-
-  #proposeChange(type: ConfChangeType, nodeId: number, context: Uint8Array): Promise<ChangeOutcome> {
-    const transition = 'ConfChangeTransitionAuto'
-    const fault = this.#raft.proposeConfChange({ transition, changes: [{ type, nodeId }], context })
-    if (fault !== null) return refused('the change was not taken: ask again')
-    const { term, log } = this.#raft.raft
-    const index = log.lastIndex()
-    this.#deferTurn()
-    return new Promise((resolve) => {
-      this.#changes.set(index, { term, resolve })
-    })
-  }
-
-  #isHeard(nodeId: number): boolean {
-    const at = this.#heardAt.get(nodeId)
-    return at !== undefined && this.#tick - at <= this.#settings.electionTicks
-  }
-
-  /** A leader lets learners vote that have caught up. */
-  #promote(): void {
-    if (this.#changes.size > 0 || this.#confState.learners.length === 0 || !this.#isReady()) return
-    const nodeId = learnerToPromote(this.#raft.status(), this.#confState)
-    if (nodeId !== undefined) void this.#proposeChange('ConfChangeAddNode', nodeId, EMPTY_BYTES)
   }
 
   /** Calls the listener for each applied entry with events or notices, in order; gives what ends that. */
@@ -605,7 +551,7 @@ export class Replica {
         this.#raft.tick()
         this.#proposals.expire(this.#tick)
         this.#reads.expire(this.#tick)
-        if (this.#tick % this.#settings.electionTicks === 0) this.#promote()
+        if (this.#tick % this.#settings.electionTicks === 0 && this.#isReady()) this.#members.promote()
         if (!this.#isLeader()) this.#proposals.dropQueued('another replica leads the group')
         this.#deferTurn()
         this.#scheduleTick()
@@ -664,10 +610,7 @@ export class Replica {
       this.#leadsFrom = undefined
       this.#proposals.dropQueued('this replica does not lead the group any more')
       this.#reads.drop()
-      for (const { resolve } of this.#changes.values()) {
-        resolve({ ok: false, reason: 'leadership was lost meanwhile: look at the members, and ask again' })
-      }
-      this.#changes.clear()
+      this.#members.drop()
     } else if (this.#leadsFrom === undefined) this.#leadsFrom = raft.log.lastIndex()
   }
 
@@ -759,7 +702,6 @@ export class Replica {
       const { index } = this.#applied.position
       this.#proposals.skipTo(index)
       for (const watcher of this.#watchers) watcher.gap(index)
-      this.#ports.onMembers?.(this.#members)
       this.#append({ ...message, snapshot: null })
       for (const held of this.#heldAppends.splice(0)) this.#append(held)
       this.#turnSoon()
@@ -786,12 +728,10 @@ export class Replica {
     ])
     this.#log.replaced(position)
     this.#log.settle({ entries: [], hardState })
-    this.#log.membersChanged(0)
     await finishInstall(store, groupId)
     const { machine } = this.#ports
     this.#applied = new AppliedState({ store, groupId, machine })
-    this.#members = new Map(members)
-    this.#confState = position.confState
+    this.#members.replaced(position.confState, members)
   }
 
   // ── Applying ─────────────────────────────────────────────────────────────────────────────────────────
@@ -817,14 +757,15 @@ export class Replica {
   #applyEntry(entry: Entry): void {
     const { index, term } = entry
     if (entry.type !== 'EntryNormal') {
-      this.#applyChange(entry)
+      this.#applied.pass(entry, this.#members.apply(entry))
+      this.#isCheckpointWanted = true
       this.#proposals.settle(index, NONE, [])
       return
     }
     if (entry.data.length === 0) {
       this.#applied.pass(entry)
       this.#proposals.settle(index, NONE, [])
-      this.#settleChange(entry, { ok: false, reason: 'another change is under way: ask again' })
+      this.#members.passed(entry)
       return
     }
     const { replies, events, noticeCount, gained } = this.#applied.apply(entry)
@@ -841,33 +782,6 @@ export class Replica {
     }
     for (const listener of this.#listeners) listener(batch)
     for (const watcher of this.#watchers) watcher.batch(batch)
-  }
-
-  #applyChange(entry: Entry): void {
-    const change = asV2(decodeConfChange(entry))
-    const confState = this.#raft.applyConfChange(change)
-    this.#confState = confState
-    this.#applied.pass(entry, confState)
-    const { voters, learners, votersOutgoing, learnersNext } = confState
-    const ids = new Set([...voters, ...learners, ...votersOutgoing, ...learnersNext])
-    const named = change.context.length === 0 ? [] : decodeMembers(change.context)
-    this.#members = new Map([...this.#members, ...named].filter(([nodeId]) => ids.has(nodeId)))
-    // A new member may need a snapshot, and must find itself in it.
-    this.#log.membersChanged(entry.index)
-    this.#isCheckpointWanted = true
-    this.#ports.store
-      .commit([writeOfMembers(this.groupId, this.#members)])
-      .catch((error: unknown) => this.#fail(asError(error)))
-    this.#ports.onMembers?.(this.#members)
-    this.#settleChange(entry, { ok: true, reason: '' })
-  }
-
-  #settleChange({ index, term }: Entry, outcome: ChangeOutcome): void {
-    const pending = this.#changes.get(index)
-    if (pending === undefined) return
-    this.#changes.delete(index)
-    const isOther = pending.term !== term
-    pending.resolve(isOther ? { ok: false, reason: 'its leader was replaced: ask again' } : outcome)
   }
 
   // ── Upkeep: checkpoints and compaction, beside everything else ───────────────────────────────────────
@@ -943,15 +857,8 @@ export class Replica {
     this.#cancelCampaign?.()
     this.#proposals.end(end)
     this.#reads.drop()
-    for (const { resolve } of this.#changes.values()) resolve({ ok: false, reason: end.message })
-    this.#changes.clear()
-    for (const { reject } of this.#readyWaiters) reject(end)
-    this.#readyWaiters = []
+    this.#members.drop(end.message)
   }
-}
-
-function refused(reason: string): Promise<ChangeOutcome> {
-  return Promise.resolve({ ok: false, reason })
 }
 
 function asError(error: unknown): Error {
