@@ -4,7 +4,7 @@
  * A bench is one module and one entry in the table below. Exit codes: 0 measured, 1 a bench failed, 2 wrong usage.
  */
 import { parseArgs } from 'node:util'
-import { asJson, asText, type Bench } from './report.ts'
+import { asJson, asText, type Bench, type BenchOptions } from './report.ts'
 
 /** Modules are loaded when they are run: a bench that needs no disk loads no storage. */
 const benches: readonly Bench[] = [
@@ -28,23 +28,34 @@ const benches: readonly Bench[] = [
     description: 'a house with many open auctions, killed and started again (needs a build)',
     run: async () => (await import('./open-auctions.ts')).openAuctions(),
   },
+  {
+    name: 'flat',
+    description: 'memory and disk of one replica over a million bids on 1,000 auctions (or --bids N)',
+    run: async (options) => (await import('./flat.ts')).flat(options),
+  },
 ]
 
 function help(): string {
   const names = benches.map(({ name, description }) => `  ${name.padEnd(16)}${description}`)
   return `Usage: npm run --silent bench -- NAME… [--json]\n\n${names.join('\n')}\n
 Options:
-  --json   one line of JSON a bench: figures, rounds, parameters, Node version, number of cpus
-  --help   this text\n`
+  --json     one line of JSON a bench: figures, rounds, parameters, Node version, number of cpus
+  --bids N   for flat: how many; ten million take minutes
+  --help     this text\n`
 }
 
 async function main(): Promise<number> {
   let chosen: Bench[]
   let isJson: boolean
+  let options: BenchOptions
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+      options: {
+        json: { type: 'boolean', default: false },
+        bids: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
     })
     if (values.help) {
       process.stdout.write(help())
@@ -57,12 +68,15 @@ async function main(): Promise<number> {
       return bench
     })
     isJson = values.json
+    if (values.bids !== undefined && !/^[1-9]\d{3,11}$/.test(values.bids))
+      throw new Error('--bids takes a number from 1,000 on')
+    options = values.bids === undefined ? {} : { bids: Number(values.bids) }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${help()}`)
     return 2
   }
   for (const bench of chosen) {
-    const report = await bench.run()
+    const report = await bench.run(options)
     process.stdout.write(`${isJson ? asJson(bench, report) : asText(bench, report)}\n`)
   }
   return 0

@@ -6,12 +6,17 @@
  */
 import { cpus } from 'node:os'
 
+export interface BenchOptions {
+  /** How many bids, where a bench lets one choose. */
+  readonly bids?: number
+}
+
 export interface Bench {
   readonly name: string
   /** One line. */
   readonly description: string
   /** Measures. Throws when the bench itself went wrong, so that no figure is wrong in silence. */
-  run(): object | Promise<object>
+  run(options: BenchOptions): object | Promise<object>
 }
 
 /** The middle value; of an even number the mean of the two in the middle. 0 of none. */
