@@ -42,7 +42,7 @@ const syncEveryMsMin = 1_000
 const syncEveryMsMax = 15_000
 const askAgainMs = 500
 /** While a bid waits and there are other servers: after so long without a word this one is asked, then left. */
-const quietMs = 1_000
+const quietMs = 500
 
 /** `http://host:8080/` as `ws://host:8080/ws`. */
 export function socketUrl(url: string): string {
