@@ -29,17 +29,18 @@ export class Faults {
   /** No more trouble, and an end to what there is. */
   heal(): void {
     this.#isOver = true
-    const { network, nodes, servers, processes } = this.#house
+    const { network, nodes, servers, monitors, processes } = this.#house
     network.calm()
     for (const node of nodes) {
       node.disk.stallMs = 0
       node.disk.failWith(undefined)
       node.clock.correct()
     }
-    for (const server of servers) server.clock.correct()
+    for (const { clock } of [...servers, ...monitors]) clock.correct()
     for (const process of processes.values()) if (process.isPaused) process.resume()
     for (const server of servers) if (server.host.endsWith('-double')) server.crash()
     for (const node of nodes) node.start()
+    for (const monitor of monitors) monitor.start()
     for (const server of servers) if (!server.host.endsWith('-double')) server.start()
   }
 
@@ -98,6 +99,10 @@ export class Faults {
         return
       case 'clock':
         this.#jump()
+        return
+      case 'monitorCrash':
+      case 'monitorPause':
+        this.#hitMonitor(name)
         return
       case 'serverCrash':
       case 'serverPause':
@@ -182,8 +187,8 @@ export class Faults {
   }
 
   #jump(): void {
-    const { nodes, servers, options, counts } = this.#house
-    const hosts = [...nodes, ...servers]
+    const { nodes, servers, monitors, options, counts } = this.#house
+    const hosts = [...nodes, ...servers, ...monitors]
     const { jumpMsMax } = options.clocks
     counts.add('fault.clock')
     this.#random.pick(hosts).clock.jump(Math.round((this.#random.unit() * 2 - 1) * jumpMsMax))
@@ -192,9 +197,9 @@ export class Faults {
   // ── Network ──────────────────────────────────────────────────────────────────────────────────────────
 
   #partition(): void {
-    const { network, nodes, servers, counts } = this.#house
+    const { network, nodes, servers, monitors, counts } = this.#house
     const random = this.#random
-    const hosts = [...nodes.map(({ host }) => host), ...servers.map(({ host }) => host)]
+    const hosts = [...nodes, ...servers, ...monitors].map(({ host }) => host)
     const leader = nodes.find((node) => node.replica?.status().isLeader)
     const one = (random.chance(0.5) ? leader : undefined) ?? random.pick(nodes)
     const shape = random.pick(['isolated', 'halves', 'oneWay', 'bridge', 'servers', 'stranded'] as const)
@@ -240,6 +245,22 @@ export class Faults {
         }
     }
     this.#later(100, random.pick([500, 3_000, 10_000, 25_000]), () => network.heal())
+  }
+
+  // ── Monitors ─────────────────────────────────────────────────────────────────────────────────────────
+
+  #hitMonitor(name: 'monitorCrash' | 'monitorPause'): void {
+    const { monitors, counts } = this.#house
+    const running = monitors.filter(({ process }) => process !== undefined && !process.isPaused)
+    if (running.length === 0) return
+    const monitor = this.#random.pick(running)
+    if (name === 'monitorPause') {
+      this.#pause(monitor.process, 'fault.monitorPause', 6_000)
+      return
+    }
+    counts.add('fault.monitorCrash')
+    monitor.crash()
+    this.#later(100, this.#random.pick([1_000, 10_000]), () => monitor.start())
   }
 
   // ── Servers ──────────────────────────────────────────────────────────────────────────────────────────

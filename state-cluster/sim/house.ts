@@ -11,6 +11,7 @@ import type { Checks } from './checks.ts'
 import type { Counts } from './counts.ts'
 import type { History } from './history.ts'
 import type { Ledger } from './ledger.ts'
+import type { SimMonitor } from './monitor.ts'
 import type { Network } from './network.ts'
 import type { SimNode } from './node.ts'
 import type { SimOptions } from './options.ts'
@@ -37,6 +38,7 @@ export interface House {
   readonly members: readonly Member[]
   readonly nodes: readonly SimNode[]
   readonly servers: readonly SimServer[]
+  readonly monitors: readonly SimMonitor[]
   addressOf(nodeId: number): Address
   /** A node leads in a term: it sent what only leaders send. */
   leads(nodeId: number, term: number): void

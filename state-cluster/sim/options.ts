@@ -25,6 +25,8 @@ export const faultNames = [
   'serverCrash',
   'serverPause',
   'doppelganger',
+  'monitorCrash',
+  'monitorPause',
 ] as const
 export type FaultName = (typeof faultNames)[number]
 
@@ -33,6 +35,8 @@ export interface SimOptions {
   readonly minutes: number
   readonly nodes: number
   readonly servers: number
+  /** 0: nobody takes over what a dead server owns until it is back. */
+  readonly monitors: number
   readonly bidders: number
   /** Bids per virtual second, on average. */
   readonly bidsPerSecond: number
@@ -117,6 +121,7 @@ export function drawOptions(random: Random, { seed, minutes, faults, favoured = 
     minutes,
     nodes: random.pick([3, 3, 3, 5]),
     servers: random.pick([1, 2, 2, 3]),
+    monitors: random.pick([0, 1, 2, 2]),
     bidders: 3 + random.below(12),
     bidsPerSecond: random.pick([4, 8, 12]),
     auctionsPerMinute: random.pick([4, 10, 20]),
@@ -177,6 +182,8 @@ export function drawOptions(random: Random, { seed, minutes, faults, favoured = 
       serverCrash: rate('serverCrash', seldom),
       serverPause: rate('serverPause', seldom),
       doppelganger: rate('doppelganger', [0, 0, 1]),
+      monitorCrash: rate('monitorCrash', seldom),
+      monitorPause: rate('monitorPause', seldom),
     },
   }
 }

@@ -317,6 +317,18 @@ export const plants: readonly Plant[] = [
     },
   },
   {
+    name: 'monitor-acts-without-its-lease',
+    description: 'a reassignment is carried out whoever holds the lease',
+    needs: ['monitorPause', 'serverCrash', 'serverPause', 'partition'],
+    tune: (drawn) => ({ ...drawn, monitors: 2, servers: 3 }),
+    machine: withCommands((state, command) => {
+      if (command.type !== 'reassign') return command
+      const { monitorId, token, untilMs } = state.lease
+      state.lease.untilMs = Math.max(untilMs, Number.MAX_SAFE_INTEGER)
+      return { ...command, monitorId, token }
+    }),
+  },
+  {
     name: 'deduplication-lost-in-a-snapshot',
     description: 'a checkpoint leaves out the requests that were answered, and its hash does so too',
     needs: ['crash', 'loss'],
@@ -338,8 +350,6 @@ function reopen(state: State, auctionId: string, from: readonly string[]): void 
 function* withoutRequests(all: Iterable<Row>): Generator<Row> {
   for (const row of all) if (row.kind !== 'requests') yield row
 }
-
-export const plantNames: readonly string[] = plants.map(({ name }) => name)
 
 export function plantNamed(name: string): Plant | undefined {
   return plants.find((plant) => plant.name === name)

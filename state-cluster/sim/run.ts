@@ -22,6 +22,7 @@ import { Faults } from './faults.ts'
 import { History } from './history.ts'
 import type { House } from './house.ts'
 import { Ledger } from './ledger.ts'
+import { SimMonitor } from './monitor.ts'
 import { Network } from './network.ts'
 import { SimNode } from './node.ts'
 import { drawOptions, type FaultName, type SimOptions } from './options.ts'
@@ -104,6 +105,7 @@ class Simulation {
     const nodeIds = Array.from({ length: options.nodes }, (_, at) => at + 1)
     const nodes: SimNode[] = []
     const servers: SimServer[] = []
+    const monitors: SimMonitor[] = []
     const addressOf = (nodeId: number) => ({ host: `node-${nodeId}`, port: 1 })
     const history = new History(wishes.writeHistory)
     this.#house = {
@@ -120,6 +122,7 @@ class Simulation {
       nodeIds,
       nodes,
       servers,
+      monitors,
       members: nodeIds.map((nodeId) => ({ nodeId, address: addressOf(nodeId) })),
       addressOf,
       letters: new MemoryNetwork({
@@ -165,17 +168,20 @@ class Simulation {
         servers.push(new SimServer(this.#house, `server-${number}`, host, hostClock(), own, this.#published))
       }
     }
+    for (let number = 1; number <= options.monitors; number++)
+      monitors.push(new SimMonitor(this.#house, number, hostClock(), random(400 + number)))
     this.#workload = new Workload(this.#house, random(3))
     this.#faults = new Faults(this.#house, random(4))
   }
 
   async run(): Promise<RunResult> {
-    const { nodes, servers, checks, history } = this.#house
+    const { nodes, servers, monitors, checks, history } = this.#house
     const { seed, minutes } = this.#options
     history.head({ seed, minutes, options: this.#options })
     const position = { index: firstIndex, term: 1, confState: newConfState(this.#house.nodeIds) }
     for (const node of nodes) await node.found(position)
     for (const node of nodes) node.start()
+    for (const monitor of monitors) monitor.start()
     for (const server of servers) if (!server.host.endsWith('-double')) server.start()
     await this.#world.runUntil(2_000)
     this.#workload.start()

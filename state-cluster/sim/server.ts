@@ -3,6 +3,8 @@
  * would read it. Invariant: bidders reach the machine through here and in no other way; what the feed tells is held
  * against the ledger, event by event, and what it leaves out must have been said.
  */
+
+import { startHeart } from '../../monitor/index.ts'
 import type { AuctionId, GroupId, ServerId } from '../../protocol/ids.ts'
 import type { NotificationMessage } from '../../protocol/notifications.ts'
 import { Conductor } from '../../server/conductor.ts'
@@ -18,6 +20,7 @@ import type { HostClock } from './clock.ts'
 import { isPublic } from './event-rules.ts'
 import type { House } from './house.ts'
 import { Process } from './process.ts'
+import { noCount, noMeasure, silent } from './silent.ts'
 
 const groupId = 0 as GroupId
 
@@ -28,10 +31,6 @@ interface Place {
   /** The feed said that something was missed, and it was not read again yet. */
   hasHole: boolean
 }
-
-const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent }
-const noCount = { add() {} }
-const noMeasure = { observe() {} }
 
 export class SimServer {
   readonly id: ServerId
@@ -162,11 +161,28 @@ export class SimServer {
         this.#fed(process, cluster, batch)
         conductor.observe(batch)
         if (batch.hasNotices) publisher.wake()
+        if (batch.gained?.includes(this.id) === true) publisher.gained()
       },
-      (gap) => this.#missed(process, cluster, gap),
+      (gap) => {
+        this.#missed(process, cluster, gap)
+        conductor.pulseNow()
+        publisher.gained()
+      },
     )
     conductor.start()
     publisher.start()
+    startHeart({
+      monitors: house.monitors.map(({ address }) => address),
+      serverId: this.id,
+      instance: process.name,
+      dial: house.wires.dial(this.host),
+      clock: process.timing.clock,
+      random: process.timing.random,
+      load: () => ({
+        sockets: 0,
+        epochs: conductor.epoch === undefined ? [] : [{ groupId, epoch: conductor.epoch }],
+      }),
+    })
   }
 
   /** The queue: slow, and not always there. */
