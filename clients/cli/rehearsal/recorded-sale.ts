@@ -56,6 +56,9 @@ export function readRecordedSale(
     auctions.set(row.auctionid, gathered)
     for (const column of ['openbid', 'price'] as const) {
       if (row[column] === gathered.first[column] || gathered.warned.has(column)) continue
+      // 5, 5.0 and 5.00 are one amount.
+      const amount = parseAmount(row[column], currency)
+      if (amount !== undefined && amount === parseAmount(gathered.first[column], currency)) continue
       gathered.warned.add(column)
       warn(
         `${at}: ${column} of auction ${row.auctionid} is not that of line ${gathered.first.line}, which counts`,
