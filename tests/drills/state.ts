@@ -1,7 +1,8 @@
 /**
  * The state cluster by itself, three nodes and two servers under load: nodes are killed and stopped, one's disk fills
- * up, another's syncs fail, the power of a third is cut. Afterwards every acknowledged bid is there once, in one
- * order, and all nodes hold the same log and state. Partitions are a drill of their own (`partition`).
+ * up, another's syncs fail, the power of a third is cut, the network between them breaks. Afterwards every
+ * acknowledged bid is there once, in one order, and all nodes have applied the same log and hold the same state.
+ * Servers and monitors behind a broken network are a drill of their own (`partition`).
  */
 import { join } from 'node:path'
 import { until } from '../house.ts'
@@ -10,6 +11,7 @@ import { Disks } from './disks.ts'
 import { type Drill, play, type Scene } from './drill.ts'
 import { type Fault, killFollower, killLeader, loseMajority, pauseLeader } from './faults.ts'
 import { pause } from './load.ts'
+import { Namespaces } from './network.ts'
 
 const runsDefault = 3
 const medianMsMax = 600
@@ -82,12 +84,45 @@ const powerCut =
     await scene.cluster.untilCaughtUp(node)
   }
 
+type Cut = (network: Namespaces, leader: Station, followers: readonly Station[]) => void
+
+const cuts: readonly Cut[] = [
+  (network, leader, followers) => {
+    for (const { name } of followers) network.cut(leader.name, name)
+  },
+  (network, leader, followers) => {
+    for (const { name } of followers) network.cutOneWay(leader.name, name)
+  },
+  (network, leader, [follower, third]) => {
+    network.cut((follower as Station).name, leader.name)
+    network.cut((follower as Station).name, (third as Station).name)
+  },
+]
+
+/** The leader alone, the leader heard by nobody, a follower alone; each heals, and all catch up. */
+const partitions =
+  (network: Namespaces): Fault =>
+  async (scene) => {
+    const { cluster } = scene
+    for (const cut of cuts) {
+      const leader = await cluster.untilLed()
+      const followers = cluster.nodes.filter((node) => node !== leader)
+      cut(network, leader, followers)
+      scene.count('partitions')
+      await bidsGoOn(scene, 'partitionToNextBid')
+      await pause(1_500)
+      network.heal()
+      for (const node of cluster.nodes) await cluster.untilCaughtUp(node)
+    }
+  }
+
 export const state: Drill = {
   name: 'state',
-  description: 'three state nodes: kills, pauses, a full disk, failing syncs, power cuts',
+  description: 'three state nodes: kills, pauses, partitions, a full disk, failing syncs, power cuts',
   async run(options) {
     const { runs = runsDefault } = options
     const disks = new Disks()
+    const network = Namespaces.open(['node-1', 'node-2', 'node-3', 'server-1', 'server-2'])
     const folders = new Map([
       ['node-2', join(disks.cuttable, 'data')],
       ['node-3', join(disks.filling, 'data')],
@@ -100,8 +135,11 @@ export const state: Drill = {
     if (disks.canFill) faults.push(fullDisk(disks, nodeAt(2)))
     if (disks.canFailSync) faults.push(failingSync(disks, nodeAt(0)))
     if (disks.canCut) faults.push(powerCut(disks, nodeAt(1)))
+    if (typeof network === 'string') disks.leftOut.push(`partitions: ${network}`)
+    else faults.push(partitions(network))
     const stage = {
       name: 'state',
+      ...(typeof network === 'string' ? {} : { network }),
       auctions: { count: 40, fromMs: 3_600_000, toMs: 3_600_001 },
       dataDirOf: (name: string) => folders.get(name),
       envOf: (name: string) => (name === 'node-1' ? disks.shimEnv : {}),
@@ -122,6 +160,7 @@ export const state: Drill = {
         await scene.load.closeAll()
       })
     } finally {
+      if (typeof network !== 'string') network.close()
       disks.close()
     }
   },
