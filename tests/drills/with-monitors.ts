@@ -52,6 +52,14 @@ const judgeServerKill = (scene: Scene): void => {
   bound(scene, 'faultToNewOwner', 'p99', 500)
 }
 
+/** A planned stop hands over by itself: no monitor may have had to find anybody dead. */
+const judgeRolling = (scene: Scene): void => {
+  const logs = scene.cluster.monitors.map(({ log }) => log).join('')
+  const found = logs.split('\n').filter((line) => line.includes('"server_reassigned"'))
+  scene.count('reassignedByFailure', found.length)
+  if (found.length > 0) scene.missed.push(`monitors found a server dead: ${found[0]}`)
+}
+
 const chances: readonly (readonly [name: string, fault: faults.Fault])[] = [
   ['kill-server', faults.killServer],
   ['kill-leader', faults.killLeader],
@@ -133,6 +141,7 @@ export const wholeDrills: readonly Drill[] = [
     description: 'every process stopped in good order and started again: nothing refused, nothing missed',
     runs: 1,
     fault: faults.rollingRestart,
+    judge: judgeRolling,
   },
 ]
   .map(repeated)
