@@ -6,7 +6,7 @@
  * failed, 2 wrong usage, 3 no house answers; a stack trace means a bug of ours. Source: CONTRACT "Command line".
  */
 import { constants } from 'node:os'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { CliFailure, exitCodes, type Io, run } from './clients/cli/index.ts'
 import type { MemberVerb } from './roles/members.ts'
 import type { LogLevel } from './runtime/logger.ts'
@@ -218,20 +218,19 @@ async function untilStopped(): Promise<void> {
 }
 
 /** `martillo check-config`: every setting with its meaning and value, or what is wrong with it. */
-async function checkConfig(options: { readonly json?: true }): Promise<void> {
-  const [{ houseSections }, { variablesOfRoles }, { describeConfig, loadConfig }] = await Promise.all([
-    import('./house.ts'),
-    import('./roles/index.ts'),
-    import('./runtime/config.ts'),
-  ])
-  let loaded: ReturnType<typeof loadConfig<typeof houseSections>>
+async function checkConfig(options: { readonly role?: Role; readonly json?: true }): Promise<void> {
+  const [{ houseSections }, { sectionsOfRoles, variablesOfRoles }, { describeConfig, loadConfig }] =
+    await Promise.all([import('./house.ts'), import('./roles/index.ts'), import('./runtime/config.ts')])
+  const sections: Readonly<Record<string, unknown>> =
+    options.role === undefined ? houseSections : sectionsOfRoles[options.role]
+  let loaded: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   try {
     const known = [...clientVariables, ...variablesOfRoles()]
-    loaded = loadConfig(houseSections, { env: process.env, known })
+    loaded = loadConfig(sections, { env: process.env, known }) as typeof loaded
   } catch (error) {
     throw startFailure(error)
   }
-  for (const line of describeConfig(houseSections, loaded)) {
+  for (const line of describeConfig(sections, loaded)) {
     if (options.json === true) process.stdout.write(`${JSON.stringify(line)}\n`)
     else {
       const given = line.value === line.default ? '' : ` (default ${line.default ?? 'none'})`
@@ -267,7 +266,10 @@ function roleVerb(parent: Command, name: string, description: string): Command {
     .description(description)
     .option('--data <folder>', 'folder of everything that must survive (default: ./data)')
     .option('--json', 'print machine-readable lines; the first is {"event":"listening",…}')
-    .addHelpText('after', '\nAll other settings are variables: martillo check-config lists most of them.')
+    .addHelpText(
+      'after',
+      `\nAll other settings are variables: martillo check-config --role ${name} lists them.`,
+    )
 }
 
 const listenOptions = (verb: Command): Command =>
@@ -455,6 +457,14 @@ function registerRoleVerbs(program: Command): void {
   program
     .command('check-config')
     .description('check the MARTILLO_… variables, and print every setting with its meaning and value')
+    .addOption(
+      new Option('--role <role>', 'of one role; default: of martillo start').choices([
+        'state',
+        'server',
+        'monitor',
+        'notifier',
+      ]),
+    )
     .option('--json', 'print machine-readable lines')
     .action(checkConfig)
   registerSingleRoles(program)

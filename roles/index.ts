@@ -50,8 +50,15 @@ export const roleRunners = {
   },
 }
 
+/** The settings of each role. */
+export const sectionsOfRoles = {
+  state: stateSections,
+  server: serverSections,
+  monitor: monitorSections,
+  notifier: notifierSections,
+}
+
 /** The variables of all roles. */
 export function variablesOfRoles(): readonly string[] {
-  const all = [stateSections, serverSections, monitorSections, notifierSections]
-  return all.flatMap((sections) => variablesOf(...Object.values(sections)))
+  return Object.values(sectionsOfRoles).flatMap((sections) => variablesOf(...Object.values(sections)))
 }
