@@ -6,9 +6,9 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Address, Cluster, Listen } from '../state-cluster/index.ts'
-import { Detector } from './detector.ts'
+import { Detector, detectorLimits, tickMs } from './detector.ts'
 import { openListener } from './listener.ts'
-import { Monitor, type MonitorStatus } from './monitor.ts'
+import { Monitor, type MonitorContext, type MonitorStatus } from './monitor.ts'
 
 export { type Heart, type HeartOptions, startHeart } from './heart.ts'
 export type { MonitorStatus, Reassignment } from './monitor.ts'
@@ -25,6 +25,9 @@ export interface MonitorOptions {
   readonly monitorId: string
   /** A standby takes over once the acting monitor was silent for so long. */
   readonly leaseMs: number
+  /** A server that is connected and silent for so long is taken for dead; in steps of a tick. Default 350. */
+  readonly silenceMs?: number
+  readonly reassigned?: MonitorContext['reassigned']
   readonly fault: (error: unknown, where: string) => void
 }
 
@@ -37,9 +40,10 @@ export interface RunningMonitor {
 
 /** Rejects with `TransportError` when the address cannot be listened on. */
 export async function startMonitor(options: MonitorOptions): Promise<RunningMonitor> {
-  const { cluster, clock, logger, listen, monitorId, leaseMs, fault } = options
-  const detector = new Detector()
-  const monitor = new Monitor({ cluster, clock, logger, detector, monitorId, leaseMs, fault })
+  const { cluster, clock, logger, listen, monitorId, leaseMs, reassigned, fault } = options
+  const { silenceMs = detectorLimits.silentTicksMax * tickMs } = options
+  const detector = new Detector({ ...detectorLimits, silentTicksMax: Math.ceil(silenceMs / tickMs) })
+  const monitor = new Monitor({ cluster, clock, logger, detector, monitorId, leaseMs, fault, reassigned })
   const listener = await openListener(
     { detector, clock, logger, listen, changed: () => monitor.look() },
     options.address,

@@ -19,6 +19,8 @@ export interface MonitorContext {
   /** Names this start of this process. */
   readonly monitorId: string
   readonly leaseMs: number
+  /** A server's auctions were handed over. */
+  readonly reassigned?: ((what: Reassignment) => void) | undefined
   /** What was not foreseen, to be told to whoever runs the process. */
   readonly fault: (error: unknown, where: string) => void
 }
@@ -262,7 +264,9 @@ export class Monitor {
     }
     const tookMs = Math.round(clock.monotonicMs() - sinceMs)
     logger.warn('server_reassigned', { groupId, serverId, epoch, reason, auctions, notices, tookMs })
-    this.#recent.unshift({ atMs: clock.nowMs(), groupId, serverId, reason, auctions, notices, tookMs })
+    const what = { atMs: clock.nowMs(), groupId, serverId, reason, auctions, notices, tookMs }
+    this.#recent.unshift(what)
+    this.#context.reassigned?.(what)
     this.#recent.length = Math.min(this.#recent.length, recentMax)
     detector.settled(serverId, clock.monotonicMs())
   }

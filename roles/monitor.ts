@@ -5,7 +5,7 @@
  * Source: DESIGN "Owners, the monitor, and fencing".
  */
 import { randomBytes } from 'node:crypto'
-import { monitorPage, type RunningMonitor, startMonitor } from '../monitor/index.ts'
+import { type MonitorStatus, monitorPage, type RunningMonitor, startMonitor } from '../monitor/index.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { ConfigError, configSection, type LoadedConfig } from '../runtime/config.ts'
 import type { Logger } from '../runtime/logger.ts'
@@ -33,6 +33,13 @@ const monitorSection = configSection('monitor', {
     doc: 'Port to listen on for servers; 0 picks a free one',
   },
   monitorId: { kind: 'text', default: 'monitor', doc: 'Name of this monitor in logs and pages' },
+  monitorSilenceMs: {
+    kind: 'integer',
+    min: 150,
+    max: 60_000,
+    default: 350,
+    doc: 'A server that is connected and says nothing for so long is taken for dead',
+  },
   monitorLeaseMs: {
     kind: 'integer',
     min: 300,
@@ -61,11 +68,26 @@ const stopDeadlineMs = 10_000
 
 export async function startMonitorRole(options: MonitorRoleOptions): Promise<RunningRole> {
   const { config, clock, logger, metrics } = options
-  const { host, port, monitorId: name, monitorLeaseMs } = config.monitor
+  const { host, port, monitorId: name, monitorLeaseMs, monitorSilenceMs } = config.monitor
   const { healthHost, healthPort } = config.process
   const nodes = config.link.stateNodes.map((entry) => addressOf(entry) as Address)
   if (nodes.length === 0) throw new ConfigError(['state nodes are missing: give --state host:port,host:port'])
   const tcp = await tcpOptionsOf(config.tls)
+  const counts = {
+    reassignments: metrics.counter({
+      name: 'martillo_monitor_reassignments_total',
+      help: 'Servers whose auctions were handed over.',
+      labels: { reason: ['closed', 'silent', 'no_pulse', 'left_behind'] },
+    }),
+    auctions: metrics.counter({
+      name: 'martillo_monitor_moved_auctions_total',
+      help: 'Auctions that were handed over.',
+    }),
+    seconds: metrics.histogram({
+      name: 'martillo_monitor_hand_over_seconds',
+      help: 'From the decision until everything of a server was handed over.',
+    }),
+  }
   const monitorId = `${name}.${randomBytes(4).toString('hex')}`
   let cluster: RemoteCluster
   let monitor: RunningMonitor
@@ -106,6 +128,12 @@ export async function startMonitorRole(options: MonitorRoleOptions): Promise<Run
             address: { host, port },
             monitorId,
             leaseMs: monitorLeaseMs,
+            silenceMs: monitorSilenceMs,
+            reassigned: ({ reason, auctions, tookMs }) => {
+              counts.reassignments.add(1, { reason })
+              counts.auctions.add(auctions)
+              counts.seconds.observe(tookMs / 1000)
+            },
             fault: (error, where) => logger.error('monitor_failed', { where, error }),
           })
         },
@@ -116,6 +144,7 @@ export async function startMonitorRole(options: MonitorRoleOptions): Promise<Run
         startDeadlineMs,
         stopDeadlineMs,
         async start() {
+          monitorMetrics(metrics, () => monitor.status())
           if (healthPort === undefined) return
           health = await openHealth({
             host: healthHost,
@@ -143,4 +172,17 @@ export async function startMonitorRole(options: MonitorRoleOptions): Promise<Run
     },
     stop: () => services.stop(),
   }
+}
+
+function monitorMetrics(metrics: Metrics, status: () => MonitorStatus): void {
+  metrics.gauge({
+    name: 'martillo_monitor_acting_ratio',
+    help: '1 while this monitor holds the lease of every group.',
+    read: () => +status().isActing,
+  })
+  metrics.gauge({
+    name: 'martillo_monitor_up_items',
+    help: 'Servers whose heartbeats arrive here.',
+    read: () => status().watched.filter(({ state }) => state === 'up').length,
+  })
 }
