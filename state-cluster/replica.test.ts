@@ -182,7 +182,8 @@ describe('replica, alone', () => {
     await bench.until(() => leader.replica.applied.unsavedCount === 0)
     expect(leader.disk.flipBit(eventKey(groupId, auctionIdOf(0), 1), 40)).toBe(true)
     const read = (): unknown => leader.replica.read((applied) => applied.events(auctionIdOf(0), 1, 2))
-    expect(read).toThrow(expect.objectContaining({ code: 'corrupt' }))
+    const cause = expect.objectContaining({ code: 'corrupt' })
+    expect(read).toThrow(expect.objectContaining({ code: 'unavailable', cause }))
     expect(leader.fatal).toMatchObject({ code: 'corrupt' })
   })
 

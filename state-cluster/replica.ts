@@ -446,7 +446,7 @@ export class Replica {
     return this.#applied
   }
 
-  /** Reads the applied state. Throws ClusterError when the replica has ended; a damaged value ends it. */
+  /** Reads the applied state. Throws ClusterError when the replica has ended, as it does by a damaged value. */
   read<T>(work: (applied: AppliedState) => T): T {
     if (this.#end) throw this.#end
     if (this.#installing !== undefined) {
@@ -455,8 +455,9 @@ export class Replica {
     try {
       return work(this.#applied)
     } catch (error) {
-      if (error instanceof StoreError) this.#fail(error)
-      throw error
+      if (!(error instanceof StoreError)) throw error
+      this.#fail(error)
+      throw new ClusterError('unavailable', `this replica has failed: ${error.message}`, { cause: error })
     }
   }
 
