@@ -47,6 +47,19 @@ describe('LMDB', () => {
     await rm(folder, { recursive: true })
   })
 
+  it('STORE4: a view that outlives its store reads nothing more, and is closed without harm', async () => {
+    const folder = await makeFolder()
+    const store = openLmdbStore(folder)
+    await store.commit([{ key: Uint8Array.of(1), value: Uint8Array.of(1) }])
+    const view = store.view()
+    expect(view.get(Uint8Array.of(1))).toEqual(Uint8Array.of(1))
+    await store.close()
+    expect(() => view.get(Uint8Array.of(1))).toThrow(expect.objectContaining({ code: 'closed' }))
+    expect(() => view.range({ from: Uint8Array.of(0), to: Uint8Array.of(2) })).toThrow()
+    view.close()
+    await rm(folder, { recursive: true })
+  })
+
   it('STORE4: before the disk is full it stops: the commit and all later ones are refused, what was there stays', async () => {
     const folder = await makeFolder()
     let freeBytes = 40 * 2 ** 20

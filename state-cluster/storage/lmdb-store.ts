@@ -126,6 +126,7 @@ class LmdbStore implements Store {
   #startScheduled = false
   #failure: StoreError | undefined
   #closing: Promise<void> | undefined
+  #isClosed = false
   #transactions = 0
   #commits = 0
 
@@ -153,13 +154,20 @@ class LmdbStore implements Store {
     const transaction = database.useReadTransaction()
     let isOpen = true
     const reader: StoreReader = {
-      get: (key) => read(database, key, transaction),
-      range: (range) => scan(database, range, transaction),
+      get: (key) => {
+        this.#assertOpen()
+        return read(database, key, transaction)
+      },
+      range: (range) => {
+        this.#assertOpen()
+        return scan(database, range, transaction)
+      },
     }
     return {
       ...reader,
-      close() {
-        if (isOpen) transaction.done()
+      close: () => {
+        // With the environment its readers are gone; to touch one then would end the process.
+        if (isOpen && !this.#isClosed) transaction.done()
         isOpen = false
       },
     }
@@ -208,7 +216,9 @@ class LmdbStore implements Store {
       if (this.#waiting.length === 0 && this.#inFlight.length === 0) end()
       else this.#waiting.push({ writes: [], byteCount: 0, resolve: end, reject: end })
     })
-    if (this.#failure === undefined || this.#failure.isStoreIntact) await this.#database.close()
+    if (this.#failure !== undefined && !this.#failure.isStoreIntact) return
+    this.#isClosed = true
+    await this.#database.close()
   }
 
   #scheduleStart(): void {
