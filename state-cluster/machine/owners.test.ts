@@ -352,6 +352,20 @@ describe('notices of owners', () => {
     expect(stateHash(one.restart().state)).toBe(hash)
   })
 
+  it('OUTBOX6: a buyer that registers through a server that is gone by then is told by a live one', () => {
+    const one = house(2)
+    one.buyer('ann', ['clock'])
+    expect(one.notices('s1')).toHaveLength(1)
+    release(one, 's1')
+    expect(one.notices('s2')).toHaveLength(1)
+    one.buyer('bob', ['clock'])
+    expect(one.notices('s1')).toEqual([])
+    expect(one.notices('s2')).toMatchObject([{ recipient: 'ann' }, { recipient: 'bob' }])
+    release(one, 's2')
+    one.buyer('eve', ['clock'])
+    expect(one.notices('s1')).toMatchObject([{ recipient: 'eve' }])
+  })
+
   it('OUTBOX6: notices go where their auction is, in order of position, and none is skipped', () => {
     const one = house(3)
     one.auction('a1', {}, 's1')

@@ -163,10 +163,13 @@ export class Auditor {
       case 'configure_house':
         this.#settings = { ...command.settings }
         return { ok: true, type: 'done' }
-      case 'register_buyer':
-        if (command.interests.length > 0) this.#notify(this.#serverOf(command.serverId), undefined)
-        else this.#serverOf(command.serverId)
+      case 'register_buyer': {
+        const through = this.#serverOf(command.serverId)
+        const isGone = through.standing === 'dead' || through.standing === 'left'
+        const owner = (isGone ? this.#leastLoaded() : undefined) ?? through
+        if (command.interests.length > 0) this.#notify(owner, undefined)
         return { ok: true, type: 'buyer', buyerId: command.buyerId }
+      }
       case 'enlist_server':
         return this.#enlist(command.serverId)
       case 'release_server': {
