@@ -42,16 +42,16 @@ async function ownedBy(scene: Scene, server: Station): Promise<Set<AuctionId>> {
   return new Set(owned.map(({ id }) => id))
 }
 
-/** Waits until each of these bidders had a bid accepted on a socket opened since; adds the gaps. */
+/** Waits until each of these bidders had a bid accepted since; adds the gaps. */
 async function untilAllBid(
   scene: Scene,
   bidders: readonly Bidder[],
   sinceMs: number,
   name: string,
+  isKilled: boolean,
 ): Promise<void> {
-  const { load } = scene
-  const late = (): readonly Bidder[] =>
-    bidders.filter((bidder) => load.gapOfMs(bidder, sinceMs) === undefined)
+  const gapOf = (bidder: Bidder): number | undefined => scene.load.gapOfMs(bidder, sinceMs, isKilled)
+  const late = (): readonly Bidder[] => bidders.filter((bidder) => gapOf(bidder) === undefined)
   let wavesLeft = 10
   let nextWaveMs = performance.now() + 3_000
   await until(
@@ -67,11 +67,9 @@ async function untilAllBid(
     patienceMs,
   )
   for (const bidder of bidders) {
-    scene.gap(name, load.gapOfMs(bidder, sinceMs) as number)
-    scene.gap(
-      'faultToNewSocket',
-      (bidder.opens.find(({ atMs }) => atMs >= sinceMs)?.atMs ?? sinceMs) - sinceMs,
-    )
+    scene.gap(name, gapOf(bidder) as number)
+    const open = bidder.opens.find(({ atMs }) => atMs >= sinceMs)
+    if (open !== undefined) scene.gap('faultToNewSocket', open.atMs - sinceMs)
   }
 }
 
@@ -154,17 +152,20 @@ async function newOwner(
   const survivor = scene.cluster.servers.find((server) => server !== victim)
   const [id] = [...owned].reverse()
   if (survivor === undefined || id === undefined) return
+  let isOpen = true
   await until('a new owner is known', async () => {
-    const response = await fetch(`${survivor.url}/auctions/${id}`)
-    const view = (await response.json()) as { readonly owner?: string }
-    return view.owner !== undefined && view.owner !== victim.name
+    const response = await fetch(`${survivor.url}/auctions/${id}`).catch(() => undefined)
+    const view = (await response?.json()) as { readonly owner?: string; readonly status?: string } | undefined
+    // It ended before the fault: an auction that is over keeps the owner that it had.
+    isOpen = view?.status === undefined || view.status === 'open'
+    return !isOpen || (view?.owner !== undefined && view.owner !== victim.name)
   })
-  scene.gap('faultToNewOwner', performance.now() - sinceMs)
+  if (isOpen) scene.gap('faultToNewOwner', performance.now() - sinceMs)
 }
 
 export const killServer: Fault = async (scene) => {
   const { victim, sinceMs, hit } = await serverGone(scene, 'serversKilled', (server) => void server.kill())
-  await untilAllBid(scene, hit, sinceMs, 'killToAcceptedBid')
+  await untilAllBid(scene, hit, sinceMs, 'killToAcceptedBid', true)
   await victim.start()
   await readyAgain(scene, victim)
 }
@@ -175,7 +176,7 @@ export const pauseServer: Fault = async (scene) => {
   await pause(Math.max(0, 3_000 - (performance.now() - sinceMs)))
   victim.resume()
   await readyAgain(scene, victim)
-  await untilAllBid(scene, hit, sinceMs, 'pauseToAcceptedBid').catch(() => undefined)
+  await untilAllBid(scene, hit, sinceMs, 'pauseToAcceptedBid', false)
 }
 
 /** `closing`: auctions that close around it. */

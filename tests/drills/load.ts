@@ -146,6 +146,9 @@ export interface LoadOptions {
   readonly webhookKeyFile?: string
 }
 
+/** An answer may take so long from a server that sleeps already to its bidder. */
+const onItsWayMs = 50
+
 /** Lawful refusals between bidders who do not wait for each other. */
 const expectedRefusals = new Set(['bid_too_low', 'already_leading', 'auction_closed'])
 
@@ -333,13 +336,15 @@ export class Load {
     return first === undefined ? undefined : first - sinceMs
   }
 
-  /** The same for one bidder whose server went at that moment: its first accepted bid on a new socket. */
-  gapOfMs(bidder: Bidder, sinceMs: number): number | undefined {
-    const open = bidder.opens.find(({ atMs }) => atMs >= sinceMs)
+  /**
+   * The same for one bidder whose server was hit at that moment: its first accepted bid on a new socket, or, where
+   * the old socket may live on (`isKilled` false), the first one that was not already on its way.
+   */
+  gapOfMs(bidder: Bidder, sinceMs: number, isKilled: boolean): number | undefined {
+    const open = isKilled ? bidder.opens.find(({ atMs }) => atMs >= sinceMs)?.atMs : sinceMs + onItsWayMs
     if (open === undefined) return undefined
     const next = bidder.bids.find(
-      ({ answer, answeredMs }) =>
-        answer === 'accepted' && answeredMs !== undefined && answeredMs >= open.atMs,
+      ({ answer, answeredMs }) => answer === 'accepted' && answeredMs !== undefined && answeredMs >= open,
     )
     return next?.answeredMs === undefined ? undefined : next.answeredMs - sinceMs
   }
