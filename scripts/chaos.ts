@@ -40,6 +40,8 @@ function describe(report: DrillReport): string {
   for (const [name, count] of Object.entries(report.counts)) lines.push(`  ${name.padEnd(28)}${count}`)
   for (const [name, { count, p50, p99, max }] of Object.entries(report.gapsMs ?? {}))
     lines.push(`  ${name.padEnd(28)}p50 ${p50} ms, p99 ${p99} ms, max ${max} ms (${count})`)
+  if (report.machine !== undefined)
+    lines.push(`  load average ${report.machine.loadAverage} on ${report.machine.cpus} processors`)
   for (const text of report.leftOut ?? []) lines.push(`  left out: ${text}`)
   for (const text of report.missed) lines.push(`  missed: ${text}`)
   for (const { rule, auctionId, facts } of report.findings) lines.push(`  ${rule}: ${auctionId}: ${facts}`)

@@ -3,6 +3,7 @@
  * breaks, and the audit afterwards. Invariant: a drill passes only with a clean audit, equal nodes and within its
  * own bounds; what it could not do on this machine it says, it is never left out in silence.
  */
+import { cpus, loadavg } from 'node:os'
 import { audit } from './audit.ts'
 import { type ClusterOptions, DrillCluster } from './cluster.ts'
 import { Load, pause } from './load.ts'
@@ -35,6 +36,8 @@ export interface DrillReport {
   readonly gapsMs?: Readonly<Record<string, Spread>>
   /** Bounds that were missed, each with what was measured. */
   readonly missed: readonly string[]
+  /** What the figures were measured on: times of a machine that is busy with other things prove nothing. */
+  readonly machine?: { readonly cpus: number; readonly loadAverage: number }
   /** What this machine did not allow. */
   readonly leftOut?: readonly string[]
   readonly findings: readonly Finding[]
@@ -132,6 +135,7 @@ export async function play(
       counts: { ...scene.counts, ...counts },
       gapsMs: Object.fromEntries([...gaps].map(([name, values]) => [name, spreadOf(values)])),
       missed,
+      machine: { cpus: cpus().length, loadAverage: Math.round(10 * (loadavg()[0] ?? 0)) / 10 },
       ...(leftOut.length === 0 ? {} : { leftOut }),
       findings: findings.slice(0, findingsShownMax),
       ...(isGood ? {} : { folder: cluster.folder }),
