@@ -62,9 +62,14 @@ function isAll(writes: readonly StoreWrite[], ...tags: readonly (number | undefi
 function early(isEarly: (writes: readonly StoreWrite[]) => boolean): AroundStore {
   return (store) => {
     const cache = new Map<string, StoreWrite>()
+    // What is said to be done is said in order all the same.
+    let before: Promise<void> = Promise.resolve()
     const early = withCommit(store, (writes, commit) => {
       const done = commit(writes)
-      if (!isEarly(writes)) return done
+      if (!isEarly(writes)) {
+        before = done
+        return done
+      }
       for (const write of writes) cache.set(textOf(write.key), write)
       const forget = (): void => {
         for (const write of writes) {
@@ -72,7 +77,7 @@ function early(isEarly: (writes: readonly StoreWrite[]) => boolean): AroundStore
         }
       }
       done.then(forget, () => undefined)
-      return Promise.resolve()
+      return before
     })
     return {
       ...early,
@@ -321,11 +326,19 @@ export const plants: readonly Plant[] = [
     description: 'a reassignment is carried out whoever holds the lease',
     needs: ['monitorPause', 'serverCrash', 'serverPause', 'partition'],
     tune: (drawn) => ({ ...drawn, monitors: 2, servers: 3 }),
-    machine: withCommands((state, command) => {
-      if (command.type !== 'reassign') return command
-      const { monitorId, token, untilMs } = state.lease
-      state.lease.untilMs = Math.max(untilMs, Number.MAX_SAFE_INTEGER)
-      return { ...command, monitorId, token }
+    machine: withApply((state, entry, apply) => {
+      const { lease } = state
+      const { monitorId, token, untilMs } = lease
+      const isReassigning = entry.commands.some(({ type }) => type === 'reassign')
+      const isLeasing = entry.commands.some(({ type }) => type === 'acquire_monitor_lease')
+      if (!isReassigning || isLeasing || token === 0) return apply(entry)
+      lease.untilMs = Number.MAX_SAFE_INTEGER
+      const commands = entry.commands.map((command) =>
+        command.type === 'reassign' ? { ...command, monitorId, token } : command,
+      )
+      const applied = apply({ ...entry, commands })
+      lease.untilMs = untilMs
+      return applied
     }),
   },
   {

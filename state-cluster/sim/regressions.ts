@@ -14,4 +14,9 @@ export const regressions: readonly Regression[] = [
     minutes: 2,
     found: 'a follower whose disk was full took one snapshot after the other and lived on',
   },
+  {
+    seed: 4,
+    minutes: 1,
+    found: 'a damaged event, read for a server, was an error that nobody handled',
+  },
 ]
