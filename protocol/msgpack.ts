@@ -1,8 +1,8 @@
 /**
  * msgpack bytes to values and back, for frames of `martillo.v1.msgpack`: exactly the values that JSON has. One
- * pass reads and bounds at once, so no declared length is believed before its bytes are there, and integers up to
- * 2^53−1 leave as integers (general encoders of JavaScript make doubles of them above 2^32, which typed clients
- * refuse). Invariant: reading never throws, allocates no more than the frame is long, and takes no extension,
+ * pass reads and bounds at once, so no declared length is believed before its bytes are there. Integers leave as
+ * integers up to 32 bits and as doubles above (exact up to 2^53−1), as msgpackr writes them: of a 64-bit integer
+ * its readers, and others in JavaScript, make a BigInt. Invariant: reading never throws, allocates no more than the frame is long, and takes no extension,
  * binary, non-text key or non-finite number. Source: msgpack specification; RFC 3629; spec WIRE2, WIRE3.
  */
 import { depthMax } from './limits.ts'
@@ -263,16 +263,9 @@ class Writer {
     else this.#view.setUint32(start + 1, value)
   }
 
-  #wide(tag: number, value: number): void {
-    const start = this.#room(9)
-    const high = Math.floor(value / two32)
-    this.#bytes[start] = tag
-    this.#view.setInt32(start + 1, high)
-    this.#view.setUint32(start + 5, value - high * two32)
-  }
-
   #number(value: number): void {
-    if (!Number.isSafeInteger(value)) {
+    if (!Number.isInteger(value) || value >= two32 || value < -0x8000_0000) {
+      // Beyond 32 bits as a double, like msgpackr: its readers make a BigInt of a 64-bit integer.
       const start = this.#room(9)
       this.#bytes[start] = 0xcb
       this.#view.setFloat64(start + 1, value)
@@ -280,13 +273,11 @@ class Writer {
       if (value < 0x80) this.#tag(value)
       else if (value < 0x100) this.#sized(0xcc, value, 1)
       else if (value < 0x1_0000) this.#sized(0xcd, value, 2)
-      else if (value < two32) this.#sized(0xce, value, 4)
-      else this.#wide(0xcf, value)
+      else this.#sized(0xce, value, 4)
     } else if (value >= -0x20) this.#tag(0x100 + value)
     else if (value >= -0x80) this.#sized(0xd0, value, 1)
     else if (value >= -0x8000) this.#sized(0xd1, value, 2)
-    else if (value >= -0x8000_0000) this.#sized(0xd2, value, 4)
-    else this.#wide(0xd3, value)
+    else this.#sized(0xd2, value, 4)
   }
 
   #text(text: string): void {
