@@ -97,8 +97,13 @@ export async function play(
   const cluster = await DrillCluster.open(stage)
   let load: Load | undefined
   let isGood = false
-  const onAbort = (): void => void cluster.close({ keep: true })
-  signal.addEventListener('abort', onAbort)
+  let onAbort = (): void => undefined
+  // Whoever stops it does not wait for what will never come: everything ends behind this.
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(new Error('stopped'))
+    signal.addEventListener('abort', onAbort)
+  })
+  aborted.catch(() => undefined)
   try {
     load = await Load.open({
       urls: cluster.serverUrls,
@@ -113,12 +118,13 @@ export async function play(
     await load.createAuctions(count, fromMs, toMs)
     load.start()
     while (load.acknowledged < warmUpBids && !signal.aborted) await pause(20)
-    await trouble(scene).catch((error: Error) => {
+    const made = trouble(scene).catch((error: Error) => {
       scene.missed.push(`stopped: ${error.message}`)
     })
+    await Promise.race([made, aborted])
     await cluster.heal()
     note('settling')
-    await load.settle()
+    await Promise.race([load.settle(), aborted])
     note('auditing')
     const { findings, counts } = audit(await load.record(scene.outages))
     if (load.webhooks !== undefined) scene.count('webhookRepeats', load.webhooks.repeats)
@@ -143,7 +149,7 @@ export async function play(
   } finally {
     signal.removeEventListener('abort', onAbort)
     await load?.close()
-    await cluster.close({ keep: !isGood })
+    await cluster.close({ keep: !isGood && !signal.aborted })
   }
 }
 
