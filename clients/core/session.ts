@@ -311,8 +311,9 @@ export class Session {
     this.#time.hint(hello.serverTime, this.#options.clock.monotonicMs())
     this.#enter({ name: 'open', reason: 'hello' })
     this.#emit('hello', hello)
-    for (const watch of this.#watches.values()) this.#ask(watch)
+    // Bids first: a hundred watches to resume may wait, money may not.
     this.#bids.resend()
+    for (const watch of this.#watches.values()) this.#ask(watch)
     this.#samplesLeft = syncBurst
     this.#syncTime()
     this.#keepAlive(hello.heartbeatMs)
