@@ -18,7 +18,7 @@ Options:
   --seed N          one run; default 1. The same seed gives the same run and the same output
   --seeds K         K runs, from --seed on; progress on standard error
   --minutes M       virtual minutes of trouble; default 2
-  --fault NAME      only this kind of trouble (repeatable); "list" names them
+  --fault NAME      only this kind of trouble (repeatable); "list" names them, "none" is a calm world
   --planted         plants every known mistake, one by one, and looks for a seed that finds it
   --plant NAME      one run, or --seeds runs, with this mistake; "list" names them
   --history FILE    writes what clients asked and got, and the committed log, as JSON lines (docs/sim.md)
@@ -92,7 +92,8 @@ function parse(): Options | undefined {
   const plant = values.plant === undefined ? undefined : plantNamed(values.plant)
   if (values.plant !== undefined && plant === undefined)
     throw new Error(`there is no mistake ${values.plant}; there are:\n${lines}`)
-  for (const fault of values.fault ?? []) {
+  const isCalm = values.fault?.includes('none') === true
+  for (const fault of isCalm ? [] : (values.fault ?? [])) {
     if (!faultNames.includes(fault as FaultName))
       throw new Error(`there is no trouble ${fault}; there are: ${faultNames.join(', ')}`)
   }
@@ -100,7 +101,7 @@ function parse(): Options | undefined {
     seed: integer(values.seed, '--seed'),
     seeds: values.seeds === undefined ? undefined : integer(values.seeds, '--seeds'),
     minutes: values.minutes === undefined ? 2 : positive(values.minutes, '--minutes'),
-    faults: values.fault as FaultName[] | undefined,
+    faults: isCalm ? [] : (values.fault as FaultName[] | undefined),
     plant,
     isPlanted: values.planted,
     history: values.history,
@@ -126,7 +127,8 @@ function print(isJson: boolean, record: Record<string, unknown>, text: () => str
 }
 
 function again({ minutes, faults, plant }: Options, seed: number): string {
-  const rest = (faults ?? []).map((fault) => ` --fault ${fault}`).join('')
+  const named = faults?.length === 0 ? ['none'] : (faults ?? [])
+  const rest = named.map((fault) => ` --fault ${fault}`).join('')
   return `npm run --silent sim -- --seed ${seed} --minutes ${minutes}${plant === undefined ? '' : ` --plant ${plant.name}`}${rest}`
 }
 

@@ -93,7 +93,7 @@ const seldom = [0, 0.5, 1, 3]
 export interface Wishes {
   readonly seed: number
   readonly minutes: number
-  /** Only these kinds of trouble. Absent: whatever the seed draws. */
+  /** Only these kinds of trouble; an empty list: a calm world. Absent: whatever the seed draws. */
   readonly faults?: readonly FaultName[] | undefined
   /** These at least. */
   readonly favoured?: readonly FaultName[] | undefined
@@ -105,8 +105,7 @@ const favouredChance = 0.01
 
 /** Draws the options of a run. */
 export function drawOptions(random: Random, { seed, minutes, faults, favoured = [] }: Wishes): SimOptions {
-  const isCalm = random.chance(0.05) && favoured.length === 0
-  const isOn = (name: FaultName): boolean => !isCalm && (faults === undefined || faults.includes(name))
+  const isOn = (name: FaultName): boolean => faults === undefined || faults.includes(name)
   const rate = (name: FaultName, choices: readonly number[]): number => {
     const drawn = random.pick(choices)
     return favoured.includes(name) ? Math.max(drawn, favouredPerMinute) : isOn(name) ? drawn : 0

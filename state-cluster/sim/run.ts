@@ -25,7 +25,7 @@ import { Ledger } from './ledger.ts'
 import { SimMonitor } from './monitor.ts'
 import { Network } from './network.ts'
 import { SimNode } from './node.ts'
-import { drawOptions, type FaultName, type SimOptions } from './options.ts'
+import { drawOptions, type FaultName, faultNames, type SimOptions } from './options.ts'
 import type { Plant } from './planted.ts'
 import type { Process } from './process.ts'
 import { SimServer } from './server.ts'
@@ -95,6 +95,7 @@ class Simulation {
     const world = new World(wishes.breathe, (error) => this.#house.fail(error))
     this.#world = world
     const counts = new Counts()
+    for (const name of faultNames) counts.add(`fault.${name}`, 0)
     const checks = new Checks(
       () => world.elapsedMs,
       () => world.stop(),

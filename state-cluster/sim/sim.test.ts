@@ -61,6 +61,14 @@ describe('the simulator', () => {
       expect(total.get(name), name).toBeGreaterThan(0)
   })
 
+  it('SIM2: in a calm world everything is answered, and nothing is unknown', async () => {
+    const { counts, violation } = await play({ seed: 2, minutes: 1, faults: [] })
+    expect(violation).toBeNull()
+    expect(counts['bids.acknowledged']).toBeGreaterThan(50)
+    expect(counts['bids.unknown'] ?? 0).toBe(0)
+    expect(Object.keys(counts).filter((name) => name.startsWith('fault.') && counts[name] !== 0)).toEqual([])
+  })
+
   it('SIM2: fresh seeds break no rule', async () => {
     for (let time = 0; time < 3; time++) {
       const seed = Math.floor(Math.random() * 2 ** 31)
