@@ -33,7 +33,7 @@ const asleepMs = 150
 export const detectorLimits: DetectorLimits = {
   silentTicksMax: 7,
   flapWindowMs: 60_000,
-  flapsFree: 3,
+  flapsFree: 10,
   flapGraceMs: 500,
   flapGraceMsMax: 8_000,
   serversMax: 1_024,
