@@ -240,6 +240,57 @@ describe('fan-out', () => {
     ])
   })
 
+  test('FLOW12 whoever missed little of what others watch here is resumed without a read', async () => {
+    const bench = new Bench()
+    const a = await bench.auction('a')
+    void bench.fanOut.subscribe(bench.sessionOf(bench.connect()), 1, a, undefined)
+    await bench.turn()
+    // From here on a read never ends.
+    bench.cluster.readGate = new Promise(() => undefined)
+    const resume = async (seq: number, epoch = 1): Promise<FakeSocket> => {
+      const socket = bench.connect()
+      void bench.fanOut.subscribe(bench.sessionOf(socket), 1, a, { epoch, seq })
+      await bench.turn()
+      return socket
+    }
+    const atOnce = await resume(1)
+    expect(atOnce.received.map(({ type, seq }) => [type, seq])).toEqual([['resumed', 1]])
+    for (let count = 0; count < 18; count += 1) await bench.bid(a)
+    await bench.turn()
+    const recent = await resume(17)
+    expect(recent.received.map(({ seq }) => seq)).toEqual([17, 18, 19])
+    const newest = await resume(19)
+    await bench.bid(a)
+    await bench.turn()
+    for (const socket of [atOnce, recent, newest])
+      expect(follow(socket, a)).toEqual({ lastSeq: 20, resyncs: 0 })
+    // What memory is not certain of waits for the read: too old, of another epoch, or not there yet.
+    for (const socket of [await resume(2), await resume(19, 2), await resume(21)])
+      expect(socket.received).toEqual([])
+  })
+
+  test('FLOW12 whoever comes back to an auction that nobody watched here shares one read', async () => {
+    const bench = new Bench()
+    const a = await bench.auction('a')
+    for (let count = 0; count < 3; count += 1) await bench.bid(a)
+    let reads = 0
+    const eventsSince = bench.cluster.eventsSince.bind(bench.cluster)
+    bench.cluster.eventsSince = (...args) => {
+      reads += 1
+      return eventsSince(...args)
+    }
+    const sockets = [1, 3, 2, 4].map((seq) => {
+      const socket = bench.connect()
+      void bench.fanOut.subscribe(bench.sessionOf(socket), 1, a, { epoch: 1, seq })
+      return socket
+    })
+    await bench.turn()
+    await bench.bid(a)
+    await bench.turn()
+    expect(reads).toBe(1)
+    for (const socket of sockets) expect(follow(socket, a)).toEqual({ lastSeq: 5, resyncs: 0 })
+  })
+
   test('FLOW3 a long history is sent as the client reads it, page by page, and nothing is left out', async () => {
     const bench = new Bench()
     const a = await bench.auction('a')

@@ -29,6 +29,7 @@ import type {
   Standing,
 } from '../state-cluster/index.ts'
 import { hasRole } from './auth.ts'
+import { EventTail, eventsMax, type TailEvent } from './event-tail.ts'
 import { privateEventFrame, publicEventFrame, wireView } from './frames.ts'
 import type { Session } from './session.ts'
 
@@ -56,8 +57,9 @@ interface Topic {
   /** 0 before the first event since somebody watches. */
   lastSeq: number
   lastEpoch: number
-  /** The last few published events, oldest first, without a gap. */
-  readonly recent: { readonly seq: number; readonly frame: EncodedFrame }[]
+  readonly tail: EventTail
+  /** A read that will tell the tail what is newest. */
+  reading: Promise<unknown> | undefined
 }
 
 /** A message to a topic: the event that it carries, or the first of those that it stands for. */
@@ -66,8 +68,8 @@ export interface Published {
   readonly seq: number
 }
 
-/** Kept per watched auction for readers that come back: usually the latest price and what went with it. */
-const recentMax = 4
+/** What a slow reader gets when it reads again: usually the latest price and what went with it. */
+const rejoinedMax = 4
 const replayPageMax = 256
 
 export interface FanOutContext {
@@ -141,22 +143,25 @@ export class FanOut {
     const previous = session.subscriptions.get(auctionId)
     if (previous !== undefined) this.#end(previous)
     const subscription: Subscription = this.#begin(session, auctionId)
+    const { topic } = subscription
     try {
-      const missed =
-        since === undefined
-          ? undefined
-          : await this.#context.cluster.eventsSince(auctionId, since, resumedEventsMax)
+      if (since !== undefined) {
+        if (this.#resumeFromTail(subscription, replyTo, since)) return
+        if (topic.reading !== undefined) {
+          await topic.reading
+          if (hasEnded(subscription) || this.#resumeFromTail(subscription, replyTo, since)) return
+        }
+      }
+      const missed = since === undefined ? undefined : await this.#readFor(topic, this.#missed(topic, since))
       if (hasEnded(subscription)) return
       if (since !== undefined && missed !== undefined) {
-        session.send(
-          encodeServerFrame({ type: 'resumed', replyTo, auctionId, epoch: since.epoch, seq: since.seq }),
-        )
+        session.send(resumedFrame(replyTo, auctionId, since))
         subscription.fromSeq = since.seq
         const page = missed.slice(0, replayPageMax)
         this.#replay(subscription, page)
         subscription.seenSeq = Math.max(subscription.seenSeq, missed.at(-1)?.seq ?? 0)
       } else {
-        const view = await this.#context.cluster.auction(auctionId)
+        const view = await this.#readFor(topic, this.#view(topic))
         const you = view === undefined ? undefined : await this.#standing(session, auctionId)
         if (hasEnded(subscription)) return
         if (view === undefined) {
@@ -174,6 +179,49 @@ export class FanOut {
       this.#end(subscription)
       this.#context.readFailed(session, replyTo, error)
     }
+  }
+
+  /**
+   * Honours `since` without a read of its own: when a server dies, its clients come to another one with thousands
+   * of these at once. `false`: the tail does not reach there.
+   */
+  #resumeFromTail(subscription: Subscription, replyTo: FrameId, since: Position): boolean {
+    const { session, topic } = subscription
+    const missed = topic.tail.after(since)
+    if (missed === undefined) return false
+    session.send(resumedFrame(replyTo, topic.auctionId, since))
+    for (const { frame } of missed) session.send(frame)
+    subscription.fromSeq = missed.at(-1)?.seq ?? since.seq
+    subscription.stage = 'waiting'
+    return true
+  }
+
+  /** Whoever comes while it is read waits for what it tells. A failure is told to who asked. */
+  #readFor<T>(topic: Topic, read: Promise<T>): Promise<T> {
+    const reading = read.then(
+      () => undefined,
+      () => undefined,
+    )
+    topic.reading = reading
+    void reading.then(() => {
+      if (topic.reading === reading) topic.reading = undefined
+    })
+    return read
+  }
+
+  async #missed(topic: Topic, since: Position): Promise<readonly PublicEvent[] | undefined> {
+    const missed = await this.#context.cluster.eventsSince(topic.auctionId, since, resumedEventsMax)
+    if (missed !== undefined) {
+      const [before, latest] = [missed.slice(0, -eventsMax).at(-1), missed.slice(-eventsMax)]
+      topic.tail.read(before ?? since, latest.map(tailEvent))
+    }
+    return missed
+  }
+
+  async #view(topic: Topic): Promise<AuctionView | undefined> {
+    const view = await this.#context.cluster.auction(topic.auctionId)
+    if (view !== undefined) topic.tail.read(view, [])
+    return view
   }
 
   /** Whether the session watched it. */
@@ -225,7 +273,8 @@ export class FanOut {
         liveMsgpack: 0,
         lastSeq: 0,
         lastEpoch: 0,
-        recent: [],
+        tail: new EventTail(),
+        reading: undefined,
       }
       this.#topics.set(auctionId, topic)
     }
@@ -301,10 +350,9 @@ export class FanOut {
     }
     topic.lastSeq = event.seq
     topic.lastEpoch = event.epoch
-    const frame = encodeServerFrame(publicEventFrame(event))
-    topic.recent.push({ seq: event.seq, frame })
-    if (topic.recent.length > recentMax) topic.recent.shift()
-    this.#publishFrame(topic, frame, event.seq)
+    const published = tailEvent(event)
+    topic.tail.published(published)
+    this.#publishFrame(topic, published.frame, event.seq)
   }
 
   #publishFrame(topic: Topic, frame: EncodedFrame, seq: number): void {
@@ -315,7 +363,6 @@ export class FanOut {
 
   /** The feed itself left events out (its link was away for too long): all who were live are told. */
   #publishGap(topic: Topic, event: PublicEvent): void {
-    topic.recent.length = 0
     const expected = topic.lastSeq + 1
     const frame = this.#resyncFrame(topic.auctionId, expected, event.seq - 1, event.epoch)
     this.#publishFrame(topic, frame, expected)
@@ -334,10 +381,12 @@ export class FanOut {
   /** Gives a reader that came back the last few events, after a `resync` for those before them. */
   #rejoin(subscription: Subscription): void {
     const { session, topic } = subscription
-    const first = topic.recent[0]
-    if (first !== undefined && topic.lastSeq > subscription.fromSeq) {
-      if (first.seq > subscription.fromSeq + 1) this.#resync(subscription, first.seq - 1, topic.lastEpoch)
-      for (const { seq, frame } of topic.recent) if (seq > subscription.fromSeq) session.send(frame)
+    const latest = topic.tail.latest(topic.lastSeq, rejoinedMax)
+    const [first] = latest
+    if (topic.lastSeq > subscription.fromSeq) {
+      const leftOutSeq = first === undefined ? topic.lastSeq : first.seq - 1
+      if (leftOutSeq > subscription.fromSeq) this.#resync(subscription, leftOutSeq, topic.lastEpoch)
+      for (const { seq, frame } of latest) if (seq > subscription.fromSeq) session.send(frame)
       subscription.fromSeq = topic.lastSeq
     }
     session.flush()
@@ -434,6 +483,14 @@ function hasEnded(subscription: Subscription): boolean {
 
 function topicName(topic: Topic, isJson: boolean): string {
   return `${isJson ? 'j' : 'm'}${topic.auctionId}`
+}
+
+function tailEvent(event: PublicEvent): TailEvent {
+  return { seq: event.seq, epoch: event.epoch, frame: encodeServerFrame(publicEventFrame(event)) }
+}
+
+function resumedFrame(replyTo: FrameId, auctionId: AuctionId, { epoch, seq }: Position): EncodedFrame {
+  return encodeServerFrame({ type: 'resumed', replyTo, auctionId, epoch, seq })
 }
 
 function snapshotFrame(replyTo: FrameId, view: AuctionView, you: Standing | undefined): EncodedFrame {
