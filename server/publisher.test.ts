@@ -305,6 +305,34 @@ describe('the publisher', () => {
     expect(bench.underWayMax).toBe(7)
   })
 
+  test('PUBLISH7 a page of notices asks for each of its auctions and buyers once, all at the same time', async () => {
+    bench = new Bench()
+    await bench.register()
+    const buyers = ['a', 'b', 'c']
+    await Promise.all(buyers.map((id) => bench.buyer(id, [])))
+    await bench.create('lot', [])
+    for (let at = 0; at < 30; at += 1) await bench.bid('lot', buyers[at % 3] as string, 1_000 * (at + 1))
+    const asked = { auction: 0, buyer: 0 }
+    let inFlight = 0
+    let inFlightMax = 0
+    for (const name of ['auction', 'buyer'] as const) {
+      const ask = bench.cluster[name].bind(bench.cluster) as (id: never) => Promise<never>
+      bench.cluster[name] = (async (id: never) => {
+        asked[name] += 1
+        inFlight += 1
+        inFlightMax = Math.max(inFlightMax, inFlight)
+        await new Promise((resolve) => setImmediate(resolve))
+        inFlight -= 1
+        return ask(id)
+      }) as never
+    }
+    bench.publisher.start()
+    await bench.drain()
+    expect(bench.told().filter((text) => text.startsWith('NEW_BID'))).toHaveLength(30)
+    expect(asked).toEqual({ auction: 1, buyer: 3 })
+    expect(inFlightMax).toBe(4)
+  })
+
   test('PUBLISH6 without an epoch, or while the cluster is away, nothing is lost and nothing is acknowledged', async () => {
     bench = new Bench()
     await bench.cluster.propose(groupId, { type: 'register_server', serverId })

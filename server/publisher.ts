@@ -1,9 +1,9 @@
 /**
  * Tells buyers what the outbox of one group holds for this server: reads notices, expands each to its recipients,
  * hands the messages to the queue, and commits how far it has come.
- * Invariant: a notice is acknowledged only when each of its messages is safe with the queue; a recipient's messages are handed over one after the other, in order of position; ids derive from position and
- * recipient, so what is handed over twice after a crash can be told as the same. At most `windowMax` messages are
- * under way. Delivery is the notifier's. Source: DESIGN "Notifications"; spec NOTE.
+ * Invariant: a notice is acknowledged only when each of its messages is safe with the queue; a recipient's messages
+ * are handed over one after the other, in order of position; ids derive from position and recipient, so what is
+ * handed over twice after a crash can be told as the same. At most `windowMax` messages are under way. Delivery is the notifier's. Source: DESIGN "Notifications"; spec NOTE.
  */
 import type { AuctionView as WireView } from '../protocol/auction-view.ts'
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../protocol/ids.ts'
@@ -14,14 +14,9 @@ import {
 } from '../protocol/notifications.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
-import {
-  type AuctionView,
-  type BuyerView,
-  type Cluster,
-  ClusterError,
-  type Notice,
-} from '../state-cluster/index.ts'
+import { type BuyerView, type Cluster, ClusterError, type Notice } from '../state-cluster/index.ts'
 import { wireView } from './frames.ts'
+import { NoticeFacts } from './notice-facts.ts'
 import type { ServerMetrics } from './server-metrics.ts'
 
 /** Where notifications go. */
@@ -135,10 +130,12 @@ export class Publisher {
     if (this.#tracked.size === 0 || this.#hasGained) this.#readPosition = 0
     this.#hasGained = false
     const notices = await cluster.notices(groupId, serverId, this.#readPosition, noticesPageMax)
+    const untold = notices.filter(({ position }) => !this.#tracked.has(position))
+    const facts = new NoticeFacts(cluster, untold)
     for (const notice of notices) {
       if (!this.#tracked.has(notice.position)) {
         const tracked: Tracked = { pendingCount: 0 }
-        await this.#expand(notice, tracked)
+        await this.#expand(notice, tracked, facts)
         if (this.#isStopped) return false
         this.#tracked.set(notice.position, tracked)
       }
@@ -149,32 +146,29 @@ export class Publisher {
     return notices.length > 0
   }
 
-  async #expand(notice: Notice, tracked: Tracked): Promise<void> {
-    const { cluster } = this.#context
+  async #expand(notice: Notice, tracked: Tracked, facts: NoticeFacts): Promise<void> {
     const { auctionId, recipient, kind } = notice
     if (recipient !== undefined) {
-      const buyer = await cluster.buyer(recipient)
-      const auction = auctionId === undefined ? undefined : await this.#viewOf(auctionId)
+      const buyer = await facts.buyer(recipient)
+      const auction = auctionId === undefined ? undefined : await facts.auction(auctionId)
       const auctions = kind === 'MATCHING_AUCTIONS' ? await this.#matching(buyer?.interests ?? []) : undefined
       if (auctions?.length === 0) return
-      const facts = {
+      const told = {
         ...(auction === undefined ? {} : { auction }),
         ...(auctions === undefined ? {} : { auctions }),
       }
-      return this.#hand(notice, tracked, buyer ?? { id: recipient }, facts)
+      return this.#hand(notice, tracked, buyer ?? { id: recipient }, told)
     }
     if (auctionId === undefined) return
-    const auction = await this.#viewOf(auctionId)
+    const auction = await facts.auction(auctionId)
     if (auction === undefined) return
     if (kind === 'NEW_AUCTION') {
       for await (const buyer of this.#interested(auction.tags))
         await this.#hand(notice, tracked, buyer, { auction })
       return
     }
-    for await (const buyer of this.#biddersBut(
-      kind === 'END_OF_AUCTION' ? auction.winner : undefined,
-      auctionId,
-    ))
+    const winner = kind === 'END_OF_AUCTION' ? auction.winner : undefined
+    for await (const buyer of this.#biddersBut(winner, auctionId, facts))
       await this.#hand(notice, tracked, buyer, { auction })
   }
 
@@ -261,11 +255,6 @@ export class Publisher {
     return true
   }
 
-  async #viewOf(auctionId: AuctionId): Promise<WireView | undefined> {
-    const view: AuctionView | undefined = await this.#context.cluster.auction(auctionId)
-    return view === undefined ? undefined : wireView(view)
-  }
-
   /** Open auctions of any of the interests, each once. */
   async #matching(interests: readonly string[]): Promise<readonly WireView[]> {
     const found = new Map<AuctionId, WireView>()
@@ -289,13 +278,16 @@ export class Publisher {
   }
 
   /** Everybody who bid, but the one with this alias: aliases count bidders in order of their first bid. */
-  async *#biddersBut(winner: string | undefined, auctionId: AuctionId): AsyncGenerator<Recipient> {
+  async *#biddersBut(
+    winner: string | undefined,
+    auctionId: AuctionId,
+    facts: NoticeFacts,
+  ): AsyncGenerator<Recipient> {
     for (let after = 0; ; after += recipientsPageMax) {
       const page = await this.#context.cluster.bidders(auctionId, after, recipientsPageMax)
-      for (const [index, id] of page.entries()) {
-        if (`bidder-${after + index + 1}` === winner) continue
-        yield (await this.#context.cluster.buyer(id)) ?? { id }
-      }
+      const told = page.filter((_, index) => `bidder-${after + index + 1}` !== winner)
+      for (const id of told) void facts.buyer(id)
+      for (const id of told) yield (await facts.buyer(id)) ?? { id }
       if (page.length < recipientsPageMax) return
     }
   }
