@@ -6,7 +6,7 @@
  * is remembered (bounded, least recently used goes first) and its expiry is checked at every use.
  * Source: RFC 7519, RFC 8725 §3.1; CONTRACT "HTTP", "WebSocket".
  */
-import { createSecretKey } from 'node:crypto'
+import { webcrypto } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import {
   createLocalJWKSet,
@@ -65,14 +65,16 @@ const houseIssuer = 'martillo'
 
 export class Tokens {
   readonly #options: TokenOptions
-  readonly #secret: ReturnType<typeof createSecretKey>
+  /** Imported once: to import it for each token costs more than to verify it. */
+  readonly #secret: Promise<webcrypto.CryptoKey>
   readonly #authorityKeys: JWTVerifyGetKey | undefined
   readonly #verified = new Map<string, Identity>()
 
   constructor(options: TokenOptions) {
     if (options.secret.length < 32) throw new RangeError('the secret for tokens has at least 32 bytes')
     this.#options = options
-    this.#secret = createSecretKey(options.secret)
+    const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+    this.#secret = webcrypto.subtle.importKey('raw', options.secret, algorithm, false, ['sign', 'verify'])
     if (options.jwks !== undefined) this.#authorityKeys = keysOf(options.jwks)
   }
 
@@ -104,7 +106,7 @@ export class Tokens {
       .setAudience(this.#options.audience)
       .setIssuedAt(nowSeconds)
       .setExpirationTime(expiresAtSeconds)
-      .sign(this.#secret)
+      .sign(await this.#secret)
     return { token, expiresAtMs: expiresAtSeconds * 1000 }
   }
 
@@ -122,7 +124,7 @@ export class Tokens {
     try {
       if (algorithm === 'HS256') {
         const options = { ...common, algorithms: ['HS256'], issuer: houseIssuer }
-        payload = (await jwtVerify(token, this.#secret, options)).payload
+        payload = (await jwtVerify(token, await this.#secret, options)).payload
       } else if (this.#authorityKeys !== undefined && authorityAlgorithms.includes(algorithm)) {
         const { issuer } = this.#options
         const options = {

@@ -30,6 +30,7 @@ import type { Session } from './session.ts'
 import type { Edge } from './socket.ts'
 import { Tally } from './tally.ts'
 import { openEdge } from './uws.ts'
+import { warmUp } from './warm-up.ts'
 
 export { type ServerConfig, serverSection } from './config.ts'
 export type { NotificationSink } from './publisher.ts'
@@ -195,6 +196,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   )
 
   try {
+    await warmUp(tokens)
     edge = await openEdge<Session>(
       {
         host: config.host,
