@@ -3,6 +3,7 @@
  * keeps nothing that it could lose; any number of them share one queue. All need the same key for signatures:
  * MARTILLO_WEBHOOK_KEY_FILE. Environment, signals and exits are main.ts's. Source: DESIGN "Notifications".
  */
+import { constants, getPriority, setPriority } from 'node:os'
 import { notifierConfig, startNotifier } from '../notifier/index.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { ConfigError, configSection, type LoadedConfig } from '../runtime/config.ts'
@@ -26,6 +27,8 @@ export interface NotifierRoleOptions {
 }
 
 export async function startNotifierRole(options: NotifierRoleOptions): Promise<RunningRole> {
+  // Where it shares a machine with servers, a thousand webhooks may wait; bids may not.
+  setPriority(Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL))
   const { config, clock, logger, metrics } = options
   const { sqsQueueUrl } = config.notifier
   if (sqsQueueUrl === undefined) {

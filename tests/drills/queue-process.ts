@@ -1,9 +1,12 @@
 /**
  * An SQS endpoint as a process of its own, for deployments whose servers and notifiers share one queue. Prints one
- * line with the variables that point at it. Invariant: loopback alone; what it holds ends with it.
+ * line with the variables that point at it. Invariant: loopback alone; what it holds ends with it. It stands for a
+ * service on other machines, so it leaves the processor to what is measured.
  */
+import { constants, getPriority, setPriority } from 'node:os'
 import { localQueueUrl, startLocalQueue } from '../../notifier/local-queue.ts'
 
+setPriority(Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL))
 const local = await startLocalQueue()
 const env = {
   SQS_QUEUE_URL: localQueueUrl(local, 'notification-events.fifo'),
