@@ -287,6 +287,29 @@ describe('bids', () => {
     expect(transport.last.sentOf('place_bid')).toEqual([])
   })
 
+  it('CLIENT18 on a new socket bids go first, then the watches piece by piece, the same each time', () => {
+    const { clock, transport, session } = open()
+    const ids = Array.from({ length: 40 }, (_, at) => `a${at}` as typeof auctionId)
+    const ends = ids.map((id) => session.watch(id, () => undefined))
+    const asked = (): readonly unknown[] => transport.last.sentOf('subscribe').map((frame) => frame.auctionId)
+    expect(asked()).toEqual(ids.slice(0, 16))
+    clock.advance(39)
+    expect(asked()).toHaveLength(16)
+    clock.advance(1)
+    expect(asked()).toEqual(ids.slice(0, 32))
+    transport.last.drop()
+    void session.placeBid({ auctionId, amount: 500 })
+    clock.advance(200)
+    transport.last.hello()
+    expect(transport.last.sent.map(({ type }) => type).slice(0, 2)).toEqual(['place_bid', 'subscribe'])
+    expect(asked()).toEqual(ids.slice(0, 16))
+    // One that is not watched any more by its turn is not asked for.
+    ends[20]?.()
+    clock.advance(40)
+    clock.advance(40)
+    expect(asked()).toEqual(ids.filter((_, at) => at !== 20))
+  })
+
   it('CLIENT8 one that the house could not decide is sent again after a pause', async () => {
     const { clock, transport, session } = open()
     const outcome = session.placeBid({ auctionId, amount: 500 })

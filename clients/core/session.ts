@@ -41,6 +41,12 @@ const syncBurst = 4
 const syncEveryMsMin = 1_000
 const syncEveryMsMax = 15_000
 const askAgainMs = 500
+/**
+ * So many watches are asked for at once, and so many more after each pause: thousands at once would hold up bids, and
+ * a house takes 500 frames a second for granted.
+ */
+const asksPerPiece = 16
+const askPieceMs = 40
 /** While a bid waits and there are other servers: after so long without a word this one is asked, then left. */
 const quietMs = 500
 
@@ -56,6 +62,10 @@ export class Session {
   readonly #time = new TimeSync()
   readonly #bids: PendingBids
   readonly #watches = new Map<AuctionId, Watch>()
+  /** Watches that this socket has not been asked for yet. */
+  readonly #toAsk = new Set<Watch>()
+  /** How many of them may be asked for before the next piece. */
+  #asksLeft = asksPerPiece
   /** `subscribe` frames of this socket that wait for an answer, by frame id. */
   readonly #asks = new Map<number, AuctionId>()
   readonly #listeners = new Map<keyof SessionEvents, Set<(event: never) => void>>()
@@ -146,7 +156,7 @@ export class Session {
       watch = new Watch(auctionId)
       this.#watches.set(auctionId, watch)
       watch.add(listener)
-      this.#ask(watch)
+      this.#askInTurn(watch)
     } else watch.add(listener)
     const watched = watch
     return () => {
@@ -196,6 +206,27 @@ export class Session {
     if (this.#state.name !== 'open' || this.#socket === undefined) return false
     this.#socket.send(this.#codec.encode(frame))
     return true
+  }
+
+  #askInTurn(watch: Watch): void {
+    if (this.#state.name !== 'open') return
+    this.#toAsk.add(watch)
+    this.#askPiece()
+  }
+
+  #askPiece(): void {
+    for (const watch of this.#toAsk) {
+      if (this.#asksLeft === 0) return
+      this.#toAsk.delete(watch)
+      if (this.#watches.get(watch.auctionId) !== watch) continue
+      this.#asksLeft -= 1
+      this.#ask(watch)
+      if (this.#asksLeft !== asksPerPiece - 1) continue
+      this.#later(askPieceMs, () => {
+        this.#asksLeft = asksPerPiece
+        this.#askPiece()
+      })
+    }
   }
 
   #ask(watch: Watch): void {
@@ -251,6 +282,8 @@ export class Session {
     this.#generation += 1
     this.#cancelTimers()
     this.#asks.clear()
+    this.#toAsk.clear()
+    this.#asksLeft = asksPerPiece
     this.#probe = undefined
     const socket = this.#socket
     this.#socket = undefined
@@ -313,7 +346,7 @@ export class Session {
     this.#emit('hello', hello)
     // Bids first: a hundred watches to resume may wait, money may not.
     this.#bids.resend()
-    for (const watch of this.#watches.values()) this.#ask(watch)
+    for (const watch of this.#watches.values()) this.#askInTurn(watch)
     this.#samplesLeft = syncBurst
     this.#syncTime()
     this.#keepAlive(hello.heartbeatMs)
