@@ -548,6 +548,37 @@ describe('the cluster link', () => {
     await expect(barrier.readBarrier(zero)).rejects.toMatchObject({ code: 'unavailable' })
   })
 
+  it('LINK11: what a node does not know yet is waited for, not denied', async () => {
+    const here = await town(2)
+    const [leader, follower] = here.houses as [House, House]
+    const proxy = keep(await TcpProxy.open(leader.address))
+    proxy.stuck = true
+    const cluster = await link([proxy.address, follower.address], { askTimeoutMs: 5_000 })
+    // Reads go to the follower, which answered first; the leader is reached as well.
+    proxy.stuck = false
+    await until(() => leader.service.sessionCount === 1)
+    here.cluster.node(2).cutOff()
+    const other = await link([leader.address])
+    await other.propose(zero, createAuction(lot))
+    const position = { epoch: 1, seq: 1 }
+    expect(here.cluster.node(2).appliedIndex(zero)).toBe(0)
+    const found = Promise.all([cluster.auction(lot), cluster.eventsSince(lot, position, 10)])
+    await until(() => follower.service.requestsInFlight > 0)
+    here.cluster.node(2).mend()
+    expect(await found).toEqual([expect.objectContaining({ id: lot }), []])
+    expect(await cluster.auction('nothing' as AuctionId)).toBeUndefined()
+  })
+
+  it('LINK11: without a leader nobody says that there is nothing', async () => {
+    const here = await town(1)
+    const cluster = await link(addressesOf(here), { askTimeoutMs: 200 })
+    await cluster.propose(zero, createAuction(lot))
+    here.cluster.elect(0)
+    await until(() => !cluster.status().ready)
+    await expect(cluster.auction('nothing' as AuctionId)).rejects.toMatchObject({ code: 'unavailable' })
+    expect(await cluster.auction(lot)).toMatchObject({ id: lot })
+  })
+
   it('LINK10: a page that does not fit a frame comes shorter, and goes on with its cursor', async () => {
     const here = await town(1)
     const cluster = await link(addressesOf(here))

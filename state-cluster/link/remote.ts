@@ -193,7 +193,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   }
 
   auction(auctionId: AuctionId): Promise<AuctionView | undefined> {
-    return this.#read(reads.auction, { auctionId })
+    return this.#find(reads.auction, { auctionId })
   }
 
   auctions(query: AuctionQuery): Promise<AuctionPage> {
@@ -213,7 +213,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     since: Position,
     limit: number,
   ): Promise<readonly PublicEvent[] | undefined> {
-    return this.#read(reads.eventsSince, { auctionId, since, limit })
+    return this.#find(reads.eventsSince, { auctionId, since, limit })
   }
 
   bidders(auctionId: AuctionId, after: number, limit: number): Promise<readonly SubjectId[]> {
@@ -229,7 +229,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   }
 
   buyer(buyerId: SubjectId): Promise<BuyerView | undefined> {
-    return this.#read(reads.buyer, { buyerId })
+    return this.#find(reads.buyer, { buyerId })
   }
 
   notices(groupId: GroupId, serverId: ServerId, after: number, limit: number): Promise<readonly Notice[]> {
@@ -343,6 +343,18 @@ class Remote implements RemoteCluster, NodeLinkOwner {
       },
       failed: (node) => this.#leaveHome(node),
     })
+  }
+
+  /**
+   * That there is no such thing is said only when the answering node knows all that was committed before: somebody
+   * may have made it a moment ago, through another server.
+   */
+  async #find<Args, Found>(read: Read<Args, Found | undefined>, args: Args): Promise<Found | undefined> {
+    const found = await this.#read(read, args)
+    if (found !== undefined) return found
+    const scope = groupsOfScope(read.scope(args), this.groups, (auctionId) => this.groupOf(auctionId))
+    await Promise.all(scope.map((groupId) => this.readBarrier(groupId)))
+    return this.#read(read, args)
   }
 
   #shownOf(groupIds: readonly GroupId[]): GroupIndex[] {
