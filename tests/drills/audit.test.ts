@@ -274,10 +274,10 @@ const faults: readonly [what: string, rule: Rule, make: (record: Mutable<Record>
     'outage extension wrong',
     (record) => {
       for (const { events } of record.watched) {
-        const again = { ...events.at(-2), seq: 6, serverTime: 11_100, closesAt: 16_100 } as PublicEventFrame
+        const again = { ...events.at(-2), seq: 6, serverTime: 11_100, closesAt: 16_101 } as PublicEventFrame
         events.splice(-1, 1, again, { ...events.at(-1), seq: 7, serverTime: 16_110 } as PublicEventFrame)
       }
-      Object.assign(record.auctions[0]?.view as object, { closesAt: 16_100, seq: 7 })
+      Object.assign(record.auctions[0]?.view as object, { closesAt: 16_101, seq: 7 })
     },
   ],
   [

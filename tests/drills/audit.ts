@@ -45,8 +45,6 @@ const ends: Readonly<Record<string, AuctionView['status']>> = {
   auction_cancelled: 'cancelled',
 }
 
-/** No silence shorter than this is an outage (OUTAGE8), unless an owner died. */
-const silenceMsMin = 500
 /** A close that was on its way when the fault began may still be stamped this much behind it. */
 const underWayMs = 150
 
@@ -262,15 +260,10 @@ function deadlinesOf(
     if (event?.type === 'auction_extended') {
       if (event.reason === 'outage') {
         extensions++
-        const isFresh = outages.some(
-          ({ fromMs }) => fromMs > extendedMs - silenceMsMin && fromMs <= event.serverTime,
-        )
-        if (event.serverTime - extendedMs < silenceMsMin && !isFresh)
-          find(
-            'outage extension wrong',
-            id,
-            `${seq}: again ${event.serverTime - extendedMs} ms after the last one`,
-          )
+        // The last one made good all that was lost by then.
+        const [movedMs, sinceMs] = [event.closesAt - closesAt, event.serverTime - extendedMs]
+        if (movedMs > sinceMs)
+          find('outage extension wrong', id, `${seq}: by ${movedMs} ms, ${sinceMs} ms after the last one`)
         extendedMs = event.serverTime
         const left = closesAt - event.serverTime
         if (event.closesAt < event.serverTime + extensionMinMs || left > extensionMinMs)
