@@ -29,13 +29,13 @@ import {
   stats,
 } from './machine/index.ts'
 import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, OwnersView } from './machine/view.ts'
+import { Replica } from './replica.ts'
 import {
   defaultReplicaSettings,
-  Replica,
   type ReplicaPorts,
   type ReplicaProgress,
   type ReplicaSettings,
-} from './replica.ts'
+} from './replica-settings.ts'
 import { type LogPosition, writesOfNewLog } from './storage/disk-log.ts'
 import { type FolderLock, lockFolder } from './storage/folder-lock.ts'
 import { finishInstall } from './storage/incoming-snapshot.ts'

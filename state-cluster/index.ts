@@ -21,7 +21,7 @@ export {
   type StateNodeOptions,
 } from './node.ts'
 export { type Recovered, recoverFolder } from './recover.ts'
-export type { ReplicaSettings } from './replica.ts'
+export type { ReplicaSettings } from './replica-settings.ts'
 export { hasRoom } from './storage/lmdb-store.ts'
 export { StoreError, type StoreErrorCode, type StoreStats } from './storage/store.ts'
 export { type Frame, FrameDecoder, frameParts } from './transport/frame.ts'

@@ -8,7 +8,7 @@ import { assert } from '../runtime/assert.ts'
 import { type Cluster, ClusterError } from './cluster.ts'
 import { type HostKind, type HostLoad, type HostOptions, openHost } from './host.ts'
 import { newConfState } from './raft/index.ts'
-import type { ReplicaPorts } from './replica.ts'
+import type { ReplicaPorts } from './replica-settings.ts'
 import { StoreError } from './storage/store.ts'
 
 export interface LocalClusterOptions extends HostOptions {

@@ -1,6 +1,7 @@
 /**
  * The one shell that joins Raft, the machine and the disk, for one group: it drains Ready, writes, sends,
- * applies, stamps time and answers.
+ * applies, stamps time and answers. It is the trunk: what it does while it leads (leading.ts), how it writes and
+ * takes over snapshots (log-writer.ts), checkpoints (upkeep.ts) and whom it tells (group-feed.ts) are its limbs.
  *
  *   propose ─► queue ─► one entry a turn ─► Raft ─┬─► MsgStorageAppend ─► store ─► responses ─┐
  *   tick, step ──────────────────────────────────►│                                           ├─► Raft
@@ -14,18 +15,19 @@
  */
 import type { GroupId } from '../protocol/ids.ts'
 import type { CancelTimer } from '../runtime/clock.ts'
-import { AppliedState, type Machine } from './applied-state.ts'
-import { ClusterError, type FeedBatch } from './cluster.ts'
+import { AppliedState } from './applied-state.ts'
+import { ClusterError } from './cluster.ts'
+import { type FeedListener, GroupFeed } from './group-feed.ts'
 import { GroupMembers, refused } from './group-members.ts'
 import { ConsistencyError, HashCompare, hashEveryEntries } from './hash-compare.ts'
+import { Leading } from './leading.ts'
 import type { GroupWatcher, LeaderView } from './link/backend.ts'
 import type { ChangeOutcome } from './link/member-wire.ts'
+import { LogWriter } from './log-writer.ts'
 import type { Command } from './machine/commands.ts'
 import type { Reply } from './machine/events.ts'
-import { encodeEntry, entryVersion } from './machine/index.ts'
 import type { MemberChange, MemberView } from './membership.ts'
 import { PendingReads } from './pending-reads.ts'
-import { Proposals, type Waiting } from './proposals.ts'
 import {
   type Entry,
   LOCAL_APPEND_THREAD,
@@ -34,123 +36,20 @@ import {
   NONE,
   RawNode,
 } from './raft/index.ts'
-import { headOf, SnapshotTransfers } from './snapshots.ts'
-import { DiskLog, type LogAppend } from './storage/disk-log.ts'
-import { finishInstall, writeOfInstalling } from './storage/incoming-snapshot.ts'
-import { type Members, writeOfMembers } from './storage/members.ts'
-import { pack } from './storage/pack.ts'
-import { type Store, StoreError } from './storage/store.ts'
-import type { PeerTransport, SnapshotSink } from './transport/peer-transport.ts'
-import type { Timing } from './transport/timing.ts'
-
-export interface ReplicaPorts {
-  readonly store: Store
-  /** What is left for after a turn by all groups of a process runs in one go, so that their writes share a sync. */
-  readonly timing: Timing
-  /** To the replicas of the same group on other nodes. */
-  readonly transport: Pick<PeerTransport, 'send' | 'sendSnapshot'>
-  /** The replica has ended and cannot go on; called once. The process is to end. */
-  readonly onFatal: (error: Error) => void
-  /** Default the auction machine as it is. */
-  readonly machine?: Machine
-  /** The state's hash as of an index that all replicas tell theirs of. */
-  readonly onHash?: (index: number, hash: string) => void
-  /** Where the members of this group are, after each change. */
-  readonly onMembers?: (members: Members) => void
-}
-
-export interface ReplicaSettings {
-  /** Raft's clock. Default 25 ms. */
-  readonly tickMs: number
-  /** Ticks between a leader's heartbeats. Default 2. */
-  readonly heartbeatTicks: number
-  /** Ticks without a leader before an election, up to twice as many. Default 12. */
-  readonly electionTicks: number
-  /** Commands that may wait, queued and in flight together; beyond: `overloaded`. Default 20,000. */
-  readonly commandsMax: number
-  /** How long a command waits for its reply. Default 5 s. */
-  readonly proposalTimeoutMs: number
-  /** Entries that are proposed and not yet applied; while so many are, commands gather for the next. Default 4. */
-  readonly entriesInFlightMax: number
-  /** Commands in one entry. Default 1,000. */
-  readonly commandsPerEntryMax: number
-  /** Bytes of one entry, unless one command alone is bigger. Default 1 MiB. */
-  readonly entryBytesMax: number
-  /** The end of the log that stays in memory, and on the disk after compaction. Default 16 MiB. */
-  readonly logTailBytesMax: number
-  /** Unsaved rows and events at which a checkpoint begins. Default 50,000. */
-  readonly checkpointRows: number
-  /** Bytes of log at which one begins. Default 32 MiB. */
-  readonly checkpointBytes: number
-  /** Age of the last one at which one begins, if anything changed. Default 30 s. */
-  readonly checkpointMs: number
-}
-
-export const defaultReplicaSettings: ReplicaSettings = {
-  tickMs: 25,
-  heartbeatTicks: 2,
-  electionTicks: 12,
-  commandsMax: 20_000,
-  proposalTimeoutMs: 5_000,
-  entriesInFlightMax: 4,
-  commandsPerEntryMax: 1_000,
-  entryBytesMax: 2 ** 20,
-  logTailBytesMax: 16 * 2 ** 20,
-  checkpointRows: 50_000,
-  checkpointBytes: 32 * 2 ** 20,
-  checkpointMs: 30_000,
-}
-
-/** Bytes of entries that are applied in one turn, so that a long replay lets others in. */
-const applyBytesPerTurn = 256 * 1024
-/** Bytes of a leader's uncommitted entries; beyond, commands stay queued. */
-const uncommittedBytesMax = 64 * 2 ** 20
-/** Between two voters that stand for a leader whose process has ended: enough for an election over a network. */
-const successionMs = 80
-/** How often a voter stands so before it leaves the rest to the election timeout. */
-const successionsMax = 3
-/** Entries that one commit of compaction removes. */
-const compactionEntriesMax = 1_000
-
-export interface ReplicaStart {
-  readonly groupId: GroupId
-  /** This node's Raft id, > 0. */
-  readonly nodeId: number
-  readonly settings: ReplicaSettings
-  readonly ports: ReplicaPorts
-  /** Progress of a start: rows of the checkpoint, then entries of the log behind it. */
-  readonly onProgress?: (progress: ReplicaProgress) => void
-}
-
-export interface ReplicaProgress {
-  readonly phase: 'rows' | 'entries'
-  readonly done: number
-  /** Of entries; unknown for rows. */
-  readonly total?: number
-}
-
-export interface ReplicaStatus {
-  readonly isLeader: boolean
-  /** Raft id of the leader; 0: none known. */
-  readonly leader: number
-  /** Whether commands are taken: it leads and has applied what was there before. */
-  readonly ready: boolean
-  readonly term: number
-  readonly commitIndex: number
-  readonly appliedIndex: number
-  readonly firstIndex: number
-  readonly lastIndex: number
-  readonly checkpointIndex: number
-  /** A snapshot is being taken over: nothing is read here until it is. */
-  readonly isInstalling: boolean
-  readonly queuedCommands: number
-  readonly inFlightCommands: number
-  readonly inFlightEntries: number
-  /** Committed entries that wait to be applied. */
-  readonly unappliedEntries: number
-}
-
-type FeedListener = (batch: FeedBatch) => void
+import {
+  type ReplicaPorts,
+  type ReplicaSettings,
+  type ReplicaStart,
+  type ReplicaStatus,
+  raftSettingsOf,
+} from './replica-settings.ts'
+import { SnapshotTransfers } from './snapshots.ts'
+import { DiskLog } from './storage/disk-log.ts'
+import type { Members } from './storage/members.ts'
+import { StoreError } from './storage/store.ts'
+import { Succession } from './succession.ts'
+import type { SnapshotSink } from './transport/peer-transport.ts'
+import { Upkeep } from './upkeep.ts'
 
 export class Replica {
   readonly groupId: GroupId
@@ -160,21 +59,17 @@ export class Replica {
   #applied: AppliedState
   readonly #log: DiskLog
   readonly #raft: RawNode
-  readonly #proposals: Proposals
-  readonly #listeners = new Set<FeedListener>()
-  readonly #watchers = new Set<GroupWatcher>()
+  readonly #leading: Leading
+  readonly #writer: LogWriter
+  readonly #upkeep: Upkeep
+  readonly #succession: Succession
+  readonly #feed = new GroupFeed()
   readonly #reads = new PendingReads()
   readonly #transfers: SnapshotTransfers
   readonly #members: GroupMembers
   /** A MsgSnap whose rows are here; stepped when everything handed out is applied. */
   #heldSnapshot: Message | undefined
-  #installing: Promise<void> | undefined
-  /** MsgStorageAppends that came while a snapshot is installed. */
-  readonly #heldAppends: Message[] = []
-  #leader: LeaderView = { leaderId: NONE, term: 0 }
-  #cancelCampaign: CancelTimer | undefined
   readonly #hashes = new HashCompare()
-  #isCheckpointWanted = false
   readonly #onProgress: ReplicaStart['onProgress']
   /** Batches of committed entries that Raft has handed out and the machine has not seen. */
   readonly #applyQueue: Message[] = []
@@ -183,13 +78,6 @@ export class Replica {
   #cancelTick: CancelTimer | undefined
   #turnIsDeferred = false
   #turnIsSoon = false
-  /** The first entry of this leader's term; when it is applied, so is all that was before. */
-  #leadsFrom: number | undefined
-  #lastStampMs = 0
-  #checkpointAtTick = 0
-  #writtenTerm: number
-  #writtenVote: number
-  #upkeep: Promise<void> | undefined
   #readyWaiters: { resolve: () => void; reject: (error: Error) => void }[] = []
   #end: ClusterError | undefined
 
@@ -200,49 +88,40 @@ export class Replica {
     this.#settings = settings
     this.#ports = ports
     this.#onProgress = onProgress
+    const { store, timing } = ports
     this.#applied = new AppliedState({
-      store: ports.store,
+      store,
       groupId,
       machine: ports.machine,
       onProgress: (done) => onProgress?.({ phase: 'rows', done }),
     })
     this.#log = new DiskLog({
-      reader: ports.store,
+      reader: store,
       groupId,
       checkpoint: this.#applied.position,
       tailBytesMax: settings.logTailBytesMax,
     })
     this.#raft = new RawNode({
+      ...raftSettingsOf(settings),
       id: nodeId,
-      electionTick: settings.electionTicks,
-      heartbeatTick: settings.heartbeatTicks,
       storage: this.#log,
-      random: (bound) => Math.floor(ports.timing.random() * bound),
+      random: (bound) => Math.floor(timing.random() * bound),
       applied: this.#applied.appliedIndex,
-      asyncStorageWrites: true,
-      maxSizePerMsg: settings.entryBytesMax,
-      maxCommittedSizePerReady: applyBytesPerTurn,
-      maxUncommittedEntriesSize: uncommittedBytesMax,
-      maxInflightMsgs: 256,
-      maxInflightBytes: 16 * settings.entryBytesMax,
-      checkQuorum: true,
-      preVote: true,
-      disableProposalForwarding: true,
-      stepDownOnRemoval: true,
     })
-    const { hardState } = this.#log.initialState()
+    const applied = (): AppliedState => this.#applied
+    const failed = (error: unknown): void => this.#fail(asError(error))
     this.#members = new GroupMembers({
       groupId,
       nodeId,
       raft: this.#raft,
       log: this.#log,
-      store: ports.store,
+      store,
       silentTicks: settings.electionTicks,
       onMembers: (members) => ports.onMembers?.(members),
-      failed: (error) => this.#fail(asError(error)),
+      failed,
     })
     this.#transfers = new SnapshotTransfers({
-      store: ports.store,
+      store,
       groupId,
       transport: ports.transport,
       members: () => this.#members.addresses,
@@ -253,16 +132,44 @@ export class Replica {
         }),
       failed: (error) => this.#fail(error),
     })
-    this.#writtenTerm = hardState.term
-    this.#writtenVote = hardState.vote
+    this.#writer = new LogWriter({
+      store,
+      groupId,
+      log: this.#log,
+      transfers: this.#transfers,
+      machine: ports.machine,
+      written: (responses) => {
+        this.#deliver(responses)
+        this.#turnSoon()
+      },
+      installed: (state, members) => this.#installed(state, members),
+      run: (work) => this.#guard(work),
+      failed,
+    })
+    this.#leading = new Leading({ raft: this.#raft, settings, clock: timing.clock, applied })
+    this.#upkeep = new Upkeep({
+      store,
+      log: this.#log,
+      settings,
+      applied,
+      done: () => {
+        if (this.#heldSnapshot !== undefined) this.#deferTurn()
+      },
+      failed,
+    })
+    this.#succession = new Succession(nodeId, this.#raft, timing, (work) =>
+      this.#guard(() => {
+        work()
+        this.#deferTurn()
+      }),
+    )
     this.#replayUpTo = this.#log.lastIndex()
-    this.#proposals = new Proposals(settings.commandsMax)
   }
 
   /** Begins to take part. A replica that is the only voter stands for election at once. */
   start(): void {
     this.#guard(() => {
-      this.#finishCheckpoint()
+      this.#upkeep.finish()
       const { voters, learners, votersOutgoing } = this.#log.initialState().confState
       const isAlone = voters.length === 1 && learners.length === 0 && votersOutgoing.length === 0
       if (isAlone && voters[0] === this.#nodeId) this.#raft.campaign()
@@ -276,11 +183,7 @@ export class Replica {
   /** Resolves with the reply when the command is committed and applied. Rejects with ClusterError. */
   propose(command: Command): Promise<Reply> {
     if (this.#end) return Promise.reject(this.#end)
-    if (!this.#isLeader()) {
-      return Promise.reject(new ClusterError('unavailable', 'this replica does not lead the group'))
-    }
-    const { proposalTimeoutMs, tickMs } = this.#settings
-    const reply = this.#proposals.add(command, this.#tick + Math.ceil(proposalTimeoutMs / tickMs))
+    const reply = this.#leading.propose(command, this.#tick)
     this.#deferTurn()
     return reply
   }
@@ -299,7 +202,7 @@ export class Replica {
   /** Where the rows of a peer's snapshot go; `undefined`: not now. */
   receiveSnapshot(): SnapshotSink | undefined {
     const isBusy = this.#end !== undefined || this.#heldSnapshot !== undefined
-    return isBusy || this.#installing !== undefined ? undefined : this.#transfers.receive()
+    return isBusy || this.#writer.isInstalling ? undefined : this.#transfers.receive()
   }
 
   /** What was sent to a node did not arrive. */
@@ -312,8 +215,7 @@ export class Replica {
 
   /**
    * The process of a node has ended, as far as its closed connection tells. If it led, nobody waits for the election
-   * timeout: the voters stand one after the other, so that they do not split the votes. Pre-vote sees to it that
-   * this disturbs nobody while the leader lives.
+   * timeout.
    */
   peerGone(nodeId: number): void {
     this.#members.gone(nodeId)
@@ -322,42 +224,21 @@ export class Replica {
       this.#raft.forgetLeader()
       this.#deferTurn()
     })
-    const heirs = this.#members.voters.filter((voter) => voter !== nodeId)
-    const rank = heirs.indexOf(this.#nodeId)
-    if (rank < 0) return
-    const { random } = this.#ports.timing
-    const delayMs = rank * successionMs + random() * (successionMs / 4)
-    this.#succeedAfter(delayMs, heirs.length * successionMs, successionsMax)
-  }
-
-  /** Stands now and then again: the first time, others may not have heard yet. Then the election timeout sees to it. */
-  #succeedAfter(delayMs: number, everyMs: number, triesLeft: number): void {
-    this.#cancelCampaign?.()
-    this.#cancelCampaign = this.#ports.timing.clock.setTimer(delayMs, () =>
-      this.#guard(() => {
-        if (this.#raft.basicStatus().lead !== NONE) return
-        this.#raft.campaign()
-        this.#deferTurn()
-        if (triesLeft > 1) this.#succeedAfter(everyMs, everyMs, triesLeft - 1)
-      }),
-    )
+    this.#succession.begin(this.#members.voters, nodeId)
   }
 
   /** Tells from now on what happens here, in order. Gives what ends that. */
   watch(watcher: GroupWatcher): () => void {
-    this.#watchers.add(watcher)
-    return () => {
-      this.#watchers.delete(watcher)
-    }
+    return this.#feed.watch(watcher)
   }
 
   get leader(): LeaderView {
-    return this.#leader
+    return this.#feed.leader
   }
 
   /** The index that a linearizable read waits for; `undefined` where this replica cannot say. */
   readIndex(): Promise<number | undefined> {
-    if (this.#end || !this.#isLeader()) return Promise.resolve(undefined)
+    if (this.#end || !this.#leading.isLeader) return Promise.resolve(undefined)
     const { context, index } = this.#reads.add(this.#tick + 2 * this.#settings.electionTicks)
     this.#guard(() => {
       this.#raft.readIndex(context)
@@ -368,21 +249,18 @@ export class Replica {
 
   /** What another replica's state hashed to at an index. The one that a majority contradicts stops serving. */
   hashOf(nodeId: number, index: number, hash: string): void {
-    this.#guard(() => {
-      this.#hashes.told(nodeId, index, hash)
-      this.#checkHashes(index)
-    })
+    this.#guard(() => this.#compare(nodeId, index, hash))
   }
 
   #noteHash({ index }: Entry): void {
     if (index % hashEveryEntries !== 0) return
     const hash = this.#applied.hash()
-    this.#hashes.told(this.#nodeId, index, hash)
     this.#ports.onHash?.(index, hash)
-    this.#checkHashes(index)
+    this.#compare(this.#nodeId, index, hash)
   }
 
-  #checkHashes(index: number): void {
+  #compare(nodeId: number, index: number, hash: string): void {
+    this.#hashes.told(nodeId, index, hash)
     if (!this.#hashes.isContradicted(this.#nodeId, index, this.#members.voters)) return
     throw new ConsistencyError(
       `the state of node ${this.#nodeId} in group ${this.groupId} differs from that of a majority as of ` +
@@ -396,7 +274,7 @@ export class Replica {
     const { clock } = this.#ports.timing
     while (this.#applied.checkpointer.position.index < appliedIndex) {
       if (this.#end) throw this.#end
-      this.#isCheckpointWanted = true
+      this.#upkeep.want()
       this.#deferTurn()
       await new Promise<void>((resolve) => {
         clock.setTimer(this.#settings.tickMs, resolve)
@@ -416,7 +294,7 @@ export class Replica {
 
   /** Changes the membership by one node. Resolves when that is applied here, or with the reason why it is not. */
   change(change: MemberChange): Promise<ChangeOutcome> {
-    if (this.#end || !this.#isReady()) return refused('this replica does not lead the group')
+    if (this.#end || !this.#leading.isReady) return refused('this replica does not lead the group')
     const outcome = this.#members.change(change, this.#tick)
     this.#deferTurn()
     return outcome
@@ -424,7 +302,7 @@ export class Replica {
 
   /** Hands leadership to another voter, if there is one, so that nobody has to miss this one. */
   handOver(): void {
-    if (!this.#isLeader()) return
+    if (!this.#leading.isLeader) return
     this.#guard(() => {
       this.#members.handOver(this.#tick)
       this.#deferTurn()
@@ -433,10 +311,7 @@ export class Replica {
 
   /** Calls the listener for each applied entry with events or notices, in order; gives what ends that. */
   subscribe(listener: FeedListener): () => void {
-    this.#listeners.add(listener)
-    return () => {
-      this.#listeners.delete(listener)
-    }
+    return this.#feed.subscribe(listener)
   }
 
   // ── What can be asked ────────────────────────────────────────────────────────────────────────────────
@@ -449,7 +324,7 @@ export class Replica {
   /** Reads the applied state. Throws ClusterError when the replica has ended, as it does by a damaged value. */
   read<T>(work: (applied: AppliedState) => T): T {
     if (this.#end) throw this.#end
-    if (this.#installing !== undefined) {
+    if (this.#writer.isInstalling) {
       throw new ClusterError('unavailable', 'this replica is taking over a snapshot')
     }
     try {
@@ -464,7 +339,7 @@ export class Replica {
   /** Resolves when commands are taken here. Rejects when the replica ends before. */
   whenReady(): Promise<void> {
     if (this.#end) return Promise.reject(this.#end)
-    if (this.#isReady()) return Promise.resolve()
+    if (this.#leading.isReady) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.#readyWaiters.push({ resolve, reject })
     })
@@ -473,19 +348,19 @@ export class Replica {
   status(): ReplicaStatus {
     const { term, commit, lead } = this.#raft.basicStatus()
     return {
-      isLeader: this.#isLeader(),
+      isLeader: this.#leading.isLeader,
       leader: lead,
-      ready: this.#end === undefined && this.#isReady(),
+      ready: this.#end === undefined && this.#leading.isReady,
       term,
       commitIndex: commit,
       appliedIndex: this.#applied.appliedIndex,
       firstIndex: this.#log.firstIndex(),
       lastIndex: this.#log.lastIndex(),
       checkpointIndex: this.#applied.checkpointer.position.index,
-      isInstalling: this.#installing !== undefined,
-      queuedCommands: this.#proposals.queuedCommands,
-      inFlightCommands: this.#proposals.inFlightCommands,
-      inFlightEntries: this.#proposals.inFlightEntries,
+      isInstalling: this.#writer.isInstalling,
+      queuedCommands: this.#leading.proposals.queuedCommands,
+      inFlightCommands: this.#leading.proposals.inFlightCommands,
+      inFlightEntries: this.#leading.proposals.inFlightEntries,
       unappliedEntries: this.#applyQueue.reduce((sum, message) => sum + message.entries.length, 0),
     }
   }
@@ -497,11 +372,10 @@ export class Replica {
   async stop(): Promise<void> {
     if (this.#end) return
     this.#finish(new ClusterError('stopped', 'this process is stopping'))
-    this.#applied.checkpointer.hurry()
     try {
-      await this.#upkeep
+      await this.#upkeep.ended()
       // A snapshot that is half taken over is brought to its end at the next start.
-      if (this.#installing !== undefined) return
+      if (this.#writer.isInstalling) return
       if (this.#applied.unsavedCount > 0) await this.#applied.checkpoint(() => undefined)
     } catch (error) {
       this.#ports.onFatal(asError(error))
@@ -531,17 +405,17 @@ export class Replica {
   }
 
   #turn(): void {
-    this.#proposeQueued()
+    this.#leading.proposeQueued()
     this.#drain()
     this.#stepHeldSnapshot()
     const batch = this.#applyQueue.shift()
     if (batch !== undefined) {
       this.#applyBatch(batch)
-      this.#proposeQueued()
+      this.#leading.proposeQueued()
       this.#drain()
     }
     this.#applied.gather()
-    this.#keepUp()
+    if (!this.#writer.isInstalling && this.#heldSnapshot === undefined) this.#upkeep.look(this.#tick)
     if (this.#applyQueue.length > 0) this.#deferTurn()
   }
 
@@ -550,10 +424,9 @@ export class Replica {
       this.#guard(() => {
         this.#tick += 1
         this.#raft.tick()
-        this.#proposals.expire(this.#tick)
+        this.#leading.expire(this.#tick)
         this.#reads.expire(this.#tick)
-        if (this.#tick % this.#settings.electionTicks === 0 && this.#isReady()) this.#members.promote()
-        if (!this.#isLeader()) this.#proposals.dropQueued('another replica leads the group')
+        if (this.#tick % this.#settings.electionTicks === 0 && this.#leading.isReady) this.#members.promote()
         this.#deferTurn()
         this.#scheduleTick()
       })
@@ -567,12 +440,13 @@ export class Replica {
       if (softState !== null) this.#noteRole()
       this.#reads.answered(readStates)
       for (const message of messages) {
-        if (message.to === LOCAL_APPEND_THREAD) this.#append(message)
+        if (message.to === LOCAL_APPEND_THREAD) this.#writer.append(message)
         else if (message.to === LOCAL_APPLY_THREAD) this.#applyQueue.push(message)
         else this.#send(message)
       }
     }
-    this.#tellLeader()
+    const { lead, term } = this.#raft.basicStatus()
+    this.#feed.leads(lead, term)
   }
 
   #send(message: Message): void {
@@ -580,11 +454,11 @@ export class Replica {
     else this.#ports.transport.send(this.groupId, message)
   }
 
-  #tellLeader(): void {
-    const { lead, term } = this.#raft.basicStatus()
-    if (lead === this.#leader.leaderId && term === this.#leader.term) return
-    this.#leader = { leaderId: lead, term }
-    for (const watcher of this.#watchers) watcher.leader(this.#leader)
+  #noteRole(): void {
+    this.#leading.noteRole()
+    if (this.#leading.isLeader) return
+    this.#reads.drop()
+    this.#members.drop()
   }
 
   #deliver(responses: readonly Message[]): void {
@@ -594,162 +468,42 @@ export class Replica {
     }
   }
 
-  // ── Leading ──────────────────────────────────────────────────────────────────────────────────────────
-
-  #isLeader(): boolean {
-    return this.#leadsFrom !== undefined
-  }
-
-  /** A new leader knows the last stamp only when it has applied everything before its own first entry. */
-  #isReady(): boolean {
-    return this.#leadsFrom !== undefined && this.#applied.appliedIndex >= this.#leadsFrom
-  }
-
-  #noteRole(): void {
-    const { raft } = this.#raft
-    if (raft.state !== 'StateLeader') {
-      this.#leadsFrom = undefined
-      this.#proposals.dropQueued('this replica does not lead the group any more')
-      this.#reads.drop()
-      this.#members.drop()
-    } else if (this.#leadsFrom === undefined) this.#leadsFrom = raft.log.lastIndex()
-  }
-
-  /** What is queued becomes entries, one for as many commands as fit. */
-  #proposeQueued(): void {
-    const { entriesInFlightMax, commandsPerEntryMax } = this.#settings
-    if (!this.#isReady()) return
-    while (this.#proposals.queuedCommands > 0 && this.#proposals.inFlightEntries < entriesInFlightMax) {
-      const { raft } = this.#raft
-      const atMs = this.#stampMs()
-      const { data, count } = this.#encode(this.#proposals.peek(commandsPerEntryMax), atMs)
-      // Dropped while leadership is handed over, or while too much is uncommitted: it stays queued.
-      if (this.#raft.propose(data) !== null) return
-      this.#lastStampMs = atMs
-      this.#proposals.proposed(count, raft.log.lastIndex(), raft.term)
-    }
-  }
-
-  #stampMs(): number {
-    return Math.max(this.#ports.timing.clock.nowMs(), this.#lastStampMs, this.#applied.state.house.lastAtMs)
-  }
-
-  /** One entry of the first commands, of at most `entryBytesMax` bytes unless a single command is bigger. */
-  #encode(waiting: readonly Waiting[], atMs: number): { data: Uint8Array; count: number } {
-    for (let count = waiting.length; ; count = Math.ceil(count / 2)) {
-      const commands = waiting.slice(0, count).map((one) => one.command)
-      const data = pack(encodeEntry({ version: entryVersion, atMs, commands }))
-      if (data.length <= this.#settings.entryBytesMax || count === 1) return { data, count }
-    }
-  }
-
-  // ── Writing ──────────────────────────────────────────────────────────────────────────────────────────
-
-  /** MsgStorageAppend: its responses leave when it, and all before it, are durable. */
-  #append(message: Message): void {
-    if (this.#installing !== undefined) {
-      this.#heldAppends.push(message)
-      return
-    }
-    if (message.snapshot !== null) {
-      this.#installing = this.#install(message)
-      return
-    }
-    const { entries, term, vote, commit, responses } = message
-    // A commit index alone is not worth a sync: whoever reads an older one finds the newer from the leader.
-    const isNewTermOrVote = term > 0 && (term !== this.#writtenTerm || vote !== this.#writtenVote)
-    const append: LogAppend = isNewTermOrVote ? { entries, hardState: { term, vote, commit } } : { entries }
-    if (entries.length === 0 && !isNewTermOrVote && responses.length === 0) return
-    if (isNewTermOrVote) {
-      this.#writtenTerm = term
-      this.#writtenVote = vote
-    }
-    this.#ports.store.commit(this.#log.writesOf(append)).then(
-      () =>
-        this.#guard(() => {
-          this.#log.settle(append)
-          this.#deliver(responses)
-          this.#turnSoon()
-        }),
-      (error: unknown) => this.#fail(asError(error)),
-    )
-  }
-
   // ── Taking over a snapshot ───────────────────────────────────────────────────────────────────────────
 
   /** The core takes on a snapshot's members at once, so everything older must have been applied. */
   #stepHeldSnapshot(): void {
     const message = this.#heldSnapshot
-    if (message === undefined || this.#applyQueue.length > 0 || this.#upkeep !== undefined) return
+    if (message === undefined || this.#applyQueue.length > 0 || this.#upkeep.isBusy) return
     this.#heldSnapshot = undefined
     this.#raft.step(message)
     this.#drain()
     // The core had no use for it: its log has the entries.
-    if (this.#installing === undefined) this.#transfers.done()
+    if (!this.#writer.isInstalling) this.#transfers.done()
   }
 
-  /** MsgStorageAppend with a snapshot, and those that come behind it. */
-  async #install(message: Message): Promise<void> {
-    try {
-      await this.#replaceState(message)
-    } catch (error) {
-      this.#installing = undefined
-      this.#fail(asError(error))
-      return
-    }
-    this.#installing = undefined
-    this.#transfers.done()
-    this.#guard(() => {
-      const { index } = this.#applied.position
-      this.#proposals.skipTo(index)
-      for (const watcher of this.#watchers) watcher.gap(index)
-      this.#append({ ...message, snapshot: null })
-      for (const held of this.#heldAppends.splice(0)) this.#append(held)
-      this.#turnSoon()
-    })
-  }
-
-  async #replaceState({ snapshot, term, vote, commit }: Message): Promise<void> {
-    const { store } = this.#ports
-    const { groupId } = this
-    if (snapshot === null || !this.#transfers.hasArrived) throw new Error('a snapshot without its rows')
-    const { position, members } = headOf(snapshot)
-    const hardState = {
-      term: Math.max(term, this.#writtenTerm),
-      vote: term > 0 ? vote : this.#writtenVote,
-      commit: Math.max(commit, position.index),
-    }
-    this.#writtenTerm = hardState.term
-    this.#writtenVote = hardState.vote
-    await store.commit([
-      ...this.#log.writesOfReplacement(position),
-      ...this.#log.writesOf({ entries: [], hardState }),
-      writeOfMembers(groupId, members),
-      writeOfInstalling(groupId, position),
-    ])
-    this.#log.replaced(position)
-    this.#log.settle({ entries: [], hardState })
-    await finishInstall(store, groupId)
-    const { machine } = this.#ports
-    this.#applied = new AppliedState({ store, groupId, machine })
-    this.#members.replaced(position.confState, members)
+  #installed(applied: AppliedState, members: Members): void {
+    const { index, confState } = applied.position
+    this.#applied = applied
+    this.#members.replaced(confState, members)
+    this.#leading.proposals.skipTo(index)
+    this.#feed.gap(index)
+    this.#turnSoon()
   }
 
   // ── Applying ─────────────────────────────────────────────────────────────────────────────────────────
 
   /** MsgStorageApply: all of its entries, then its responses, then what they brought is told. */
   #applyBatch(message: Message): void {
-    const wasReady = this.#isReady()
+    const wasReady = this.#leading.isReady
     for (const entry of message.entries) {
       this.#applyEntry(entry)
       this.#noteHash(entry)
     }
-    const { appliedIndex } = this.#applied
-    for (const watcher of this.#watchers) watcher.applied(appliedIndex)
+    this.#feed.applied(this.#applied.appliedIndex)
     this.#deliver(message.responses)
     const done = this.#applied.appliedIndex
     if (done <= this.#replayUpTo) this.#onProgress?.({ phase: 'entries', done, total: this.#replayUpTo })
-    if (wasReady || !this.#isReady()) return
+    if (wasReady || !this.#leading.isReady) return
     const waiters = this.#readyWaiters
     this.#readyWaiters = []
     for (const { resolve } of waiters) resolve()
@@ -759,76 +513,28 @@ export class Replica {
     const { index, term } = entry
     if (entry.type !== 'EntryNormal') {
       this.#applied.pass(entry, this.#members.apply(entry))
-      this.#isCheckpointWanted = true
-      this.#proposals.settle(index, NONE, [])
+      this.#upkeep.want()
+      this.#leading.proposals.settle(index, NONE, [])
       return
     }
     if (entry.data.length === 0) {
       this.#applied.pass(entry)
-      this.#proposals.settle(index, NONE, [])
+      this.#leading.proposals.settle(index, NONE, [])
       this.#members.passed(entry)
       return
     }
     const { replies, events, noticeCount, gained } = this.#applied.apply(entry)
-    this.#proposals.settle(index, term, replies)
+    this.#leading.proposals.settle(index, term, replies)
     if (events.length === 0 && noticeCount === 0 && gained.length === 0) return
     const atMs = this.#applied.state.house.lastAtMs
-    const batch: FeedBatch = {
+    this.#feed.batch({
       groupId: this.groupId,
       index,
       atMs,
       events,
       hasNotices: noticeCount > 0,
       ...(gained.length > 0 && { gained }),
-    }
-    for (const listener of this.#listeners) listener(batch)
-    for (const watcher of this.#watchers) watcher.batch(batch)
-  }
-
-  // ── Upkeep: checkpoints and compaction, beside everything else ───────────────────────────────────────
-
-  /** Brings to its end what a crash has interrupted. */
-  #finishCheckpoint(): void {
-    this.#keepBusy(this.#applied.checkpointer.resume())
-  }
-
-  #keepUp(): void {
-    if (this.#upkeep !== undefined || this.#installing !== undefined) return
-    if (this.#heldSnapshot !== undefined) return
-    const { checkpointRows, checkpointBytes, checkpointMs, tickMs } = this.#settings
-    const unsaved = this.#applied.unsavedCount
-    const isDue =
-      this.#isCheckpointWanted ||
-      unsaved >= checkpointRows ||
-      this.#applied.bytesSinceCheckpoint >= checkpointBytes ||
-      (unsaved > 0 && (this.#tick - this.#checkpointAtTick) * tickMs >= checkpointMs)
-    if (!isDue) return
-    this.#checkpointAtTick = this.#tick
-    this.#isCheckpointWanted = false
-    this.#keepBusy(this.#checkpointAndCompact())
-  }
-
-  async #checkpointAndCompact(): Promise<void> {
-    await this.#applied.checkpoint((position) => this.#log.checkpointed(position))
-    for (;;) {
-      const piece = this.#log.compaction(compactionEntriesMax)
-      if (piece === undefined || this.#end) return
-      await this.#ports.store.commit(piece.writes)
-      this.#log.compacted(piece)
-    }
-  }
-
-  #keepBusy(work: Promise<void>): void {
-    this.#upkeep = work.then(
-      () => {
-        this.#upkeep = undefined
-        if (this.#heldSnapshot !== undefined) this.#deferTurn()
-      },
-      (error: unknown) => {
-        this.#upkeep = undefined
-        this.#fail(asError(error))
-      },
-    )
+    })
   }
 
   // ── The end ──────────────────────────────────────────────────────────────────────────────────────────
@@ -853,10 +559,10 @@ export class Replica {
 
   #finish(end: ClusterError): void {
     this.#end = end
-    this.#leadsFrom = undefined
     this.#cancelTick?.()
-    this.#cancelCampaign?.()
-    this.#proposals.end(end)
+    this.#succession.end()
+    this.#upkeep.stop()
+    this.#leading.end(end)
     this.#reads.drop()
     this.#members.drop(end.message)
   }
