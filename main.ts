@@ -282,7 +282,7 @@ interface MemberOptions {
   readonly json?: true
 }
 
-/** `martillo state members | join | leave | replace`. */
+/** `martillo state members | join | leave | replace | rebuild`. */
 async function changeMembers(verb: MemberVerb, options: MemberOptions): Promise<void> {
   const [{ memberSections, runMemberVerb }, { variablesOfRoles }, { loadConfig }] = await Promise.all([
     import('./roles/members.ts'),
@@ -332,6 +332,15 @@ function registerMemberVerbs(state: Command): void {
     (nodeId: string, member: string, options: MemberOptions) =>
       changeMembers({ verb: 'replace', nodeId, member }, options),
   )
+  verb(
+    'rebuild <node>',
+    'give a stopped node that lost its data an empty folder; it comes back from the others',
+  )
+    .requiredOption('--data <folder>', "the node's data folder; what is in it is set aside")
+    .option('--at <address>', 'host:port of the node, where the members do not say it any more')
+    .action((nodeId: string, options: MemberOptions & { readonly data: string; readonly at?: string }) =>
+      changeMembers({ verb: 'rebuild', nodeId, dataDir: options.data, at: options.at }, options),
+    )
 }
 
 interface CopyOptions {

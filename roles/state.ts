@@ -1,14 +1,15 @@
 /**
  * `martillo state`: one node of the state cluster. Invariant: it listens only after its folder is open and its
  * state is loaded, and stops by handing over what it leads. Environment, signals and exits are main.ts's.
- * Source: DESIGN "Processes"; docs/spec.md NODE1 to NODE5.
+ * Source: DESIGN "Processes"; docs/spec.md NODE1 to NODE3.
  */
 import type { Clock } from '../runtime/clock.ts'
-import { configSection, type LoadedConfig } from '../runtime/config.ts'
+import { type ConfigOf, configSection, type LoadedConfig } from '../runtime/config.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import {
   type Address,
+  formatAddress,
   hasRoom,
   type NodeGroupStatus,
   openStateNode,
@@ -89,6 +90,37 @@ export function memberOf(entry: string): [nodeId: number, address: Address] | un
   return address === undefined || nodeId < 1 || nodeId > nodeIdMax ? undefined : [nodeId, address]
 }
 
+/** What one node alone cannot mend; the others can. */
+const curable: ReadonlySet<string> = new Set(['corrupt', 'state_differs', 'data_lost', 'old_copy'])
+
+/** This node has ended, and what to do. */
+export class NodeEndError extends Error {
+  override readonly name = 'NodeEndError'
+  readonly code: string
+  readonly retryable = false
+
+  constructor(code: string, message: string, options: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** The error with what to do about it, where the other nodes can help. */
+function advised(
+  error: unknown,
+  { nodeId, members, dataDir }: ConfigOf<typeof stateNodeSection.settings>,
+): Error {
+  const { code, message } = error as { readonly code?: string; readonly message?: string }
+  const others = members.map((entry) => memberOf(entry) as [number, Address]).filter(([id]) => id !== nodeId)
+  if (code === undefined || !curable.has(code) || others.length === 0) {
+    return error instanceof Error ? error : new Error(String(error))
+  }
+  const nodes = others.map(([, address]) => formatAddress(address)).join(',')
+  const cure = `martillo state rebuild ${nodeId} --data ${dataDir} --state ${nodes}`
+  const text = `${message}; nothing is served from ${dataDir}. Bring the node back from the others: ${cure}`
+  return new NodeEndError(code, text, { cause: error })
+}
+
 export interface StateRoleOptions {
   readonly config: LoadedConfig<typeof stateSections>
   readonly clock: Clock
@@ -131,7 +163,7 @@ export async function startState(options: StateRoleOptions): Promise<RunningRole
       onFatal(error) {
         // Nothing was written half: this node leaves its place to the others, and comes back when there is space.
         if (error instanceof StoreError && error.isStoreIntact) void stepAside(error)
-        else options.onFatal(error)
+        else options.onFatal(advised(error, config.state))
       },
       note: (event, facts) => logger.info(event, facts),
     })
@@ -150,13 +182,15 @@ export async function startState(options: StateRoleOptions): Promise<RunningRole
         logger.info('came_back', { dataDir })
       } catch (failure) {
         if (!(failure instanceof StoreError && failure.isStoreIntact)) {
-          options.onFatal(failure instanceof Error ? failure : new Error(String(failure)))
+          options.onFatal(advised(failure, config.state))
           return
         }
       }
     }
   }
-  let node = await open()
+  let node = await open().catch((error: unknown) => {
+    throw advised(error, config.state)
+  })
   // Where it was found once, it is looked for again.
   listenPort = node.address.port
   nodeMetrics(metrics, () => (isAside ? undefined : node))

@@ -23,7 +23,7 @@ import { lockFolder } from './storage/folder-lock.ts'
 import { corrupt, decodeBytes, incomingKeyOf } from './storage/layout.ts'
 import { openLmdbStore } from './storage/lmdb-store.ts'
 import { type Members, writeOfMembers } from './storage/members.ts'
-import { readMeta, writeOfMeta } from './storage/meta.ts'
+import { newIncarnation, readMeta, writeOfMeta } from './storage/meta.ts'
 import { pack, unpack } from './storage/pack.ts'
 import { snapshotPages } from './storage/snapshot-rows.ts'
 import { type Store, StoreError } from './storage/store.ts'
@@ -160,7 +160,13 @@ async function restoreInto(
       writeOfCheckpoint(id, position),
       writeOfMembers(id, members),
     ]),
-    writeOfMeta({ clusterId, nodeId, groupCount }),
+    writeOfMeta({
+      clusterId,
+      nodeId,
+      groupCount,
+      incarnation: newIncarnation(),
+      isFounding: members.size > 1,
+    }),
   ])
   const restored = store
   return {

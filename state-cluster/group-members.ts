@@ -94,12 +94,8 @@ export class GroupMembers {
     const reason = refusalOf(change, members)
     if (reason !== undefined) return refused(reason)
     if (change.type === 'add') {
-      const { nodeId, host, port } = change
-      return this.#propose(
-        'ConfChangeAddLearnerNode',
-        nodeId,
-        encodeMembers(new Map([[nodeId, { host, port }]])),
-      )
+      const { type: _, nodeId, ...member } = change
+      return this.#propose('ConfChangeAddLearnerNode', nodeId, encodeMembers(new Map([[nodeId, member]])))
     }
     if (change.nodeId !== self) return this.#propose('ConfChangeRemoveNode', change.nodeId, EMPTY_BYTES)
     const successor = this.handOver(tick)
@@ -150,6 +146,18 @@ export class GroupMembers {
     this.#addresses = addresses
     this.#options.log.membersChanged(0)
     this.#options.onMembers(addresses)
+  }
+
+  /**
+   * Which folder a member has, where the log has not said it: a founder, or a member of before incarnations. Resolves
+   * when it is noted for good; what is noted already stays.
+   */
+  async note(nodeId: number, incarnation: string): Promise<void> {
+    const { store, groupId } = this.#options
+    const known = this.#addresses.get(nodeId)
+    if (known === undefined || known.incarnation !== undefined) return
+    this.#addresses = new Map([...this.#addresses, [nodeId, { ...known, incarnation }]])
+    await store.commit([writeOfMembers(groupId, this.#addresses)])
   }
 
   /** Changes that are under way will not be heard of any more. */

@@ -36,12 +36,13 @@ import {
   type ReplicaProgress,
   type ReplicaSettings,
 } from './replica-settings.ts'
+import { readCheckpoint } from './storage/checkpoint.ts'
 import { type LogPosition, writesOfNewLog } from './storage/disk-log.ts'
 import { type FolderLock, lockFolder } from './storage/folder-lock.ts'
 import { finishInstall } from './storage/incoming-snapshot.ts'
 import { openLmdbStore } from './storage/lmdb-store.ts'
 import { type Members, readMembers, writeOfMembers } from './storage/members.ts'
-import { readMeta, type StoreMeta, writeOfMeta } from './storage/meta.ts'
+import { newIncarnation, readMeta, type StoreMeta, writeOfMeta } from './storage/meta.ts'
 import type { Store, StoreStats, StoreView } from './storage/store.ts'
 import { systemTiming, type Timing } from './transport/timing.ts'
 import { gatherTurns } from './turns.ts'
@@ -107,13 +108,13 @@ export async function openHost(options: HostOptions, kind: HostKind): Promise<Re
   let store: Store | undefined
   try {
     store = openLmdbStore(join(options.dataDir, 'state'))
-    const meta = readMeta(store) ?? (await give(store, kind.birth()))
-    kind.check(meta)
+    const found = readMeta(store) ?? (await makeBirth(store, kind.birth()))
+    kind.check(found)
+    const meta = await identified(store, found)
     for (const groupId of groupsOf(meta.groupCount)) {
       await finishInstall(store, groupId)
-      if (kind.members !== undefined && readMembers(store, groupId).size === 0) {
-        await store.commit([writeOfMembers(groupId, kind.members)])
-      }
+      const isAlone = readMembers(store, groupId).size === 0 && hasVoters(store, groupId)
+      if (kind.members !== undefined && isAlone) await store.commit([writeOfMembers(groupId, kind.members)])
     }
     return new ReplicaHost({ meta, store, lock, timing, options, kind })
   } catch (error) {
@@ -123,7 +124,13 @@ export async function openHost(options: HostOptions, kind: HostKind): Promise<Re
   }
 }
 
-async function give(store: Store, { meta, position, members }: Birth): Promise<StoreMeta> {
+/** Not those of a node that is to join. */
+function hasVoters(store: Store, groupId: GroupId): boolean {
+  return (readCheckpoint(store, groupId)?.confState.voters.length ?? 0) > 0
+}
+
+/** Makes a new folder of an empty one. */
+export async function makeBirth(store: Store, { meta, position, members }: Birth): Promise<StoreMeta> {
   const { groupCount } = meta
   assert(
     Number.isSafeInteger(groupCount) && groupCount >= 1 && groupCount <= groupCountMax,
@@ -136,6 +143,14 @@ async function give(store: Store, { meta, position, members }: Birth): Promise<S
   ])
   await store.commit([writeOfMeta(meta), ...groups])
   return meta
+}
+
+/** A folder that is older than incarnations gets one. */
+async function identified(store: Store, meta: StoreMeta): Promise<StoreMeta & { incarnation: string }> {
+  const { incarnation = newIncarnation() } = meta
+  const complete = { ...meta, incarnation }
+  if (meta.incarnation === undefined) await store.commit([writeOfMeta(complete)])
+  return complete
 }
 
 interface FatalHandler {
@@ -210,16 +225,26 @@ export class ReplicaHost implements Cluster {
     return this.meta.clusterId
   }
 
-  /** Lets the replicas take part. From now on a fatal error is told to `onFatal`, not to whoever opens. */
+  /** From now on a fatal error is told to `onFatal`, not to whoever opens. */
+  tellFatal(): void {
+    this.#onFatal.isOpen = true
+  }
+
+  /** The founding of the cluster is over for this node. Resolves when that is noted for good. */
+  async founded(): Promise<void> {
+    await this.#store.commit([writeOfMeta({ ...this.meta, isFounding: false })])
+  }
+
+  /** Lets the replicas take part. `isTold`: see `tellFatal`. */
   start(isTold: boolean): void {
-    this.#onFatal.isOpen = isTold
+    if (isTold) this.tellFatal()
     for (const replica of this.replicas) replica.start()
   }
 
   /** Resolves when every group takes commands here: for a host that is alone. */
   async whenLeading(): Promise<void> {
     await Promise.all(this.replicas.map((replica) => replica.whenReady()))
-    this.#onFatal.isOpen = true
+    this.tellFatal()
   }
 
   groupOf(auctionId: AuctionId): GroupId {

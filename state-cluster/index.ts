@@ -20,12 +20,20 @@ export {
   type StateNode,
   type StateNodeOptions,
 } from './node.ts'
+export { type RebuildOptions, rebuildFolder } from './rebuild.ts'
 export { type Recovered, recoverFolder } from './recover.ts'
 export type { ReplicaSettings } from './replica-settings.ts'
 export { hasRoom } from './storage/lmdb-store.ts'
 export { StoreError, type StoreErrorCode, type StoreStats } from './storage/store.ts'
 export { type Frame, FrameDecoder, frameParts } from './transport/frame.ts'
-export { type Address, type ByteStream, type Dial, type Listen, parseAddress } from './transport/stream.ts'
+export {
+  type Address,
+  type ByteStream,
+  type Dial,
+  formatAddress,
+  type Listen,
+  parseAddress,
+} from './transport/stream.ts'
 export { type TcpOptions, type TlsIdentity, tcpDial, tcpListen } from './transport/tcp.ts'
 export { systemTiming } from './transport/timing.ts'
 export { Fields, packTuple, unpackTuple } from './transport/tuples.ts'

@@ -9,6 +9,7 @@ import { type Cluster, ClusterError } from './cluster.ts'
 import { type HostKind, type HostLoad, type HostOptions, openHost } from './host.ts'
 import { newConfState } from './raft/index.ts'
 import type { ReplicaPorts } from './replica-settings.ts'
+import { newIncarnation } from './storage/meta.ts'
 import { StoreError } from './storage/store.ts'
 
 export interface LocalClusterOptions extends HostOptions {
@@ -44,7 +45,12 @@ export async function openLocalCluster(options: LocalClusterOptions): Promise<Lo
 function aloneIn({ dataDir, groupCount = 1 }: LocalClusterOptions): HostKind {
   return {
     birth: () => ({
-      meta: { clusterId: randomBytes(16).toString('hex'), nodeId, groupCount },
+      meta: {
+        clusterId: randomBytes(16).toString('hex'),
+        nodeId,
+        groupCount,
+        incarnation: newIncarnation(),
+      },
       position: { index: 1, term: 1, confState: newConfState([nodeId]) },
       members: new Map(),
     }),

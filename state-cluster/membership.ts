@@ -11,6 +11,8 @@ export interface AddLearner {
   readonly nodeId: number
   readonly host: string
   readonly port: number
+  /** Of the folder that is let in; absent: of whoever runs under that number and has connected to the leader. */
+  readonly incarnation?: string
 }
 
 export interface RemoveMember {

@@ -7,7 +7,7 @@
  *
  * Invariant: a node takes part only in the cluster, and under the number, that its folder was made for; whom it
  * talks to follows from what the log says of the members, and from the list it was started with until then.
- * Leaves settings, signals and exits to main.ts. Source: docs/spec.md NODE1 to NODE5, SNAP1 to SNAP5, MEMBER1 to MEMBER4.
+ * Leaves settings, signals and exits to main.ts. Source: docs/spec.md NODE1 to NODE3, IDENT1 to IDENT5, MEMBER1 to MEMBER4.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { GroupId } from '../protocol/ids.ts'
@@ -15,20 +15,28 @@ import { backupOf } from './backup.ts'
 import type { ClusterStatus } from './cluster.ts'
 import { type HostLoad, type HostOptions, openHost, type ReplicaHost } from './host.ts'
 import { hostBackend } from './host-backend.ts'
+import { Incarnations, OldCopyError } from './incarnations.ts'
 import type { Member } from './link/backend.ts'
 import { LinkService, type MemberDesk } from './link/service.ts'
 import { entryVersion } from './machine/index.ts'
 import type { MemberView } from './membership.ts'
-import { newConfState } from './raft/index.ts'
+import { PromisedTerms } from './promised-terms.ts'
+import { type Message, newConfState } from './raft/index.ts'
 import type { ReplicaStatus } from './replica-settings.ts'
 import type { Members } from './storage/members.ts'
-import type { StoreMeta } from './storage/meta.ts'
+import { newIncarnation, type StoreMeta } from './storage/meta.ts'
 import { StoreError } from './storage/store.ts'
 import { Acceptor } from './transport/acceptor.ts'
 import type { TransportError } from './transport/errors.ts'
-import { type Hello, settingsHash, transportVersion, transportVersionMin } from './transport/handshake.ts'
+import {
+  type Hello,
+  type Refusal,
+  settingsHash,
+  transportVersion,
+  transportVersionMin,
+} from './transport/handshake.ts'
 import { PeerNetwork } from './transport/peer-network.ts'
-import type { PeerStats } from './transport/peer-transport.ts'
+import type { PeerStats, SnapshotSink } from './transport/peer-transport.ts'
 import type { Address } from './transport/stream.ts'
 import { type TcpOptions, tcpDial, tcpListen } from './transport/tcp.ts'
 import type { Timing } from './transport/timing.ts'
@@ -60,6 +68,8 @@ export type NodeNote =
   | 'leader_changed'
   | 'members_changed'
   | 'snapshot_installed'
+  | 'founding'
+  | 'founded'
 
 export interface NodeGroupStatus extends ReplicaStatus {
   readonly groupId: GroupId
@@ -104,7 +114,7 @@ export function clusterIdOf(name: string): string {
  */
 export async function openStateNode(options: StateNodeOptions): Promise<StateNode> {
   let network: PeerNetwork | undefined
-  let host: ReplicaHost | undefined
+  let node: OpenNode | undefined
   const instance = randomBytes(8).toString('hex')
   const helloOf = (meta: StoreMeta, role: Hello['role']): Hello => ({
     versionMin: transportVersionMin,
@@ -114,27 +124,26 @@ export async function openStateNode(options: StateNodeOptions): Promise<StateNod
     nodeId: meta.nodeId,
     instance,
     settingsHash: settingsHash({ groupCount: meta.groupCount, entryVersion }),
+    ...(meta.incarnation !== undefined && { incarnation: meta.incarnation }),
   })
   const openNetwork = (meta: StoreMeta, timing: Timing): PeerNetwork =>
     new PeerNetwork({
       hello: helloOf(meta, 'peer'),
       dial: tcpDial(options.tcp),
       timing,
+      judge: (theirs) => node?.judge(theirs),
       handlers: {
-        message: (groupId, message) => host?.replicas[groupId]?.step(message),
-        unreachable: (nodeId, groupId) => host?.replicas[groupId]?.unreachable(nodeId),
-        up: (nodeId) => options.note('peer_up', { nodeId }),
-        down(nodeId, cause) {
-          options.note('peer_down', { nodeId, reason: cause.message })
-          for (const replica of host?.replicas ?? []) replica.peerGone(nodeId)
-        },
-        hash: (nodeId, groupId, index, hash) => host?.replicas[groupId]?.hashOf(nodeId, index, hash),
-        snapshot: (groupId) => host?.replicas[groupId]?.receiveSnapshot(),
-        fault: (nodeId, cause) =>
-          options.note('peer_fault', { nodeId, code: cause.code, reason: cause.message }),
+        message: (groupId, message) => node?.step(groupId, message),
+        unreachable: (nodeId, groupId) => node?.unreachable(nodeId, groupId),
+        up: (nodeId, incarnation) => node?.up(nodeId, incarnation),
+        acquainted: (nodeId) => node?.incarnations.acquainted(nodeId),
+        down: (nodeId, cause) => node?.down(nodeId, cause),
+        hash: (nodeId, groupId, index, hash) => node?.hash(nodeId, groupId, index, hash),
+        snapshot: (groupId, message) => node?.receiveSnapshot(groupId, message),
+        fault: (nodeId, cause) => node?.peerFault(nodeId, cause),
       },
     })
-  host = await openHost(options, {
+  const host = await openHost(options, {
     birth: () => birthOf(options),
     ...(options.isJoining === true ? {} : { members: options.members }),
     check: (meta) => checkMeta(meta, options),
@@ -148,7 +157,7 @@ export async function openStateNode(options: StateNodeOptions): Promise<StateNod
       node?.keepPeers()
     },
   })
-  const node = new OpenNode(host, network as PeerNetwork, options)
+  node = new OpenNode(host, network as PeerNetwork, options)
   try {
     await node.open(helloOf(host.meta, 'node'))
     return node
@@ -159,12 +168,17 @@ export async function openStateNode(options: StateNodeOptions): Promise<StateNod
 }
 
 function birthOf({ nodeId, members, isJoining = false, cluster, groupCount }: StateNodeOptions) {
-  const meta: StoreMeta = { clusterId: clusterIdOf(cluster), nodeId, groupCount }
+  const incarnation = newIncarnation()
+  const meta: StoreMeta = { clusterId: clusterIdOf(cluster), nodeId, groupCount, incarnation }
   const voters = [...members.keys()].sort((a, b) => a - b)
   // Whoever joins has nothing, not even members: its first snapshot brings all.
   return isJoining
     ? { meta, position: { index: 0, term: 0, confState: newConfState([]) }, members: new Map() }
-    : { meta, position: { index: 1, term: 1, confState: newConfState(voters) }, members }
+    : {
+        meta: { ...meta, isFounding: voters.length > 1 },
+        position: { index: 1, term: 1, confState: newConfState(voters) },
+        members,
+      }
 }
 
 function checkMeta(meta: StoreMeta, { nodeId, cluster, dataDir, groupCount }: StateNodeOptions): void {
@@ -187,6 +201,10 @@ class OpenNode implements StateNode {
   readonly #network: PeerNetwork
   readonly #options: StateNodeOptions
   readonly #link: LinkService
+  readonly incarnations: Incarnations
+  readonly #promisedTerms = new PromisedTerms()
+  /** Processes that have broken a promise, by node, with how. */
+  readonly #distrusted = new Map<number, { readonly instance: string; readonly reason: string }>()
   #acceptor: Acceptor | undefined
   #closing: Promise<void> | undefined
 
@@ -196,6 +214,16 @@ class OpenNode implements StateNode {
     this.#host = host
     this.#network = network
     this.#options = options
+    const { nodeId, incarnation = '', isFounding = false } = host.meta
+    this.incarnations = new Incarnations({
+      nodeId,
+      incarnation,
+      isFounding,
+      groups: host.replicas,
+      noted: (other, theirs) => network.tellAcquainted(other, theirs),
+      founded: () => this.#founded(),
+      failed: (error) => options.onFatal(error as Error),
+    })
     this.#link = new LinkService({
       backend: hostBackend(host, () => this.#members()),
       timing: host.timing,
@@ -231,8 +259,81 @@ class OpenNode implements StateNode {
         leader: ({ leaderId, term }) => note('leader_changed', { groupId, leaderId, term }),
       })
     }
+    const { nodeId, incarnation = '' } = this.#host.meta
+    this.incarnations.met(nodeId, incarnation)
     this.keepPeers()
-    this.#host.start(true)
+    if (this.incarnations.isFounding) {
+      this.#host.tellFatal()
+      note('founding', { awaits: this.incarnations.awaited })
+    } else this.#host.start(true)
+  }
+
+  /** All founders know each other. */
+  #founded(): void {
+    const { note, onFatal } = this.#options
+    this.#host.founded().then(() => {
+      note('founded', { nodeId: this.nodeId })
+      if (this.#closing === undefined) this.#host.start(true)
+    }, onFatal)
+  }
+
+  // ── What peers say ───────────────────────────────────────────────────────────────────────────────────
+
+  judge(theirs: Hello): Refusal | undefined {
+    const distrusted = this.#distrusted.get(theirs.nodeId)
+    if (distrusted?.instance === theirs.instance) return { code: 'old_copy', reason: distrusted.reason }
+    return this.incarnations.judge(theirs)
+  }
+
+  step(groupId: GroupId, message: Message): void {
+    if (this.#isTaken(groupId, message)) this.#host.replicas[groupId]?.step(message)
+  }
+
+  receiveSnapshot(groupId: GroupId, message: Message): SnapshotSink | undefined {
+    return this.#isTaken(groupId, message) ? this.#host.replicas[groupId]?.receiveSnapshot() : undefined
+  }
+
+  unreachable(nodeId: number, groupId: GroupId): void {
+    if (!this.incarnations.isFounding) this.#host.replicas[groupId]?.unreachable(nodeId)
+  }
+
+  hash(nodeId: number, groupId: GroupId, index: number, hash: string): void {
+    if (this.incarnations.isTaken(nodeId)) this.#host.replicas[groupId]?.hashOf(nodeId, index, hash)
+  }
+
+  up(nodeId: number, incarnation = ''): void {
+    this.#options.note('peer_up', { nodeId })
+    this.incarnations.met(nodeId, incarnation)
+  }
+
+  down(nodeId: number, cause: TransportError): void {
+    this.#options.note('peer_down', { nodeId, reason: cause.message })
+    if (this.incarnations.isFounding) return
+    for (const replica of this.#host.replicas) replica.peerGone(nodeId)
+  }
+
+  peerFault(nodeId: number, cause: TransportError): void {
+    const { note, onFatal } = this.#options
+    note('peer_fault', { nodeId, code: cause.code, reason: cause.message })
+    if (this.#closing !== undefined) return
+    if (cause.theirRefusal === 'wrong_incarnation') {
+      const end = this.incarnations.refusedBy(nodeId)
+      if (end !== undefined) onFatal(end)
+    }
+    // That is no opinion: it has heard this node say what this folder does not know.
+    if (cause.theirRefusal === 'old_copy') onFatal(new OldCopyError(cause.message))
+  }
+
+  #isTaken(groupId: GroupId, message: Message): boolean {
+    const { from } = message
+    if (!this.incarnations.isTaken(from)) return false
+    const hello = this.#network.helloOf(from)
+    if (hello === undefined) return false
+    const reason = this.#promisedTerms.heard(groupId, message, hello.incarnation ?? '')
+    if (reason === undefined) return true
+    this.#distrusted.set(from, { instance: hello.instance, reason })
+    this.#network.judgeAgain()
+    return false
   }
 
   status(): ClusterStatus {
@@ -260,7 +361,7 @@ class OpenNode implements StateNode {
   }
 
   isReady(): boolean {
-    return this.#closing === undefined && this.#host.status().ready
+    return this.#closing === undefined && !this.incarnations.isFounding && this.#host.status().ready
   }
 
   /** Talks to whom the log names, and to the list of the start while it names nobody. */
@@ -270,6 +371,11 @@ class OpenNode implements StateNode {
       if (!wanted.has(nodeId)) this.#network.removePeer(nodeId)
     }
     for (const [nodeId, address] of wanted) this.#network.addPeer(nodeId, address)
+    this.#network.judgeAgain()
+    for (const { nodeId, up } of this.#network.stats()) {
+      const hello = this.#network.helloOf(nodeId)
+      if (up && hello !== undefined) this.incarnations.met(nodeId, hello.incarnation ?? '')
+    }
   }
 
   close(): Promise<void> {
@@ -320,7 +426,14 @@ class OpenNode implements StateNode {
           address: replica.addresses.get(member.nodeId) ?? unknownAddress,
         }))
       },
-      change: async (groupId, change) => await leading(groupId)?.change(change),
+      change: async (groupId, change) => {
+        const replica = leading(groupId)
+        if (replica === undefined || change.type === 'remove') return await replica?.change(change)
+        const { nodeId, incarnation = this.#network.helloOf(nodeId)?.incarnation } = change
+        if (incarnation !== undefined) return await replica.change({ ...change, incarnation })
+        const reason = `node ${nodeId} is not connected to node ${this.nodeId}, which leads: start it with --join and all members, and ask again`
+        return { ok: false, reason }
+      },
       isAllowed: (remote, secret) => this.isAllowed(remote, secret),
     }
   }

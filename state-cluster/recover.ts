@@ -13,7 +13,7 @@ import { finishInstall } from './storage/incoming-snapshot.ts'
 import { corrupt, decodeEntry, encodeEntry, entryRange } from './storage/layout.ts'
 import { openLmdbStore } from './storage/lmdb-store.ts'
 import { writeOfMembers } from './storage/members.ts'
-import { readMeta, writeOfMeta } from './storage/meta.ts'
+import { newIncarnation, readMeta, writeOfMeta } from './storage/meta.ts'
 import { pagesOf } from './storage/snapshot-rows.ts'
 import { type Store, StoreError, type StoreWrite } from './storage/store.ts'
 
@@ -48,7 +48,10 @@ export async function recoverFolder({ dataDir, clusterId, nowMs }: RecoverOption
       throw new StoreError('foreign_data', 'a recovered cluster needs another name than it had')
     }
     const { nodeId, groupCount } = meta
-    const writes: StoreWrite[] = [writeOfMeta({ ...meta, clusterId })]
+    // Alone, it founds nothing with anybody.
+    const writes: StoreWrite[] = [
+      writeOfMeta({ clusterId, nodeId, groupCount, incarnation: newIncarnation() }),
+    ]
     const groups: Recovered['groups'][number][] = []
     for (const groupId of groupsOf(groupCount)) {
       await finishInstall(store, groupId)

@@ -247,7 +247,7 @@ describe('the consistency guard', () => {
     odd.replica.hashOf(2, index, 'another')
     expect(odd.fatal).toMatchObject({
       code: 'state_differs',
-      message: expect.stringContaining('replace this node'),
+      message: expect.stringContaining('must not be used'),
     })
     expect(() => odd.replica.read(() => 0)).toThrow()
     bench.crash(odd, true)

@@ -20,6 +20,7 @@ import { ClusterError } from './cluster.ts'
 import { type FeedListener, GroupFeed } from './group-feed.ts'
 import { GroupMembers, refused } from './group-members.ts'
 import { ConsistencyError, HashCompare, hashEveryEntries } from './hash-compare.ts'
+import { OldCopyError } from './incarnations.ts'
 import { Leading } from './leading.ts'
 import type { GroupWatcher, LeaderView } from './link/backend.ts'
 import type { ChangeOutcome } from './link/member-wire.ts'
@@ -194,9 +195,22 @@ export class Replica {
     this.#guard(() => {
       this.#members.heard(message.from, this.#tick)
       if (message.type === 'MsgSnap') this.#heldSnapshot = message
-      else this.#raft.step(message)
+      else {
+        this.#checkOwnPromise(message)
+        this.#raft.step(message)
+      }
       this.#deferTurn()
     })
+  }
+
+  /** A leader's heartbeat names an entry that this node has acknowledged to it: it must be here. */
+  #checkOwnPromise({ type, from, term, commit }: Message): void {
+    const { raft } = this.#raft
+    if (type !== 'MsgHeartbeat' || term < raft.term || commit <= raft.log.lastIndex()) return
+    throw new OldCopyError(
+      `node ${this.#nodeId} has acknowledged entry ${commit} of group ${this.groupId} to node ${from}, and its ` +
+        `folder ends at entry ${raft.log.lastIndex()}: it is an old copy`,
+    )
   }
 
   /** Where the rows of a peer's snapshot go; `undefined`: not now. */
@@ -264,7 +278,7 @@ export class Replica {
     if (!this.#hashes.isContradicted(this.#nodeId, index, this.#members.voters)) return
     throw new ConsistencyError(
       `the state of node ${this.#nodeId} in group ${this.groupId} differs from that of a majority as of ` +
-        `entry ${index}: it must not be used; replace this node`,
+        `entry ${index}: it must not be used`,
     )
   }
 
@@ -290,6 +304,11 @@ export class Replica {
 
   members(): MemberView[] {
     return this.#members.view(this.#tick)
+  }
+
+  /** Which folder a member has, where the log has not said it. Resolves when it is noted for good. */
+  noteIncarnation(nodeId: number, incarnation: string): Promise<void> {
+    return this.#members.note(nodeId, incarnation)
   }
 
   /** Changes the membership by one node. Resolves when that is applied here, or with the reason why it is not. */

@@ -15,6 +15,7 @@ describe('members on the wire', () => {
   it('LINK2: changes, rows and outcomes come back as they went', () => {
     for (const change of [
       { type: 'add', nodeId: 4, host: 'node-4.example', port: 7_400 },
+      { type: 'add', nodeId: 4, host: 'node-4.example', port: 7_400, incarnation: 'folder' },
       { type: 'remove', nodeId: 2_147_483_647 },
     ] as const) {
       expect(changeOf(travelled(changeFields(change)))).toEqual(change)
@@ -28,7 +29,15 @@ describe('members on the wire', () => {
   })
 
   it('LINK2: what cannot be is malformed', () => {
-    for (const values of [[3, 4], [1, 0, 'host', 1], [1, 4, 'host', 0], [1, 4, 'h'.repeat(256), 1], [2]]) {
+    for (const values of [
+      [3, 4],
+      [1, 0, 'host', 1, ''],
+      [1, 4, 'host', 0, ''],
+      [1, 4, 'h'.repeat(256), 1, ''],
+      [1, 4, 'host', 1, 'i'.repeat(65)],
+      [1, 4, 'host', 1],
+      [2],
+    ]) {
       expect(() => changeOf(travelled(values))).toThrow(expect.objectContaining({ code: 'malformed' }))
     }
     expect(() => memberRowsOf(travelled([[[1, 3, true, 0, 'h', 1]]]))).toThrow()

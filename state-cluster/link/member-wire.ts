@@ -2,7 +2,7 @@
  * What the link says about members: who they are, as a group's leader knows it, and changes of them.
  *
  *   request 7 members  [id, 7, group]                                 done [[node, role, active, match, host, port] …]
- *   request 8 change   [id, 8, group, secret, 1, node, host, port]    done [ok, reason]
+ *   request 8 change   [id, 8, group, secret, 1, node, host, port, incarnation]    done [ok, reason]
  *                      [id, 8, group, secret, 2, node]
  *
  * Invariant: a decoder returns a whole, checked value or throws `malformed`. Source: docs/spec.md MEMBER1 to MEMBER5.
@@ -24,6 +24,7 @@ export interface ChangeOutcome {
 
 const nodeIdMax = 2 ** 31 - 1
 const hostMax = 255
+const incarnationMax = 64
 const portMax = 65_535
 const membersMax = 1_000
 const reasonMax = 1_000
@@ -32,7 +33,7 @@ const roleCodes = { voter: 1, learner: 2 } as const
 
 export function changeFields(change: MemberChange): readonly unknown[] {
   const head = [changeCodes[change.type], change.nodeId]
-  return change.type === 'add' ? [...head, change.host, change.port] : head
+  return change.type === 'add' ? [...head, change.host, change.port, change.incarnation ?? ''] : head
 }
 
 export function changeOf(fields: Fields): MemberChange {
@@ -40,7 +41,9 @@ export function changeOf(fields: Fields): MemberChange {
   const nodeId = fields.integer(1, nodeIdMax)
   if (code === changeCodes.remove) return { type: 'remove', nodeId }
   if (code !== changeCodes.add) throw malformed(`change ${code} of the members is not known`)
-  return { type: 'add', nodeId, host: fields.text(hostMax), port: fields.integer(1, portMax) }
+  const address = { host: fields.text(hostMax), port: fields.integer(1, portMax) }
+  const incarnation = fields.text(incarnationMax)
+  return { type: 'add', nodeId, ...address, ...(incarnation !== '' && { incarnation }) }
 }
 
 export function memberRowFields({

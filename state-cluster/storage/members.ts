@@ -1,5 +1,5 @@
 /**
- * Where the members of a group are: one record beside the checkpoint, written when a change of the membership is
+ * Where the members of a group are, and which data folder each has: one record beside the checkpoint, written when a change of the membership is
  * applied. Invariant: after a start and the replay of the log behind the checkpoint it names what the last applied
  * change named; being ahead of the checkpoint is harmless, because the replay gives the same again.
  */
@@ -11,20 +11,30 @@ import type { StoreReader, StoreWrite } from './store.ts'
 export interface MemberAddress {
   readonly host: string
   readonly port: number
+  /** Of the data folder that is meant; absent while nobody has said which. */
+  readonly incarnation?: string
 }
 
 /** By node id. */
 export type Members = ReadonlyMap<number, MemberAddress>
 
 export function encodeMembers(members: Members): Uint8Array {
-  return pack([...members].map(([nodeId, { host, port }]) => [nodeId, host, port]))
+  const list = [...members].map(([nodeId, { host, port, incarnation }]) =>
+    incarnation === undefined ? [nodeId, host, port] : [nodeId, host, port, incarnation],
+  )
+  return pack(list)
 }
 
 /** Throws where the bytes are no list of members. */
 export function decodeMembers(bytes: Uint8Array): Map<number, MemberAddress> {
   const list = unpack(bytes)
   if (!Array.isArray(list)) throw corrupt('list of members', 'it is no list')
-  return new Map((list as [number, string, number][]).map(([nodeId, host, port]) => [nodeId, { host, port }]))
+  return new Map(
+    (list as [number, string, number, string?][]).map(([nodeId, host, port, incarnation]) => [
+      nodeId,
+      { host, port, ...(incarnation !== undefined && { incarnation }) },
+    ]),
+  )
 }
 
 export function writeOfMembers(groupId: GroupId, members: Members): StoreWrite {

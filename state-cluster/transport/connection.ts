@@ -233,7 +233,8 @@ export class Connection {
   #receive(kind: number, body: Uint8Array): void {
     if (kind === frameKinds.refusal) {
       const { code, reason } = decodeRefusal(body)
-      this.fail(new TransportError('refused', `${this.remote} refused this side: ${code}: ${reason}`))
+      const message = `${this.remote} refused this side: ${code}: ${reason}`
+      this.fail(new TransportError('refused', message, { theirRefusal: code }))
     } else if (!this.#greeted) {
       this.#greet(kind, body)
     } else if (kind === frameKinds.hello) {

@@ -38,10 +38,17 @@ export class TransportError extends Error {
   override readonly name = 'TransportError'
   readonly code: TransportErrorCode
   readonly retryable: boolean
+  /** Of `refused`, where the other side did it: its code, as it came. */
+  readonly theirRefusal: string | undefined
 
-  constructor(code: TransportErrorCode, message: string, options?: ErrorOptions) {
+  constructor(
+    code: TransportErrorCode,
+    message: string,
+    options?: ErrorOptions & { readonly theirRefusal?: string },
+  ) {
     super(message, options)
     this.code = code
+    this.theirRefusal = options?.theirRefusal
     this.retryable = retryableCodes.has(code)
   }
 }

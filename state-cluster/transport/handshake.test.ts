@@ -13,7 +13,11 @@ import { packTuple } from './tuples.ts'
 
 describe('hello', () => {
   it('PEER1: says version, role, cluster, node, instance and settings, and comes back equal', () => {
-    for (const hello of [helloOf('peer', 3), helloOf('link', 0, { clusterId: '', settingsHash: '' })]) {
+    for (const hello of [
+      helloOf('peer', 3),
+      helloOf('node', 3, { incarnation: 'folder' }),
+      helloOf('link', 0, { clusterId: '', settingsHash: '' }),
+    ]) {
       expect(decodeHello(encodeHello(hello))).toEqual(hello)
     }
     const refusal = { code: 'wrong_cluster' as const, reason: 'cluster b, here it is a' }
@@ -24,9 +28,9 @@ describe('hello', () => {
     expect(decodeHello(packTuple(['another']))).toMatchObject({ code: 'wrong_protocol' })
     expect(decodeHello(packTuple(['martillo', 7, 9, 'who', 'knows', 'what']))).toMatchObject({
       code: 'wrong_version',
-      reason: 'speaks versions 7 to 9, here 1 to 1',
+      reason: 'speaks versions 7 to 9, here 2 to 2',
     })
-    expect(() => decodeHello(packTuple(['martillo', 1, 1, 99]))).toThrow('unknown role')
+    expect(() => decodeHello(packTuple(['martillo', 1, 2, 99]))).toThrow('unknown role')
     expect(() => decodeHello(Buffer.from([0xc1]))).toThrow()
   })
 

@@ -1,7 +1,7 @@
 /**
  * Who speaks: the first frame of each side, and what makes one side refuse the other.
  *
- *     hello:   [magic, versionMin, version, role, clusterId, nodeId, instance, settingsHash]
+ *     hello:   [magic, versionMin, version, role, clusterId, nodeId, instance, settingsHash, incarnation]
  *     refusal: [code, reason]
  *
  * Each side sends its hello at once and judges the other's; whoever says no sends the refusal and closes, so both
@@ -14,8 +14,8 @@ import { Fields, malformed, packTuple, unpackTuple } from './tuples.ts'
 
 const magic = 'martillo'
 /** The newest form of everything in this folder and in link/, and the oldest that is still spoken. */
-export const transportVersion = 1
-export const transportVersionMin = 1
+export const transportVersion = 2
+export const transportVersionMin = 2
 /** No hello or refusal is longer, in bytes. */
 export const helloBytesMax = 4 * 1024
 
@@ -37,6 +37,8 @@ export interface Hello {
   readonly instance: string
   /** Hash of the settings that all nodes must share (`settingsHash`); empty on a link client. */
   readonly settingsHash: string
+  /** Of the node's data folder; absent on a link client, which has none. */
+  readonly incarnation?: string
 }
 
 type RefusalCode =
@@ -47,6 +49,10 @@ type RefusalCode =
   | 'wrong_settings'
   | 'wrong_node'
   | 'duplicate_node_id'
+  /** Another data folder than the members' record names. */
+  | 'wrong_incarnation'
+  /** An older state of the folder than one that has made promises. */
+  | 'old_copy'
   | 'too_many_connections'
   | 'stopping'
 
@@ -66,6 +72,7 @@ export function encodeHello(hello: Hello): Uint8Array {
     hello.nodeId,
     hello.instance,
     hello.settingsHash,
+    hello.incarnation ?? '',
   ])
 }
 
@@ -94,8 +101,9 @@ export function decodeHello(body: Uint8Array): Hello | Refusal {
     instance: fields.text(64),
     settingsHash: fields.text(128),
   }
+  const incarnation = fields.text(64)
   fields.end()
-  return hello
+  return { ...hello, ...(incarnation !== '' && { incarnation }) }
 }
 
 /** What to expect of the other side beyond one's own hello. */

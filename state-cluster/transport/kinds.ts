@@ -25,6 +25,8 @@ export const frameKinds = {
   snapshotAbort: 22,
   /** What the sender's state of a group hashes to as of an index. */
   stateHash: 23,
+  /** The receiver's incarnation, which the sender will not forget any more. */
+  acquainted: 24,
 
   /** From the state node, first on a link: the groups of this cluster. */
   linkWelcome: 32,

@@ -41,6 +41,8 @@ export interface PeerNetworkOptions {
   readonly dial: Dial
   readonly timing: Timing
   readonly handlers: PeerHandlers
+  /** Why a node is not talked to, beyond what its hello says by itself. */
+  readonly judge?: (theirs: Hello) => Refusal | undefined
   readonly limits?: ConnectionLimits
   readonly backoff?: BackoffLimits
   readonly connectTimeoutMs?: number
@@ -50,11 +52,14 @@ export interface PeerNetworkOptions {
 const peerBackoff: BackoffLimits = { baseMs: 20, maxMs: 1_000 }
 const peerConnectTimeoutMs = 1_000
 const hashLengthMax = 128
+const incarnationLengthMax = 64
 
 interface Peer {
   readonly nodeId: number
   readonly address: Address
   readonly dialer: Dialer
+  /** What it said when it was dialled last. */
+  theirs: Hello | undefined
   /** While the connection that was dialled stands. */
   senders: SnapshotSenders | undefined
   sentMessages: number
@@ -67,7 +72,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
   readonly nodeId: number
   readonly #options: PeerNetworkOptions
   readonly #peers = new Map<number, Peer>()
-  readonly #accepted = new Map<number, { connection: Connection; instance: string }>()
+  readonly #accepted = new Map<number, { connection: Connection; theirs: Hello }>()
   readonly #unreachable: UnreachableNotes
   #closed = false
 
@@ -98,12 +103,14 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
         backoff: this.#options.backoff ?? peerBackoff,
         connectTimeoutMs: this.#options.connectTimeoutMs ?? peerConnectTimeoutMs,
         hello: () => hello,
-        judge: (theirs) => judgeHello(hello, theirs, { roles: ['node'], nodeId }),
-        opened: (connection) => this.#dialled(peer, connection),
+        judge: (theirs) =>
+          judgeHello(hello, theirs, { roles: ['node'], nodeId }) ?? this.#options.judge?.(theirs),
+        opened: (connection, theirs) => this.#dialled(peer, connection, theirs),
         failed: (cause) => {
           if (cause.code !== 'connect_failed' && cause.code !== 'closed') handlers.fault(nodeId, cause)
         },
       }),
+      theirs: undefined,
       senders: undefined,
       sentMessages: 0,
       receivedMessages: 0,
@@ -149,6 +156,30 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     for (const { dialer } of this.#peers.values()) dialer.connection?.send(frameKinds.stateHash, [body])
   }
 
+  /** Tells a node that is connected that its incarnation is noted for good. */
+  tellAcquainted(nodeId: number, incarnation: string): void {
+    const peer = this.#peers.get(nodeId)
+    if (peer?.theirs?.incarnation !== incarnation) return
+    peer.dialer.connection?.send(frameKinds.acquainted, [packTuple([incarnation])])
+  }
+
+  /** What a node says of itself that is connected. */
+  helloOf(nodeId: number): Hello | undefined {
+    const peer = this.#peers.get(nodeId)
+    return this.#accepted.get(nodeId)?.theirs ?? (peer?.dialer.connection && peer.theirs)
+  }
+
+  /** What was judged when a connection began may be judged otherwise now: ends what would not be let in any more. */
+  judgeAgain(): void {
+    const { judge } = this.#options
+    for (const { connection, theirs } of [...this.#accepted.values()]) {
+      if (judge?.(theirs) !== undefined) connection.close()
+    }
+    for (const { dialer, theirs } of this.#peers.values()) {
+      if (theirs !== undefined && judge?.(theirs) !== undefined) dialer.connection?.close()
+    }
+  }
+
   isUp(nodeId: number): boolean {
     return this.#peers.get(nodeId)?.dialer.connection !== undefined
   }
@@ -172,10 +203,11 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
 
   admit(theirs: Hello): Refusal | undefined {
     if (this.#closed) return { code: 'stopping', reason: `node ${this.nodeId} is stopping` }
+    const refusal = this.#options.judge?.(theirs)
+    if (refusal !== undefined) return refusal
     const present = this.#accepted.get(theirs.nodeId)
-    if (present === undefined || present.instance === theirs.instance || present.connection.isQuiet) {
-      return undefined
-    }
+    const isSame = present?.theirs.instance === theirs.instance
+    if (present === undefined || isSame || present.connection.isQuiet) return undefined
     const reason = `node ${theirs.nodeId} is connected already, from ${present.connection.remote}`
     return { code: 'duplicate_node_id', reason }
   }
@@ -185,7 +217,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     const from = theirs.nodeId
     const { handlers, timing } = this.#options
     this.#accepted.get(from)?.connection.close()
-    this.#accepted.set(from, { connection, instance: theirs.instance })
+    this.#accepted.set(from, { connection, theirs })
     // It is there, so it can be reached now: whoever restarts is not waited for.
     this.#peers.get(from)?.dialer.kick()
     const receivers = new SnapshotReceivers(connection, timing, this.#options.snapshots ?? snapshotLimits, {
@@ -203,6 +235,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
         else if (kind >= frameKinds.snapshotBegin && kind <= frameKinds.snapshotAbort)
           receivers.frame(kind, body)
         else if (kind === frameKinds.stateHash) this.#hash(from, body)
+        else if (kind === frameKinds.acquainted) this.#acquainted(from, body)
         else throw malformed(`frame kind ${kind} from a peer`)
       },
       writable: () => undefined,
@@ -215,12 +248,13 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
   }
 
   /** The connection on which this node sends. */
-  #dialled(peer: Peer, connection: Connection): ConnectionHandlers {
+  #dialled(peer: Peer, connection: Connection, theirs: Hello): ConnectionHandlers {
     const { handlers, timing } = this.#options
+    peer.theirs = theirs
     const senders = new SnapshotSenders(connection, timing, this.#options.snapshots ?? snapshotLimits)
     peer.senders = senders
     timing.afterTurn(() => {
-      if (connection.isOpen) handlers.up(peer.nodeId)
+      if (connection.isOpen) handlers.up(peer.nodeId, theirs.incarnation)
     })
     return {
       frame: (kind, body) => {
@@ -255,6 +289,13 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     const hash = fields.text(hashLengthMax)
     fields.end()
     this.#options.handlers.hash?.(from, groupId, index, hash)
+  }
+
+  #acquainted(from: number, body: Uint8Array): void {
+    const fields = new Fields(unpackTuple(body), 'acquaintance')
+    const incarnation = fields.text(incarnationLengthMax)
+    fields.end()
+    if (incarnation === this.#options.hello.incarnation) this.#options.handlers.acquainted?.(from)
   }
 
   #checkEnds({ message }: GroupMessage, from: number): void {

@@ -30,14 +30,16 @@ export interface PeerHandlers {
   message(groupId: GroupId, message: Message): void
   /** What was sent to this node and group in a past turn was dropped: for `reportUnreachable`. */
   unreachable(nodeId: number, groupId: GroupId): void
-  /** Messages reach this node from now on. */
-  up(nodeId: number): void
+  /** Messages reach this node from now on; which data folder it has, where the transport tells. */
+  up(nodeId: number, incarnation?: string): void
   /** The connection ended: at once when the process died, after some heartbeats when it hangs. */
   down(nodeId: number, cause: TransportError): void
   /** A peer begins to send the state behind `message` (a MsgSnap). `undefined`: not now. */
   snapshot(groupId: GroupId, message: Message): SnapshotSink | undefined
   /** What a node's state of a group hashes to as of an index. */
   hash?(nodeId: number, groupId: GroupId, index: number, hash: string): void
+  /** A node says that it has noted this one's incarnation for good. */
+  acquainted?(nodeId: number): void
   /** Something that an operator wants to know: refusals, corrupt frames. `nodeId` 0: not known. */
   fault(nodeId: number, cause: TransportError): void
 }
