@@ -31,15 +31,19 @@ const connectionsMax = 2_048
 export async function openListener(context: ListenerContext, address: Address): Promise<Listener> {
   const streams = new Set<ByteStream>()
   let made = 0
-  const server = await context.listen(address, (stream) => {
-    if (streams.size >= connectionsMax) {
-      stream.destroy()
-      return
-    }
-    streams.add(stream)
-    made += 1
-    follow(context, stream, made, () => streams.delete(stream))
-  })
+  const server = await context.listen(
+    address,
+    (stream) => {
+      if (streams.size >= connectionsMax) {
+        stream.destroy()
+        return
+      }
+      streams.add(stream)
+      made += 1
+      follow(context, stream, made, () => streams.delete(stream))
+    },
+    (cause) => context.logger.warn('heartbeat_refused', { remote: '', reason: cause.message }),
+  )
   return {
     address: server.address,
     async close() {

@@ -99,6 +99,8 @@ export interface StateNode {
 const handOverMsMax = 2_000
 const handOverPollMs = 10
 const connectionsMax = 1_024
+/** A fault of the same kind, of the same node, is noted once in so long. */
+const faultNoteEveryMs = 5_000
 const loopback = /^(127\.\d+\.\d+\.\d+|\[::1\]|\[::ffff:127\.\d+\.\d+\.\d+\]):/
 const unknownAddress: Address = { host: '', port: 0 }
 
@@ -205,6 +207,8 @@ class OpenNode implements StateNode {
   readonly #promisedTerms = new PromisedTerms()
   /** Processes that have broken a promise, by node, with how. */
   readonly #distrusted = new Map<number, { readonly instance: string; readonly reason: string }>()
+  /** Faults by who, code and refusal. */
+  readonly #notedAtMs = new Map<string, number>()
   #acceptor: Acceptor | undefined
   #closing: Promise<void> | undefined
 
@@ -247,8 +251,8 @@ class OpenNode implements StateNode {
       owners: { peer: this.#network, link: this.#link },
       connectionsMax,
       failed: (cause: TransportError) => {
-        if (cause.code !== 'closed')
-          note('peer_fault', { nodeId: 0, code: cause.code, reason: cause.message })
+        // Whoever only looks whether somebody listens is no fault.
+        if (cause.code !== 'closed' && cause.code !== 'not_greeted') this.#noteFault(0, cause)
       },
     })
     for (const groupId of this.#host.groups) {
@@ -313,8 +317,8 @@ class OpenNode implements StateNode {
   }
 
   peerFault(nodeId: number, cause: TransportError): void {
-    const { note, onFatal } = this.#options
-    note('peer_fault', { nodeId, code: cause.code, reason: cause.message })
+    const { onFatal } = this.#options
+    this.#noteFault(nodeId, cause)
     if (this.#closing !== undefined) return
     if (cause.theirRefusal === 'wrong_incarnation') {
       const end = this.incarnations.refusedBy(nodeId)
@@ -322,6 +326,15 @@ class OpenNode implements StateNode {
     }
     // That is no opinion: it has heard this node say what this folder does not know.
     if (cause.theirRefusal === 'old_copy') onFatal(new OldCopyError(cause.message))
+  }
+
+  /** Somebody who tries again and again is told of now and then. `nodeId` 0: who it is was not said. */
+  #noteFault(nodeId: number, { code, theirRefusal, message }: TransportError): void {
+    const kind = `${nodeId} ${code} ${theirRefusal ?? ''}`
+    const nowMs = this.#host.timing.clock.monotonicMs()
+    if (nowMs - (this.#notedAtMs.get(kind) ?? -faultNoteEveryMs) < faultNoteEveryMs) return
+    this.#notedAtMs.set(kind, nowMs)
+    this.#options.note('peer_fault', { nodeId, code, reason: message })
   }
 
   #isTaken(groupId: GroupId, message: Message): boolean {

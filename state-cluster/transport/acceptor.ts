@@ -41,7 +41,11 @@ export class Acceptor {
   /** Rejects with `connect_failed` when the address cannot be listened on. */
   static async open(options: AcceptorOptions): Promise<Acceptor> {
     const acceptor = new Acceptor(options)
-    acceptor.#server = await options.listen(options.address, (stream) => acceptor.#accept(stream))
+    acceptor.#server = await options.listen(
+      options.address,
+      (stream) => acceptor.#accept(stream),
+      options.failed,
+    )
     return acceptor
   }
 

@@ -99,8 +99,13 @@ export class Connection {
       drained: () => this.#offerRoom(),
       closed: (fault) => {
         this.#cancelLinger?.()
-        const message = fault?.message ?? `${this.#stream.remote} closed the connection`
-        this.fail(new TransportError('closed', message, { cause: fault }))
+        const { remote } = this.#stream
+        const how = fault === undefined ? `${remote} closed the connection` : `${remote}: ${fault.message}`
+        if (this.#greeted) this.fail(new TransportError('closed', how, { cause: fault }))
+        else {
+          const text = `${how} before it said who it is: do both sides use TLS, or neither, with certificates of one authority?`
+          this.fail(new TransportError('not_greeted', text, { cause: fault }))
+        }
       },
     })
     this.#scheduleTick()

@@ -10,6 +10,10 @@ export type TransportErrorCode =
   | 'connect_failed'
   /** The other side closed, or the socket broke. */
   | 'closed'
+  /** Closed before the other side said who it is: it may want TLS, or another certificate. */
+  | 'not_greeted'
+  /** TLS: one side does not accept what the other shows. */
+  | 'untrusted'
   /** Nothing was heard for as long as several heartbeats: the peer hangs, or the way is cut. */
   | 'silent'
   /** A checksum does not match. */
@@ -29,6 +33,8 @@ export type TransportErrorCode =
 const retryableCodes: ReadonlySet<TransportErrorCode> = new Set([
   'connect_failed',
   'closed',
+  'not_greeted',
+  'untrusted',
   'silent',
   'corrupt_frame',
   'snapshot_aborted',

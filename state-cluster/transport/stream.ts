@@ -3,6 +3,7 @@
  * the two ways to get one. `tcp.ts` has it on sockets, `memory-stream.ts` in one process. Invariant: after
  * `closed` nothing is called any more, and `closed` is called exactly once for a stream that was opened.
  */
+import type { TransportError } from './errors.ts'
 
 export interface Address {
   readonly host: string
@@ -46,8 +47,15 @@ export interface StreamServer {
   close(): Promise<void>
 }
 
-/** Rejects with `connect_failed` when the address cannot be listened on. */
-export type Listen = (address: Address, accept: (stream: ByteStream) => void) => Promise<StreamServer>
+/**
+ * Rejects with `connect_failed` when the address cannot be listened on. `refused` is told of connections that did not
+ * become a stream, because of what the other side showed or did not show.
+ */
+export type Listen = (
+  address: Address,
+  accept: (stream: ByteStream) => void,
+  refused?: (cause: TransportError) => void,
+) => Promise<StreamServer>
 
 /** `host:port` → Address, `[::1]:port` included. Throws a RangeError that says what is wrong. */
 export function parseAddress(text: string): Address {

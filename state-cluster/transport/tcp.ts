@@ -120,14 +120,18 @@ export function tcpDial(options: TcpOptions = {}): Dial {
       settled = true
       done(outcome)
     }
+    const remote = formatAddress(address)
+    let isReached = false
+    socket.once('connect', () => {
+      isReached = true
+    })
     socket.on('error', (cause) => {
-      const message = `${formatAddress(address)}: ${cause.message}`
-      settle(new TransportError('connect_failed', message, { cause }))
+      if (tls !== undefined && isReached) settle(untrusted(remote, cause))
+      else settle(new TransportError('connect_failed', `${remote}: ${cause.message}`, { cause }))
     })
     socket.once('close', () => {
-      settle(
-        new TransportError('connect_failed', `${formatAddress(address)} closed before the connection stood`),
-      )
+      if (tls !== undefined && isReached) settle(untrusted(remote))
+      else settle(new TransportError('connect_failed', `${remote} closed before the connection stood`))
     })
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       settle(new SocketStream(socket, formatAddress(address)))
@@ -140,11 +144,8 @@ export function tcpDial(options: TcpOptions = {}): Dial {
 }
 
 export function tcpListen(options: TcpOptions = {}): Listen {
-  return (address, accept) => {
-    const take = (socket: Socket) => {
-      const remote = formatAddress({ host: socket.remoteAddress ?? 'unknown', port: socket.remotePort ?? 0 })
-      accept(new SocketStream(socket, remote))
-    }
+  return (address, accept, refused) => {
+    const take = (socket: Socket) => accept(new SocketStream(socket, remoteOf(socket)))
     const { tls } = options
     const server =
       tls === undefined
@@ -160,7 +161,13 @@ export function tcpListen(options: TcpOptions = {}): Listen {
               handshakeTimeout: tlsHandshakeMsMax,
             },
             take,
-          )
+          ).on('tlsClientError', (cause: NodeJS.ErrnoException, socket) => {
+            // A certificate that does not hold ends the socket without an error of its own. Node gives its code.
+            const { authorizationError } = socket as { readonly authorizationError?: unknown }
+            const code = typeof authorizationError === 'string' ? authorizationError : cause.code
+            // Who only looks whether somebody listens has shown nothing that could be refused.
+            if (code !== 'ECONNRESET') refused?.(untrusted(remoteOf(socket), Object.assign(cause, { code })))
+          })
     return listening(server, address)
   }
 }
@@ -185,6 +192,39 @@ async function listening(server: Server, address: Address) {
       await new Promise(setImmediate)
     },
   }
+}
+
+/** Not known any more of a socket that has ended. */
+function remoteOf({ remoteAddress, remotePort = 0 }: Socket): string {
+  return remoteAddress === undefined ? 'somebody' : formatAddress({ host: remoteAddress, port: remotePort })
+}
+
+const strangeCertificate = "its certificate is not of the house's authority"
+const notTls = 'it does not speak TLS'
+
+/** What TLS finds wrong with the other side, by OpenSSL's and Node's codes. */
+const tlsFaults: Readonly<Record<string, string>> = {
+  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: 'it shows no certificate',
+  ERR_SSL_WRONG_VERSION_NUMBER: notTls,
+  ERR_SSL_UNKNOWN_PROTOCOL: notTls,
+  ERR_SSL_HTTP_REQUEST: notTls,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: notTls,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: strangeCertificate,
+  UNABLE_TO_GET_ISSUER_CERT: strangeCertificate,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: strangeCertificate,
+  SELF_SIGNED_CERT_IN_CHAIN: strangeCertificate,
+  DEPTH_ZERO_SELF_SIGNED_CERT: strangeCertificate,
+  CERT_SIGNATURE_FAILURE: strangeCertificate,
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+}
+
+function untrusted(remote: string, cause?: Error): TransportError {
+  const { code = '', message = 'the connection was closed' } = (cause ?? {}) as NodeJS.ErrnoException
+  const what =
+    tlsFaults[code] ?? 'TLS came to no end; does the other side use it, and accept this certificate?'
+  return new TransportError('untrusted', `${remote}: ${what} (${code || message})`, { cause })
 }
 
 /** TLS knows names only: an IP address is verified against the certificate without being sent. */
