@@ -18,6 +18,7 @@ import {
   type Row,
   type RowKind,
   restore,
+  restoring,
   rowKindCodes,
   type State,
   stateHash,
@@ -41,10 +42,17 @@ export interface Machine {
   /** `index` is where the entry stands in the log; the machine itself does not know it. */
   apply(state: State, entry: MachineEntry, index: number): Applied
   restore(rows: Iterable<Row>): State
+  /** The same in steps, between which others have their turns; absent: all in one. */
+  readonly restoring?: (rows: Iterable<Row>) => Generator<unknown, State>
   stateHash(state: State): string
 }
 
-export const auctionMachine: Machine = { apply, restore: (rows) => restore(rows), stateHash }
+export const auctionMachine: Machine = {
+  apply,
+  restore: (rows) => restore(rows),
+  restoring: (rows) => restoring(rows),
+  stateHash,
+}
 
 export interface LoadOptions {
   readonly store: Store
@@ -53,6 +61,8 @@ export interface LoadOptions {
   readonly machine?: Machine | undefined
   /** Rows loaded so far. */
   readonly onProgress?: (rows: number) => void
+  /** The state of the checkpoint's rows, where it is there already. Default: restored in one go. */
+  readonly restored?: State
 }
 
 /** What makes the empty state of a new group durable. */
@@ -76,11 +86,11 @@ export class AppliedState {
   #bytesSinceCheckpoint = 0
 
   /** Loads the checkpoint. Throws StoreError `corrupt` where a row is damaged or the hash does not come out. */
-  constructor({ store, groupId, machine = auctionMachine, onProgress }: LoadOptions) {
+  constructor({ store, groupId, machine = auctionMachine, onProgress, restored }: LoadOptions) {
     this.#machine = machine
     this.checkpointer = new Checkpointer(store, groupId)
     const position = this.checkpointer.position
-    this.state = machine.restore(machineRows(store, groupId, onProgress))
+    this.state = restored ?? machine.restore(machineRows(store, groupId, onProgress))
     const hash = machine.stateHash(this.state)
     if (hash !== position.stateHash) {
       throw corrupt('checkpoint', `its state has the hash ${hash} instead of ${position.stateHash}`)
@@ -92,6 +102,20 @@ export class AppliedState {
     this.#appliedIndex = position.index
     this.#appliedTerm = position.term
     this.#confState = position.confState
+  }
+
+  /**
+   * Loads the checkpoint in steps, each in a turn of its own, while nobody else writes rows of the group. Rejects as
+   * the constructor throws.
+   */
+  static async byTurns(options: LoadOptions, afterTurn: (run: () => void) => void): Promise<AppliedState> {
+    const { store, groupId, machine = auctionMachine, onProgress } = options
+    const steps = machine.restoring?.(machineRows(store, groupId, onProgress))
+    for (let step = steps?.next(); step !== undefined; step = steps?.next()) {
+      if (step.done === true) return new AppliedState({ ...options, restored: step.value })
+      await new Promise<void>((resolve) => afterTurn(resolve))
+    }
+    return new AppliedState(options)
   }
 
   get appliedIndex(): number {

@@ -16,6 +16,7 @@ import type { DiskLog, LogAppend } from './storage/disk-log.ts'
 import { finishInstall, writeOfInstalling } from './storage/incoming-snapshot.ts'
 import { type Members, writeOfMembers } from './storage/members.ts'
 import type { Store } from './storage/store.ts'
+import type { Timing } from './transport/timing.ts'
 
 export interface LogWriterOptions {
   readonly store: Store
@@ -23,6 +24,7 @@ export interface LogWriterOptions {
   readonly log: DiskLog
   readonly transfers: SnapshotTransfers
   readonly machine: Machine | undefined
+  readonly afterTurn: Timing['afterTurn']
   /** These may leave now. */
   readonly written: (responses: readonly Message[]) => void
   /** A snapshot has taken the place of log and state. */
@@ -102,7 +104,7 @@ export class LogWriter {
     applied: AppliedState
     members: Members
   }> {
-    const { store, groupId, log, transfers, machine } = this.#options
+    const { store, groupId, log, transfers, machine, afterTurn } = this.#options
     if (snapshot === null || !transfers.hasArrived) throw new Error('a snapshot without its rows')
     const { position, members } = headOf(snapshot)
     const hardState = {
@@ -121,6 +123,7 @@ export class LogWriter {
     log.replaced(position)
     log.settle({ entries: [], hardState })
     await finishInstall(store, groupId)
-    return { applied: new AppliedState({ store, groupId, machine }), members }
+    // By turns: the group's ticks, the other groups and every connection of the process go on meanwhile.
+    return { applied: await AppliedState.byTurns({ store, groupId, machine }, afterTurn), members }
   }
 }

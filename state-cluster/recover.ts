@@ -14,7 +14,7 @@ import { corrupt, decodeEntry, encodeEntry, entryRange } from './storage/layout.
 import { openLmdbStore } from './storage/lmdb-store.ts'
 import { writeOfMembers } from './storage/members.ts'
 import { newIncarnation, readMeta, writeOfMeta } from './storage/meta.ts'
-import { pagesOf } from './storage/snapshot-rows.ts'
+import { pagesOf } from './storage/pages.ts'
 import { type Store, StoreError, type StoreWrite } from './storage/store.ts'
 
 export interface RecoverOptions {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { auctionMachine } from './applied-state.ts'
 import type { GroupWatcher } from './link/backend.ts'
-import { stateHash } from './machine/index.ts'
+import { type Row, stateHash } from './machine/index.ts'
 import { incomingRange, installingKey, keyAfter } from './storage/layout.ts'
 import type { StoreRange } from './storage/store.ts'
 import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
@@ -124,6 +125,63 @@ describe('snapshots between replicas', () => {
       expect([...bench.nodes.values()].map(({ fatal }) => fatal)).toEqual([undefined, undefined, undefined])
     }
     expect([...stages].sort(), 'the crashes met both').toEqual(['while it came', 'while it was installed'])
+  })
+
+  it('SNAP4: a big snapshot is taken over in turns of bounded work; killed among them, a replica starts again', async () => {
+    const bench = await begin([1, 2, 3])
+    let made = 3
+    /** Leaves node 3 behind by so many auctions. */
+    const outgrow = async (count: number): Promise<Node> => {
+      const away = bench.nodes.get(3) as Node
+      bench.crash(away, true)
+      const { replica } = await leaderOf(bench)
+      const end = made + count
+      let done = made
+      for (; made < end; made++)
+        void replica.propose(createAuction(made)).then(() => {
+          done += 1
+        })
+      await bench.until(
+        () => done === end && replica.status().firstIndex > away.replica.status().lastIndex + 1,
+      )
+      return away
+    }
+    let rowsInTurn = 0
+    let restoredRows = 0
+    const counted = function* (rows: Iterable<Row>): Generator<Row> {
+      for (const row of rows) {
+        rowsInTurn += 1
+        restoredRows += 1
+        yield row
+      }
+    }
+    const { restoring } = auctionMachine
+    if (restoring === undefined) throw new Error('the machine restores in one go')
+    bench.machine = { ...auctionMachine, restoring: (rows) => restoring(counted(rows)) }
+    let longest = 0
+    const work = async (isOver: () => boolean): Promise<void> => {
+      while (!isOver()) {
+        rowsInTurn = 0
+        if (!(await bench.step())) bench.clock.advance(25)
+        longest = Math.max(longest, rowsInTurn)
+      }
+    }
+
+    let node = await bench.reopen(3, (await outgrow(3_000)).disk)
+    await work(() => isEqual(bench))
+    expect(histories(node)).toBe(histories(await leaderOf(bench)))
+    expect(restoredRows, 'terms and auctions').toBeGreaterThan(6_000)
+    expect(longest).toBeGreaterThan(0)
+    expect(longest).toBeLessThanOrEqual(1_024)
+
+    node = await bench.reopen(3, (await outgrow(500)).disk)
+    restoredRows = 0
+    await work(() => restoredRows > 3_000)
+    expect(node.replica.status().isInstalling).toBe(true)
+    bench.crash(node, false)
+    node = await bench.reopen(3, node.disk)
+    await work(() => isEqual(bench))
+    expect(node.replica.applied.state.auctions.size).toBe(3_503)
   })
 
   it('SNAP3: a damaged row is found by the sender, which stops serving; nothing of it is taken over', async () => {

@@ -139,6 +139,7 @@ export class Replica {
       log: this.#log,
       transfers: this.#transfers,
       machine: ports.machine,
+      afterTurn: timing.afterTurn,
       written: (responses) => {
         this.#deliver(responses)
         this.#turnSoon()

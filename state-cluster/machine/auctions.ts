@@ -46,10 +46,9 @@ export class Auctions {
     auction.owner.schedule(auction)
   }
 
-  /** Adds a saved auction with its bidders; the caller keeps the order of ordinals. */
+  /** Adds a saved auction; the caller keeps the order of ordinals, and has loaded its bidders. */
   load(auction: Auction): void {
     this.index(auction)
-    for (const bidder of auction.bidders) this.changes.load(bidder)
     this.changes.load(auction.terms)
     this.changes.load(auction)
     auction.owner.schedule(auction)

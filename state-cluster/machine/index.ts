@@ -11,7 +11,7 @@ export { decodeCommand, decodeEntry, encodeCommand, encodeEntry } from './codec.
 export { decodeEvent, decodeHistory, encodeEvent, encodeHistory } from './event-codec.ts'
 export { CodecError } from './plain-reader.ts'
 export { decodeReply, encodeReply } from './reply-codec.ts'
-export { restore } from './restore.ts'
+export { restore, restoring } from './restore.ts'
 export { dirtyCount, emptyState, rows, type State, stateHash, takeDirty } from './state.ts'
 export {
   auctionPage,

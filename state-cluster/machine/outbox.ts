@@ -188,14 +188,17 @@ export class Outbox {
     return records.slice(low, low + limit)
   }
 
-  /** Puts back one saved block; blocks may come in any order, `seal` follows the last. */
+  /** Puts back one saved block; blocks may come in any order, `sealing` follows the last. */
   load(records: readonly NoticeRecord[]): void {
     this.log.load(records)
   }
 
-  /** Builds the queues of the owners from the loaded blocks. */
-  seal(): void {
-    for (const record of this.log.all()) this.queueOf(record.owner).records.push(record)
+  /** Builds the queues of the owners from the loaded blocks; a step is one notice. */
+  *sealing(): Generator<void, void> {
+    for (const record of this.log.all()) {
+      this.queueOf(record.owner).records.push(record)
+      yield
+    }
   }
 
   blocks(): ReturnType<BlockLog<NoticeRecord>['sorted']> {

@@ -88,13 +88,17 @@ export class Requests {
     }
   }
 
-  /** Puts back one saved block; blocks may come in any order, `seal` follows the last. */
+  /** Puts back one saved block; blocks may come in any order, `sealing` follows the last. */
   load(records: readonly RequestRecord[]): void {
     this.log.load(records)
   }
 
-  seal(): void {
-    for (const record of this.log.all()) this.link(record)
+  /** Puts the loaded requests in order; a step is one of them. */
+  *sealing(): Generator<void, void> {
+    for (const record of this.log.all()) {
+      this.link(record)
+      yield
+    }
   }
 
   blocks(): ReturnType<BlockLog<RequestRecord>['sorted']> {

@@ -18,6 +18,8 @@ import type { RequestRecord } from './requests.ts'
 import { type ManagedStanding, Server, standingCodes } from './servers.ts'
 import { emptyState, type State } from './state.ts'
 
+/** Rows, and records in rows, that one step takes: a few milliseconds. */
+export const restoreStepRows = 1_024
 /** No list is made longer than this for a damaged key. */
 const aliasMax = 1_000_000
 
@@ -25,9 +27,9 @@ const aliasMax = 1_000_000
 interface Gathered {
   readonly terms: Map<string, Terms>
   readonly auctions: Map<string, Auction>
+  readonly byOrdinal: Map<number, Auction>
   /** Only of auctions that have bids: aliases of leader and winner, and the bidders by place. */
   readonly bids: Map<Auction, Bids>
-  readonly early: Row[]
 }
 
 interface Bids {
@@ -41,19 +43,65 @@ interface Bids {
  * kinds' codes, needs no more memory than the state. Throws `CodecError` on rows that this version did not write.
  */
 export function restore(rows: Iterable<Row>, limits?: Limits): State {
+  const steps = restoring(rows, limits)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+  }
+}
+
+/**
+ * As `restore`, in steps: whoever has something else to do does it between them. Rows are taken as they are needed.
+ * A step takes `restoreStepRows`, and what the last row had beyond that; each gives how many it took.
+ */
+export function* restoring(rows: Iterable<Row>, limits?: Limits): Generator<number, State> {
   const state = emptyState(limits)
-  const gathered: Gathered = { terms: new Map(), auctions: new Map(), bids: new Map(), early: [] }
-  for (const row of rows) if (!loadRow(state, gathered, row)) gathered.early.push(row)
-  for (const kind of ['auction', 'bidder'])
-    for (const row of gathered.early)
+  const early: Row[] = []
+  const gathered: Gathered = {
+    terms: new Map(),
+    auctions: new Map(),
+    byOrdinal: new Map(),
+    bids: new Map(),
+  }
+  yield* paced(rows, weightOf, (row) => {
+    if (!loadRow(state, gathered, row)) early.push(row)
+  })
+  for (const kind of ['auction', 'bidder']) {
+    yield* paced(early, weightOf, (row) => {
       if (row.kind === kind && !loadRow(state, gathered, row))
         corrupt(`rows: ${kind} ${row.key} without its auction, terms or owner`)
-  const auctions = [...gathered.auctions.values()].sort((x, y) => x.ordinal - y.ordinal)
-  if (auctions.length !== gathered.terms.size) corrupt('rows: terms without an auction')
-  for (const auction of auctions) finish(state, gathered, auction)
-  state.requests.seal()
-  state.outbox.seal()
+    })
+  }
+  if (gathered.auctions.size !== gathered.terms.size) corrupt('rows: terms without an auction')
+  yield* paced(finishing(state, gathered), one, nothing)
+  yield* paced(state.requests.sealing(), one, nothing)
+  yield* paced(state.outbox.sealing(), one, nothing)
   return state
+}
+
+const one = (): number => 1
+const nothing = (): void => undefined
+
+/** Requests and notices come many to a row. */
+function weightOf({ kind, value }: Row): number {
+  return kind === 'requests' || kind === 'notices' ? value.length : 1
+}
+
+/** Works through items, and gives way each time when so many are done. */
+function* paced<T>(
+  items: Iterable<T>,
+  weigh: (item: T) => number,
+  work: (item: T) => void,
+): Generator<number, void> {
+  let done = 0
+  for (const item of items) {
+    work(item)
+    done += weigh(item)
+    if (done < restoreStepRows) continue
+    yield done
+    done = 0
+  }
+  if (done > 0) yield done
 }
 
 /** `false`: the row needs another one that was not there yet. */
@@ -178,6 +226,7 @@ function loadAuction(state: State, gathered: Gathered, key: string, value: reado
   if (leader !== undefined || winner !== undefined)
     gathered.bids.set(auction, { leader, winner, bidders: [] })
   gathered.auctions.set(key, auction)
+  gathered.byOrdinal.set(auction.ordinal, auction)
   return true
 }
 
@@ -194,16 +243,25 @@ function loadBidder(gathered: Gathered, key: string, value: readonly unknown[]):
   return true
 }
 
-/** All rows are there: names leader and winner, and puts the auction in its place. */
-function finish(state: State, gathered: Gathered, auction: Auction): void {
-  if (auction.ordinal !== state.auctions.size + 1) corrupt('rows: ordinals of auctions have a gap')
-  const bids = gathered.bids.get(auction)
-  if (bids !== undefined) {
-    for (const bidder of bids.bidders) auction.addBidder(bidder ?? corrupt('rows: aliases have a gap'))
-    auction.leader = bidderAt(auction, bids.leader)
-    auction.winner = bidderAt(auction, bids.winner)
+/** All rows are there: names leaders and winners, and puts the auctions in their places. A step is one row. */
+function* finishing(state: State, { auctions, byOrdinal, bids: allBids }: Gathered): Generator<void, void> {
+  for (let ordinal = 1; ordinal <= auctions.size; ordinal++) {
+    const auction = byOrdinal.get(ordinal) ?? corrupt('rows: ordinals of auctions have a gap')
+    const bids = allBids.get(auction)
+    if (bids !== undefined) {
+      // By place: a gap in the list is passed over by no loop over its items.
+      for (let at = 0; at < bids.bidders.length; at++) {
+        const bidder = bids.bidders[at] ?? corrupt('rows: aliases have a gap')
+        auction.addBidder(bidder)
+        state.changes.load(bidder)
+        yield
+      }
+      auction.leader = bidderAt(auction, bids.leader)
+      auction.winner = bidderAt(auction, bids.winner)
+    }
+    state.auctions.load(auction)
+    yield
   }
-  state.auctions.load(auction)
 }
 
 function bidderAt(auction: Auction, alias: number | undefined): Bidder | undefined {

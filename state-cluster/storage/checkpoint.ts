@@ -33,7 +33,8 @@ import {
   stagedSize,
 } from './layout.ts'
 import { pack, unpack } from './pack.ts'
-import type { Store, StoreReader, StoreWrite } from './store.ts'
+import { pagesOf } from './pages.ts'
+import type { Store, StoreReader, StoreRow, StoreWrite } from './store.ts'
 
 /** What the state machine had applied, and what it was then. */
 export interface CheckpointPosition {
@@ -119,7 +120,8 @@ export function writesOfFirstCheckpoint(groupId: GroupId, position: CheckpointPo
 
 /**
  * The rows of the checkpoint, in order of kind and key: those in their places, with the staged ones before
- * them. From a view this is consistent for as long as the view is open. Throws StoreError `corrupt`.
+ * them. Taken page by page: while nothing writes rows, or from a view, this is consistent however long it takes.
+ * Throws StoreError `corrupt`.
  */
 export function* loadRows(
   reader: StoreReader,
@@ -127,7 +129,7 @@ export function* loadRows(
 ): Generator<readonly [Uint8Array, Uint8Array]> {
   const staged = stagedRows(reader, groupId)
   let at = 0
-  for (const { key, value } of reader.range(rowRange(groupId))) {
+  for (const { key, value } of rowsOf(reader, groupId)) {
     const name = nameOfRowKey(key)
     for (; at < staged.length && compareNames((staged[at] as NamedRow)[0], name) < 0; at++) {
       const [stagedName, bytes] = staged[at] as NamedRow
@@ -143,6 +145,10 @@ export function* loadRows(
     const [name, bytes] = staged[at] as NamedRow
     if (bytes !== undefined) yield [name, bytes]
   }
+}
+
+function* rowsOf(reader: StoreReader, groupId: GroupId): Generator<StoreRow> {
+  for (const page of pagesOf(reader, rowRange(groupId))) yield* page
 }
 
 /** The rows that stand before those in their places, in order. */

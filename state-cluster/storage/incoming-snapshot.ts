@@ -25,7 +25,7 @@ import {
   stagedRange,
 } from './layout.ts'
 import { pack, unpack } from './pack.ts'
-import { pagesOf } from './snapshot-rows.ts'
+import { pagesOf } from './pages.ts'
 import type { Store, StoreRange, StoreReader, StoreRow, StoreWrite } from './store.ts'
 
 const installingVersion = 1

@@ -11,26 +11,13 @@ import {
   decodeBytes,
   encodeBytes,
   eventsRange,
-  keyAfter,
   type NamedRow,
   nameOfRowKey,
   rowKey,
   rowRange,
 } from './layout.ts'
-import type { StoreRange, StoreReader, StoreRow } from './store.ts'
-
-/** Rows of a page. */
-const pageRows = 512
-
-/** Pages of a range, each read whole in one go. */
-export function* pagesOf(reader: StoreReader, range: StoreRange): Generator<readonly StoreRow[]> {
-  for (let { from } = range; ; ) {
-    const page = [...reader.range({ ...range, from, limit: pageRows })]
-    if (page.length > 0) yield page
-    if (page.length < pageRows) return
-    from = keyAfter((page.at(-1) as StoreRow).key)
-  }
-}
+import { pageRows, pagesOf } from './pages.ts'
+import type { StoreReader, StoreRow } from './store.ts'
 
 /** Throws StoreError `corrupt`. */
 export function* snapshotPages(reader: StoreReader, groupId: GroupId): Generator<readonly StoreRow[]> {

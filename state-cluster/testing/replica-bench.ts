@@ -5,7 +5,7 @@
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { ManualClock } from '../../runtime/clock.ts'
-import { writesOfEmptyState } from '../applied-state.ts'
+import { type Machine, writesOfEmptyState } from '../applied-state.ts'
 import type { MachineEntry } from '../machine/commands.ts'
 import { decodeEntry as decodeMachineEntry } from '../machine/index.ts'
 import { type Entry, type Message, newConfState } from '../raft/index.ts'
@@ -47,6 +47,8 @@ export class ReplicaBench {
   readonly seen = new Map<number, Entry>()
   /** Called with what each replica tells the others of its state. */
   onHash: (nodeId: number, index: number, hash: string) => void = () => undefined
+  /** Of nodes that are opened from now on. Default: the real one. */
+  machine: Machine | undefined
   readonly #settings: ReplicaSettings
   readonly #voters: readonly number[]
   readonly #random: () => number
@@ -109,6 +111,7 @@ export class ReplicaBench {
           send: (_groupId, message) => this.letters.push(message),
           sendSnapshot: (_groupId, message, source) => this.#carry(message, source),
         },
+        ...(this.machine && { machine: this.machine }),
         onHash: (index, hash) => this.onHash(id, index, hash),
         onFatal: (error) => {
           if (node.fatal !== undefined) throw new Error('onFatal was called twice')
