@@ -5,6 +5,7 @@
  * machine can refuse ends in one line that says what to do, and in the exit code of the contract: 1 refused or
  * failed, 2 wrong usage, 3 no house answers; a stack trace means a bug of ours. Source: CONTRACT "Command line".
  */
+import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { type Command, Option } from 'commander'
 import { CliFailure, exitCodes, type Io, run } from './clients/cli/index.ts'
@@ -479,6 +480,13 @@ function registerRoleVerbs(program: Command): void {
   registerSingleRoles(program)
 }
 
+/** The package lies above the compiled `main.js`, or beside this file when run from source. */
+function versionOfPackage(): string {
+  const path = import.meta.url.endsWith('.ts') ? './package.json' : '../package.json'
+  const read = JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string }
+  return read.version
+}
+
 const argv = process.argv.slice(2)
 const isClientVerb = !['start', 'state', 'server', 'monitor', 'notifier'].includes(argv[0] ?? '')
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -494,4 +502,4 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error
 })
 
-process.exit(await run(argv, io, registerRoleVerbs))
+process.exit(await run(argv, io, versionOfPackage(), registerRoleVerbs))

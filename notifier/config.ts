@@ -82,11 +82,11 @@ export const notifierConfig = configSection(
       kind: 'choice',
       choices: ['auto', 'allow', 'refuse'],
       default: 'auto',
-      doc: 'Whether webhooks may be on loopback and private networks; auto: only while the house itself listens on loopback alone.',
+      doc: 'Whether webhooks may be on loopback and private networks; auto: only while the house itself, or the queue of a notifier of its own, listens on loopback alone.',
     },
     webhookKeyFile: {
       kind: 'text',
-      doc: 'File with the key that signs webhooks; the same for all notifiers. Default: webhook.key in the data folder, made at the first start.',
+      doc: 'File with the key that signs webhooks; the same for all notifiers and servers. Default: webhook.key in the data folder, made at the first start; in several processes what follows from MARTILLO_JWT_SECRET, where that is set.',
     },
   },
   [

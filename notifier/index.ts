@@ -15,11 +15,12 @@ import { deadLetterFile } from './dead-letter-file.ts'
 import { createDelivery, type Delivery, type Outcome } from './delivery.ts'
 import { localQueueUrl, startLocalQueue } from './local-queue.ts'
 import { openQueue, type Queue, QueueError } from './queue.ts'
-import { loadWebhookKey, webhookSecretOf } from './secret.ts'
+import { loadWebhookKey, type WebhookKey, webhookKeyFromTokens, webhookSecretOf } from './secret.ts'
 import { createSink, type NotificationSink, type Sink } from './sink.ts'
 import { webhookPoster } from './webhook.ts'
 
 export { type NotifierConfig, notifierConfig } from './config.ts'
+export { webhookSecretOf } from './secret.ts'
 
 /** The queue's name where none is given. */
 const defaultQueueName = 'notification-events.fifo'
@@ -32,6 +33,8 @@ const webhookSocketsMax = 512
 export interface NotifierParts {
   readonly config: NotifierConfig
   readonly dataFolder: string
+  /** Signs webhooks; absent: the key of `webhookKeyFile`, by default in the data folder, made where there is none. */
+  readonly key?: WebhookKey
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: Metrics
@@ -50,9 +53,16 @@ export interface RunningNotifier {
   stop(): Promise<void>
 }
 
-/** The address of a buyer's webhook key file. */
-function webhookKeyFileOf(config: NotifierConfig, dataFolder: string): string {
-  return config.webhookKeyFile ?? join(dataFolder, 'webhook.key')
+/**
+ * The webhook key of a house in several processes, by what all of them are told: the file `webhookKeyFile`, or else
+ * the key for tokens. `undefined` where they are told neither.
+ */
+export function sharedWebhookKey(
+  { webhookKeyFile }: NotifierConfig,
+  jwtSecret: string | undefined,
+): WebhookKey | undefined {
+  if (webhookKeyFile !== undefined) return loadWebhookKey(webhookKeyFile)
+  return jwtSecret === undefined ? undefined : webhookKeyFromTokens(jwtSecret)
 }
 
 /**
@@ -62,7 +72,7 @@ function webhookKeyFileOf(config: NotifierConfig, dataFolder: string): string {
  */
 export async function startNotifier(parts: NotifierParts): Promise<RunningNotifier> {
   const { config, clock, logger } = parts
-  const key = loadWebhookKey(webhookKeyFileOf(config, parts.dataFolder))
+  const key = parts.key ?? loadWebhookKey(config.webhookKeyFile ?? join(parts.dataFolder, 'webhook.key'))
   const counters = notifierCounters(parts.metrics)
   const { queue, isDurable, close } = await openConfiguredQueue(config)
   if (isDurable && queue.deadLetterUrl === undefined)

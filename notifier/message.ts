@@ -39,8 +39,8 @@ function bodyOf(event: NotificationEvent): string {
   }
 }
 
-function withoutItem({ item: _, ...rest }: AuctionView): AuctionView {
-  return rest
+function withoutItem(view: AuctionView): AuctionView {
+  return { ...view, item: null }
 }
 
 function asciiJson(value: unknown): string {

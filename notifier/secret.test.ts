@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { loadWebhookKey, webhookSecretOf } from './secret.ts'
+import { loadWebhookKey, webhookKeyFromTokens, webhookSecretOf } from './secret.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'martillo-secret-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -22,6 +22,14 @@ describe('NOTE6 secrets of webhooks', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600)
     expect(loadWebhookKey(path)).toEqual(key)
     expect(loadWebhookKey(join(folder, 'other.key'))).not.toEqual(key)
+  })
+
+  it('NOTE6 follows from the key for tokens where several processes are told no other', () => {
+    const jwtSecret = Buffer.from('0123456789abcdef0123456789abcdef').toString('base64url')
+    // printf 'martillo webhooks' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
+    expect(webhookKeyFromTokens(jwtSecret).toString('hex')).toBe(
+      '7500403def4e16ada2593e1febc7045fa1b8d734c1b38d9b81c0144caa068782',
+    )
   })
 
   it('NOTE6 a damaged key is an error, never replaced', () => {

@@ -35,6 +35,16 @@ export function webhookSecretOf(key: WebhookKey, buyerId: SubjectId | string): s
 }
 
 /**
+ * The key that all processes of a house derive alike from its key for tokens, where no file of its own is named:
+ * servers tell buyers the secrets that notifiers sign with. Who knows it learns nothing about the key for tokens.
+ */
+export function webhookKeyFromTokens(jwtSecret: string): WebhookKey {
+  return createHmac('sha256', Buffer.from(jwtSecret, 'base64url'))
+    .update('martillo webhooks', 'utf8')
+    .digest()
+}
+
+/**
  * Reads the key from a file (base64, 32 bytes), or makes one (mode 0600) where there is none. All notifiers of a
  * house share one file. Throws `WebhookKeyError` when the file holds anything else.
  */

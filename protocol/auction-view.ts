@@ -33,26 +33,29 @@ export const standing = z.strictObject({
 })
 export type Standing = z.infer<typeof standing>
 
-/** Amounts in minor units of `currency`, times in epoch ms. */
+/**
+ * Amounts in minor units of `currency`, times in epoch ms. Every field is always there; what has no value is null,
+ * so that a client may read any field that the contract names without asking first whether it came.
+ */
 export const auctionView = z.strictObject({
   id: auctionId,
   title: z.string(),
   tags: z.array(z.string()),
   /** The seller's description of the thing: any JSON value. */
-  item: z.unknown().exactOptional(),
+  item: z.json(),
   format: z.string(),
   currency,
   status: auctionStatus,
   openingBid: amount,
-  /** Absent before the first bid. */
-  price: amount.exactOptional(),
+  /** Null before the first bid. */
+  price: amount.nullable(),
   askingBid: amount,
   bidCount: count,
-  /** Alias of the leader; absent before the first bid. */
-  highBidder: z.string().exactOptional(),
+  /** Alias of the leader; null before the first bid. */
+  highBidder: z.string().nullable(),
   reserve: reserveStatus,
-  /** Present while it is offered. */
-  buyNow: amount.exactOptional(),
+  /** Null where, or once, it is not offered. */
+  buyNow: amount.nullable(),
   increments: increments.exactOptional(),
   softClose: softClose.exactOptional(),
   opensAt: instantMs,
@@ -66,10 +69,10 @@ export const auctionView = z.strictObject({
   /** Server that conducts the auction. */
   owner: z.string(),
   sellerId: subjectId,
-  /** Only once sold. */
-  hammerPrice: amount.exactOptional(),
-  /** Alias; only once sold. */
-  winner: z.string().exactOptional(),
+  /** Absent until the end; null where it was not sold. */
+  hammerPrice: amount.nullable().exactOptional(),
+  /** Alias; absent until the end; null where nobody won. */
+  winner: z.string().nullable().exactOptional(),
   you: standing.exactOptional(),
 })
 export type AuctionView = z.infer<typeof auctionView>

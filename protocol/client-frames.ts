@@ -89,8 +89,14 @@ export function readClientFrame(value: unknown): FrameRead {
     return { ok: false, code: 'unknown_type', message: `type must be one of ${known}`, ...replyOf(value) }
   }
   const schema: z.ZodType<ClientFrame> = clientFrames[type as ClientFrameType]
-  const read = schema.safeParse(value)
-  return read.success ? { ok: true, frame: read.data } : refusalOf(value, read.error)
+  const given = value['since'] === null || value['kind'] === null ? withoutNulls(value) : value
+  const read = schema.safeParse(given)
+  return read.success ? { ok: true, frame: read.data } : refusalOf(given, read.error)
+}
+
+/** A field that may be left out may be null as well: many a client's library writes it so. */
+function withoutNulls(value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== null))
 }
 
 function replyOf(value: Readonly<Record<string, unknown>>): { readonly replyTo?: FrameId } {

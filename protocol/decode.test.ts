@@ -61,6 +61,17 @@ describe('frames that are not taken', () => {
       expect(decode({ type, id: 'q' })).toMatchObject({ ok: false, code: 'unknown_type', replyTo: 'q' })
   })
 
+  it('WIRE24 takes null for a field that may be left out, and for no other', () => {
+    expect(decode({ ...bid, kind: null })).toEqual(decode(bid))
+    const subscribe = { type: 'subscribe', id: 1, auctionId: 'a1' }
+    expect(decode({ ...subscribe, since: null })).toEqual({ ok: true, frame: subscribe })
+    expect(decode({ ...bid, kind: null, requestId: null })).toMatchObject({
+      code: 'field_invalid',
+      replyTo: 7,
+    })
+    expect(decode({ ...subscribe, id: null })).toMatchObject({ code: 'field_invalid' })
+  })
+
   it('WIRE8 answers a number that is no amount as amount_invalid, with the ids for the rejection', () => {
     for (const amount of [-1, 0.5, 2 ** 53, 1e300, -0.0001])
       expect(decode({ ...bid, amount })).toMatchObject({

@@ -46,6 +46,14 @@ describe('WIRE20 aliases', () => {
     expect(read('createAuction', { ...terms, duration: 2 })).toMatchObject({ code: 'field_invalid' })
   })
 
+  it('the time of an extension goes by the names that times have elsewhere', () => {
+    for (const body of [{ byMs: 90_000 }, { durationMs: 90_000 }, { extensionMs: 90_000 }, { duration: 1.5 }])
+      expect(read('extendAuction', body)).toEqual({ ok: true, body: { byMs: 90_000 } })
+    expect(read('extendAuction', { byMs: 1, durationMs: 2 })).toMatchObject({ code: 'field_invalid' })
+    expect(read('extendAuction', { extensionMs: 1, durationMs: 2 })).toMatchObject({ code: 'field_invalid' })
+    expect(read('extendAuction', {})).toMatchObject({ code: 'field_invalid' })
+  })
+
   it('an alias is held to the same rules', () => {
     expect(read('placeBid', { auctionId: 'a1', price: 7.5 })).toMatchObject({ code: 'amount_invalid' })
     expect(read('createAuction', { title: 'Vase', basePrice: 1, duration: 1e-9 })).toEqual({
@@ -53,6 +61,35 @@ describe('WIRE20 aliases', () => {
       code: 'field_invalid',
       message: `durationMs must be an integer from 1 to ${durationMsMax} (milliseconds)`,
     })
+  })
+})
+
+describe('WIRE24 null', () => {
+  it('is as good as a field left out, where it may be; of an item it is the value', () => {
+    const nulls = {
+      currency: null,
+      reserve: null,
+      buyNow: null,
+      opensAt: null,
+      increments: null,
+      softClose: null,
+    }
+    expect(read('createAuction', { ...terms, ...nulls, format: null, tags: null, item: null })).toEqual({
+      ok: true,
+      body: { ...terms, tags: [], item: null },
+    })
+    expect(read('registerBuyer', { name: 'Ann', interests: null, endpoint: null })).toEqual({
+      ok: true,
+      body: { name: 'Ann', interests: [] },
+    })
+    expect(read('placeBid', { auctionId: 'a1', price: null, amount: 5, kind: null })).toMatchObject({
+      ok: true,
+    })
+  })
+
+  it('is not the value of a field that is due', () => {
+    expect(read('placeBid', { auctionId: 'a1', amount: null })).toMatchObject({ code: 'field_invalid' })
+    expect(read('createAuction', { ...terms, title: null })).toMatchObject({ code: 'field_invalid' })
   })
 })
 

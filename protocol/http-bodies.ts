@@ -1,7 +1,7 @@
 /**
  * The registry of HTTP request bodies and the shapes of their answers. Invariant: a body that was read has only
- * checked fields, in the contract's own words: the aliases `basePrice`, `price` and `duration` (minutes) are
- * gone. Paths, methods and who may ask stand in the server's table of routes. Source: CONTRACT "HTTP", spec WIRE20+.
+ * checked fields, in the contract's own words: aliases (`basePrice`, `price`, `duration` in minutes) and nulls
+ * are gone. Paths, methods and who may ask stand in the server's table of routes. Source: CONTRACT "HTTP", spec WIRE20+.
  */
 import { z } from 'zod'
 import type { AuctionStatus, AuctionView, ReserveStatus } from './auction-view.ts'
@@ -94,19 +94,26 @@ export type HttpBodyRead<Name extends HttpBodyName> =
   | { readonly ok: true; readonly body: HttpBodyOf<Name> }
   | { readonly ok: false; readonly code: ProblemCode; readonly message: string }
 
-/** Old words, the contract's words for them, and how many of the contract's units one of the old is. */
-const aliases: Readonly<Record<string, readonly [field: string, scale: number]>> = {
-  basePrice: ['openingBid', 1],
-  price: ['amount', 1],
-  duration: ['durationMs', 60_000],
+/** Of each body: other words, our words for them, and how many of our units one of the other is. */
+const aliasesOf: {
+  readonly [Name in HttpBodyName]?: Readonly<Record<string, readonly [field: string, scale: number]>>
+} = {
+  createAuction: { basePrice: ['openingBid', 1], duration: ['durationMs', 60_000] },
+  placeBid: { price: ['amount', 1] },
+  // The contract does not name this field, so what it calls a time elsewhere will do.
+  extendAuction: { durationMs: ['byMs', 1], extensionMs: ['byMs', 1], duration: ['byMs', 60_000] },
 }
 
-const aliasesOf: { readonly [Name in HttpBodyName]?: readonly string[] } = {
-  createAuction: ['basePrice', 'duration'],
-  placeBid: ['price'],
-}
+/** Fields whose null is a value; of all others it says that there is none, as many a client's library writes it. */
+const nullable: readonly string[] = ['item']
 
 type Fields = Readonly<Record<string, unknown>>
+
+function withoutNulls(fields: Fields): Fields {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([name, value]) => value !== null || nullable.includes(name)),
+  )
+}
 
 /** What decimals lose in binary (4.35 minutes are 260,999.999… ms) is made good; a real fraction stays one. */
 function scaled(value: number, scale: number): number {
@@ -118,12 +125,11 @@ function scaled(value: number, scale: number): number {
 /** The body with the contract's words, or a clash: an alias next to its own word must say the same. */
 function withoutAliases(name: HttpBodyName, body: Fields): { fields: Fields; clash?: string } {
   let fields = body
-  for (const alias of aliasesOf[name] ?? []) {
-    const [field, scale] = aliases[alias] ?? [alias, 1]
+  for (const [alias, [field, scale]] of Object.entries(aliasesOf[name] ?? {})) {
     const given = body[alias]
     if (given === undefined) continue
     const value = typeof given === 'number' ? scaled(given, scale) : given
-    if (body[field] !== undefined && body[field] !== value)
+    if (fields[field] !== undefined && fields[field] !== value)
       return { fields, clash: `${alias} and ${field} say different things; send one` }
     fields = { ...fields, [field]: value }
   }
@@ -140,7 +146,7 @@ export function readHttpBody<Name extends HttpBodyName>(name: Name, text: string
   const { value } = parsed
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return { ok: false, code: 'not_an_object', message: 'the body is an object' }
-  const { fields, clash } = withoutAliases(name, value as Fields)
+  const { fields, clash } = withoutAliases(name, withoutNulls(value as Fields))
   if (clash !== undefined) return { ok: false, code: 'field_invalid', message: clash }
   const schema = httpBodies[name] as unknown as z.ZodType<HttpBodyOf<Name>>
   const read = schema.safeParse(fields)

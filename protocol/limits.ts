@@ -11,6 +11,8 @@ export const frameBytesMax = 16 * 1024
 export const messageBytesMax = 1024 * 1024 + frameBytesMax
 /** HTTP request bodies in bytes; a bigger one is answered 413. */
 export const bodyBytesMax = 64 * 1024
+/** Bytes of a request that are read away so that its sender gets to read the 413; beyond, it is cut off. */
+export const discardedBytesMax = 32 * 1024 * 1024
 /** Levels of arrays and objects in a frame or body. */
 export const depthMax = 16
 /** The same for what the house sends: an auction's `item` stands a few levels deeper there than where it came in. */

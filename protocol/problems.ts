@@ -26,6 +26,7 @@ const edgeProblems = {
   request_timeout: { status: 408, title: 'The request took too long to arrive' },
   body_too_large: { status: 413, title: 'The body is larger than allowed' },
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
+  upgrade_required: { status: 426, title: 'This path takes WebSockets' },
   rate_limited: { status: 429, title: 'Too many requests; slow down' },
   internal: { status: 500, title: 'The server failed at this request' },
   unavailable: { status: 503, title: 'No leader is reachable; nothing was decided' },

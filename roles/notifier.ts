@@ -1,14 +1,16 @@
 /**
  * `martillo notifier`: takes notifications from the queue and posts them to the buyers' webhooks. Invariant: it
- * keeps nothing that it could lose; any number of them share one queue. All need the same key for signatures:
- * MARTILLO_WEBHOOK_KEY_FILE. Environment, signals and exits are main.ts's. Source: DESIGN "Notifications".
+ * keeps nothing that it could lose; any number of them share one queue. All, and the servers, need the same key
+ * for signatures: MARTILLO_WEBHOOK_KEY_FILE, or else it follows from MARTILLO_JWT_SECRET. Environment, signals and
+ * exits are main.ts's. Source: DESIGN "Notifications".
  */
 import { constants, getPriority, setPriority } from 'node:os'
-import { notifierConfig, startNotifier } from '../notifier/index.ts'
+import { notifierConfig, sharedWebhookKey, startNotifier } from '../notifier/index.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { ConfigError, configSection, type LoadedConfig } from '../runtime/config.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Metrics } from '../runtime/metrics.ts'
+import { serverSection } from '../server/index.ts'
 import { openHealth } from './health.ts'
 import { roleSection } from './settings.ts'
 import type { RunningRole } from './state.ts'
@@ -17,7 +19,22 @@ const folderSection = configSection('folder', {
   dataDir: { kind: 'text', default: './data', doc: 'Folder of everything that must survive a restart' },
 })
 
-export const notifierSections = { process: roleSection, folder: folderSection, notifier: notifierConfig }
+const tokensSection = configSection('tokens', {
+  jwtSecret: {
+    ...serverSection.settings.jwtSecret,
+    doc: 'Key that signs tokens, as the servers have it; without a webhook key file, webhooks are signed by what follows from it',
+  },
+})
+
+export const notifierSections = {
+  process: roleSection,
+  folder: folderSection,
+  tokens: tokensSection,
+  notifier: notifierConfig,
+}
+
+/** A queue that only this machine reaches is that of a house on this machine. */
+const loopbackEndpoint = /^https?:\/\/(127\.\d+\.\d+\.\d+|\[::1\]|localhost)(:|\/|$)/
 
 export interface NotifierRoleOptions {
   readonly config: LoadedConfig<typeof notifierSections>
@@ -36,14 +53,16 @@ export async function startNotifierRole(options: NotifierRoleOptions): Promise<R
   }
   const { dataDir } = config.folder
   const { healthHost, healthPort } = config.process
+  const key = sharedWebhookKey(config.notifier, config.tokens.jwtSecret)
   const notifier = await startNotifier({
     config: config.notifier,
     dataFolder: dataDir,
+    ...(key === undefined ? {} : { key }),
     clock,
     logger,
     metrics,
     random: Math.random,
-    exposed: true,
+    exposed: !loopbackEndpoint.test(config.notifier.sqsEndpointUrl ?? ''),
   })
   const health =
     healthPort === undefined
@@ -59,7 +78,12 @@ export async function startNotifierRole(options: NotifierRoleOptions): Promise<R
           throw error
         })
   return {
-    facts: { queueUrl: sqsQueueUrl, ...(health && { healthUrl: health.url }) },
+    // Whoever waits for the first line of a role expects a `url`: that of what it listens to.
+    facts: {
+      url: health?.url ?? sqsQueueUrl,
+      queueUrl: sqsQueueUrl,
+      ...(health && { healthUrl: health.url }),
+    },
     async stop() {
       await notifier.stop()
       health?.close()

@@ -2,11 +2,18 @@
  * `martillo server`: one gateway, with the state in other processes. Invariant: it serves once a state node has
  * answered; where no queue is named, notifications stay in the outbox, and the log says so.
  * All servers need one secret for tokens: MARTILLO_JWT_SECRET, or one data folder's jwt.secret copied to each.
+ * What buyers verify their webhooks with is told where it is known: see notifier.ts beside this.
  * Environment, signals and exits are main.ts's. Source: DESIGN "Processes".
  */
 import { randomBytes } from 'node:crypto'
 import { type Heart, startHeart } from '../monitor/index.ts'
-import { notifierConfig, type OpenSink, openSink } from '../notifier/index.ts'
+import {
+  notifierConfig,
+  type OpenSink,
+  openSink,
+  sharedWebhookKey,
+  webhookSecretOf,
+} from '../notifier/index.ts'
 import type { ServerId } from '../protocol/ids.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { ConfigError, type LoadedConfig } from '../runtime/config.ts'
@@ -102,6 +109,7 @@ export async function startServerRole(options: ServerRoleOptions): Promise<Runni
         stopDeadlineMs: stopDeadlineMs + config.server.drainGraceMs,
         async start() {
           const { webDir } = options
+          const key = sharedWebhookKey(config.notifier, config.server.jwtSecret)
           server = await startServer({
             config: config.server,
             cluster,
@@ -110,6 +118,7 @@ export async function startServerRole(options: ServerRoleOptions): Promise<Runni
             metrics,
             webDir,
             ...(sink === undefined ? {} : { sink }),
+            ...(key === undefined ? {} : { webhookSecretOf: (buyerId) => webhookSecretOf(key, buyerId) }),
           })
           const { load } = server
           heart = startHeart({

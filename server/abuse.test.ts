@@ -140,8 +140,8 @@ describe('counts', () => {
     await house.client()
   })
 
-  test('RATE9 ten thousand subscriptions: the first thousand are taken, the others limit_exceeded, the socket lives', async () => {
-    house = await TestHouse.open({ settings: { framesBurst: 20_000 } })
+  test('RATE9 ten thousand subscriptions at once: those within the bound are taken, the others limit_exceeded, the socket lives', async () => {
+    house = await TestHouse.open({ settings: { subscriptionsPerSocketMax: 1000 } })
     const auctions: string[] = []
     for (let at = 0; at < 30; at += 1)
       auctions.push(...(await Promise.all(Array.from({ length: 50 }, () => house.createAuction()))))
@@ -164,6 +164,20 @@ describe('counts', () => {
     })
     greedy.terminate()
     await eventually(async () => (await metric('martillo_server_subscriptions')) === 0)
+  })
+
+  test('RATE4 a thousand bids at once on one socket, then a thousand over HTTP, are within the default rates', async () => {
+    house = await TestHouse.open({})
+    const auctionId = await house.createAuction()
+    const token = await house.tokenFor('bob', 'bidder')
+    const bidder = await house.client({ token })
+    for (let at = 0; at < 1000; at += 1)
+      bidder.send({ type: 'place_bid', id: at, auctionId, amount: 1000 + at, requestId: `r${at}` })
+    await bidder.until(() => bidder.all('bid_accepted').length === 1000, 'all answers')
+    for (let at = 0; at < 1000; at += 1) {
+      const { status } = await house.ask('/bids', { token, body: { auctionId, amount: 2000 + at } })
+      expect(status).toBe(201)
+    }
   })
 
   test('RATE9 all subscriptions of a server are bounded too', async () => {

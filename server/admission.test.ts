@@ -113,7 +113,7 @@ describe("the server's settings", () => {
     expect(faultsOf({ jwksUrl: 'https://a.example', jwksFile: 'x' })[0]).toContain('set one')
     expect(faultsOf({ socketsMax: 10 })[0]).toContain('socketsPerAddressMax')
     expect(faultsOf({ subscriptionsMax: 10 })[0]).toContain('subscriptionsPerSocketMax')
-    expect(faultsOf({ bidsPerSecond: 1000 })[0]).toContain('burst')
+    expect(faultsOf({ bidsPerSecond: 3000 })[0]).toContain('burst')
     expect(faultsOf({ queuedBytesMax: 4096 })[0]).toContain('queuedBytesMax')
   })
 

@@ -65,21 +65,22 @@ export function privateEventFrame(event: PrivateEvent): PrivateEventFrame {
 /** `you` is given for the bidder whose answer it goes into. */
 export function wireView(view: AuctionView, you?: Standing): WireView {
   const { item, ...rest } = view
+  const hasEnded = rest.status === 'sold' || rest.status === 'passed' || rest.status === 'cancelled'
   return {
     id: rest.id,
     title: rest.title,
     tags: [...rest.tags],
-    ...(item === undefined ? {} : { item: JSON.parse(item) as unknown }),
+    item: item === undefined ? null : (JSON.parse(item) as WireView['item']),
     format: rest.format,
     currency: rest.currency,
     status: rest.status,
     openingBid: rest.openingBid,
-    ...(rest.price === undefined ? {} : { price: rest.price }),
+    price: rest.price ?? null,
     askingBid: rest.askingBid,
     bidCount: rest.bidCount,
-    ...(rest.highBidder === undefined ? {} : { highBidder: rest.highBidder }),
+    highBidder: rest.highBidder ?? null,
     reserve: rest.reserve,
-    ...(rest.buyNow === undefined ? {} : { buyNow: rest.buyNow }),
+    buyNow: rest.buyNow ?? null,
     increments: rest.increments,
     ...(rest.softClose === undefined ? {} : { softClose: rest.softClose }),
     opensAt: rest.opensAt,
@@ -89,8 +90,7 @@ export function wireView(view: AuctionView, you?: Standing): WireView {
     epoch: rest.epoch,
     owner: rest.owner,
     sellerId: rest.sellerId,
-    ...(rest.hammerPrice === undefined ? {} : { hammerPrice: rest.hammerPrice }),
-    ...(rest.winner === undefined ? {} : { winner: rest.winner }),
+    ...(hasEnded ? { hammerPrice: rest.hammerPrice ?? null, winner: rest.winner ?? null } : {}),
     ...(you === undefined ? {} : { you: wireStanding(you) }),
   }
 }

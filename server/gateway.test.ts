@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { RequestId } from '../protocol/ids.ts'
 import { writeMsgpack } from '../protocol/msgpack.ts'
@@ -79,6 +81,32 @@ describe('the session', () => {
       expect(await refused.closed()).toBe(4401)
       expect(refused.frames).toEqual([])
     }
+  })
+
+  test('RATE11 frames that come before the token is verified are answered in order, a megabyte of them at most', async () => {
+    const hasty = house.socket({ token: ann })
+    hasty.socket.on('open', () => {
+      for (let at = 0; at < 100; at += 1) hasty.send({ type: 'sync_time', id: at, t0: at })
+    })
+    await hasty.until(() => hasty.all('time').length === 100, 'all answers')
+    expect(hasty.frames[0]).toMatchObject({ type: 'hello', you: { id: 'ann' } })
+    expect(hasty.all('time').map(({ t0 }) => t0)).toEqual(Array.from({ length: 100 }, (_, at) => at))
+    const asking = new Set<Socket>()
+    const keys = createServer((socket) => asking.add(socket)).listen(0, '127.0.0.1')
+    await once(keys, 'listening')
+    const jwksUrl = `http://127.0.0.1:${(keys.address() as AddressInfo).port}/keys`
+    const waiting = await TestHouse.open({ settings: { jwksUrl } })
+    const header = Buffer.from('{"alg":"RS256","kid":"1"}').toString('base64url')
+    const flood = waiting.socket({ token: `${header}.e30.c2ln` })
+    const padding = 'x'.repeat(16_000)
+    flood.socket.on('open', () => {
+      for (let at = 0; at < 100; at += 1) flood.send({ type: 'sync_time', id: at, t0: 0, padding })
+    })
+    expect(await flood.closed()).toBe(4429)
+    expect(flood.frames).toEqual([])
+    await waiting.close()
+    for (const socket of asking) socket.destroy()
+    keys.close()
   })
 
   test('AUTH6 without a token one watches; bids need the role of a bidder', async () => {

@@ -45,8 +45,10 @@ const strikeRate = { perSecond: 10, burst: 200 }
 /** How long a socket that is to be closed may take to make room for the close frame. */
 const closeGraceMs = 5000
 
-/** Frames that are kept while a token is being verified. */
-const earlyFramesMax = 16
+/** Frames that are kept while a token is being verified: a client need not wait for its `hello`. */
+const earlyBytesMax = 1024 * 1024
+/** What a frame that is kept costs beside its bytes. */
+const earlyFrameBytes = 256
 
 const text = new TextDecoder()
 
@@ -126,7 +128,8 @@ export class Gateway {
       return
     }
     if (session.early !== undefined) {
-      if (session.early.length >= earlyFramesMax) session.close(4429)
+      session.earlyBytes += bytes.length + earlyFrameBytes
+      if (session.earlyBytes > earlyBytesMax) session.close(4429)
       else session.early.push({ bytes: bytes.slice(), isBinary })
       return
     }

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { auctionView } from '../protocol/auction-view.ts'
 import { problems } from '../protocol/problems.ts'
@@ -45,7 +47,6 @@ describe('routes', () => {
     expectProblem(await house.ask('/up', { body: {} }), 405, 'method_not_allowed')
     expectProblem(await house.ask('/auctions/%E0%A4%A'), 404, 'not_found')
     expectProblem(await house.ask('/auctions/%20'), 404, 'auction_not_found')
-    expectProblem(await house.ask('/ws'), 404, 'not_found')
   })
 
   test('HTTP1 a trailing slash changes nothing, HEAD answers as GET without the body', async () => {
@@ -74,6 +75,31 @@ describe('routes', () => {
     expect((await send('{"name":"x"}', 'application/merge-patch+json')).status).toBe(201)
     expectProblem(await send(`{"name":"${'x'.repeat(70_000)}"}`), 413, 'body_too_large')
     expect((await house.ask('/up')).status).toBe(200)
+  })
+
+  test('HTTP2 a body of some megabytes is read away, so that its sender reads the 413', async () => {
+    const socket = connect(Number(new URL(house.server.url).port), '127.0.0.1')
+    let received = ''
+    socket.on('data', (chunk) => {
+      received += chunk.toString()
+    })
+    const ended = once(socket, 'close')
+    const bytes = 8 * 1024 * 1024
+    socket.write(`POST /buyers HTTP/1.1\r\nHost: x\r\nContent-Length: ${bytes}\r\n\r\n`)
+    for (let sent = 0; sent < bytes; sent += 65_536) {
+      expect(received).toBe('')
+      if (!socket.write(Buffer.alloc(65_536, 0x20))) await once(socket, 'drain')
+    }
+    await ended
+    expect(received).toContain('HTTP/1.1 413 ')
+    expect(received.match(/^connection: close/gim)).toHaveLength(1)
+    const asking = connect(Number(new URL(house.server.url).port), '127.0.0.1')
+    asking.write(
+      `POST /buyers HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: ${bytes}\r\n\r\n`,
+    )
+    const [answer] = (await once(asking, 'data')) as [Buffer]
+    expect(answer.toString()).toContain('HTTP/1.1 413 ')
+    asking.destroy()
   })
 
   test('HTTP2 an endless body without a declared length is cut off at the bound', async () => {
@@ -224,6 +250,37 @@ describe('auctions', () => {
     expect(answer.text).not.toContain('77777')
   })
 
+  test('WIRE25 a view has every field of the contract in each status, null where there is no value', async () => {
+    const bare = { title: 'A jug', openingBid: 100, durationMs: 60_000 }
+    const make = async (more = {}) =>
+      (await house.ask('/auctions', { token: seller, body: { ...bare, ...more } })).body
+    const none = { item: null, price: null, highBidder: null, buyNow: null }
+    const open = await make()
+    expect(open).toMatchObject({ status: 'open', ...none })
+    expect(await make({ opensAt: Date.now() + 60_000 })).toMatchObject({ status: 'scheduled', ...none })
+    for (const field of ['hammerPrice', 'winner', 'you']) expect(open).not.toHaveProperty(field)
+    const end = async (id: unknown, how: string) =>
+      (await house.ask(`/auctions/${id}/${how}`, { token: seller, body: {} })).body
+    const unsold = { ...none, hammerPrice: null, winner: null }
+    expect(await end(open['id'], 'close')).toMatchObject({ status: 'passed', ...unsold })
+    expect(await end((await make())['id'], 'cancel')).toMatchObject({ status: 'cancelled', ...unsold })
+    const { id } = await make({ buyNow: 5000 })
+    await house.ask('/bids', {
+      token: await house.tokenFor('bob', 'bidder'),
+      body: { auctionId: id, amount: 100 },
+    })
+    const led = { price: 100, highBidder: 'bidder-1', buyNow: null }
+    expect((await house.ask(`/auctions/${id}`)).body).toMatchObject({ status: 'open', ...led })
+    const sold = { status: 'sold', ...led, hammerPrice: 100, winner: 'bidder-1' }
+    expect(await end(id, 'close')).toMatchObject(sold)
+  })
+
+  test('HTTP1 a request at the path of WebSockets that is none is told so', async () => {
+    const answer = await house.ask('/ws')
+    expectProblem(answer, 426, 'upgrade_required')
+    expect(answer.headers.get('upgrade')).toBe('websocket')
+  })
+
   test('HTTP3 the same key gives the same auction, with other content a refusal', async () => {
     const body = { title: 'A lamp', openingBid: 1, durationMs: 60_000 }
     const first = await house.ask('/auctions', { token: seller, key: 'lamp-1', body })
@@ -320,16 +377,10 @@ describe('auctions', () => {
     expect(third.body['next']).toBeUndefined()
     expect(ids(await house.ask('/auctions?tag=paged&status=passed'))).toEqual([made[2]])
     expect(ids(await house.ask('/auctions?tag=nobody'))).toEqual([])
-    for (const bad of [
-      'status=sleeping',
-      'limit=0',
-      'limit=1001',
-      'limit=x',
-      'limit=1.5',
-      'tag=',
-      'after=%00',
-    ])
+    for (const bad of ['status=sleeping', 'limit=0', 'limit=1001', 'limit=x', 'limit=1.5', 'after=%00'])
       expectProblem(await house.ask(`/auctions?${bad}`), 400, 'field_invalid')
+    expect(ids(await house.ask('/auctions?tag=paged&status=&after=&limit='))).toEqual(made)
+    expect((await house.ask(`/auctions/${made[0]}/bids?after=&limit=`)).body).toEqual({ bids: [] })
   })
 })
 

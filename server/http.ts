@@ -6,7 +6,7 @@
  */
 import { type HttpBodyName, type HttpBodyOf, readHttpBody } from '../protocol/http-bodies.ts'
 import type { RequestId } from '../protocol/ids.ts'
-import { bodyBytesMax } from '../protocol/limits.ts'
+import { bodyBytesMax, discardedBytesMax } from '../protocol/limits.ts'
 import type { ProblemCode } from '../protocol/problems.ts'
 import type { Role } from '../protocol/server-frames.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -144,7 +144,10 @@ export class Http {
     if (this.#pending.count >= this.#context.config.requestsMax)
       return { ...problemAnswer('overloaded'), isLast: hasBody(request) }
     if (!match.route.takesBody) return this.#identify(request, match, '')
-    if (Number(request.header('content-length')) > bodyBytesMax) return tooLarge
+    const declaredBytes = Number(request.header('content-length'))
+    // Who asks first (curl) has sent nothing yet.
+    const isWaiting = request.header('expect') !== ''
+    if (declaredBytes > (isWaiting ? bodyBytesMax : discardedBytesMax)) return tooLarge
     return this.#withBody(exchange, match)
   }
 

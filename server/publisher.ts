@@ -167,7 +167,7 @@ export class Publisher {
         await this.#hand(notice, tracked, buyer, { auction })
       return
     }
-    const winner = kind === 'END_OF_AUCTION' ? auction.winner : undefined
+    const winner = kind === 'END_OF_AUCTION' ? (auction.winner ?? undefined) : undefined
     for await (const buyer of this.#biddersBut(winner, auctionId, facts))
       await this.#hand(notice, tracked, buyer, { auction })
   }

@@ -57,6 +57,8 @@ export function routes(context: RouteContext): readonly Route[] {
   return [
     get('/up', alive, true),
     get('/livez', alive, true),
+    // Only what is no proper request for a WebSocket comes here.
+    get('/ws', () => problemAnswer('upgrade_required', {}, { Upgrade: 'websocket' })),
     get('/readyz', () => readiness(context), true),
     get(
       '/metrics',
@@ -203,23 +205,23 @@ async function createAuction(
 
 async function listAuctions({ cluster }: RouteContext, call: Call): Promise<HttpAnswer> {
   const { query } = call
-  const status = query.get('status')
-  const tag = query.get('tag')?.trim().normalize('NFC').toLowerCase()
-  const after = query.get('after')
+  const status = parameter(query, 'status')
+  const tag = parameter(query, 'tag')?.trim().normalize('NFC').toLowerCase()
+  const after = parameter(query, 'after')
   const limit = pageLimit(query)
   const known = auctionStatuses.find((one) => one === status)
-  if (status !== null && known === undefined)
+  if (status !== undefined && known === undefined)
     return invalid(`status must be one of ${auctionStatuses.join(', ')}`)
   if (tag !== undefined && (tag === '' || tag.length > tagLengthMax))
     return invalid(`tag has 1 to ${tagLengthMax} characters`)
   if (limit === undefined) return invalid(`limit must be an integer from 1 to ${pageLimitMax}`)
-  if (after !== null && !/^[\x21-\x7e]{1,256}$/.test(after))
+  if (after !== undefined && !/^[\x21-\x7e]{1,256}$/.test(after))
     return invalid('after must be the `next` of a page')
   const asked: AuctionQuery = {
     limit,
     ...(known === undefined ? {} : { status: known }),
     ...(tag === undefined ? {} : { tag }),
-    ...(after === null ? {} : { after }),
+    ...(after === undefined ? {} : { after }),
   }
   const page = await cluster.auctions(asked)
   const answer: AuctionsBody = {
@@ -241,7 +243,7 @@ async function showAuction({ cluster }: RouteContext, call: Call, auctionId: Auc
 /** Pages over the auction's events; a page of them may hold fewer bids than asked for, or none. */
 async function listBids({ cluster }: RouteContext, call: Call, auctionId: AuctionId): Promise<HttpAnswer> {
   const limit = pageLimit(call.query)
-  const after = integerOf(call.query.get('after') ?? '0')
+  const after = integerOf(parameter(call.query, 'after') ?? '0')
   if (limit === undefined) return invalid(`limit must be an integer from 1 to ${pageLimitMax}`)
   if (after === undefined) return invalid('after must be the `seq` of an entry')
   if ((await cluster.auction(auctionId)) === undefined) return problemAnswer('auction_not_found')
@@ -350,9 +352,15 @@ function integerOf(text: string): number | undefined {
   return Number.isSafeInteger(value) ? value : undefined
 }
 
+/** An empty parameter says as little as one that is not there. */
+function parameter(query: URLSearchParams, name: string): string | undefined {
+  const given = query.get(name)
+  return given === null || given === '' ? undefined : given
+}
+
 function pageLimit(query: URLSearchParams): number | undefined {
-  const given = query.get('limit')
-  if (given === null) return pageLimitDefault
+  const given = parameter(query, 'limit')
+  if (given === undefined) return pageLimitDefault
   const value = integerOf(given)
   return value !== undefined && value >= 1 && value <= pageLimitMax ? value : undefined
 }

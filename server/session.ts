@@ -45,6 +45,8 @@ export class Session {
   identity: Identity | undefined
   /** Frames that came before the token was verified; `undefined` from then on. */
   early: { readonly bytes: Uint8Array; readonly isBinary: boolean }[] | undefined
+  /** What those cost. */
+  earlyBytes = 0
   readonly frames: TokenBucket
   /** Frames beyond the rate that are answered before the socket is closed. */
   readonly strikes: TokenBucket

@@ -45,6 +45,7 @@ export const keptHeaders = [
   'content-type',
   'content-length',
   'transfer-encoding',
+  'expect',
   'idempotency-key',
   'if-none-match',
   'accept-encoding',
@@ -72,7 +73,10 @@ export type BodyRead =
 
 export interface HttpExchange {
   readonly request: HttpRequest
-  /** The whole body, at most `bytesMax`. To be called before the handler's first await, once. */
+  /**
+   * The whole body, at most `bytesMax`. Of a bigger one the rest is read and dropped, up to `discardedBytesMax`: who
+   * is cut off while still sending seldom gets to read why. To be called before the handler's first await, once.
+   */
   readBody(bytesMax: number, deadlineMs: number): Promise<BodyRead>
 }
 

@@ -15,6 +15,7 @@ import type {
   us_socket,
   WebSocket,
 } from 'uws-node20'
+import { discardedBytesMax } from '../protocol/limits.ts'
 import { problem, problemContentType } from '../protocol/problems.ts'
 import { assert } from '../runtime/assert.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -210,7 +211,7 @@ class NativeExchange<Session> implements HttpExchange {
     return new Promise((resolve) => {
       const response = this.#response
       if (response === undefined) return resolve({ ok: false, why: 'aborted' })
-      const chunks: Uint8Array[] = []
+      let chunks: Uint8Array[] = []
       let length = 0
       let isDone = false
       const finish = (read: BodyRead): void => {
@@ -224,7 +225,11 @@ class NativeExchange<Session> implements HttpExchange {
       response.onData((chunk, isLast) => {
         if (isDone) return
         length += chunk.byteLength
-        if (length > bytesMax) return finish({ ok: false, why: 'too_large' })
+        if (length > bytesMax) {
+          chunks = []
+          if (isLast || length > discardedBytesMax) finish({ ok: false, why: 'too_large' })
+          return
+        }
         chunks.push(new Uint8Array(chunk.slice(0)))
         if (isLast)
           finish({ ok: true, bytes: chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks) })
@@ -253,13 +258,11 @@ class NativeExchange<Session> implements HttpExchange {
 
   answer({ status, headers, body, isLast = false }: HttpAnswer): void {
     const line = `${status} ${STATUS_CODES[status] ?? ''}`
-    const fields = Object.entries(headers)
-    if (isLast) fields.push(['Connection', 'close'])
     const isBare = status === 204 || status === 304
     const length = Buffer.byteLength(body)
     this.take((response) => {
       response.writeStatus(line)
-      for (const [name, value] of fields) response.writeHeader(name, value)
+      for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
       if (isBare) response.endWithoutBody(undefined, isLast)
       else if (this.request.method === 'HEAD') response.endWithoutBody(length, isLast)
       else response.end(body, isLast)

@@ -110,11 +110,12 @@ export class TestCluster {
   readonly nodes: Member[] = []
   readonly servers: Member[] = []
   readonly folder = temporaryFolder()
-  readonly #env: NodeJS.ProcessEnv
+  /** What all its processes are told. */
+  readonly env: NodeJS.ProcessEnv
   readonly #healthPorts = new Map<Member, number>()
 
   private constructor(env: NodeJS.ProcessEnv) {
-    this.#env = env
+    this.env = env
   }
 
   static async open(options: ClusterOptions): Promise<TestCluster> {
@@ -137,7 +138,7 @@ export class TestCluster {
         await freePort(),
         join(this.folder, `server-${at + 1}`),
         ['server', '--id', `server-${at + 1}`, '--state', this.stateNodes],
-        this.#env,
+        this.env,
       )
       this.servers.push(server)
       await server.start()
@@ -216,7 +217,7 @@ export class TestCluster {
       port,
       join(this.folder, `node-${nodeId}`),
       ['state', '--node-id', String(nodeId), ...args],
-      { ...this.#env, MARTILLO_HEALTH_PORT: String(healthPort) },
+      { ...this.env, MARTILLO_HEALTH_PORT: String(healthPort) },
     )
     this.#healthPorts.set(node, healthPort)
     this.nodes.push(node)

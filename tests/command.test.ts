@@ -2,7 +2,7 @@
  * The `martillo` command as a user meets it: exit codes, one clear line when something is wrong, and no stack
  * trace. Runs the built command against a real house.
  */
-import { chmodSync, existsSync, mkdirSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -12,6 +12,7 @@ import {
   type House,
   martillo,
   removeFolder,
+  root,
   sharedFile,
   startHouse,
   temporaryFolder,
@@ -71,6 +72,12 @@ describe('exit codes', () => {
     expectOneClearLine(await client('bud', 'a1', '10'), 2, /bud/)
     expectOneClearLine(await client('bid', 'a1', 'ten'), 2, /ten/)
     expectOneClearLine(await martillo(['start', '--port', '99999', '--data', dataDir]), 2, /port/)
+  })
+
+  test('--version prints the version of the package', async () => {
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+    for (const flag of ['--version', '-V'])
+      expect(await martillo([flag])).toMatchObject({ code: 0, stdout: `${version}\n` })
   })
 
   test('--help lists every verb of the contract', async () => {

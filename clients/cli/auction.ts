@@ -209,7 +209,7 @@ async function listAuctions(house: House, options: ListOptions, io: Io): Promise
       ],
       views.map((view) => [
         view.id,
-        view.price === undefined ? '-' : formatAmount(view.price, view.currency),
+        view.price === null ? '-' : formatAmount(view.price, view.currency),
         formatAmount(view.askingBid, view.currency),
         String(view.bidCount),
         statusText(view, nowMs),

@@ -43,15 +43,16 @@ function adopt(command: Command, io: Io): void {
 }
 
 /**
- * Runs `martillo ARGV` (without the node and script words). `registerMore` adds further verbs to the program; an
+ * Runs `martillo ARGV` (without the node and script words). `version` is what `--version` prints; `registerMore` adds further verbs to the program; an
  * action of theirs fails by throwing `CliFailure`, too.
  */
 export async function run(
   argv: readonly string[],
   io: Io,
+  version: string,
   registerMore: (program: Command) => void = () => {},
 ): Promise<number> {
-  const program = new Command('martillo').description('A real-time auction house.')
+  const program = new Command('martillo').description('A real-time auction house.').version(version)
   registerMore(program)
   registerClientVerbs(program, io)
   program.addHelpText(

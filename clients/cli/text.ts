@@ -96,13 +96,13 @@ export function auctionText(view: AuctionView, nowMs: number): string {
     ['status', statusText(view, nowMs)],
     [
       'price',
-      view.price === undefined ? 'no bid yet' : `${money(view.price)} by ${plain(view.highBidder ?? '?')}`,
+      view.price === null ? 'no bid yet' : `${money(view.price)} by ${plain(view.highBidder ?? '?')}`,
     ],
     ['asking bid', money(view.askingBid)],
     ['bids', String(view.bidCount)],
     ['opening bid', money(view.openingBid)],
     ['reserve', reserveWords[view.reserve]],
-    ...(view.buyNow === undefined ? [] : [['buy now', money(view.buyNow)] as const]),
+    ...(view.buyNow === null ? [] : [['buy now', money(view.buyNow)] as const]),
     ['opens', momentText(view.opensAt)],
     [
       'closes',

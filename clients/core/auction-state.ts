@@ -6,10 +6,7 @@
 import type { AuctionView } from '../../protocol/auction-view.ts'
 import type { PublicEventFrame } from '../../protocol/server-frames.ts'
 
-function without<Field extends keyof AuctionView>(view: AuctionView, field: Field): AuctionView {
-  const { [field]: _, ...rest } = view
-  return rest as unknown as AuctionView
-}
+const unsold = { buyNow: null, hammerPrice: null, winner: null } as const
 
 /** The view after one more event. The buy-now price goes with the first bid, or when the reserve is met. */
 export function applyEvent(view: AuctionView, event: PublicEventFrame): AuctionView {
@@ -18,7 +15,7 @@ export function applyEvent(view: AuctionView, event: PublicEventFrame): AuctionV
     case 'bid_placed': {
       const { price, askingBid, bidCount, highBidder, reserve } = event
       const bid = { ...moved, price, askingBid, bidCount, highBidder, reserve }
-      return reserve === 'not_met' ? bid : without(bid, 'buyNow')
+      return reserve === 'not_met' ? bid : { ...bid, buyNow: null }
     }
     case 'auction_opened':
       return { ...moved, status: 'open', closesAt: event.closesAt }
@@ -30,12 +27,12 @@ export function applyEvent(view: AuctionView, event: PublicEventFrame): AuctionV
       return { ...moved, status: 'open', closesAt: event.closesAt }
     case 'auction_sold': {
       const { hammerPrice, winner } = event
-      return without({ ...moved, status: 'sold', price: hammerPrice, hammerPrice, winner }, 'buyNow')
+      return { ...moved, status: 'sold', price: hammerPrice, buyNow: null, hammerPrice, winner }
     }
     case 'auction_passed':
-      return without({ ...moved, status: 'passed' }, 'buyNow')
+      return { ...moved, status: 'passed', ...unsold }
     case 'auction_cancelled':
-      return without({ ...moved, status: 'cancelled' }, 'buyNow')
+      return { ...moved, status: 'cancelled', ...unsold }
   }
 }
 

@@ -31,8 +31,8 @@ export function statusInWords(status: AuctionView['status']): string {
 
 /** What the amount of an auction is called, and the amount. */
 export function headline(auction: AuctionView): { readonly label: string; readonly amount: number } {
-  if (auction.hammerPrice !== undefined) return { label: 'Sold for', amount: auction.hammerPrice }
-  if (auction.price !== undefined)
+  if (auction.status === 'sold' && auction.price !== null) return { label: 'Sold for', amount: auction.price }
+  if (auction.price !== null)
     return { label: auction.status === 'passed' ? 'Highest bid' : 'Current bid', amount: auction.price }
   return { label: 'Opening bid', amount: auction.openingBid }
 }
@@ -89,9 +89,9 @@ export function auctionCard(first: AuctionView, ticker: Ticker): AuctionCard {
     setText(price, money(amount, auction.currency))
     setText(
       bids,
-      auction.winner === undefined
-        ? bidsInWords(auction.bidCount)
-        : `${bidsInWords(auction.bidCount)}, to ${aliasInWords(auction.winner)}`,
+      typeof auction.winner === 'string'
+        ? `${bidsInWords(auction.bidCount)}, to ${aliasInWords(auction.winner)}`
+        : bidsInWords(auction.bidCount),
     )
     setText(status, statusInWords(auction.status))
     setAttribute(status, 'data-status', auction.status)

@@ -169,8 +169,8 @@ export function bidBox(options: BidBoxOptions): BidBox {
       submit.disabled = pending !== undefined || !isConnected
       setText(submit, submitWords(pending !== undefined, isConnected, state.you))
       buyNowButton.disabled = pending !== undefined || !isConnected
-      show(buyNowButton, view.buyNow !== undefined)
-      if (view.buyNow !== undefined) setText(buyNowButton, `Buy now for ${money(view.buyNow, view.currency)}`)
+      show(buyNowButton, view.buyNow !== null)
+      if (view.buyNow !== null) setText(buyNowButton, `Buy now for ${money(view.buyNow, view.currency)}`)
       if (state.outcome === drawnOutcome) return
       drawnOutcome = state.outcome
       if (state.outcome?.type === 'bid_accepted') fill(least)

@@ -196,7 +196,7 @@ export function lotPage(app: App, auctionId: AuctionId): View {
 
   async function buyNow(): Promise<void> {
     const { auction } = state
-    if (auction?.buyNow === undefined) return
+    if (auction === undefined || auction.buyNow === null) return
     const words = money(auction.buyNow, auction.currency)
     if (!(await askTwice(`Buy “${auction.title}” for ${words}? This ends the auction.`, `Buy for ${words}`)))
       return
@@ -254,7 +254,7 @@ export function lotPage(app: App, auctionId: AuctionId): View {
     const who = auction.winner ?? auction.highBidder
     setText(
       leader,
-      who === undefined
+      who === null
         ? bidsInWords(auction.bidCount)
         : `${who === state.alias ? 'You' : aliasInWords(who)} · ${bidsInWords(auction.bidCount)}`,
     )
@@ -297,7 +297,7 @@ export function lotPage(app: App, auctionId: AuctionId): View {
     const rows: (readonly [string, string] | undefined)[] = [
       ['Opening bid', money(auction.openingBid, currency)],
       isEnded(auction) ? undefined : ['Next bid from', money(auction.askingBid, currency)],
-      auction.buyNow === undefined ? undefined : ['Buy now', money(auction.buyNow, currency)],
+      auction.buyNow === null ? undefined : ['Buy now', money(auction.buyNow, currency)],
       [auction.status === 'scheduled' ? 'Opens' : 'Opened', when(auction.opensAt)],
       [isEnded(auction) ? 'Was to close' : 'Closes', when(auction.closesAt)],
       softClose && [

@@ -40,6 +40,7 @@ export const sentences: Readonly<Record<ProblemCode | FrameErrorCode, string>> =
   request_timeout: 'The connection is very slow. Please try again.',
   body_too_large: 'That is too much text.',
   unsupported_media_type: 'The house did not understand the request.',
+  upgrade_required: 'The house did not understand the request.',
   rate_limited: 'That was too fast. Please wait a moment.',
   internal: 'Something went wrong in the house. Please try again.',
   unavailable: 'The house cannot decide anything right now. Please try again in a moment.',

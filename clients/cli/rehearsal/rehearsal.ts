@@ -101,11 +101,11 @@ async function rehearseOne(
   })
   const placed = await placeAll(auctionId, recorded.bids, bidders, onBid)
   const view = await http.manage(auctionId, 'close')
-  const winner = view.winner === undefined ? undefined : await winnerOf(view, http, placed)
+  const winner = typeof view.winner === 'string' ? await winnerOf(view, http, placed) : undefined
   const facts = {
     recorded,
     auctionId,
-    ...(view.hammerPrice === undefined ? {} : { price: view.hammerPrice }),
+    ...(typeof view.hammerPrice === 'number' ? { price: view.hammerPrice } : {}),
     ...(winner === undefined ? {} : { winner }),
     bidsAccepted: placed.bidderOfSeq.size,
     bidsRefused: placed.refused,

@@ -54,7 +54,10 @@ class FakeAuction {
       epoch: 1,
       owner: 'fake',
       sellerId: 'operator' as SubjectId,
-      ...(terms.buyNow === undefined ? {} : { buyNow: terms.buyNow }),
+      item: null,
+      price: null,
+      highBidder: null,
+      buyNow: terms.buyNow ?? null,
     }
   }
 
@@ -112,7 +115,7 @@ class FakeAuction {
       this.push({ type: 'auction_resumed', ...this.next(), closesAt: this.view.closesAt }, { status: 'open' })
     else if (action === 'cancel')
       this.push({ type: 'auction_cancelled', ...this.next() }, { status: 'cancelled' })
-    else if (price === undefined || highBidder === undefined)
+    else if (price === null || highBidder === null)
       this.push({ type: 'auction_passed', ...this.next() }, { status: 'passed' })
     else {
       const sold = { hammerPrice: price, winner: highBidder }
@@ -385,14 +388,15 @@ export class FakeHouse {
         })
       if (auction === undefined) rejected('auction_not_found')
       else if (subject === undefined || subject === 'operator') rejected('not_a_bidder')
-      else if (frame.type === 'buy_now' && auction.view.buyNow === undefined) rejected('buy_now_gone')
+      else if (frame.type === 'buy_now' && auction.view.buyNow === null) rejected('buy_now_gone')
       else {
         const amount = frame.type === 'buy_now' ? (auction.view.buyNow ?? 0) : frame.amount
         const outcome = this.bid(auction, subject, amount)
         if (typeof outcome === 'string') rejected(outcome)
         else {
-          const { seq, price = 0, askingBid } = auction.view
-          send({ type: 'bid_accepted', replyTo, requestId, auctionId, seq, price, askingBid, you: outcome })
+          const { seq, price, askingBid } = auction.view
+          const answer = { replyTo, requestId, auctionId, seq, price: price ?? 0, askingBid, you: outcome }
+          send({ type: 'bid_accepted', ...answer })
         }
       }
     }

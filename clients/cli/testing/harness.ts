@@ -30,7 +30,7 @@ export function startVerb(argv: readonly string[], env: Readonly<Record<string, 
     signal: stopping.signal,
   }
   return {
-    ended: run(argv, io).then((code) => ({ code, stdout, stderr })),
+    ended: run(argv, io, '1.2.3').then((code) => ({ code, stdout, stderr })),
     stdout: () => stdout,
     stderr: () => stderr,
     interrupt: () => stopping.abort(),
