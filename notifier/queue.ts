@@ -75,9 +75,9 @@ export interface QueueOptions {
   readonly queueUrl: string
   /** Another SQS than Amazon's (AWS_ENDPOINT_URL_SQS). */
   readonly endpoint?: string
-  /** Default: the SDK's own chain, then the region in the queue's address. */
+  /** Default: the SDK's own chain, then the region in the queue's address; with an endpoint, then any. */
   readonly region?: string
-  /** Default: the SDK's own chain. */
+  /** Default: the SDK's own chain; with an endpoint, then any. */
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string }
   /** Makes the queue and its dead-letter queue where they are missing. For local endpoints. */
   readonly create?: { readonly visibilityTimeoutS: number; readonly receivesMax: number }
@@ -110,14 +110,40 @@ function regionOf(queueUrl: string): string | undefined {
   return /^https?:\/\/(?:sqs\.)?([a-z]{2}(?:-[a-z]+)+-\d)\./.exec(queueUrl)?.[1]
 }
 
+type Access = Pick<QueueOptions, 'region' | 'credentials'>
+
+/** The SDK insists on a region and on credentials; an endpoint on this machine asks for neither. */
+async function withDefaults(
+  { region, credentials, queueUrl }: QueueOptions,
+  endpoint: string,
+): Promise<Access> {
+  const asked = new SQSClient({ endpoint })
+  const missing = (): undefined => undefined
+  const [foundRegion, foundCredentials] = await Promise.all([
+    region ?? asked.config.region().catch(missing),
+    credentials ?? asked.config.credentials().catch(missing),
+  ])
+  asked.destroy()
+  return {
+    ...(foundRegion === undefined ? { region: regionOf(queueUrl) ?? 'us-east-1' } : { region: foundRegion }),
+    // What the chain found is left to the chain, which renews it.
+    ...(foundCredentials === undefined
+      ? { credentials: { accessKeyId: 'none', secretAccessKey: 'none' } }
+      : credentials === undefined
+        ? {}
+        : { credentials }),
+  }
+}
+
 /** Opens the queue and finds (or makes) its dead-letter queue. Rejects with `QueueError`. */
 export async function openQueue(options: QueueOptions): Promise<Queue> {
   const name = queueNameOf(options.queueUrl)
-  const region = options.region ?? regionOf(options.queueUrl)
+  const given = options.endpoint === undefined ? options : await withDefaults(options, options.endpoint)
+  const region = given.region ?? regionOf(options.queueUrl)
   const client = new SQSClient({
     ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
     ...(region === undefined ? {} : { region }),
-    ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
+    ...(given.credentials === undefined ? {} : { credentials: given.credentials }),
     requestHandler: {
       connectionTimeout: 5_000,
       requestTimeout: pollTimeoutMs,

@@ -1,0 +1,37 @@
+/** Opening the queue where nobody told the SDK who one is. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, expect, it, vi } from 'vitest'
+import { openQueue } from './queue.ts'
+
+afterEach(() => vi.unstubAllEnvs())
+
+it('NOTE18 an endpoint of its own needs neither a region nor credentials, and takes what the SDK was told', async () => {
+  for (const name of ['AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_PROFILE'])
+    vi.stubEnv(name, undefined)
+  for (const name of ['AWS_CONFIG_FILE', 'AWS_SHARED_CREDENTIALS_FILE']) vi.stubEnv(name, '/nowhere')
+  vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true')
+  const signed: string[] = []
+  const sqs = createServer((request, response) => {
+    signed.push(
+      /Credential=(\w+\/)\d+\/([\w-]+)/
+        .exec(request.headers.authorization ?? '')
+        ?.slice(1)
+        .join('') ?? '',
+    )
+    response.writeHead(200, { 'content-type': 'application/x-amz-json-1.0' }).end('{"Attributes":{}}')
+  }).listen(0, '127.0.0.1')
+  await once(sqs, 'listening')
+  const endpoint = `http://127.0.0.1:${(sqs.address() as AddressInfo).port}`
+  const options = { queueUrl: `${endpoint}/0/notification-events.fifo`, endpoint, pollers: 1 }
+  const untold = await openQueue(options)
+  untold.close()
+  vi.stubEnv('AWS_REGION', 'eu-west-1')
+  vi.stubEnv('AWS_ACCESS_KEY_ID', 'given')
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'given')
+  const told = await openQueue(options)
+  told.close()
+  sqs.close()
+  expect(signed).toEqual(['none/us-east-1', 'given/eu-west-1'])
+})
