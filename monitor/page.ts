@@ -5,9 +5,9 @@
 import type { MonitorStatus } from './monitor.ts'
 
 const style = `:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;
-padding:0 1rem}h1{font-size:1.3rem}h2{font-size:1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}
+padding:0 1rem}div{overflow-x:auto}th,td{white-space:nowrap}h1{font-size:1.3rem}h2{font-size:1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #8884;font-variant-numeric:tabular-nums}
-th{font-weight:600}.bad{color:#b3261e;font-weight:600}.quiet{opacity:.65}`
+th{font-weight:600}.bad{color:light-dark(#b3261e,#ffb4ab);font-weight:600}.quiet{opacity:.65}`
 
 /** One whole HTML page. `nowMs`: epoch ms. */
 export function monitorPage(status: MonitorStatus, nowMs: number): string {
@@ -93,7 +93,7 @@ function table(heads: readonly string[], rows: readonly (readonly string[])[]): 
   if (rows.length === 0) return '<p class="quiet">none</p>'
   const head = heads.map((one) => `<th>${one}</th>`).join('')
   const body = rows.map((row) => `<tr>${row.map((cell) => `<td>${cell}</td>`).join('')}</tr>`).join('')
-  return `<table><tr>${head}</tr>${body}</table>`
+  return `<div><table><tr>${head}</tr>${body}</table></div>`
 }
 
 function bad(words: string): string {
