@@ -26,10 +26,10 @@ function nested(levels: number): unknown {
 
 describe('frames that are not taken', () => {
   it('WIRE7 names the field and what was due, and whom to answer', () => {
-    expect(decode({ ...bid, requestId: 'no spaces' })).toEqual({
+    expect(decode({ ...bid, auctionId: 'no spaces' })).toEqual({
       ok: false,
       code: 'field_invalid',
-      message: 'requestId must be an id: 1 to 128 characters of A-Z a-z 0-9 . _ : @ -',
+      message: 'auctionId must be an id: 1 to 128 characters of A-Z a-z 0-9 . _ : @ -',
       replyTo: 7,
     })
     expect(decode({ ...bid, kind: 'proxy' })).toMatchObject({ message: 'kind must be "max" or "exact"' })
@@ -59,6 +59,16 @@ describe('frames that are not taken', () => {
     expect(decode({ ...bid, bidder: 'somebody-else', admin: true })).toEqual({ ok: true, frame: bid })
     for (const type of ['steal_bid', 'toString', '__proto__', '', 5, null, undefined])
       expect(decode({ type, id: 'q' })).toMatchObject({ ok: false, code: 'unknown_type', replyTo: 'q' })
+  })
+
+  it('WIRE5 takes a request id of printable ASCII and nothing else', () => {
+    for (const requestId of ['r', 'q+/Zm9v==', 'bid #1 of 2', '~'.repeat(128)])
+      expect(decode({ ...bid, requestId })).toMatchObject({ ok: true, frame: { requestId } })
+    for (const requestId of ['', 'x'.repeat(129), 'a\n', 'ä', 5, null, {}])
+      expect(decode({ ...bid, requestId })).toMatchObject({
+        code: 'field_invalid',
+        message: 'requestId must be text of 1 to 128 printable characters of ASCII',
+      })
   })
 
   it('WIRE24 takes null for a field that may be left out, and for no other', () => {

@@ -4,7 +4,7 @@
  * Which fields a frame or body has is said in its own registry. Source: CONTRACT, first paragraph.
  */
 import { z } from 'zod'
-import { type AuctionId, idLengthMax, isId, type RequestId, type SubjectId } from './ids.ts'
+import { type AuctionId, idLengthMax, isId, isRequestId, type RequestId, type SubjectId } from './ids.ts'
 import * as limits from './limits.ts'
 import {
   type Amount,
@@ -43,7 +43,9 @@ function id<Kind extends string>() {
 
 export const auctionId = id<AuctionId>()
 export const subjectId = id<SubjectId>()
-export const requestId = id<RequestId>()
+export const requestId = z.custom<RequestId>(isRequestId, {
+  error: `must be text of 1 to ${idLengthMax} printable characters of ASCII`,
+})
 
 /** Minor units, 0 to 2^53−1. */
 export const amount: z.ZodType<Amount, Amount> = integer(0, amountMax, 'minor units')

@@ -1,7 +1,8 @@
 /**
  * Identifiers of the public contract, branded so that one kind never stands where another is meant.
  * All are strings outside and inside; only `GroupId` (which Raft group holds an auction) is an integer.
- * Invariant: a branded id has passed `isId` at the edge, so it is 1 to 128 characters of [A-Za-z0-9._:@-].
+ * Invariant: a branded id has passed `isId` at the edge, so it is 1 to 128 characters of [A-Za-z0-9._:@-]; a
+ * request id, which names nothing but its request, has passed `isRequestId`.
  * Source: CONTRACT "Ids are strings".
  */
 
@@ -22,7 +23,14 @@ export const idLengthMax = 128
 
 const idShape = /^[A-Za-z0-9._:@-]{1,128}$/
 
+const requestIdShape = /^[\x20-\x7e]{1,128}$/
+
 /** Whether a string may serve as an id of any kind: 1 to 128 characters of `[A-Za-z0-9._:@-]`. */
 export function isId(value: unknown): value is string {
   return typeof value === 'string' && idShape.test(value)
+}
+
+/** Whether a string may serve as a request id: 1 to 128 printable characters of ASCII, so that base64 will do. */
+export function isRequestId(value: unknown): value is string {
+  return typeof value === 'string' && requestIdShape.test(value)
 }

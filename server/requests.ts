@@ -4,7 +4,7 @@
  * `Idempotency-Key`".
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { type AuctionId, isId, type RequestId, type SubjectId } from '../protocol/ids.ts'
+import { type AuctionId, isRequestId, type RequestId, type SubjectId } from '../protocol/ids.ts'
 
 const alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
 const derivedLength = 20
@@ -55,10 +55,10 @@ export function newRequestId(): RequestId {
 
 /**
  * The request id of an `Idempotency-Key` header: up to 255 visible characters, with or without quotes. One that
- * is not an id as it stands is hashed into one. `undefined`: it will not do.
+ * is too long for one is hashed into one. `undefined`: it will not do.
  */
 export function requestIdOf(header: string): RequestId | undefined {
   const key = /^"(.*)"$/.exec(header)?.[1] ?? header
-  if (isId(key)) return key as RequestId
+  if (isRequestId(key)) return key as RequestId
   return /^[\x20-\x7e]{1,255}$/.test(key) ? (`key:${derive('key', key)}` as RequestId) : undefined
 }
