@@ -62,7 +62,7 @@ export const currency = z
   .string({ error: 'must be three capital letters (ISO 4217)' })
   .regex(/^[A-Z]{3}$/, { error: 'must be three capital letters (ISO 4217)' })
 
-/** Tags come out lower-case, in Unicode normal form C, sorted by code unit, each once. */
+/** Tags come out lower-case, in Unicode normal form C, each once, in the order in which they were given. */
 export function tags(max: number) {
   // Lower case can be longer than what it was made of (İ), so the length is judged once more.
   const tag = line(limits.tagLengthMax)
@@ -73,7 +73,7 @@ export function tags(max: number) {
   return z
     .array(tag, { error: 'must be an array of tags' })
     .max(max, { error: `must have at most ${max} tags` })
-    .transform((list) => [...new Set(list)].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)))
+    .transform((list) => [...new Set(list)])
 }
 
 export const increments: z.ZodType<IncrementTable, IncrementTable> = z

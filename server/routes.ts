@@ -151,6 +151,7 @@ async function registerBuyer(
     buyerId,
     serverId: config.serverId as ServerId,
     ...body,
+    interests: body.interests.toSorted(byCodeUnit),
   })
   if (!reply.ok) return rejectionAnswer(reply)
   const { token } = await tokens.issue(buyerId, ['bidder'], config.tokenTtlSeconds)
@@ -187,6 +188,7 @@ async function createAuction(
   const { currency = config.defaultCurrency, increments, format = 'english', item, opensAt, ...rest } = body
   const terms: AuctionTerms = {
     ...rest,
+    tags: rest.tags.toSorted(byCodeUnit),
     format,
     currency,
     increments: increments ?? defaultIncrements(currency),
@@ -341,6 +343,11 @@ function withAuction<Answer>(call: Call, use: (auctionId: AuctionId) => Answer):
 function identityOf(call: Call): Identity {
   assert(call.identity !== undefined, 'a route that takes a role is called with a token')
   return call.identity
+}
+
+/** The order in which the machine wants tags. */
+function byCodeUnit(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function invalid(detail: string): HttpAnswer {
