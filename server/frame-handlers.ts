@@ -43,13 +43,18 @@ export function frameHandlers(context: FrameContext): ClientFrameHandlers<Sessio
       }
       if (isNew && fanOut.isFull)
         return refuse(session, frame.id, 'overloaded', 'this server has all the subscriptions it can take')
-      return fanOut.subscribe(session, frame.id, frame.auctionId, frame.since)
+      return inTurn(session, frame.auctionId, () =>
+        fanOut.subscribe(session, frame.id, frame.auctionId, frame.since),
+      )
     },
 
     unsubscribe(session, frame) {
-      if (!fanOut.unsubscribe(session, frame.auctionId))
-        return refuse(session, frame.id, 'not_subscribed', 'this session does not watch that auction')
-      session.send(encodeServerFrame({ type: 'unsubscribed', replyTo: frame.id, auctionId: frame.auctionId }))
+      const { id, auctionId } = frame
+      return inTurn(session, auctionId, () => {
+        if (!fanOut.unsubscribe(session, auctionId))
+          return refuse(session, id, 'not_subscribed', 'this session does not watch that auction')
+        session.send(encodeServerFrame({ type: 'unsubscribed', replyTo: id, auctionId }))
+      })
     },
 
     place_bid(session, frame) {
@@ -76,6 +81,27 @@ export function frameHandlers(context: FrameContext): ClientFrameHandlers<Sessio
       session.send(encodeServerFrame({ type: 'time', replyTo: frame.id, t0: frame.t0, t1, t2 }))
     },
   }
+}
+
+/**
+ * Answers what a session asks about watching one auction one after the other, for a client that does not wait:
+ * begun at once, a second `subscribe` would take the place of a first one that has no answer yet.
+ */
+function inTurn(
+  session: Session,
+  auctionId: AuctionId,
+  work: () => void | Promise<void>,
+): void | Promise<void> {
+  const before = session.turns.get(auctionId)
+  const outcome = before === undefined ? work() : before.then(() => (session.isOpen ? work() : undefined))
+  if (!(outcome instanceof Promise)) return
+  const done = outcome
+    .catch(() => undefined)
+    .then(() => {
+      if (session.turns.get(auctionId) === done) session.turns.delete(auctionId)
+    })
+  session.turns.set(auctionId, done)
+  return outcome
 }
 
 interface BidFrame {

@@ -129,6 +129,37 @@ describe('the session', () => {
 })
 
 describe.each(both)('frames over %s', (_name, binary) => {
+  test('SESSION12 who asks again without waiting gets every answer, in order', async () => {
+    const auctionId = await house.createAuction()
+    const watcher = await client()
+    let open: () => void = () => undefined
+    house.cluster.readGate = new Promise((resolve) => {
+      open = resolve
+    })
+    const frames = ['subscribe', 'subscribe', 'unsubscribe', 'unsubscribe', 'subscribe', 'subscribe']
+    for (const [id, type] of frames.entries()) {
+      const since = id === 1 ? { since: { epoch: 1, seq: 1 } } : {}
+      watcher.send({ type, id, auctionId, ...since })
+    }
+    expect(await watcher.ask({ type: 'sync_time', t0: 0 })).toMatchObject({ type: 'time' })
+    expect(watcher.frames.some(({ replyTo }) => replyTo === 0)).toBe(false)
+    open()
+    const answers = () => watcher.frames.filter(({ replyTo }) => typeof replyTo === 'number')
+    await watcher.until(() => answers().length === frames.length, 'all answers')
+    expect(answers().map(({ replyTo, type }) => [replyTo, type])).toEqual([
+      [0, 'subscribed'],
+      [1, 'resumed'],
+      [2, 'unsubscribed'],
+      [3, 'error'],
+      [4, 'subscribed'],
+      [5, 'subscribed'],
+    ])
+    await house.ask('/bids', { token: ann, body: { auctionId, amount: 1000 } })
+    await watcher.until(() => watcher.all('bid_placed').length > 0, 'the event')
+    await watcher.ask({ type: 'sync_time', t0: 0 })
+    expect(watcher.all('bid_placed')).toHaveLength(1)
+  })
+
   test('SESSION3 subscribe gives a snapshot, then every event in order; unsubscribe ends it', async () => {
     const auctionId = await house.createAuction({ reserve: 400 })
     const watcher = await client({ binary })

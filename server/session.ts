@@ -51,6 +51,8 @@ export class Session {
   /** Frames beyond the rate that are answered before the socket is closed. */
   readonly strikes: TokenBucket
   readonly subscriptions = new Map<AuctionId, Subscription>()
+  /** Per auction, the last frame about watching it that has no answer yet. */
+  readonly turns = new Map<AuctionId, Promise<void>>()
   /** Commands whose reply is awaited. */
   commandCount = 0
   /** When the frame in hand came in (epoch ms). */
