@@ -96,8 +96,8 @@ export class AppliedState {
       throw corrupt('checkpoint', `its state has the hash ${hash} instead of ${position.stateHash}`)
     }
     this.history = new History<PublicEvent>(store, groupId, {
-      encode: (event) => pack(encodeHistory(event)),
-      decode: (bytes, auctionId) => decodeHistory(auctionId, unpack(bytes)),
+      encode: encodeHistory,
+      decode: (tuple, auctionId) => decodeHistory(auctionId, tuple),
     })
     this.#appliedIndex = position.index
     this.#appliedTerm = position.term

@@ -1,7 +1,7 @@
 /**
  * A copy of a node's state and history as a stream of bytes, and a new folder made from one.
  *
- *   | "martillo backup 1\n" | record … |      record: | length u32 | crc32 u32 | MessagePack tuple |
+ *   | "martillo backup 2\n" | record … |      record: | length u32 | crc32 u32 | MessagePack tuple |
  *   ["head", cluster id, groups, taken at ms]
  *   for each group:  ["group", group, index, term, state hash]  ["rows", [key, value, key, value …]] …
  *   ["end", rows]
@@ -28,7 +28,7 @@ import { pack, unpack } from './storage/pack.ts'
 import { snapshotPages } from './storage/snapshot-rows.ts'
 import { type Store, StoreError } from './storage/store.ts'
 
-const magic = Buffer.from('martillo backup 1\n')
+const magic = Buffer.from('martillo backup 2\n')
 const recordHeadBytes = 8
 const recordBytesMax = 64 * 2 ** 20
 

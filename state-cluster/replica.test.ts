@@ -3,7 +3,7 @@ import type { ClusterError, FeedBatch } from './cluster.ts'
 import type { Command } from './machine/commands.ts'
 import type { Reply } from './machine/events.ts'
 import { apply, emptyState, rows, stateHash } from './machine/index.ts'
-import { checkpointKey, decodeHardState, entryKey, eventKey, hardStateKey } from './storage/layout.ts'
+import { checkpointKey, decodeHardState, entryKey, eventBlockKey, hardStateKey } from './storage/layout.ts'
 import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
 import { auctionIdOf, createAuction, placeBid, registerServer, seededRandom } from './testing/workload.ts'
 
@@ -180,7 +180,7 @@ describe('replica, alone', () => {
   it('STORE6: a damaged event that is read ends the replica', async () => {
     const { bench, leader } = await makeHouse(1, [1], { checkpointRows: 1 })
     await bench.until(() => leader.replica.applied.unsavedCount === 0)
-    expect(leader.disk.flipBit(eventKey(groupId, auctionIdOf(0), 1), 40)).toBe(true)
+    expect(leader.disk.flipBit(eventBlockKey(groupId, auctionIdOf(0), 0), 40)).toBe(true)
     const read = (): unknown => leader.replica.read((applied) => applied.events(auctionIdOf(0), 1, 2))
     const cause = expect.objectContaining({ code: 'corrupt' })
     expect(read).toThrow(expect.objectContaining({ code: 'unavailable', cause }))

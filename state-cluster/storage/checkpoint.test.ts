@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { GroupId } from '../../protocol/ids.ts'
 import { newConfState } from '../raft/index.ts'
 import { Checkpointer, type CheckpointPosition, loadRows, writesOfFirstCheckpoint } from './checkpoint.ts'
-import { checkpointKey, eventKey, rowKey, rowName, stagedKey, stagedRange } from './layout.ts'
+import { checkpointKey, eventBlockKey, rowKey, rowName, stagedKey, stagedRange } from './layout.ts'
 import { MemoryDisk } from './memory-store.ts'
 import type { Store, StoreReader, StoreWrite } from './store.ts'
 
@@ -14,6 +14,8 @@ const at = (index: number): CheckpointPosition => ({
   confState: { ...newConfState([1, 2, 3], [4]), autoLeave: true },
   stateHash: `hash ${index}`,
 })
+
+const none = { count: 0, writes: [] }
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const name = (text: string): Uint8Array => rowName(5, text)
@@ -57,7 +59,7 @@ describe('checkpoint', () => {
       ]),
     )
     let held = 0
-    await checkpointer.run(at(5), [], () => {
+    await checkpointer.run(at(5), none, () => {
       held += 1
     })
     expect(held).toBe(1)
@@ -72,7 +74,7 @@ describe('checkpoint', () => {
         ['c', '3'],
       ]),
     )
-    await checkpointer.run(at(9), [], () => {
+    await checkpointer.run(at(9), none, () => {
       held += 1
     })
     expect(held).toBe(2)
@@ -99,18 +101,36 @@ describe('checkpoint', () => {
     const checkpointer = new Checkpointer(watching, groupId)
     gather(checkpointer, manyRows('x', 5_000))
     const events = Array.from({ length: 1_000 }, (_, i): StoreWrite => {
-      const key = eventKey(groupId, 'a', i)
+      const key = eventBlockKey(groupId, 'a', i)
       return { key, value: bytes('an event') }
     })
-    await checkpointer.run(at(2), events, () => undefined)
+    await checkpointer.run(at(2), { count: events.length, writes: events }, () => undefined)
     expect(sizes.length).toBeGreaterThan(40)
     for (const { count, byteCount } of sizes) {
       expect(count).toBeLessThanOrEqual(128)
       expect(byteCount).toBeLessThanOrEqual(132 * 1024)
     }
     expect(
-      [...store.range({ from: eventKey(groupId, 'a', 0), to: eventKey(groupId, 'a', 1e6) })].length,
+      [...store.range({ from: eventBlockKey(groupId, 'a', 0), to: eventBlockKey(groupId, 'a', 1e6) })].length,
     ).toBe(1_000)
+  })
+
+  it('STORE8: its commits grow with it, so that their number is bounded', async () => {
+    const { store } = await makeStore()
+    const commitsOf = async (count: number): Promise<number> => {
+      const before = store.stats().commits
+      const checkpointer = new Checkpointer(store, groupId)
+      for (let i = 0; i < count; i++) checkpointer.gather(`${i}`, [name(`${i}`), bytes('row')])
+      const writes = Array.from({ length: count }, (_, i): StoreWrite => {
+        return { key: eventBlockKey(groupId, 'a', i), value: bytes('an event') }
+      })
+      await checkpointer.run(at(2), { count, writes }, () => undefined)
+      return store.stats().commits - before
+    }
+    expect(await commitsOf(30_000)).toBeLessThan(2 * 130)
+    const commits = await commitsOf(300_000)
+    expect(commits).toBeGreaterThan(100)
+    expect(commits).toBeLessThan(2 * 130)
   })
 
   it('STORE7: a crash between any two commits leaves position and rows of one moment', async () => {
@@ -122,7 +142,7 @@ describe('checkpoint', () => {
       const old = new Checkpointer(first, groupId)
       const model = new Map(manyRows('old', 300))
       gather(old, model)
-      await old.run(at(5), [], () => undefined)
+      await old.run(at(5), none, () => undefined)
       await first.close()
 
       let syncs = 0
@@ -137,7 +157,7 @@ describe('checkpoint', () => {
       let isHeld = false
       let isDone = false
       void checkpointer
-        .run(at(9), [], () => {
+        .run(at(9), none, () => {
           isHeld = true
         })
         .then(() => {
@@ -160,7 +180,7 @@ describe('checkpoint', () => {
       expect(read(again)).toEqual(index === 9 ? merged : Object.fromEntries(model))
       expect([...again.range(stagedRange(groupId, 0))]).toEqual([])
       gather(recovered, new Map([['last', 'one']]))
-      await recovered.run(at(20), [], () => undefined)
+      await recovered.run(at(20), none, () => undefined)
       await again.close()
       again = disk.open()
       expect(read(again)['last']).toBe('one')
@@ -177,7 +197,7 @@ describe('checkpoint', () => {
     const rows = manyRows('x')
     gather(checkpointer, rows)
     checkpointer.hurry()
-    await checkpointer.run(at(2), [], () => undefined)
+    await checkpointer.run(at(2), none, () => undefined)
     expect([...store.range(stagedRange(groupId, 0))].length).toBeGreaterThan(1)
     expect(read(store)).toEqual(Object.fromEntries(rows))
     await new Checkpointer(store, groupId).resume()
@@ -220,7 +240,7 @@ describe('checkpoint', () => {
           const work = async (): Promise<void> => {
             await checkpointer.resume()
             gather(checkpointer, changed)
-            await checkpointer.run(at(index), [], () => undefined)
+            await checkpointer.run(at(index), none, () => undefined)
           }
           void work()
           for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve))
@@ -240,7 +260,7 @@ describe('checkpoint', () => {
     const { disk, store } = await makeStore()
     const checkpointer = new Checkpointer(store, groupId)
     gather(checkpointer, new Map([['a', '1']]))
-    await checkpointer.run(at(2), [], () => undefined)
+    await checkpointer.run(at(2), none, () => undefined)
     disk.flipBit(rowKey(groupId, name('a')), 33)
     expect(() => read(store)).toThrow(expect.objectContaining({ code: 'corrupt' }))
     disk.flipBit(checkpointKey(groupId), 33)
@@ -261,7 +281,7 @@ describe('checkpoint', () => {
       })
       const checkpointer = new Checkpointer(store, groupId)
       gather(checkpointer, manyRows('x'))
-      void checkpointer.run(at(2), [], () => {
+      void checkpointer.run(at(2), none, () => {
         isHeld = true
       })
       while (!isHeld) await new Promise((resolve) => setImmediate(resolve))

@@ -45,6 +45,13 @@ export interface CheckpointPosition {
   readonly stateHash: string
 }
 
+/** What a checkpoint brings to the history. */
+export interface PendingEvents {
+  readonly count: number
+  /** Made as they are taken. */
+  readonly writes: Iterable<StoreWrite>
+}
+
 interface CheckpointRecord extends CheckpointPosition {
   /** Pieces 0 … pieceCount − 1 stand before the rows. */
   readonly pieceCount: number
@@ -53,8 +60,13 @@ interface CheckpointRecord extends CheckpointPosition {
 const recordVersion = 1
 /** One staged piece: written in order, it costs about its bytes. */
 const pieceBytesMax = 128 * 1024
-/** Scattered rows (or events) with one commit: about a millisecond of the disk. */
+/** Scattered rows (or blocks of events) with one commit: about a millisecond of the disk. */
 const scatteredWritesMax = 128
+/**
+ * So many rows and events share the pieces above; with more, pieces grow in proportion. A checkpoint then takes a
+ * bounded number of commits, whatever has come together, and what comes meanwhile is bounded with it.
+ */
+const changesPerShare = 16_384
 /** Up to here a checkpoint is one commit. */
 const directWritesMax = 128
 
@@ -214,7 +226,7 @@ export class Checkpointer {
     const rows = stagedRows(this.#store, this.#groupId)
     return this.#alone(async () => {
       if (removals.length > 0) await this.#store.commit(removals)
-      if (this.#record.pieceCount > 0) await this.#moveRows(rows)
+      if (this.#record.pieceCount > 0) await this.#moveRows(rows, Math.ceil(rows.length / changesPerShare))
     })
   }
 
@@ -223,13 +235,14 @@ export class Checkpointer {
    * the events up to there. `onHeld` is called when it counts; the promise resolves when its rows are in their
    * places. Rejects with StoreError. Not to be called while one runs.
    */
-  run(position: CheckpointPosition, events: Iterable<StoreWrite>, onHeld: () => void): Promise<void> {
+  run(position: CheckpointPosition, events: PendingEvents, onHeld: () => void): Promise<void> {
     const rows = [...this.#gathered.values()]
     this.#gathered = new Map()
     return this.#alone(async () => {
-      const eventsInOrder = events[Symbol.iterator]()
-      let piece = takePiece(eventsInOrder, directWritesMax)
-      if (piece.length < directWritesMax && rows.length + piece.length <= directWritesMax) {
+      const share = Math.ceil((rows.length + events.count + 1) / changesPerShare)
+      const eventsInOrder = new Pieces(events.writes)
+      let piece = eventsInOrder.take(share)
+      if (eventsInOrder.areTaken && rows.length + piece.length <= directWritesMax) {
         const record = { ...position, pieceCount: 0 }
         await this.#store.commit([
           ...piece,
@@ -240,15 +253,13 @@ export class Checkpointer {
         onHeld()
         return
       }
-      for (; piece.length > 0; piece = takePiece(eventsInOrder, scatteredWritesMax)) {
-        await this.#store.commit(piece)
-      }
-      const pieceCount = await this.#stage(rows)
+      for (; piece.length > 0; piece = eventsInOrder.take(share)) await this.#store.commit(piece)
+      const pieceCount = await this.#stage(rows, share)
       const record = { ...position, pieceCount }
       await this.#store.commit([encodeRecord(this.#groupId, record)])
       this.#record = record
       onHeld()
-      await this.#moveRows(rows)
+      await this.#moveRows(rows, share)
     })
   }
 
@@ -267,13 +278,13 @@ export class Checkpointer {
     }
   }
 
-  async #stage(rows: readonly NamedRow[]): Promise<number> {
+  async #stage(rows: readonly NamedRow[], share: number): Promise<number> {
     let number = 0
     for (let from = 0; from < rows.length; number++) {
       let to = from
       for (let size = 0; to < rows.length; to++) {
         size += stagedSize(rows[to] as NamedRow)
-        if (size > pieceBytesMax && to > from) break
+        if (size > pieceBytesMax * share && to > from) break
       }
       const key = stagedKey(this.#groupId, number)
       await this.#store.commit([{ key, value: encodeStaged(key, rows.slice(from, to)) }])
@@ -282,10 +293,11 @@ export class Checkpointer {
     return number
   }
 
-  async #moveRows(rows: readonly NamedRow[]): Promise<void> {
-    for (let from = 0; from < rows.length; from += scatteredWritesMax) {
+  async #moveRows(rows: readonly NamedRow[], share: number): Promise<void> {
+    const countMax = scatteredWritesMax * share
+    for (let from = 0; from < rows.length; from += countMax) {
       if (this.#isHurried) return
-      const some = rows.slice(from, from + scatteredWritesMax)
+      const some = rows.slice(from, from + countMax)
       await this.#store.commit(some.map((row) => this.#rowWrite(row)))
     }
     const { pieceCount } = this.#record
@@ -304,12 +316,33 @@ export class Checkpointer {
   }
 }
 
-function takePiece(from: Iterator<StoreWrite>, countMax: number): StoreWrite[] {
-  const piece: StoreWrite[] = []
-  while (piece.length < countMax) {
-    const next = from.next()
-    if (next.done) break
-    piece.push(next.value)
+/** Writes in order, by pieces. */
+class Pieces {
+  readonly #writes: Iterator<StoreWrite>
+  #next: StoreWrite | undefined
+
+  constructor(writes: Iterable<StoreWrite>) {
+    this.#writes = writes[Symbol.iterator]()
+    this.#advance()
   }
-  return piece
+
+  get areTaken(): boolean {
+    return this.#next === undefined
+  }
+
+  take(share: number): StoreWrite[] {
+    const piece: StoreWrite[] = []
+    let byteCount = 0
+    for (; this.#next !== undefined && piece.length < scatteredWritesMax * share; this.#advance()) {
+      byteCount += this.#next.key.length + (this.#next.value?.length ?? 0)
+      if (byteCount > pieceBytesMax * share && piece.length > 0) break
+      piece.push(this.#next)
+    }
+    return piece
+  }
+
+  #advance(): void {
+    const { done, value } = this.#writes.next()
+    this.#next = done ? undefined : value
+  }
 }

@@ -1,9 +1,9 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AuctionId, GroupId } from '../../protocol/ids.ts'
 import { History } from './history.ts'
-import { eventKey } from './layout.ts'
+import { decodeBytes, encodeBytes, eventBlockKey } from './layout.ts'
 import { MemoryDisk } from './memory-store.ts'
-import { pack, unpack } from './pack.ts'
 
 interface Event {
   readonly auctionId: AuctionId
@@ -20,9 +20,9 @@ function makeHistory() {
   const store = disk.open()
   const open = (): History<Event> =>
     new History<Event>(store, groupId, {
-      encode: ({ seq, text }) => pack([seq, text]),
-      decode(bytes, auctionId) {
-        const [seq, text] = unpack(bytes) as [number, string]
+      encode: ({ seq, text }) => [seq, text],
+      decode(tuple, auctionId) {
+        const [seq, text] = tuple as [number, string]
         return { auctionId, seq, text }
       },
     })
@@ -37,10 +37,10 @@ describe('history', () => {
     const { store, history, open } = makeHistory()
     for (let seq = 1; seq <= 10; seq++) history.add(event(a, seq))
     history.add(event(ab, 1))
-    await store.commit([...history.freeze()])
+    await store.commit([...history.freeze().writes])
     history.thaw()
     for (let seq = 11; seq <= 20; seq++) history.add(event(a, seq))
-    const writes = [...history.freeze()]
+    const writes = [...history.freeze().writes]
     for (let seq = 21; seq <= 30; seq++) history.add(event(a, seq))
     expect(history.freshCount).toBe(10)
     for (const written of [false, true]) {
@@ -69,24 +69,94 @@ describe('history', () => {
   it('STORE9: events written again, after a crash, are the same events', async () => {
     const { store, history, open } = makeHistory()
     for (let seq = 1; seq <= 6; seq++) history.add(event(a, seq))
-    await store.commit([...history.freeze()])
+    await store.commit([...history.freeze().writes])
     const later = open()
     for (let seq = 3; seq <= 8; seq++) later.add(event(a, seq))
     expect(seqs(later.read(a, 1, 9))).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
-    await store.commit([...later.freeze()])
+    await store.commit([...later.freeze().writes])
     later.thaw()
     expect(seqs(later.read(a, 1, 9))).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
   })
 
+  it('STORE9: written in pieces of any size, with crashes between, the events of each auction are there', async () => {
+    const step = fc.record({ counts: fc.tuple(fc.nat(70), fc.nat(3)), isLost: fc.boolean() })
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+        const { store, open } = makeHistory()
+        let history = open()
+        // What the last checkpoint that held has of each auction; a crash goes back to it, and the log gives the rest.
+        const held = new Map([
+          [a, 0],
+          [ab, 0],
+        ])
+        const last = new Map(held)
+        for (const { counts, isLost } of steps) {
+          for (const [at, id] of [a, ab].entries()) {
+            const from = last.get(id) as number
+            const to = from + (counts[at] as number)
+            for (let seq = from + 1; seq <= to; seq++) history.add(event(id, seq))
+            last.set(id, to)
+          }
+          await store.commit([...history.freeze().writes])
+          if (isLost) {
+            history = open()
+            for (const id of [a, ab]) {
+              for (let seq = (held.get(id) as number) + 1; seq <= (last.get(id) as number); seq++)
+                history.add(event(id, seq))
+            }
+          } else {
+            history.thaw()
+            for (const [id, seq] of last) held.set(id, seq)
+          }
+          for (const [id, seq] of last) {
+            const all = Array.from({ length: seq }, (_, i) => event(id, i + 1))
+            expect(history.read(id, 1, seq + 1)).toEqual(all)
+            for (const from of [seq - 33, seq - 1, seq])
+              if (from >= 1) expect(history.read(id, from, seq + 1)).toEqual(all.slice(from - 1))
+          }
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('STORE16: a full block takes a fraction of what its events take', async () => {
+    const { store, history } = makeHistory()
+    for (let seq = 1; seq <= 32; seq++) history.add(event(a, seq))
+    await store.commit([...history.freeze().writes])
+    for (let seq = 1; seq <= 31; seq++) history.add(event(ab, seq))
+    await store.commit([...history.freeze().writes])
+    const lengthOf = (id: AuctionId): number => store.get(eventBlockKey(groupId, id, 0))?.length ?? 0
+    expect(lengthOf(a)).toBeGreaterThan(0)
+    expect(lengthOf(a) * 2).toBeLessThan(lengthOf(ab))
+  })
+
   it('STORE6: a damaged or missing event is found', async () => {
     const { disk, store, history, open } = makeHistory()
-    for (let seq = 1; seq <= 4; seq++) history.add(event(a, seq))
-    await store.commit([...history.freeze()])
-    expect(() => open().read(a, 1, 6)).toThrow(expect.objectContaining({ code: 'corrupt' }))
-    disk.flipBit(eventKey(groupId, a, 2), 50)
-    expect(() => open().read(a, 1, 5)).toThrow(expect.objectContaining({ code: 'corrupt' }))
-    expect(seqs(open().read(a, 3, 5))).toEqual([3, 4])
-    await store.commit([{ key: eventKey(groupId, a, 3), value: undefined }])
-    expect(() => open().read(a, 3, 5)).toThrow(expect.objectContaining({ code: 'corrupt' }))
+    for (let seq = 1; seq <= 36; seq++) history.add(event(a, seq))
+    await store.commit([...history.freeze().writes])
+    const isCorrupt = expect.objectContaining({ code: 'corrupt' })
+    expect(() => open().read(a, 1, 38)).toThrow(isCorrupt)
+    disk.flipBit(eventBlockKey(groupId, a, 0), 50)
+    expect(() => open().read(a, 32, 34)).toThrow(isCorrupt)
+    expect(seqs(open().read(a, 33, 37))).toEqual([33, 34, 35, 36])
+    const later = open()
+    later.add(event(a, 38))
+    expect(() => [...later.freeze().writes]).toThrow(isCorrupt)
+    await store.commit([{ key: eventBlockKey(groupId, a, 1), value: undefined }])
+    expect(() => open().read(a, 33, 34)).toThrow(isCorrupt)
+    const last = open()
+    last.add(event(a, 37))
+    expect(() => [...last.freeze().writes]).toThrow(isCorrupt)
+  })
+
+  it('STORE6: events under the number of others are found', async () => {
+    const { store, history, open } = makeHistory()
+    for (let seq = 1; seq <= 64; seq++) history.add(event(a, seq))
+    const [first] = [...history.freeze().writes]
+    const key = eventBlockKey(groupId, a, 1)
+    const bytes = decodeBytes(eventBlockKey(groupId, a, 0), first?.value as Uint8Array, 'block')
+    await store.commit([{ key, value: encodeBytes(key, bytes) }])
+    expect(() => open().read(a, 33, 35)).toThrow(expect.objectContaining({ code: 'corrupt' }))
   })
 })

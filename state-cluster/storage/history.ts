@@ -1,19 +1,34 @@
 /**
  * The history of every auction: its public events by `seq`, on the disk for ever, the latest in memory until a
- * checkpoint has written them.
+ * checkpoint has written them. On the disk they stand in blocks, so that a checkpoint writes one place for many
+ * events and a full block, packed by columns and deflated, takes a fraction of its events' bytes.
+ *
+ *   block  number = (seq − 1) / 32          value: 0, then events one after the other, each behind its length (u32)
+ *                                                  1, then deflated columns of 32 events: the block is full
  *
  * Invariant: per auction, memory holds consecutive events that begin where the disk's end, so a read that joins
- * both has no gap and no repeat. Writing an event again (after a crash, from the log) writes the same bytes.
- * Leaves to the caller what an event is and how it becomes bytes, and never to read beyond the last applied one.
+ * both has no gap and no repeat. Writing events again (after a crash, from the log) leaves the same events.
+ * Leaves to the caller what an event is and how it becomes a tuple, and never to read beyond the last applied one.
  */
+import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { AuctionId, GroupId } from '../../protocol/ids.ts'
-import { corrupt, decodeBytes, encodeBytes, eventKey, eventRange } from './layout.ts'
+import type { PendingEvents } from './checkpoint.ts'
+import { fromColumns, type Tuple, toColumns } from './columns.ts'
+import {
+  corrupt,
+  decodeBytes,
+  encodeBytes,
+  eventBlockKey,
+  eventBlockRange,
+  numberOfBlockKey,
+} from './layout.ts'
+import { pack, unpack } from './pack.ts'
 import type { StoreReader, StoreWrite } from './store.ts'
 
 export interface HistoryCodec<Event> {
-  encode(event: Event): Uint8Array
-  /** Throws when the bytes are no event. */
-  decode(bytes: Uint8Array, auctionId: AuctionId): Event
+  encode(event: Event): Tuple
+  /** Throws when the tuple is no event. */
+  decode(tuple: unknown, auctionId: AuctionId): Event
 }
 
 interface Numbered {
@@ -22,6 +37,19 @@ interface Numbered {
 }
 
 type Pending<Event> = Map<AuctionId, Event[]>
+
+/** More would not deflate much better, and a block should fit the page of a B-tree a few times. */
+const eventsPerBlock = 32
+const openKind = 0
+const fullKind = 1
+const kindLength = 1
+const sizeLength = 4
+/** A full block never inflates to more. */
+const blockBytesMax = 2 ** 20
+const deflation = { level: constants.Z_BEST_SPEED }
+
+const blockOf = (seq: number): number => Math.floor((seq - 1) / eventsPerBlock)
+const placeOf = (seq: number): number => (seq - 1) % eventsPerBlock
 
 export class History<Event extends Numbered> {
   readonly #reader: StoreReader
@@ -52,11 +80,12 @@ export class History<Event extends Numbered> {
   }
 
   /** Begins a checkpoint: gives the writes of all events so far, made one by one as they are taken. */
-  freeze(): Iterable<StoreWrite> {
+  freeze(): PendingEvents {
+    const count = this.#freshCount
     this.#frozen = this.#fresh
     this.#fresh = new Map()
     this.#freshCount = 0
-    return this.#writes(this.#frozen)
+    return { count, writes: this.#writes(this.#frozen) }
   }
 
   /** All that was frozen is durable. */
@@ -67,18 +96,10 @@ export class History<Event extends Numbered> {
   /** Events with from ≤ seq < to, in order. Throws StoreError `corrupt` where one is damaged or missing. */
   read(auctionId: AuctionId, from: number, to: number): Event[] {
     if (from >= to) return []
-    const out: Event[] = []
     const frozen = this.#frozen.get(auctionId) ?? []
     const fresh = this.#fresh.get(auctionId) ?? []
     const inMemoryFrom = (frozen[0] ?? fresh[0])?.seq ?? to
-    const onDiskTo = Math.min(to, inMemoryFrom)
-    let expected = from
-    for (const event of this.#fromDisk(auctionId, from, onDiskTo)) {
-      if (event.seq !== expected) break
-      out.push(event)
-      expected += 1
-    }
-    if (expected < onDiskTo) throw corrupt(`event ${expected} of ${auctionId}`, 'it is not there')
+    const out = this.#fromDisk(auctionId, from, Math.min(to, inMemoryFrom))
     for (const events of [frozen, fresh]) {
       const first = events[0]?.seq ?? to
       for (let at = Math.max(0, from - first); at < events.length && first + at < to; at++) {
@@ -88,26 +109,118 @@ export class History<Event extends Numbered> {
     return out
   }
 
-  *#fromDisk(auctionId: AuctionId, from: number, to: number): Generator<Event> {
-    for (const { key, value } of this.#reader.range(eventRange(this.#groupId, auctionId, from, to))) {
-      const what = `event of ${auctionId}`
-      const bytes = decodeBytes(key, value, what)
-      let event: Event
-      try {
-        event = this.#codec.decode(bytes, auctionId)
-      } catch (error) {
-        throw corrupt(what, error instanceof Error ? error.message : String(error))
+  #fromDisk(auctionId: AuctionId, from: number, to: number): Event[] {
+    const out: Event[] = []
+    if (from >= to) return out
+    let expected = from
+    const range = eventBlockRange(this.#groupId, auctionId, blockOf(from), blockOf(to - 1) + 1)
+    for (const { key, value } of this.#reader.range(range)) {
+      if (numberOfBlockKey(key) !== blockOf(expected)) break
+      const tuples = tuplesOf(auctionId, decodeBlock(auctionId, key, value))
+      for (const tuple of tuples.slice(placeOf(expected), placeOf(expected) + to - expected)) {
+        out.push(this.#eventOf(auctionId, expected, tuple))
+        expected += 1
       }
-      yield event
+      if (placeOf(expected) !== 0) break
     }
+    if (expected < to) throw corrupt(`event ${expected} of ${auctionId}`, 'it is not there')
+    return out
+  }
+
+  #eventOf(auctionId: AuctionId, seq: number, tuple: unknown): Event {
+    const event = attempt(auctionId, () => this.#codec.decode(tuple, auctionId))
+    if (event.seq !== seq) throw corrupt(`event ${seq} of ${auctionId}`, `event ${event.seq} stands there`)
+    return event
   }
 
   *#writes(pending: Pending<Event>): Generator<StoreWrite> {
     for (const [auctionId, events] of pending) {
-      for (const event of events) {
-        const key = eventKey(this.#groupId, auctionId, event.seq)
-        yield { key, value: encodeBytes(key, this.#codec.encode(event)) }
+      for (let from = 0; from < events.length; ) {
+        const count = eventsPerBlock - placeOf((events[from] as Event).seq)
+        yield this.#blockWrite(auctionId, events.slice(from, from + count))
+        from += count
       }
     }
+  }
+
+  /** A block with these events behind those that it has already. */
+  #blockWrite(auctionId: AuctionId, events: readonly Event[]): StoreWrite {
+    const { seq } = events[0] as Event
+    const key = eventBlockKey(this.#groupId, auctionId, blockOf(seq))
+    const before = placeOf(seq) === 0 ? [] : this.#piecesBefore(auctionId, key, seq)
+    const tuples = events.map((event) => this.#codec.encode(event))
+    const isFull = before.length + tuples.length === eventsPerBlock
+    const bytes = isFull
+      ? fullBlock([...before.map(unpack), ...tuples])
+      : openBlock([...before, ...tuples.map(pack)])
+    return { key, value: encodeBytes(key, bytes) }
+  }
+
+  /** The events of a block before one of them, as they were packed. */
+  #piecesBefore(auctionId: AuctionId, key: Uint8Array, seq: number): readonly Uint8Array[] {
+    const value = this.#reader.get(key)
+    const bytes = value && decodeBlock(auctionId, key, value)
+    // A full one that lacks events to come is from before a crash.
+    const all = bytes?.[0] === fullKind ? tuplesOf(auctionId, bytes).map(pack) : bytes && piecesOf(bytes)
+    if (all === undefined || all.length < placeOf(seq)) {
+      throw corrupt(`event ${seq - 1} of ${auctionId}`, 'it is not there')
+    }
+    return all.slice(0, placeOf(seq))
+  }
+}
+
+function decodeBlock(auctionId: AuctionId, key: Uint8Array, value: Uint8Array): Uint8Array {
+  return decodeBytes(key, value, `block of events of ${auctionId}`)
+}
+
+/** The events of a block, of either kind. */
+function tuplesOf(auctionId: AuctionId, bytes: Uint8Array): readonly unknown[] {
+  if (bytes[0] !== fullKind) return piecesOf(bytes).map(unpack)
+  const deflated = bytes.subarray(kindLength)
+  return attempt(auctionId, () =>
+    fromColumns(unpack(inflateRawSync(deflated, { maxOutputLength: blockBytesMax }))),
+  )
+}
+
+function fullBlock(tuples: readonly unknown[]): Uint8Array {
+  const deflated = deflateRawSync(pack(toColumns(tuples as readonly Tuple[])), deflation)
+  const bytes = new Uint8Array(kindLength + deflated.length)
+  bytes[0] = fullKind
+  bytes.set(deflated, kindLength)
+  return bytes
+}
+
+function openBlock(pieces: readonly Uint8Array[]): Uint8Array {
+  const size = pieces.reduce((sum, piece) => sum + sizeLength + piece.length, kindLength)
+  const bytes = new Uint8Array(size)
+  const view = new DataView(bytes.buffer)
+  bytes[0] = openKind
+  let at = kindLength
+  for (const piece of pieces) {
+    view.setUint32(at, piece.length)
+    bytes.set(piece, at + sizeLength)
+    at += sizeLength + piece.length
+  }
+  return bytes
+}
+
+/** The packed events of a block that is not full. Its checksum held, so its lengths do. */
+function piecesOf(bytes: Uint8Array): readonly Uint8Array[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const pieces: Uint8Array[] = []
+  for (let at = kindLength; at < bytes.length; ) {
+    const from = at + sizeLength
+    at = from + view.getUint32(at)
+    pieces.push(bytes.subarray(from, at))
+  }
+  return pieces
+}
+
+function attempt<T>(auctionId: AuctionId, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw corrupt(`history of ${auctionId}`, why)
   }
 }

@@ -13,7 +13,7 @@
  *   group:u16 20 index:u48           log entry       type:u8 term:u48 data…
  *   group:u16 30 kind:u8 key…        state row       opaque bytes
  *   group:u16 31 number:u48          staged rows     (keyLength:u16 key… valueLength:u32 value…)…
- *   group:u16 40 auction… 00 seq:u48 history event   opaque bytes
+ *   group:u16 41 auction… 00 block:u48 events      see history.ts
  *   group:u16 50 tag:u8 rest…        incoming        the value of the key group tag rest, sealed for that key
  *
  * A row key is kind and key, at most 200 bytes; valueLength ffffffff stands for a row that is gone.
@@ -36,7 +36,7 @@ const tags = {
   entry: 0x20,
   row: 0x30,
   staged: 0x31,
-  event: 0x40,
+  events: 0x41,
   incoming: 0x50,
 } as const
 
@@ -152,22 +152,29 @@ export const rowRange = (groupId: GroupId): StoreRange => ({
 
 export const nameOfRowKey = (key: Uint8Array): Uint8Array => key.subarray(headLength)
 
-/** Ids are ASCII and hold no zero byte, so that events of one auction stand together and in order. */
-export function eventKey(groupId: GroupId, auctionId: string, seq: number): Uint8Array {
-  const key = prefixed(groupId, tags.event, auctionId.length + 1 + u48Length)
+/** Ids are ASCII and hold no zero byte, so that the blocks of one auction stand together and in order. */
+export function eventBlockKey(groupId: GroupId, auctionId: string, number: number): Uint8Array {
+  const key = prefixed(groupId, tags.events, auctionId.length + 1 + u48Length)
   for (let i = 0; i < auctionId.length; i++) key[headLength + i] = auctionId.charCodeAt(i)
-  writeU48(key, headLength + auctionId.length + 1, seq)
+  writeU48(key, headLength + auctionId.length + 1, number)
   return key
 }
 
-/** Events of an auction, from ≤ seq < to. */
-export const eventRange = (groupId: GroupId, auctionId: string, from: number, to: number): StoreRange => ({
-  from: eventKey(groupId, auctionId, from),
-  to: eventKey(groupId, auctionId, to),
+export const numberOfBlockKey = (key: Uint8Array): number => readU48(key, key.length - u48Length)
+
+/** Blocks of an auction, from ≤ number < to. */
+export const eventBlockRange = (
+  groupId: GroupId,
+  auctionId: string,
+  from: number,
+  to: number,
+): StoreRange => ({
+  from: eventBlockKey(groupId, auctionId, from),
+  to: eventBlockKey(groupId, auctionId, to),
 })
 
-/** All events of a group, in order of auction and `seq`. */
-export const eventsRange = (groupId: GroupId): StoreRange => wholeTag(groupId, tags.event)
+/** All blocks of events of a group, in order of auction and number. */
+export const eventsRange = (groupId: GroupId): StoreRange => wholeTag(groupId, tags.events)
 
 /** Rows and events of a snapshot that is on its way in. */
 export const incomingRange = (groupId: GroupId): StoreRange => wholeTag(groupId, tags.incoming)
@@ -180,7 +187,7 @@ function wholeTag(groupId: GroupId, tag: number): StoreRange {
 export function incomingKeyOf(groupId: GroupId, key: Uint8Array): Uint8Array | undefined {
   const tag = key[headLength - 1]
   const isOwn = key[0] === groupId >>> 8 && key[1] === (groupId & 0xff)
-  if (!isOwn || (tag !== tags.row && tag !== tags.event)) return undefined
+  if (!isOwn || (tag !== tags.row && tag !== tags.events)) return undefined
   const incoming = prefixed(groupId, tags.incoming, key.length - (headLength - 1))
   incoming.set(key.subarray(headLength - 1), headLength)
   return incoming

@@ -9,8 +9,8 @@ import { corrupt, decodeBytes, encodeBytes, metaKey } from './layout.ts'
 import { pack, unpack } from './pack.ts'
 import { StoreError, type StoreReader, type StoreWrite } from './store.ts'
 
-/** The layout of layout.ts, checkpoint.ts and this file. */
-const formatVersion = 1
+/** The layout of layout.ts, checkpoint.ts, history.ts and this file. */
+const formatVersion = 2
 
 export interface StoreMeta {
   readonly clusterId: string

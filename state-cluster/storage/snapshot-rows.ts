@@ -46,7 +46,7 @@ export function* snapshotPages(reader: StoreReader, groupId: GroupId): Generator
   }
   for (; at < staged.length; at += pageRows) yield staged.slice(at, at + pageRows).flatMap(stagedRow)
   for (const page of pagesOf(reader, eventsRange(groupId))) {
-    for (const { key, value } of page) decodeBytes(key, value, 'event of the history')
+    for (const { key, value } of page) decodeBytes(key, value, 'block of events')
     yield page
   }
 }
