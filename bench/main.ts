@@ -1,7 +1,8 @@
 /**
  * Runs benches by name: `npm run --silent bench -- raft --json`.
  *
- * A bench is one module and one entry in the table below. Exit codes: 0 measured, 1 a bench failed, 2 wrong usage.
+ * A bench is one module and one entry in the table below. Exit codes: 0 measured, 1 a bench failed
+ * or found what it measured not as it must be, 2 wrong usage.
  */
 import { parseArgs } from 'node:util'
 import { asJson, asText, type Bench, type BenchOptions } from './report.ts'
@@ -33,15 +34,23 @@ const benches: readonly Bench[] = [
     description: 'memory and disk of one replica over a million bids on 1,000 auctions (or --bids N)',
     run: async (options) => (await import('./flat.ts')).flat(options),
   },
+  {
+    name: 'ended',
+    description: 'what 400,000 auctions (or --auctions N) leave behind in memory and on disk once they ended',
+    run: async (options) => (await import('./ended.ts')).ended(options),
+  },
 ]
 
 function help(): string {
   const names = benches.map(({ name, description }) => `  ${name.padEnd(16)}${description}`)
   return `Usage: npm run --silent bench -- NAME… [--json]\n\n${names.join('\n')}\n
 Options:
-  --json     one line of JSON a bench: figures, rounds, parameters, Node version, number of cpus
-  --bids N   for flat: how many; ten million take minutes
-  --help     this text\n`
+  --json         one line of JSON a bench: figures, rounds, parameters, Node version, number of cpus
+  --bids N       for flat: how many; ten million take minutes
+  --auctions N   for ended: how many
+  --help         this text
+
+Exit codes: 0 measured, 1 a bench failed or found what it measured not as it must be, 2 wrong usage.\n`
 }
 
 async function main(): Promise<number> {
@@ -54,6 +63,7 @@ async function main(): Promise<number> {
       options: {
         json: { type: 'boolean', default: false },
         bids: { type: 'string' },
+        auctions: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
     })
@@ -68,18 +78,24 @@ async function main(): Promise<number> {
       return bench
     })
     isJson = values.json
-    if (values.bids !== undefined && !/^[1-9]\d{3,11}$/.test(values.bids))
-      throw new Error('--bids takes a number from 1,000 on')
-    options = values.bids === undefined ? {} : { bids: Number(values.bids) }
+    options = { ...countOf('bids', values.bids), ...countOf('auctions', values.auctions) }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${help()}`)
     return 2
   }
+  let exitCode = 0
   for (const bench of chosen) {
     const report = await bench.run(options)
     process.stdout.write(`${isJson ? asJson(bench, report) : asText(bench, report)}\n`)
+    if (report.passed === false) exitCode = 1
   }
-  return 0
+  return exitCode
+}
+
+function countOf(name: 'bids' | 'auctions', text: string | undefined): BenchOptions {
+  if (text === undefined) return {}
+  if (!/^[1-9]\d{3,11}$/.test(text)) throw new Error(`--${name} takes a number from 1,000 on`)
+  return { [name]: Number(text) }
 }
 
 process.exitCode = await main()

@@ -9,6 +9,8 @@ import { cpus } from 'node:os'
 export interface BenchOptions {
   /** How many bids, where a bench lets one choose. */
   readonly bids?: number
+  /** How many auctions, likewise. */
+  readonly auctions?: number
 }
 
 export interface Bench {
@@ -16,7 +18,14 @@ export interface Bench {
   /** One line. */
   readonly description: string
   /** Measures. Throws when the bench itself went wrong, so that no figure is wrong in silence. */
-  run(options: BenchOptions): object | Promise<object>
+  run(options: BenchOptions): Report | Promise<Report>
+}
+
+export type Report = object & {
+  /** `false`: measured, and not as it must be. */
+  readonly passed?: boolean
+  /** Figures over time; printed as a table. */
+  readonly samples?: readonly object[]
 }
 
 /** The middle value; of an even number the mean of the two in the middle. 0 of none. */
@@ -28,15 +37,32 @@ export function median(values: readonly number[]): number {
 }
 
 /** One line of JSON. */
-export function asJson(bench: Bench, report: object): string {
+export function asJson(bench: Bench, report: Report): string {
   return JSON.stringify({ bench: bench.name, ...machine(), ...report })
 }
 
 /** The same for people. */
-export function asText(bench: Bench, report: object): string {
+export function asText(bench: Bench, { samples, ...report }: Report): string {
   const { nodeVersion, cpuCount, cpuModel } = machine()
   const title = `${bench.name}: ${bench.description}\nnode ${nodeVersion}, ${cpuCount} × ${cpuModel}`
-  return `${title}\n${JSON.stringify(report, null, 2)}`
+  const table = samples === undefined ? '' : `${asTable(samples)}\n`
+  return `${title}\n${table}${JSON.stringify(report, null, 2)}`
+}
+
+/** A line a sample; columns of bytes in MiB. */
+function asTable(samples: readonly object[]): string {
+  const isBytes = (name: string): boolean => name.endsWith('Bytes')
+  const names = Object.keys(samples[0] ?? {})
+  const heads = names.map((name) => (isBytes(name) ? `${name.slice(0, -'Bytes'.length)} MiB` : name))
+  const rows = samples.map((sample) =>
+    Object.entries(sample).map(([name, value]) =>
+      isBytes(name) ? (value / 2 ** 20).toFixed(1) : value.toLocaleString('en'),
+    ),
+  )
+  const widths = heads.map((head, at) => Math.max(head.length, ...rows.map((row) => row[at].length)))
+  return [heads, ...rows]
+    .map((row) => row.map((cell, at) => cell.padStart(widths[at] as number)).join('  '))
+    .join('\n')
 }
 
 function machine(): { nodeVersion: string; cpuCount: number; cpuModel: string } {

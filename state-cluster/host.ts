@@ -38,6 +38,7 @@ import {
 } from './replica-settings.ts'
 import { readCheckpoint } from './storage/checkpoint.ts'
 import { type LogPosition, writesOfNewLog } from './storage/disk-log.ts'
+import { type DiskParts, partsOf } from './storage/disk-parts.ts'
 import { type FolderLock, lockFolder } from './storage/folder-lock.ts'
 import { finishInstall } from './storage/incoming-snapshot.ts'
 import { openLmdbStore } from './storage/lmdb-store.ts'
@@ -219,6 +220,16 @@ export class ReplicaHost implements Cluster {
   /** The store as it is now, for a backup. Close it. */
   view(): StoreView {
     return this.#store.view()
+  }
+
+  /** What the bytes on the disk are. Reads all of them. */
+  async diskParts(): Promise<DiskParts> {
+    const view = this.#store.view()
+    try {
+      return await partsOf(view, this.groups)
+    } finally {
+      view.close()
+    }
   }
 
   get clusterId(): string {

@@ -23,6 +23,7 @@ export {
 export { type RebuildOptions, rebuildFolder } from './rebuild.ts'
 export { type Recovered, recoverFolder } from './recover.ts'
 export type { ReplicaSettings } from './replica-settings.ts'
+export type { DiskParts } from './storage/disk-parts.ts'
 export { hasRoom } from './storage/lmdb-store.ts'
 export { StoreError, type StoreErrorCode, type StoreStats } from './storage/store.ts'
 export { type Frame, FrameDecoder, frameParts } from './transport/frame.ts'

@@ -9,6 +9,7 @@ import { type Cluster, ClusterError } from './cluster.ts'
 import { type HostKind, type HostLoad, type HostOptions, openHost } from './host.ts'
 import { newConfState } from './raft/index.ts'
 import type { ReplicaPorts } from './replica-settings.ts'
+import type { DiskParts } from './storage/disk-parts.ts'
 import { newIncarnation } from './storage/meta.ts'
 import { StoreError } from './storage/store.ts'
 
@@ -20,6 +21,7 @@ export interface LocalClusterOptions extends HostOptions {
 export interface LocalCluster extends Cluster {
   readonly clusterId: string
   load(): HostLoad
+  diskParts(): Promise<DiskParts>
 }
 
 const nodeId = 1
