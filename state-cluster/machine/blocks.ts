@@ -1,6 +1,6 @@
 /**
- * Records in order of a running number, stored 64 to a row: request ids and notices come and go at the rate of
- * bids, and a row each would cost the disk more than the bids do.
+ * Records in order of a running number, stored 64 to a row: notices come and go at the rate of bids, and a row each
+ * would cost the disk more than the bids do.
  * Invariant: numbers rise by one for ever and are never reused; a block without live records is no row.
  *
  *   number  …  │ 128 129 … 191 │ 192 193 …      block = number / 64; a removed record leaves a hole

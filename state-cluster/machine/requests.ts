@@ -3,19 +3,19 @@
  * answer, refusals included. Invariant: known are exactly the requests not older than the window, of each
  * subject the latest so many, of the group the latest so many. What is too old is unknown at once and leaves
  * memory a few at a time, oldest first, so that no entry pays for a quiet hour. Source: CONTRACT "A retry with a known requestId".
- *
- *   requests  value: a block of [number, subject, request id, digest a, digest b, atMs, reply]
+ * Requests are kept by request-log.ts; here stand, for each subject, the numbers of its own.
  */
 import type { RequestId, SubjectId } from '../../protocol/ids.ts'
-import { BlockLog, type Numbered } from './blocks.ts'
 import type { Changes } from './changes.ts'
 import type { Reply } from './events.ts'
 import type { House } from './house.ts'
 import type { Limits } from './limits.ts'
-import type { Lanes, Plain } from './plain.ts'
-import { encodeReply } from './reply-codec.ts'
+import { hashPlain, type Lanes } from './plain.ts'
+import { TupleReader } from './plain-reader.ts'
+import { decodeReply, encodeReply } from './reply-codec.ts'
+import { RequestLog, type RequestTuple } from './request-log.ts'
 
-export interface RequestRecord extends Numbered {
+export interface RequestRecord {
   readonly number: number
   readonly subject: SubjectId
   readonly requestId: RequestId
@@ -25,27 +25,31 @@ export interface RequestRecord extends Numbered {
   readonly reply: Reply
 }
 
-function encodeRequest(record: RequestRecord): readonly Plain[] {
-  return [
-    record.number,
-    record.subject,
-    record.requestId,
-    record.digestA,
-    record.digestB,
-    record.atMs,
-    encodeReply(record.reply),
-  ]
+/** Throws `CodecError`. */
+function decodeRequest(tuple: unknown): RequestRecord {
+  const fields = new TupleReader('request', tuple, 7)
+  return {
+    number: fields.count(),
+    subject: fields.id<SubjectId>(),
+    requestId: fields.id<RequestId>(),
+    digestA: fields.integer(),
+    digestB: fields.integer(),
+    atMs: fields.count(),
+    reply: decodeReply(fields.raw()),
+  }
 }
 
+const idHash = (requestId: RequestId): number => hashPlain(0, requestId).a
+
 export class Requests {
-  private readonly log: BlockLog<RequestRecord>
-  /** Each inner map is in order of arrival. */
-  private readonly bySubject = new Map<SubjectId, Map<RequestId, RequestRecord>>()
+  private readonly log: RequestLog
+  /** Of each subject, in order of arrival: number, hash of the id, number, hash … */
+  private readonly bySubject = new Map<SubjectId, number[]>()
   private readonly house: House
   private readonly limits: Limits
 
   constructor(changes: Changes, house: House, limits: Limits) {
-    this.log = new BlockLog<RequestRecord>({ kind: 'requests', encode: encodeRequest }, changes)
+    this.log = new RequestLog(changes)
     this.house = house
     this.limits = limits
   }
@@ -55,74 +59,87 @@ export class Requests {
   }
 
   find(subject: SubjectId, requestId: RequestId, atMs: number): RequestRecord | undefined {
-    const record = this.bySubject.get(subject)?.get(requestId)
-    return record === undefined || this.isTooOld(record, atMs) ? undefined : record
+    const record = this.recordOf(subject, requestId)
+    return record === undefined || this.isTooOld(record.atMs, atMs) ? undefined : record
   }
 
   /** Remembers a request that `find` did not know. The caller touches the house row. */
   remember(subject: SubjectId, requestId: RequestId, digest: Lanes, atMs: number, reply: Reply): void {
-    const stale = this.bySubject.get(subject)?.get(requestId)
-    if (stale !== undefined) this.forget(stale)
-    if (this.log.size >= this.limits.requestsMax) this.forget(this.log.first() as RequestRecord)
+    const stale = this.recordOf(subject, requestId)
+    if (stale !== undefined) this.forget(stale.number, subject)
+    if (this.log.size >= this.limits.requestsMax) this.forgetTuple(this.log.first() as RequestTuple)
     const number = ++this.house.requestsMade
-    const record: RequestRecord = {
-      number,
-      subject,
-      requestId,
-      digestA: digest.a,
-      digestB: digest.b,
-      atMs,
-      reply,
-    }
-    this.log.append(record)
-    const own = this.link(record)
-    if (own.size > this.limits.requestsPerSubjectMax) this.forget(own.values().next().value as RequestRecord)
+    this.log.append([number, subject, requestId, digest.a, digest.b, atMs, encodeReply(reply)])
+    const own = this.link(number, subject, requestId)
+    if (own.length > 2 * this.limits.requestsPerSubjectMax) this.forget(own[0] as number, subject)
   }
 
   /** Forgets what is too old, oldest first, at most `count` of them. */
   expire(atMs: number, count: number): void {
     for (let i = 0; i < count; i++) {
       const oldest = this.log.first()
-      if (oldest === undefined || !this.isTooOld(oldest, atMs)) return
-      this.forget(oldest)
+      if (oldest === undefined || !this.isTooOld(oldest[5] as number, atMs)) return
+      this.forgetTuple(oldest)
     }
   }
 
-  /** Puts back one saved block; blocks may come in any order, `sealing` follows the last. */
-  load(records: readonly RequestRecord[]): void {
-    this.log.load(records)
+  /** Puts back one saved block; blocks may come in any order, `sealing` follows the last. Throws `CodecError`. */
+  load(value: readonly unknown[]): void {
+    const tuples = value.filter((tuple) => tuple !== null) as RequestTuple[]
+    tuples.forEach(decodeRequest)
+    this.log.load(tuples)
   }
 
   /** Puts the loaded requests in order; a step is one of them. */
   *sealing(): Generator<void, void> {
-    for (const record of this.log.all()) {
-      this.link(record)
+    for (const [number, subject, requestId] of this.log.all()) {
+      this.link(number as number, subject as SubjectId, requestId as RequestId)
       yield
     }
   }
 
-  blocks(): ReturnType<BlockLog<RequestRecord>['sorted']> {
+  blocks(): ReturnType<RequestLog['sorted']> {
     return this.log.sorted()
   }
 
-  private isTooOld(record: RequestRecord, atMs: number): boolean {
-    return record.atMs < atMs - this.limits.requestWindowMs
+  /** The request of the subject with this id, however old. */
+  private recordOf(subject: SubjectId, requestId: RequestId): RequestRecord | undefined {
+    const own = this.bySubject.get(subject)
+    if (own === undefined) return undefined
+    const hash = idHash(requestId)
+    for (let at = own.length - 2; at >= 0; at -= 2) {
+      if (own[at + 1] !== hash) continue
+      const record = decodeRequest(this.log.get(own[at] as number))
+      if (record.requestId === requestId) return record
+    }
+    return undefined
   }
 
-  private link(record: RequestRecord): Map<RequestId, RequestRecord> {
-    let own = this.bySubject.get(record.subject)
+  private isTooOld(recordAtMs: number, atMs: number): boolean {
+    return recordAtMs < atMs - this.limits.requestWindowMs
+  }
+
+  private link(number: number, subject: SubjectId, requestId: RequestId): number[] {
+    let own = this.bySubject.get(subject)
     if (own === undefined) {
-      own = new Map()
-      this.bySubject.set(record.subject, own)
-    }
-    own.set(record.requestId, record)
+      own = [number, idHash(requestId)]
+      this.bySubject.set(subject, own)
+    } else own.push(number, idHash(requestId))
     return own
   }
 
-  private forget(record: RequestRecord): void {
-    this.log.remove(record)
-    const own = this.bySubject.get(record.subject)
-    own?.delete(record.requestId)
-    if (own?.size === 0) this.bySubject.delete(record.subject)
+  private forgetTuple(tuple: RequestTuple): void {
+    this.forget(tuple[0] as number, tuple[1] as SubjectId)
+  }
+
+  private forget(number: number, subject: SubjectId): void {
+    this.log.remove(number)
+    const own = this.bySubject.get(subject) ?? []
+    for (let at = 0; at < own.length; at += 2) {
+      if (own[at] !== number) continue
+      own.splice(at, 2)
+      break
+    }
+    if (own.length === 0) this.bySubject.delete(subject)
   }
 }

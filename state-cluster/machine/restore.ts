@@ -3,7 +3,7 @@
  * behaves like the one whose rows they are, and has its hash; rows that cannot belong together throw
  * `CodecError`. Layouts stand at the classes. O(rows log rows).
  */
-import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { Auction, Bidder, statusCodes, Terms } from './auction.ts'
 import { Buyer } from './buyers.ts'
 import type { Row } from './changes.ts'
@@ -13,8 +13,6 @@ import { formatOf } from './formats/registry.ts'
 import type { Limits } from './limits.ts'
 import { type NoticeRecord, noticeKindCodes } from './outbox.ts'
 import { corrupt, TupleReader } from './plain-reader.ts'
-import { decodeReply } from './reply-codec.ts'
-import type { RequestRecord } from './requests.ts'
 import { type ManagedStanding, Server, standingCodes } from './servers.ts'
 import { emptyState, type State } from './state.ts'
 
@@ -124,7 +122,7 @@ function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): b
     case 'bidder':
       return loadBidder(gathered, key, value)
     case 'requests':
-      state.requests.load(recordsOf(value, requestOf))
+      state.requests.load(value)
       return true
     case 'lease':
       loadLease(state, value)
@@ -273,18 +271,6 @@ function recordsOf<T>(value: readonly unknown[], read: (fields: TupleReader) => 
   const records: T[] = []
   for (const item of value) if (item !== null) records.push(read(new TupleReader('record', item)))
   return records
-}
-
-function requestOf(fields: TupleReader): RequestRecord {
-  return {
-    number: fields.count(),
-    subject: fields.id<SubjectId>(),
-    requestId: fields.id<RequestId>(),
-    digestA: fields.integer(),
-    digestB: fields.integer(),
-    atMs: fields.count(),
-    reply: decodeReply(fields.raw()),
-  }
 }
 
 function noticeOf(fields: TupleReader): NoticeRecord {

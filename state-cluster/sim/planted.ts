@@ -216,7 +216,7 @@ export const plants: readonly Plant[] = [
     description: 'the request id of a command is not looked up',
     needs: ['loss'],
     machine: withCommands((state, command) => {
-      if ('requestId' in command) state.requests['bySubject'].get(command.subject)?.delete(command.requestId)
+      if ('requestId' in command) state.requests['bySubject'].delete(command.subject)
       return command
     }),
   },

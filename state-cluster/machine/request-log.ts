@@ -1,0 +1,215 @@
+/**
+ * Remembered requests in order of their running number, 64 to a row. All but the newest block are held as one text
+ * each: half a million objects of a dozen words would cost three times the memory, and the garbage collector a walk
+ * over all of them. Invariant: rows are those of the tuples, whichever way a block is held at the moment; numbers
+ * rise by one for ever; a block without live requests is no row, and one that has lost most of its requests lets go
+ * of their text. Leaves whose requests they are, and for how long, to requests.ts.
+ *
+ *   requests  key: block number in 14 digits   value: 64 or fewer [number, subject, request id, digest a, digest b,
+ *                                                      atMs, reply], `null` where there is none
+ */
+import { fail } from './assert.ts'
+import { type Changes, type RowKind, Stored } from './changes.ts'
+import type { Plain } from './plain.ts'
+
+/** As a row holds it. */
+export type RequestTuple = readonly Plain[]
+
+const requestsPerBlock = 64
+/** A text is made anew once only this part of what it holds is alive. */
+const keptPart = 1 / 4
+
+const numberOf = (tuple: RequestTuple): number => tuple[0] as number
+
+class RequestBlock extends Stored {
+  readonly at: number
+  live = 0
+  /** Places that are live, a bit each. */
+  private low = 0
+  private high = 0
+  /** Absent while only the text is there. */
+  private tuples: (RequestTuple | null)[] | undefined = []
+  /** All tuples that were live when it was made, as JSON. Absent while the block takes new ones. */
+  private text: string | undefined = undefined
+  private liveInText = 0
+
+  constructor(at: number) {
+    super()
+    this.at = at
+  }
+
+  rowKind(): RowKind {
+    return 'requests'
+  }
+
+  rowKey(): string {
+    return String(this.at).padStart(14, '0')
+  }
+
+  rowValue(): readonly Plain[] {
+    const value = (this.tuples ?? this.parsed()).slice()
+    while (value.length > 0 && value[value.length - 1] === null) value.pop()
+    return value
+  }
+
+  has(place: number): boolean {
+    return (((place < 32 ? this.low : this.high) >>> (place & 31)) & 1) === 1
+  }
+
+  /** Tuples by place; they stay in memory until `release`. */
+  open(): readonly (RequestTuple | null)[] {
+    this.tuples ??= this.parsed()
+    return this.tuples
+  }
+
+  put(tuple: RequestTuple): void {
+    const place = numberOf(tuple) % requestsPerBlock
+    this.tuples ??= this.parsed()
+    this.text = undefined
+    while (this.tuples.length < place) this.tuples.push(null)
+    this.tuples[place] = tuple
+    this.mark(place)
+    this.live++
+  }
+
+  remove(place: number): void {
+    this.mark(place)
+    this.live--
+    if (this.tuples !== undefined) this.tuples[place] = null
+    if (this.text === undefined || this.live === 0 || this.live > this.liveInText * keptPart) return
+    const isReleased = this.tuples === undefined
+    this.open()
+    this.text = undefined
+    if (isReleased) this.release()
+  }
+
+  /** Takes no new tuples for now: the text stands for all. */
+  release(): void {
+    if (this.text === undefined) {
+      this.text = JSON.stringify(this.rowValue())
+      this.liveInText = this.live
+    }
+    this.tuples = undefined
+  }
+
+  private parsed(): (RequestTuple | null)[] {
+    const tuples = JSON.parse(this.text as string) as (RequestTuple | null)[]
+    for (let place = 0; place < tuples.length; place++) if (!this.has(place)) tuples[place] = null
+    return tuples
+  }
+
+  private mark(place: number): void {
+    if (place < 32) this.low ^= 1 << place
+    else this.high ^= 1 << (place - 32)
+  }
+}
+
+export class RequestLog {
+  private readonly blocks = new Map<number, RequestBlock>()
+  private readonly changes: Changes
+  /** Of the highest number; while it is empty it is no row, and it may fill again. */
+  private newest: RequestBlock | undefined = undefined
+  /** The one block beside the newest whose tuples are in memory. */
+  private opened: RequestBlock | undefined = undefined
+  /** No live request has a smaller number. */
+  private lowest = Number.POSITIVE_INFINITY
+  private highest = -1
+  private count = 0
+
+  constructor(changes: Changes) {
+    this.changes = changes
+  }
+
+  get size(): number {
+    return this.count
+  }
+
+  /** Adds a request with a number above all earlier ones. Amortised O(1). */
+  append(tuple: RequestTuple): void {
+    if (numberOf(tuple) <= this.highest) fail('numbers of requests rise', { number: numberOf(tuple) })
+    this.changes.touch(this.put(tuple))
+  }
+
+  remove(number: number): void {
+    const block = this.blockOf(number)
+    if (block === undefined || !block.has(number % requestsPerBlock))
+      fail('a removed request is in its block', { number })
+    block.remove(number % requestsPerBlock)
+    this.count--
+    if (block.live === 0) {
+      this.blocks.delete(block.at)
+      this.changes.drop(block)
+    } else this.changes.touch(block)
+  }
+
+  /** The live request with this number. O(a block) when another block was read last. */
+  get(number: number): RequestTuple {
+    const block = this.blockOf(number)
+    const tuple = block && this.open(block)[number % requestsPerBlock]
+    return tuple ?? fail('a request that is known is in its block', { number })
+  }
+
+  /** The live request with the smallest number. Amortised O(1): every number is passed once. */
+  first(): RequestTuple | undefined {
+    if (this.count === 0) return undefined
+    for (let number = this.lowest; number <= this.highest; ) {
+      const block = this.blockOf(number)
+      if (block?.has(number % requestsPerBlock) === true) {
+        this.lowest = number
+        return this.get(number)
+      }
+      number += block === undefined ? requestsPerBlock - (number % requestsPerBlock) : 1
+    }
+    return fail('a log with a count has a first request', { count: this.count })
+  }
+
+  /** Puts back the requests of one saved row; rows may come in any order. */
+  load(tuples: readonly RequestTuple[]): void {
+    let block: RequestBlock | undefined
+    for (const tuple of tuples) block = this.put(tuple)
+    if (block === undefined) return
+    this.changes.load(block)
+    block.release()
+  }
+
+  /** Live requests in order of their number. */
+  *all(): Generator<RequestTuple> {
+    for (const block of this.sorted()) for (const tuple of this.open(block)) if (tuple !== null) yield tuple
+  }
+
+  /** Blocks in order. */
+  sorted(): RequestBlock[] {
+    return [...this.blocks.values()].sort((x, y) => x.at - y.at)
+  }
+
+  private blockOf(number: number): RequestBlock | undefined {
+    return this.blocks.get(Math.floor(number / requestsPerBlock))
+  }
+
+  private open(block: RequestBlock): readonly (RequestTuple | null)[] {
+    if (block !== this.newest && block !== this.opened) {
+      if (this.opened !== this.newest) this.opened?.release()
+      this.opened = block
+    }
+    return block.open()
+  }
+
+  private put(tuple: RequestTuple): RequestBlock {
+    const number = numberOf(tuple)
+    const at = Math.floor(number / requestsPerBlock)
+    let block = this.blocks.get(at)
+    if (block === undefined) {
+      block = this.newest?.at === at ? this.newest : new RequestBlock(at)
+      this.blocks.set(at, block)
+    }
+    if (this.newest === undefined || at > this.newest.at) {
+      this.newest?.release()
+      this.newest = block
+    }
+    block.put(tuple)
+    this.count++
+    if (number > this.highest) this.highest = number
+    if (number < this.lowest) this.lowest = number
+    return block
+  }
+}
