@@ -1,7 +1,8 @@
 /**
  * The state as rows: what changed since the last checkpoint, and the running sum of all rows' hashes.
  *
- * Invariant: whoever changes a stored object calls `touch` (or `drop`) within the same entry; then, between
+ * Invariant: whoever changes a stored object calls `touch` (or `drop`) within the same entry, and what comes back
+ * under a key whose object was dropped is that object until the next take; then, between
  * entries, the hash equals the sum over all rows, whatever the order in which they came to be, and `take` gives
  * every changed row once.
  * Costs are O(changes): an object remembers its own hash, so a change is one subtraction and one addition.

@@ -2,8 +2,8 @@
  * Remembered requests in order of their running number, 64 to a row. All but the newest block are held as one text
  * each: half a million objects of a dozen words would cost three times the memory, and the garbage collector a walk
  * over all of them. Invariant: rows are those of the tuples, whichever way a block is held at the moment; numbers
- * rise by one for ever; a block without live requests is no row, and one that has lost most of its requests lets go
- * of their text. Leaves whose requests they are, and for how long, to requests.ts.
+ * rise by one for ever; a block without live requests is no row, and one that has lost most of its requests lets
+ * go of their text by the next checkpoint. Leaves whose requests they are, and for how long, to requests.ts.
  *
  *   requests  key: block number in 14 digits   value: 64 or fewer [number, subject, request id, digest a, digest b,
  *                                                      atMs, reply], `null` where there is none
@@ -20,9 +20,12 @@ const requestsPerBlock = 64
 const keptPart = 1 / 4
 
 const numberOf = (tuple: RequestTuple): number => tuple[0] as number
+export const atMsOf = (tuple: RequestTuple): number => tuple[5] as number
 
 class RequestBlock extends Stored {
   readonly at: number
+  /** No request in it has an earlier stamp. */
+  readonly fromMs: number
   live = 0
   /** Places that are live, a bit each. */
   private low = 0
@@ -33,9 +36,10 @@ class RequestBlock extends Stored {
   private text: string | undefined = undefined
   private liveInText = 0
 
-  constructor(at: number) {
+  constructor(at: number, fromMs: number) {
     super()
     this.at = at
+    this.fromMs = fromMs
   }
 
   rowKind(): RowKind {
@@ -49,6 +53,8 @@ class RequestBlock extends Stored {
   rowValue(): readonly Plain[] {
     const value = (this.tuples ?? this.parsed()).slice()
     while (value.length > 0 && value[value.length - 1] === null) value.pop()
+    // Whatever removes a request has its row made again by the next checkpoint: here it is parsed anyway.
+    if (this.text !== undefined && this.live <= this.liveInText * keptPart) this.write(value)
     return value
   }
 
@@ -76,20 +82,17 @@ class RequestBlock extends Stored {
     this.mark(place)
     this.live--
     if (this.tuples !== undefined) this.tuples[place] = null
-    if (this.text === undefined || this.live === 0 || this.live > this.liveInText * keptPart) return
-    const isReleased = this.tuples === undefined
-    this.open()
-    this.text = undefined
-    if (isReleased) this.release()
   }
 
   /** Takes no new tuples for now: the text stands for all. */
   release(): void {
-    if (this.text === undefined) {
-      this.text = JSON.stringify(this.rowValue())
-      this.liveInText = this.live
-    }
+    if (this.text === undefined) this.write(this.rowValue())
     this.tuples = undefined
+  }
+
+  private write(value: readonly Plain[]): void {
+    this.text = JSON.stringify(value)
+    this.liveInText = this.live
   }
 
   private parsed(): (RequestTuple | null)[] {
@@ -151,16 +154,12 @@ export class RequestLog {
 
   /** The live request with the smallest number. Amortised O(1): every number is passed once. */
   first(): RequestTuple | undefined {
-    if (this.count === 0) return undefined
-    for (let number = this.lowest; number <= this.highest; ) {
-      const block = this.blockOf(number)
-      if (block?.has(number % requestsPerBlock) === true) {
-        this.lowest = number
-        return this.get(number)
-      }
-      number += block === undefined ? requestsPerBlock - (number % requestsPerBlock) : 1
-    }
-    return fail('a log with a count has a first request', { count: this.count })
+    return this.firstBlock() && this.get(this.lowest)
+  }
+
+  /** No live request has a stamp before this; reads none. */
+  get fromMs(): number {
+    return this.firstBlock()?.fromMs ?? Number.POSITIVE_INFINITY
   }
 
   /** Puts back the requests of one saved row; rows may come in any order. */
@@ -182,6 +181,20 @@ export class RequestLog {
     return [...this.blocks.values()].sort((x, y) => x.at - y.at)
   }
 
+  /** The block of the first live request, whose number is `lowest` then. */
+  private firstBlock(): RequestBlock | undefined {
+    if (this.count === 0) return undefined
+    for (let number = this.lowest; number <= this.highest; ) {
+      const block = this.blockOf(number)
+      if (block?.has(number % requestsPerBlock) === true) {
+        this.lowest = number
+        return block
+      }
+      number += block === undefined ? requestsPerBlock - (number % requestsPerBlock) : 1
+    }
+    return fail('a log with a count has a first request', { count: this.count })
+  }
+
   private blockOf(number: number): RequestBlock | undefined {
     return this.blocks.get(Math.floor(number / requestsPerBlock))
   }
@@ -199,7 +212,7 @@ export class RequestLog {
     const at = Math.floor(number / requestsPerBlock)
     let block = this.blocks.get(at)
     if (block === undefined) {
-      block = this.newest?.at === at ? this.newest : new RequestBlock(at)
+      block = this.newest?.at === at ? this.newest : new RequestBlock(at, atMsOf(tuple))
       this.blocks.set(at, block)
     }
     if (this.newest === undefined || at > this.newest.at) {

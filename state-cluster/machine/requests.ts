@@ -13,7 +13,7 @@ import type { Limits } from './limits.ts'
 import { hashPlain, type Lanes } from './plain.ts'
 import { TupleReader } from './plain-reader.ts'
 import { decodeReply, encodeReply } from './reply-codec.ts'
-import { RequestLog, type RequestTuple } from './request-log.ts'
+import { atMsOf, RequestLog, type RequestTuple } from './request-log.ts'
 
 export interface RequestRecord {
   readonly number: number
@@ -39,12 +39,17 @@ function decodeRequest(tuple: unknown): RequestRecord {
   }
 }
 
+/** Of a subject that is not known. */
+const none: readonly number[] = []
+
 const idHash = (requestId: RequestId): number => hashPlain(0, requestId).a
 
 export class Requests {
   private readonly log: RequestLog
   /** Of each subject, in order of arrival: number, hash of the id, number, hash … */
   private readonly bySubject = new Map<SubjectId, number[]>()
+  /** What `find` was last asked for: the hash of its id, and the number of a request with that id. */
+  private readonly asked: { hash: number; stale: number | undefined } = { hash: 0, stale: undefined }
   private readonly house: House
   private readonly limits: Limits
 
@@ -59,26 +64,26 @@ export class Requests {
   }
 
   find(subject: SubjectId, requestId: RequestId, atMs: number): RequestRecord | undefined {
-    const record = this.recordOf(subject, requestId)
+    const record = this.lookUp(subject, requestId)
     return record === undefined || this.isTooOld(record.atMs, atMs) ? undefined : record
   }
 
-  /** Remembers a request that `find` did not know. The caller touches the house row. */
+  /** Remembers a request that `find` was just asked for and did not know. The caller touches the house row. */
   remember(subject: SubjectId, requestId: RequestId, digest: Lanes, atMs: number, reply: Reply): void {
-    const stale = this.recordOf(subject, requestId)
-    if (stale !== undefined) this.forget(stale.number, subject)
+    const { stale, hash } = this.asked
+    if (stale !== undefined) this.forget(stale, subject)
     if (this.log.size >= this.limits.requestsMax) this.forgetTuple(this.log.first() as RequestTuple)
     const number = ++this.house.requestsMade
     this.log.append([number, subject, requestId, digest.a, digest.b, atMs, encodeReply(reply)])
-    const own = this.link(number, subject, requestId)
+    const own = this.link(number, subject, hash)
     if (own.length > 2 * this.limits.requestsPerSubjectMax) this.forget(own[0] as number, subject)
   }
 
   /** Forgets what is too old, oldest first, at most `count` of them. */
   expire(atMs: number, count: number): void {
-    for (let i = 0; i < count; i++) {
-      const oldest = this.log.first()
-      if (oldest === undefined || !this.isTooOld(oldest[5] as number, atMs)) return
+    for (let i = 0; i < count && this.isTooOld(this.log.fromMs, atMs); i++) {
+      const oldest = this.log.first() as RequestTuple
+      if (!this.isTooOld(atMsOf(oldest), atMs)) return
       this.forgetTuple(oldest)
     }
   }
@@ -93,7 +98,7 @@ export class Requests {
   /** Puts the loaded requests in order; a step is one of them. */
   *sealing(): Generator<void, void> {
     for (const [number, subject, requestId] of this.log.all()) {
-      this.link(number as number, subject as SubjectId, requestId as RequestId)
+      this.link(number as number, subject as SubjectId, idHash(requestId as RequestId))
       yield
     }
   }
@@ -102,16 +107,19 @@ export class Requests {
     return this.log.sorted()
   }
 
-  /** The request of the subject with this id, however old. */
-  private recordOf(subject: SubjectId, requestId: RequestId): RequestRecord | undefined {
-    const own = this.bySubject.get(subject)
-    if (own === undefined) return undefined
+  /** The request of the subject with this id, however old. Notes what `remember` needs of it. */
+  private lookUp(subject: SubjectId, requestId: RequestId): RequestRecord | undefined {
     const hash = idHash(requestId)
-    for (let at = own.length - 2; at >= 0; at -= 2) {
-      if (own[at + 1] !== hash) continue
-      const record = decodeRequest(this.log.get(own[at] as number))
-      if (record.requestId === requestId) return record
+    const own = this.bySubject.get(subject) ?? none
+    this.asked.hash = hash
+    for (let at = 1; at < own.length; at += 2) {
+      if (own[at] !== hash) continue
+      const record = decodeRequest(this.log.get(own[at - 1] as number))
+      if (record.requestId !== requestId) continue
+      this.asked.stale = record.number
+      return record
     }
+    this.asked.stale = undefined
     return undefined
   }
 
@@ -119,12 +127,12 @@ export class Requests {
     return recordAtMs < atMs - this.limits.requestWindowMs
   }
 
-  private link(number: number, subject: SubjectId, requestId: RequestId): number[] {
+  private link(number: number, subject: SubjectId, hash: number): number[] {
     let own = this.bySubject.get(subject)
     if (own === undefined) {
-      own = [number, idHash(requestId)]
+      own = [number, hash]
       this.bySubject.set(subject, own)
-    } else own.push(number, idHash(requestId))
+    } else own.push(number, hash)
     return own
   }
 
@@ -134,12 +142,15 @@ export class Requests {
 
   private forget(number: number, subject: SubjectId): void {
     this.log.remove(number)
-    const own = this.bySubject.get(subject) ?? []
-    for (let at = 0; at < own.length; at += 2) {
-      if (own[at] !== number) continue
-      own.splice(at, 2)
-      break
-    }
+    const own = this.bySubject.get(subject)
+    if (own === undefined) return
+    let at = 0
+    while (at < own.length && own[at] !== number) at += 2
+    if (at === 0) {
+      // The oldest goes first, nearly always; a splice would cost more than the rest of the bid.
+      own.shift()
+      own.shift()
+    } else own.splice(at, 2)
     if (own.length === 0) this.bySubject.delete(subject)
   }
 }

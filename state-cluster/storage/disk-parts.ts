@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { GroupId } from '../../protocol/ids.ts'
 import { entryRange, eventsRange, incomingRange, rowRange, stagedRange } from './layout.ts'
-import { pagesOf } from './snapshot-rows.ts'
+import { pagesOf } from './pages.ts'
 import type { StoreRange, StoreReader } from './store.ts'
 
 export interface DiskParts {
