@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Command } from './commands.ts'
@@ -166,5 +167,38 @@ describe('request ids', () => {
     for (let i = 0; i < 20; i++) one.conduct()
     expect(one.state.requests.size).toBe(1)
     expect(stateHash(one.state)).toBe(stateHash(one.restart().state))
+  })
+
+  it('REQUEST6: an accepted bid that comes again when its id is forgotten is refused and changes nothing', () => {
+    const bid = fc.record({
+      bidder: fc.constantFrom('ann', 'bob', 'eve'),
+      amount: fc.oneof(fc.nat({ max: 400 }), fc.constantFrom(100, 150, 2_000, Number.MAX_SAFE_INTEGER)),
+      kind: fc.constantFrom('max' as const, 'exact' as const),
+    })
+    const reserve = fc.constantFrom(undefined, 300)
+    let repeated = 0
+    fc.assert(
+      fc.property(fc.array(bid, { minLength: 1, maxLength: 25 }), reserve, (bids, least) => {
+        const one = new Sale({ ...limits, requestsPerSubjectMax: 1 })
+        one.register()
+        one.auction('a1', least === undefined ? {} : { reserve: least })
+        const accepted: typeof bids = []
+        let step = 0
+        for (const { bidder, amount, kind } of bids) {
+          const own = step === 0 ? amount + 100 : Math.min(amount + step * 150, Number.MAX_SAFE_INTEGER)
+          step += 1
+          if (one.bid(bidder, own, kind).ok) accepted.push({ bidder, amount: own, kind })
+          // Another request of each: of no subject the last bid is known any more.
+          for (const name of ['ann', 'bob', 'eve']) one.buyNow(name)
+          const view = one.view()
+          for (const earlier of accepted) {
+            expect(one.bid(earlier.bidder, earlier.amount, earlier.kind)).toMatchObject({ ok: false })
+            repeated += 1
+          }
+          expect(one.view()).toEqual(view)
+        }
+      }),
+    )
+    expect(repeated).toBeGreaterThan(1_000)
   })
 })
