@@ -46,7 +46,8 @@ const kindLength = 1
 const sizeLength = 4
 /** A full block never inflates to more. */
 const blockBytesMax = 2 ** 20
-const deflation = { level: constants.Z_BEST_SPEED }
+/** A window of 4 KiB holds a block; the default's memory would be taken and given back for each. */
+const deflation = { level: constants.Z_BEST_SPEED, windowBits: 12, memLevel: 5 }
 
 const blockOf = (seq: number): number => Math.floor((seq - 1) / eventsPerBlock)
 const placeOf = (seq: number): number => (seq - 1) % eventsPerBlock
