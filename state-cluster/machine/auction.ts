@@ -200,11 +200,15 @@ export class Auction extends Stored implements DueItem {
 
   /** The next alias goes to a new bidder. */
   addBidder(bidder: Bidder): void {
-    if (this.bidders === nobody) this.bidders = []
+    if (this.bidders.length < scanMax) {
+      // A list that is pushed to keeps room for sixteen more: too much for a million auctions with a few bidders.
+      this.bidders = [...this.bidders, bidder]
+      return
+    }
     const bidders = this.bidders as Bidder[]
     bidders.push(bidder)
     if (this.byId !== undefined) this.byId.set(bidder.id, bidder)
-    else if (bidders.length > scanMax) this.byId = new Map(bidders.map((one) => [one.id, one]))
+    else this.byId = new Map(bidders.map((one) => [one.id, one]))
   }
 
   rowKind(): RowKind {

@@ -120,7 +120,7 @@ function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): b
     case 'auction':
       return loadAuction(state, gathered, key, value)
     case 'bidder':
-      return loadBidder(gathered, key, value)
+      return loadBidder(state, gathered, key, value)
     case 'requests':
       state.requests.load(value)
       return true
@@ -228,7 +228,7 @@ function loadAuction(state: State, gathered: Gathered, key: string, value: reado
   return true
 }
 
-function loadBidder(gathered: Gathered, key: string, value: readonly unknown[]): boolean {
+function loadBidder(state: State, gathered: Gathered, key: string, value: readonly unknown[]): boolean {
   const slash = key.lastIndexOf('/')
   const alias = Number(key.slice(slash + 1))
   if (!Number.isSafeInteger(alias) || alias < 1 || alias > aliasMax)
@@ -237,7 +237,8 @@ function loadBidder(gathered: Gathered, key: string, value: readonly unknown[]):
   if (auction === undefined) return false
   const bids = gathered.bids.get(auction) ?? corrupt('rows: a bidder of an auction without a leader')
   const fields = new TupleReader('bidder', value, 3)
-  bids.bidders[alias - 1] = new Bidder(auction, fields.id(), alias, fields.count(), fields.count())
+  const id = state.interned.text(fields.id<SubjectId>())
+  bids.bidders[alias - 1] = new Bidder(auction, id, alias, fields.count(), fields.count())
   return true
 }
 

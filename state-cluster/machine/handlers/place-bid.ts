@@ -73,7 +73,8 @@ export function recordBid(
   const { seq } = turn.stamp(auction)
   let bidder = auction.bidderOf(command.subject)
   if (bidder === undefined) {
-    bidder = new Bidder(auction, command.subject, auction.bidders.length + 1, outcome.maxBid, seq)
+    const id = turn.state.interned.text(command.subject)
+    bidder = new Bidder(auction, id, auction.bidders.length + 1, outcome.maxBid, seq)
     auction.addBidder(bidder)
   } else {
     if (isBeyond(auction, bidder.maxBid, outcome.maxBid))
