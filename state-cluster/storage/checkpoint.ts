@@ -48,8 +48,12 @@ export interface CheckpointPosition {
 /** What a checkpoint brings to the history. */
 export interface PendingEvents {
   readonly count: number
-  /** Made as they are taken. */
-  readonly writes: Iterable<StoreWrite>
+  /** Made as they are taken, which is what takes time. */
+  readonly writes: Iterable<EventsWrite>
+}
+
+export interface EventsWrite extends StoreWrite {
+  readonly eventCount: number
 }
 
 interface CheckpointRecord extends CheckpointPosition {
@@ -60,8 +64,10 @@ interface CheckpointRecord extends CheckpointPosition {
 const recordVersion = 1
 /** One staged piece: written in order, it costs about its bytes. */
 const pieceBytesMax = 128 * 1024
-/** Scattered rows (or blocks of events) with one commit: about a millisecond of the disk. */
+/** Scattered rows with one commit: about a millisecond of the disk. */
 const scatteredWritesMax = 128
+/** Events with one commit, in as many blocks or fewer: half a millisecond of packing them, in one turn. */
+const pieceEventsMax = 256
 /**
  * So many rows and events share the pieces above; with more, pieces grow in proportion. A checkpoint then takes a
  * bounded number of commits, whatever has come together, and what comes meanwhile is bounded with it.
@@ -240,7 +246,7 @@ export class Checkpointer {
     this.#gathered = new Map()
     return this.#alone(async () => {
       const share = Math.ceil((rows.length + events.count + 1) / changesPerShare)
-      const eventsInOrder = new Pieces(events.writes)
+      const eventsInOrder = new Pieces(events)
       let piece = eventsInOrder.take(share)
       if (eventsInOrder.areTaken && rows.length + piece.length <= directWritesMax) {
         const record = { ...position, pieceCount: 0 }
@@ -316,33 +322,32 @@ export class Checkpointer {
   }
 }
 
-/** Writes in order, by pieces. */
+/** Writes of events in order, by pieces. */
 class Pieces {
-  readonly #writes: Iterator<StoreWrite>
-  #next: StoreWrite | undefined
+  readonly #writes: Iterator<EventsWrite>
+  areTaken = false
 
-  constructor(writes: Iterable<StoreWrite>) {
+  constructor({ writes }: PendingEvents) {
     this.#writes = writes[Symbol.iterator]()
-    this.#advance()
-  }
-
-  get areTaken(): boolean {
-    return this.#next === undefined
   }
 
   take(share: number): StoreWrite[] {
     const piece: StoreWrite[] = []
+    let eventCount = 0
     let byteCount = 0
-    for (; this.#next !== undefined && piece.length < scatteredWritesMax * share; this.#advance()) {
-      byteCount += this.#next.key.length + (this.#next.value?.length ?? 0)
-      if (byteCount > pieceBytesMax * share && piece.length > 0) break
-      piece.push(this.#next)
+    while (
+      piece.length < scatteredWritesMax * share &&
+      eventCount < pieceEventsMax * share &&
+      byteCount < pieceBytesMax * share
+    ) {
+      const next = this.#writes.next()
+      this.areTaken = next.done === true
+      if (next.done) break
+      const { key, value } = next.value
+      piece.push({ key, value })
+      eventCount += next.value.eventCount
+      byteCount += key.length + (value?.length ?? 0)
     }
     return piece
-  }
-
-  #advance(): void {
-    const { done, value } = this.#writes.next()
-    this.#next = done ? undefined : value
   }
 }

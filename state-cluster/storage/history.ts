@@ -12,7 +12,7 @@
  */
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { AuctionId, GroupId } from '../../protocol/ids.ts'
-import type { PendingEvents } from './checkpoint.ts'
+import type { EventsWrite, PendingEvents } from './checkpoint.ts'
 import { fromColumns, type Tuple, toColumns } from './columns.ts'
 import {
   corrupt,
@@ -23,7 +23,7 @@ import {
   numberOfBlockKey,
 } from './layout.ts'
 import { pack, unpack } from './pack.ts'
-import type { StoreReader, StoreWrite } from './store.ts'
+import type { StoreReader } from './store.ts'
 
 export interface HistoryCodec<Event> {
   encode(event: Event): Tuple
@@ -134,7 +134,7 @@ export class History<Event extends Numbered> {
     return event
   }
 
-  *#writes(pending: Pending<Event>): Generator<StoreWrite> {
+  *#writes(pending: Pending<Event>): Generator<EventsWrite> {
     for (const [auctionId, events] of pending) {
       for (let from = 0; from < events.length; ) {
         const count = eventsPerBlock - placeOf((events[from] as Event).seq)
@@ -145,7 +145,7 @@ export class History<Event extends Numbered> {
   }
 
   /** A block with these events behind those that it has already. */
-  #blockWrite(auctionId: AuctionId, events: readonly Event[]): StoreWrite {
+  #blockWrite(auctionId: AuctionId, events: readonly Event[]): EventsWrite {
     const { seq } = events[0] as Event
     const key = eventBlockKey(this.#groupId, auctionId, blockOf(seq))
     const before = placeOf(seq) === 0 ? [] : this.#piecesBefore(auctionId, key, seq)
@@ -154,7 +154,7 @@ export class History<Event extends Numbered> {
     const bytes = isFull
       ? fullBlock([...before.map(unpack), ...tuples])
       : openBlock([...before, ...tuples.map(pack)])
-    return { key, value: encodeBytes(key, bytes) }
+    return { key, value: encodeBytes(key, bytes), eventCount: events.length }
   }
 
   /** The events of a block before one of them, as they were packed. */
