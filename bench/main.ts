@@ -31,7 +31,7 @@ const benches: readonly Bench[] = [
   },
   {
     name: 'flat',
-    description: 'memory and disk of one replica over a million bids on 1,000 auctions (or --bids N)',
+    description: 'memory and disk of one replica over two million bids on 1,000 auctions (or --bids N)',
     run: async (options) => (await import('./flat.ts')).flat(options),
   },
   {
@@ -46,7 +46,7 @@ function help(): string {
   return `Usage: npm run --silent bench -- NAME… [--json]\n\n${names.join('\n')}\n
 Options:
   --json         one line of JSON a bench: figures, rounds, parameters, Node version, number of cpus
-  --bids N       for flat: how many; ten million take minutes
+  --bids N       for flat: how many; ten million take minutes, fewer than two are not judged
   --auctions N   for ended: how many
   --help         this text
 
