@@ -201,7 +201,7 @@ export class Faults {
     const random = this.#random
     const hosts = [...nodes, ...servers, ...monitors].map(({ host }) => host)
     const leader = nodes.find((node) => node.replica?.status().isLeader)
-    const one = (random.chance(0.5) ? leader : undefined) ?? random.pick(nodes)
+    const one = (random.chance(0.7) ? leader : undefined) ?? random.pick(nodes)
     const shape = random.pick(['isolated', 'halves', 'oneWay', 'bridge', 'servers', 'stranded'] as const)
     counts.add('fault.partition')
     counts.add(`partition.${shape}`)
@@ -237,6 +237,8 @@ export class Faults {
       case 'stranded':
         // A leader with its clients, and all others on the far side.
         cutBetween([one.host, ...servers.filter(() => random.chance(0.5)).map(({ host }) => host)], true)
+        // Asleep meanwhile, it still believes to lead when it wakes up.
+        if (random.chance(0.5)) this.#pause(one.process, 'fault.pause', 2_000)
         break
       case 'servers':
         for (const { host } of servers) {
@@ -255,7 +257,15 @@ export class Faults {
     if (running.length === 0) return
     const monitor = this.#random.pick(running)
     if (name === 'monitorPause') {
-      this.#pause(monitor.process, 'fault.monitorPause', 6_000)
+      const pause = (): void => this.#pause(monitor.process, 'fault.monitorPause', 6_000)
+      const server = this.#house.servers.find(({ process }) => process !== undefined)
+      if (server === undefined || this.#random.chance(0.5)) {
+        pause()
+        return
+      }
+      // Asleep in the middle of handing over what a dead server owns.
+      this.#hitServer('serverCrash', server)
+      this.#later(0, 100, pause)
       return
     }
     counts.add('fault.monitorCrash')

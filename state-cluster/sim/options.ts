@@ -40,6 +40,8 @@ export interface SimOptions {
   readonly bidders: number
   /** Bids per virtual second, on average. */
   readonly bidsPerSecond: number
+  /** Linearizable reads per virtual second, on average. */
+  readonly readsPerSecond: number
   /** Auctions that are made per virtual minute, on average. */
   readonly auctionsPerMinute: number
   /** How long most of them last. */
@@ -123,6 +125,7 @@ export function drawOptions(random: Random, { seed, minutes, faults, favoured = 
     monitors: random.pick([0, 1, 2, 2]),
     bidders: 3 + random.below(12),
     bidsPerSecond: random.pick([4, 8, 12]),
+    readsPerSecond: random.pick([1, 5, 10]),
     auctionsPerMinute: random.pick([4, 10, 20]),
     durationMs: random.pick([
       [2_000, 15_000],

@@ -141,6 +141,31 @@ function withCommands(change: (state: State, command: Command) => Command): Arou
   )
 }
 
+/** No write fails, so that only a power cut can bring it out. */
+function withSoundWrites(drawn: SimOptions): SimOptions {
+  return { ...drawn, rates: { ...drawn.rates, diskFull: 0, diskFail: 0 } }
+}
+
+/** Leaders that are often cut off with some of their clients, and slow to notice. */
+function withStrandedLeaders(drawn: SimOptions): SimOptions {
+  return {
+    ...drawn,
+    nodes: 3,
+    servers: 3,
+    bidsPerSecond: 12,
+    readsPerSecond: 60,
+    auctionsPerMinute: 4,
+    replica: { ...drawn.replica, electionTicks: 20 },
+    rates: { ...drawn.rates, partition: 25, blackout: 0 },
+  }
+}
+
+/** Servers that often die, under monitors that are often asleep when they should act. */
+function withBusyMonitors(drawn: SimOptions): SimOptions {
+  const rates = { ...drawn.rates, monitorPause: 12, serverCrash: 8, partition: 6, blackout: 0 }
+  return { ...drawn, monitors: 2, servers: 3, rates }
+}
+
 /** Long ways and slow disks: candidates meet, and a vote takes its time to the disk. */
 function withHardElections(drawn: SimOptions): SimOptions {
   return {
@@ -149,7 +174,7 @@ function withHardElections(drawn: SimOptions): SimOptions {
     disk: { ...drawn.disk, syncMs: [20, 60] },
     replica: { ...drawn.replica, electionTicks: 12 },
     voteCrash: 0.5,
-    rates: { ...drawn.rates, crash: 12 },
+    rates: { ...drawn.rates, crash: 12, diskFull: 0, diskFail: 0 },
   }
 }
 
@@ -166,6 +191,7 @@ export const plants: readonly Plant[] = [
     name: 'acknowledge-before-fsync',
     description: 'log entries count as durable as soon as they are given to the disk',
     needs: ['blackout', 'crash'],
+    tune: withSoundWrites,
     store: early(
       (writes) => isAll(writes, entryTag, hardStateTag) && writes.some(({ key }) => key[tagAt] === entryTag),
     ),
@@ -283,6 +309,7 @@ export const plants: readonly Plant[] = [
     name: 'old-leader-serves-reads',
     description: 'whoever believes to lead answers a linearizable read without asking a majority',
     needs: ['partition'],
+    tune: withStrandedLeaders,
     backend: (backend) => ({
       ...backend,
       readIndex: (groupId) => Promise.resolve(backend.appliedIndex(groupId)),
@@ -325,7 +352,7 @@ export const plants: readonly Plant[] = [
     name: 'monitor-acts-without-its-lease',
     description: 'a reassignment is carried out whoever holds the lease',
     needs: ['monitorPause', 'serverCrash', 'serverPause', 'partition'],
-    tune: (drawn) => ({ ...drawn, monitors: 2, servers: 3 }),
+    tune: withBusyMonitors,
     machine: withApply((state, entry, apply) => {
       const { lease } = state
       const { monitorId, token, untilMs } = lease

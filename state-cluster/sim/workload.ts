@@ -62,13 +62,13 @@ export class Workload {
   }
 
   start(): void {
-    const { bidsPerSecond, auctionsPerMinute, bidders } = this.#house.options
+    const { bidsPerSecond, readsPerSecond, auctionsPerMinute, bidders } = this.#house.options
     for (let bidder = 0; bidder < bidders; bidder += 2) this.#register(bidder)
     for (let made = 0; made < 3; made++) this.#create()
     this.#every(1_000 / bidsPerSecond, () => this.#bid())
     this.#every(60_000 / auctionsPerMinute, () => this.#create())
-    this.#every(4_000, () => this.#manage())
-    this.#every(250, () => this.#read())
+    this.#every(3_000, () => this.#manage())
+    this.#every(1_000 / readsPerSecond, () => this.#read())
   }
 
   /** Nothing new is asked; what is under way goes on. */
@@ -233,6 +233,12 @@ export class Workload {
     )
   }
 
+  /** One that is over: whatever is asked of it must change nothing. */
+  #endedLot(): ModelLot | undefined {
+    const ended = [...this.#house.auditor.lots.values()].filter(hasEnded)
+    return ended.length === 0 ? undefined : this.#random.pick(ended)
+  }
+
   #bid(): void {
     const random = this.#random
     const lot = this.#lot()
@@ -263,7 +269,7 @@ export class Workload {
 
   #manage(): void {
     const random = this.#random
-    const lot = this.#lot()
+    const lot = random.chance(0.2) ? this.#endedLot() : this.#lot()
     if (lot === undefined) return
     const operator = random.chance(0.3)
     const subject = (operator ? 'operator' : random.chance(0.1) ? bidderId(1) : lot.seller) as SubjectId
@@ -285,8 +291,9 @@ export class Workload {
   }
 
   #read(): void {
-    const { world, checks, ledger, history, counts } = this.#house
-    const lot = this.#lot()
+    const { world, checks, ledger, history, counts, auditor } = this.#house
+    const told = this.#random.chance(0.5) ? auditor.lots.get(this.#toldLast) : undefined
+    const lot = told ?? this.#lot()
     if (lot === undefined) return
     const server = this.#server()
     const fromMs = world.elapsedMs
@@ -314,6 +321,8 @@ export class Workload {
     })
   }
 
+  /** The auction of which somebody was told something last. */
+  #toldLast = ''
   /** Of each auction, the last event that anybody was told of in an answer. */
   readonly #acknowledgedSeq = new Map<string, number>()
 
@@ -396,6 +405,7 @@ export class Workload {
     operation.reply = reply
     this.#ackIndex = Math.max(this.#ackIndex, known.index)
     if ('seq' in reply && reply.seq !== undefined && 'auctionId' in command) {
+      this.#toldLast = command.auctionId
       const before = this.#acknowledgedSeq.get(command.auctionId) ?? 0
       this.#acknowledgedSeq.set(command.auctionId, Math.max(before, reply.seq))
     }
