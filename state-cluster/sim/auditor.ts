@@ -161,6 +161,7 @@ export class Auditor {
       case 'acknowledge_positions':
         return this.#acknowledge(command, ({ position }) => command.positions.includes(position))
       case 'configure_house':
+        if (Object.values(command.settings).some((ms) => ms < 1)) return { ok: false, code: 'terms_invalid' }
         this.#settings = { ...command.settings }
         return { ok: true, type: 'done' }
       case 'register_buyer': {

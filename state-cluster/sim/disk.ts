@@ -88,10 +88,10 @@ export class SimDisk {
     return true
   }
 
-  /** From now on every commit fails so; `undefined` ends it. */
+  /** From now on every commit fails so; `undefined` ends it. A sync that failed may have written. */
   failWith(code: StoreErrorCode | undefined): void {
     if (code !== undefined) this.#failures.add(code)
-    this.#platter.failWith(code)
+    this.#platter.failWith(code, code === 'disk_failed' && this.#random.chance(0.5))
   }
 
   /** Whether it ever failed so: what was written then may be told late, to a process that was stopped meanwhile. */

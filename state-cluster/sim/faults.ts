@@ -1,7 +1,8 @@
 /**
  * Trouble, at the rates that the options say, and the end of each: crashes and restarts, power cuts of all nodes at
- * once, stopped processes, partitions of all shapes, clocks that jump, disks that stall, fill up, fail, tear and
- * rot, servers that die, sleep, or meet their own replacement. Invariant: at most a minority of disks is ever
+ * once, planned stops, stopped processes, partitions of all shapes, connections that break, clocks that jump, disks
+ * that stall, fill up, fail, tear and rot, members that come and go, servers that die, sleep, leave, or meet their own
+ * replacement. Invariant: at most a minority of disks is ever
  * damaged, because no cluster survives more; everything else may hit everybody.
  */
 import type { Random } from '../raft/fuzz/random.ts'
@@ -9,6 +10,20 @@ import type { House } from './house.ts'
 import type { SimNode } from './node.ts'
 import type { FaultName } from './options.ts'
 import type { SimServer } from './server.ts'
+
+/** What a partition looks like. */
+const shapes = [
+  'isolated',
+  'halves',
+  'deaf',
+  'mute',
+  'bridge',
+  'ring',
+  'joint',
+  'servers',
+  'monitors',
+  'stranded',
+] as const
 
 export class Faults {
   readonly #house: House
@@ -100,12 +115,19 @@ export class Faults {
       case 'clock':
         this.#jump()
         return
+      case 'members':
+        this.#house.operator.change()
+        return
+      case 'reset':
+        this.#reset()
+        return
       case 'monitorCrash':
       case 'monitorPause':
         this.#hitMonitor(name)
         return
       case 'serverCrash':
       case 'serverPause':
+      case 'serverStop':
       case 'doppelganger':
         if (server !== undefined) this.#hitServer(name, server)
         return
@@ -122,6 +144,10 @@ export class Faults {
         counts.add('fault.crash')
         node.crash()
         this.#later(50, random.pick([500, 5_000, 20_000]), () => node.start())
+        return
+      case 'nodeStop':
+        counts.add('fault.nodeStop')
+        node.stop(() => this.#later(50, 3_000, () => node.start(), true))
         return
       case 'tornWrite':
         if (!this.#mayDamage(node)) return
@@ -172,9 +198,7 @@ export class Faults {
 
   /** Whether one more disk may be lost. */
   #mayDamage(node: SimNode): boolean {
-    const { nodes } = this.#house
-    const damaged = nodes.filter((other) => other.disk.isDamaged && other !== node)
-    return !node.disk.isDamaged && damaged.length < Math.floor((nodes.length - 1) / 2)
+    return !node.disk.isDamaged && this.#house.operator.mayLose(node)
   }
 
   #blackout(): void {
@@ -197,12 +221,12 @@ export class Faults {
   // ── Network ──────────────────────────────────────────────────────────────────────────────────────────
 
   #partition(): void {
-    const { network, nodes, servers, monitors, counts } = this.#house
+    const { network, nodes, servers, monitors, operator, counts } = this.#house
     const random = this.#random
-    const hosts = [...nodes, ...servers, ...monitors].map(({ host }) => host)
+    const hosts = [...nodes, ...servers, ...monitors, operator].map(({ host }) => host)
     const leader = nodes.find((node) => node.replica?.status().isLeader)
     const one = (random.chance(0.7) ? leader : undefined) ?? random.pick(nodes)
-    const shape = random.pick(['isolated', 'halves', 'oneWay', 'bridge', 'servers', 'stranded'] as const)
+    const shape = random.pick(shapes)
     counts.add('fault.partition')
     counts.add(`partition.${shape}`)
     const cutBetween = (side: readonly string[], isBothWays: boolean): void => {
@@ -224,9 +248,46 @@ export class Faults {
           true,
         )
         break
-      case 'oneWay':
+      case 'deaf':
+        // It is heard, and hears nobody.
+        for (const outside of hosts) if (outside !== one.host) network.cut(outside, one.host)
+        break
+      case 'mute':
         cutBetween([one.host], false)
         break
+      case 'ring': {
+        // Each node sees its two neighbours alone.
+        const ring = nodes.filter(({ isRetired }) => !isRetired)
+        ring.forEach(({ host }, at) => {
+          for (const [place, other] of ring.entries()) {
+            const distance = Math.abs(place - at)
+            if (distance > 1 && distance < ring.length - 1) network.cut(host, other.host)
+          }
+        })
+        break
+      }
+      case 'joint': {
+        // Two sides that do not see each other, and one node that sees both.
+        const sides = hosts.filter((host) => host !== one.host)
+        const left = sides.filter(() => random.chance(0.5))
+        for (const inside of left) {
+          for (const outside of sides) {
+            if (left.includes(outside)) continue
+            network.cut(inside, outside)
+            network.cut(outside, inside)
+          }
+        }
+        break
+      }
+      case 'monitors': {
+        // A monitor whose commands are held up sees a server die.
+        if (monitors.length === 0) break
+        const { host } = random.pick(monitors)
+        for (const node of nodes) network.cut(host, node.host)
+        const server = servers.find(({ process }) => process !== undefined)
+        if (server !== undefined && random.chance(0.5)) this.#hitServer('serverCrash', server)
+        break
+      }
       case 'bridge': {
         // Two nodes that do not see each other, while others see both.
         const other = random.pick(nodes)
@@ -247,6 +308,29 @@ export class Faults {
         }
     }
     this.#later(100, random.pick([500, 3_000, 10_000, 25_000]), () => network.heal())
+  }
+
+  /** Connections break, although both ends live and the way is there. */
+  #reset(): void {
+    const { letters, wires, nodes, servers, monitors, counts } = this.#house
+    const random = this.#random
+    counts.add('fault.reset')
+    const { host } = random.pick([...nodes, ...servers, ...monitors])
+    const isMeant = (name: string): boolean => name === host || name === `${host}:1`
+    const part = random.pick([0.3, 1])
+    wires.reset((name, remote) => (isMeant(name) || isMeant(remote)) && random.chance(part))
+    const node = nodes.find((other) => other.host === host)
+    for (const other of node === undefined ? [] : nodes) {
+      if (other === node || !random.chance(part)) continue
+      const ways = [
+        [node?.id as number, other.id],
+        [other.id, node?.id as number],
+      ] as const
+      for (const [from, to] of ways) {
+        letters.setWay(from, to, false)
+        this.#later(1, 200, () => letters.setWay(from, to, true), true)
+      }
+    }
   }
 
   // ── Monitors ─────────────────────────────────────────────────────────────────────────────────────────
@@ -285,6 +369,11 @@ export class Faults {
       counts.add('fault.serverCrash')
       server.crash()
       this.#later(100, this.#random.pick([1_000, 10_000]), () => server.start())
+      return
+    }
+    if (name === 'serverStop') {
+      counts.add('fault.serverStop')
+      server.stop(() => this.#later(100, 5_000, () => server.start(), true))
       return
     }
     // Thought dead, it was only asleep: another begins in its name, and then it wakes up.

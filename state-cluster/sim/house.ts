@@ -2,10 +2,9 @@
  * What all parts of one run share: the world, its network, the books, and who is there. Invariant: nothing in it
  * decides anything; parts find each other here.
  */
-import type { Member } from '../link/backend.ts'
+import type { Members } from '../storage/members.ts'
 import type { MemoryWires } from '../transport/memory-stream.ts'
 import type { MemoryNetwork } from '../transport/memory-transport.ts'
-import type { Address } from '../transport/stream.ts'
 import type { Auditor } from './auditor.ts'
 import type { Checks } from './checks.ts'
 import type { Counts } from './counts.ts'
@@ -14,11 +13,15 @@ import type { Ledger } from './ledger.ts'
 import type { SimMonitor } from './monitor.ts'
 import type { Network } from './network.ts'
 import type { SimNode } from './node.ts'
+import type { Operator } from './operator.ts'
 import type { SimOptions } from './options.ts'
 import type { Plant } from './planted.ts'
 import type { Process } from './process.ts'
 import type { SimServer } from './server.ts'
 import type { World } from './world.ts'
+
+/** What changes of the membership must show. */
+export const clusterSecret = 'the operator knows'
 
 export interface House {
   readonly world: World
@@ -34,12 +37,17 @@ export interface House {
   readonly wires: MemoryWires
   /** What runs on each host. */
   readonly processes: Map<string, Process>
-  readonly nodeIds: readonly number[]
-  readonly members: readonly Member[]
+  /** The first members. */
+  readonly founders: Members
+  /** Also those that came later, and those that have left. */
   readonly nodes: readonly SimNode[]
   readonly servers: readonly SimServer[]
   readonly monitors: readonly SimMonitor[]
-  addressOf(nodeId: number): Address
+  readonly operator: Operator
+  /** A node with an empty disk, under a number that no other ever had. */
+  newNode(): SimNode
+  /** The nodes that there are, as whoever starts something names them to it. */
+  seats(): Members
   /** A node leads in a term: it sent what only leaders send. */
   leads(nodeId: number, term: number): void
   takesSnapshot(node: SimNode): void

@@ -52,7 +52,7 @@ export class SimMonitor {
   #connect(process: Process): void {
     const house = this.#house
     connectCluster({
-      nodes: house.nodeIds.map((id) => house.addressOf(id)),
+      nodes: [...house.seats().values()],
       dial: house.wires.dial(this.host),
       timing: process.timing,
       instance: process.name,

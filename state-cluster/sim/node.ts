@@ -1,45 +1,64 @@
 /**
  * One state node: a host with a clock and a disk, on which a process runs, crashes, is stopped and starts again.
  * Invariant: what runs is the production replica with the production link in front of it; this file only connects
- * ports. It judges every end: a process ends because its disk failed, or its disk is damaged, or it was killed, and
- * for no other reason.
+ * ports. It judges every end: a process ends because its disk failed, or its disk is damaged, or it was killed or
+ * asked to stop, and for no other reason.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { auctionMachine, type Machine, writesOfEmptyState } from '../applied-state.ts'
 import { ReplicaHost } from '../host.ts'
 import { hostBackend } from '../host-backend.ts'
-import { LinkService } from '../link/service.ts'
+import { LinkService, type MemberDesk } from '../link/service.ts'
 import { stateHash } from '../machine/index.ts'
 import type { Random } from '../raft/fuzz/random.ts'
-import type { Message } from '../raft/index.ts'
+import { type Message, newConfState } from '../raft/index.ts'
 import type { Replica } from '../replica.ts'
 import { type LogPosition, writesOfNewLog } from '../storage/disk-log.ts'
 import { finishInstall } from '../storage/incoming-snapshot.ts'
-import { writeOfMembers } from '../storage/members.ts'
+import { type Members, writeOfMembers } from '../storage/members.ts'
 import { type Store, StoreError } from '../storage/store.ts'
 import { Acceptor } from '../transport/acceptor.ts'
 import type { TransportError } from '../transport/errors.ts'
 import { transportVersion, transportVersionMin } from '../transport/handshake.ts'
+import { frameKinds } from '../transport/kinds.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
+import type { Address } from '../transport/stream.ts'
 import { gatherTurns } from '../turns.ts'
 import type { HostClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
-import type { House } from './house.ts'
+import { clusterSecret, type House } from './house.ts'
 import { Process } from './process.ts'
 
 const groupId = 0 as GroupId
 /** How long a process may live on when a write of its has failed. */
 const endMsMax = 1_000
+/** How long one that is asked to stop waits for others to lead in its place. */
+const handOverMsMax = 2_000
+const nowhere: Address = { host: '', port: 0 }
+
+/** What runs in a process of it. */
+interface Running {
+  readonly host: ReplicaHost
+  readonly transport: PeerTransport
+  readonly service: LinkService
+  acceptor: Acceptor | undefined
+}
 
 export class SimNode {
   readonly id: number
   readonly host: string
+  readonly address: Address
   readonly clock: HostClock
   readonly disk: SimDisk
   /** Its disk cannot be used any more. */
   isLost = false
+  /** It was taken out of the cluster and stopped for good. */
+  isRetired = false
   process: Process | undefined
   replica: Replica | undefined
+  #running: Running | undefined
+  /** The members that it is started with, in case that its log names none yet. */
+  #startedWith: Members = new Map()
   readonly #house: House
   readonly #random: Random
   #starts = 0
@@ -48,6 +67,7 @@ export class SimNode {
     this.#house = house
     this.id = id
     this.host = `node-${id}`
+    this.address = { host: this.host, port: 1 }
     this.clock = clock
     this.disk = disk
     this.#random = random
@@ -59,7 +79,15 @@ export class SimNode {
 
   /** What makes it a member of a new cluster. */
   async found(position: LogPosition): Promise<void> {
-    const members = new Map(this.#house.members.map(({ nodeId, address }) => [nodeId, address]))
+    await this.#prepare(position, this.#house.founders)
+  }
+
+  /** What makes it one that waits to be let into a cluster: nothing, not even members. */
+  async foundEmpty(): Promise<void> {
+    await this.#prepare({ index: 0, term: 0, confState: newConfState([]) }, new Map())
+  }
+
+  async #prepare(position: LogPosition, members: Members): Promise<void> {
     await this.disk.prepare([
       ...writesOfNewLog(groupId, position),
       ...writesOfEmptyState(groupId, position),
@@ -67,12 +95,19 @@ export class SimNode {
     ])
   }
 
+  /** It is no member any more, and nobody starts it again. */
+  retire(): void {
+    this.isRetired = true
+    this.crash()
+  }
+
   start(): void {
-    if (this.process !== undefined || this.isLost) return
+    if (this.process !== undefined || this.isLost || this.isRetired) return
     const house = this.#house
     this.#starts += 1
     const process = new Process(house.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
     this.process = process
+    this.#startedWith = house.seats()
     house.processes.set(this.host, process)
     try {
       const onDisk = this.disk.open(process, () => this.#mustEnd(process))
@@ -91,6 +126,39 @@ export class SimNode {
     if (this.process === undefined) return
     this.#die()
     this.disk.crash(tear)
+  }
+
+  /** Somebody stops it by plan: it hands over what it leads, and closes in order. `stopped` is called then. */
+  stop(stopped: () => void): void {
+    const { process } = this
+    const running = this.#running
+    if (process === undefined || running === undefined) return
+    process.enter(() => {
+      this.#close(running).then(
+        () => {
+          if (process !== this.process) return
+          this.crash()
+          stopped()
+        },
+        (error) => process === this.process && this.#ended(process.name, error),
+      )
+    })
+  }
+
+  async #close({ host, transport, service, acceptor }: Running): Promise<void> {
+    const { clock } = host.timing
+    const replica = host.replica(groupId)
+    const untilMs = clock.monotonicMs() + handOverMsMax
+    replica.handOver()
+    while (replica.status().isLeader && clock.monotonicMs() < untilMs) {
+      await new Promise<void>((resolve) => {
+        clock.setTimer(10, resolve)
+      })
+    }
+    service.close()
+    await acceptor?.close()
+    await transport.close()
+    await host.close()
   }
 
   #open(process: Process, store: Store): void {
@@ -112,7 +180,6 @@ export class SimNode {
       },
       timing,
     )
-    for (const { nodeId, address } of house.members) transport.addPeer(nodeId, address)
     try {
       const host = new ReplicaHost({
         meta: { clusterId: 'simulated', nodeId: this.id, groupCount: 1 },
@@ -131,28 +198,39 @@ export class SimNode {
           check() {},
           transport: () => this.#watched(transport),
           machine: this.#machine(process),
+          onMembers: () => {
+            this.#keepPeers(transport)
+            process.after(0, () => this.replica && house.operator.sees(this.replica))
+          },
+          onHash: (_group, index, hash) => this.#tellHash(index, hash),
         },
       })
       this.replica = host.replica(groupId)
-      this.#serve(process, host)
+      this.#keepPeers(transport)
+      this.#serve(process, host, transport)
       host.start(true)
     } catch (error) {
       this.#refused(name, error)
     }
   }
 
-  #serve(process: Process, host: ReplicaHost): void {
+  #serve(process: Process, host: ReplicaHost, transport: PeerTransport): void {
     const house = this.#house
     const { timing } = host
-    const backend = hostBackend(host, () => house.members)
+    const backend = hostBackend(host, () =>
+      [...this.#addresses()].map(([nodeId, address]) => ({ nodeId, address })),
+    )
     const service = new LinkService({
       backend: house.plant?.backend?.(backend) ?? backend,
       timing,
+      members: this.#desk(host),
       fault: (_remote, cause) => this.#faulted(cause),
     })
+    const running: Running = { host, transport, service, acceptor: undefined }
+    this.#running = running
     const opening = Acceptor.open({
       listen: house.wires.listen,
-      address: house.addressOf(this.id),
+      address: this.address,
       timing,
       hello: {
         versionMin: transportVersionMin,
@@ -167,7 +245,55 @@ export class SimNode {
       connectionsMax: 100,
       failed: (cause) => this.#faulted(cause),
     })
-    opening.catch((error) => house.fail(error))
+    opening.then(
+      (acceptor) => {
+        running.acceptor = acceptor
+      },
+      (error) => house.fail(error),
+    )
+  }
+
+  /** Who may ask it about members, and for changes: as a node of production has it. */
+  #desk(host: ReplicaHost): MemberDesk {
+    const leading = (): Replica | undefined => {
+      const replica = host.replica(groupId)
+      return replica.status().isLeader ? replica : undefined
+    }
+    return {
+      members: () => {
+        const replica = leading()
+        return replica?.members().map((member) => ({
+          ...member,
+          address: replica.addresses.get(member.nodeId) ?? nowhere,
+        }))
+      },
+      change: async (_group, change) => await leading()?.change(change),
+      isAllowed: (_remote, secret) => secret === clusterSecret,
+    }
+  }
+
+  /** What the log says of where the members are; while it says nothing, what the node was started with. */
+  #addresses(): Members {
+    const known = this.replica?.addresses
+    return known === undefined || known.size === 0 ? this.#startedWith : known
+  }
+
+  #keepPeers(transport: PeerTransport): void {
+    const wanted = this.#addresses()
+    for (const { nodeId } of transport.stats()) if (!wanted.has(nodeId)) transport.removePeer(nodeId)
+    for (const [nodeId, address] of wanted) transport.addPeer(nodeId, address)
+  }
+
+  /** Replicas compare their states. */
+  #tellHash(index: number, hash: string): void {
+    const { nodes, network, processes } = this.#house
+    for (const other of nodes) {
+      if (other === this) continue
+      const letter = { from: this.id, to: other.id, kind: frameKinds.stateHash, body: new Uint8Array() }
+      network.carryLetter(letter, () =>
+        processes.get(other.host)?.enter(() => other.replica?.hashOf(this.id, index, hash)),
+      )
+    }
   }
 
   /** The transport, with an eye on who leads. */
@@ -218,7 +344,8 @@ export class SimNode {
 
   /** What a connection ended with; that a way is cut or a process gone is in the nature of things. */
   #faulted(cause: TransportError): void {
-    if (!cause.retryable) this.#house.fail(cause)
+    // `stopped` is what the rest hears of a node that ends in good order.
+    if (!cause.retryable && cause.code !== 'stopped') this.#house.fail(cause)
   }
 
   /** The replica says that it cannot go on. */
@@ -255,6 +382,7 @@ export class SimNode {
     this.process?.kill()
     this.process = undefined
     this.replica = undefined
+    this.#running = undefined
     this.#house.processes.delete(this.host)
     this.#house.letters.unplug(this.id)
     this.#house.wires.kill(`${this.host}:1`)

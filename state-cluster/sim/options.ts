@@ -27,6 +27,10 @@ export const faultNames = [
   'doppelganger',
   'monitorCrash',
   'monitorPause',
+  'members',
+  'nodeStop',
+  'serverStop',
+  'reset',
 ] as const
 export type FaultName = (typeof faultNames)[number]
 
@@ -42,6 +46,10 @@ export interface SimOptions {
   readonly bidsPerSecond: number
   /** Linearizable reads per virtual second, on average. */
   readonly readsPerSecond: number
+  /** Times per virtual minute, on average, that everybody bids at once. */
+  readonly rushesPerMinute: number
+  /** Times per virtual minute, on average, that the settings of the house change. */
+  readonly configuresPerMinute: number
   /** Auctions that are made per virtual minute, on average. */
   readonly auctionsPerMinute: number
   /** How long most of them last. */
@@ -74,6 +82,8 @@ export interface SimOptions {
   readonly replica: {
     readonly tickMs: number
     readonly electionTicks: number
+    readonly commandsMax: number
+    readonly proposalTimeoutMs: number
     readonly entriesInFlightMax: number
     readonly commandsPerEntryMax: number
     readonly logTailBytesMax: number
@@ -126,6 +136,8 @@ export function drawOptions(random: Random, { seed, minutes, faults, favoured = 
     bidders: 3 + random.below(12),
     bidsPerSecond: random.pick([4, 8, 12]),
     readsPerSecond: random.pick([1, 5, 10]),
+    rushesPerMinute: random.pick([0, 2, 10]),
+    configuresPerMinute: random.pick([0, 0, 2]),
     auctionsPerMinute: random.pick([4, 10, 20]),
     durationMs: random.pick([
       [2_000, 15_000],
@@ -156,6 +168,8 @@ export function drawOptions(random: Random, { seed, minutes, faults, favoured = 
     replica: {
       tickMs: 25,
       electionTicks: random.pick([12, 12, 20]),
+      commandsMax: random.pick([20_000, 20_000, 20]),
+      proposalTimeoutMs: random.pick([5_000, 5_000, 700]),
       entriesInFlightMax: random.pick([1, 4, 16]),
       commandsPerEntryMax: random.pick([5, 1_000]),
       logTailBytesMax: random.pick([1_000, 1_000, 20_000, 16 * 2 ** 20]),
@@ -186,6 +200,10 @@ export function drawOptions(random: Random, { seed, minutes, faults, favoured = 
       doppelganger: rate('doppelganger', [0, 0, 1]),
       monitorCrash: rate('monitorCrash', seldom),
       monitorPause: rate('monitorPause', seldom),
+      members: rate('members', [0, 0, 3, 10]),
+      nodeStop: rate('nodeStop', seldom),
+      serverStop: rate('serverStop', seldom),
+      reset: rate('reset', [0, 1, 6]),
     },
   }
 }

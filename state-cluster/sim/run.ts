@@ -25,6 +25,7 @@ import { Ledger } from './ledger.ts'
 import { SimMonitor } from './monitor.ts'
 import { Network } from './network.ts'
 import { SimNode } from './node.ts'
+import { Operator } from './operator.ts'
 import { drawOptions, type FaultName, faultNames, type SimOptions } from './options.ts'
 import type { Plant } from './planted.ts'
 import type { Process } from './process.ts'
@@ -103,11 +104,10 @@ class Simulation {
     const auditor = new Auditor(checks)
     const network = new Network(world, options.network, random(1), counts)
     const processes = new Map<string, Process>()
-    const nodeIds = Array.from({ length: options.nodes }, (_, at) => at + 1)
     const nodes: SimNode[] = []
     const servers: SimServer[] = []
     const monitors: SimMonitor[] = []
-    const addressOf = (nodeId: number) => ({ host: `node-${nodeId}`, port: 1 })
+    const founderIds = Array.from({ length: options.nodes }, (_, at) => at + 1)
     const history = new History(wishes.writeHistory)
     this.#house = {
       world,
@@ -120,12 +120,14 @@ class Simulation {
       history,
       network,
       processes,
-      nodeIds,
+      founders: new Map(founderIds.map((id) => [id, { host: `node-${id}`, port: 1 }])),
       nodes,
       servers,
       monitors,
-      members: nodeIds.map((nodeId) => ({ nodeId, address: addressOf(nodeId) })),
-      addressOf,
+      operator: new Operator(() => this.#house, founderIds, random(5)),
+      newNode: () => newNode(nodes.length + 1),
+      seats: () =>
+        new Map(nodes.filter(({ isRetired }) => !isRetired).map(({ id, address }) => [id, address])),
       letters: new MemoryNetwork({
         snapshots: { ...snapshotLimits, chunkBytes: options.snapshotChunkBytes, stallMs: 3_000 },
         carry: (letter, arrive) =>
@@ -158,10 +160,13 @@ class Simulation {
       const skewMs = Math.round((clocks.unit() * 2 - 1) * skewMsMax)
       return new HostClock(world, skewMs, 1 + ((clocks.unit() * 2 - 1) * driftPpmMax) / 1e6)
     }
-    for (const id of nodeIds) {
+    const newNode = (id: number): SimNode => {
       const disk = new SimDisk(options.disk, random(100 + id), counts)
-      nodes.push(new SimNode(this.#house, id, hostClock(), disk, random(200 + id)))
+      const node = new SimNode(this.#house, id, hostClock(), disk, random(200 + id))
+      nodes.push(node)
+      return node
     }
+    for (const id of founderIds) newNode(id)
     for (let number = 1; number <= options.servers; number++) {
       for (const double of ['', '-double']) {
         const host = `server-${number}${double}`
@@ -176,13 +181,15 @@ class Simulation {
   }
 
   async run(): Promise<RunResult> {
-    const { nodes, servers, monitors, checks, history } = this.#house
+    const { nodes, servers, monitors, operator, checks, history } = this.#house
     const { seed, minutes } = this.#options
     history.head({ seed, minutes, options: this.#options })
-    const position = { index: firstIndex, term: 1, confState: newConfState(this.#house.nodeIds) }
+    const founderIds = nodes.map(({ id }) => id)
+    const position = { index: firstIndex, term: 1, confState: newConfState(founderIds) }
     for (const node of nodes) await node.found(position)
     for (const node of nodes) node.start()
     for (const monitor of monitors) monitor.start()
+    operator.start()
     for (const server of servers) if (!server.host.endsWith('-double')) server.start()
     await this.#world.runUntil(2_000)
     this.#workload.start()
@@ -199,7 +206,7 @@ class Simulation {
 
   /** Until everything that was asked is answered and all that live stand at one index. */
   async #comeToRest(): Promise<void> {
-    const { nodes, ledger, checks, counts } = this.#house
+    const { nodes, ledger, operator, checks, counts } = this.#house
     const world = this.#world
     let untilMs = world.elapsedMs + restMsMax
     let leftCount = Number.POSITIVE_INFINITY
@@ -215,10 +222,10 @@ class Simulation {
       const left = isMissing().length + this.#workload.openCount - this.#published.size
       if (left < leftCount) untilMs = Math.max(untilMs, world.elapsedMs + restMsMax / 2)
       leftCount = Math.min(left, leftCount)
-      if (!isProbed || this.#workload.openCount > 0 || isMissing().length > 0) continue
+      if (!isProbed || this.#workload.openCount > 0 || isMissing().length > 0 || operator.isBusy) continue
       targetIndex ??= ledger.lastIndex
       const index = targetIndex
-      const living = nodes.filter((node) => !node.isLost)
+      const living = nodes.filter(({ id, isLost }) => !isLost && operator.isMember(id))
       if (living.every((node) => (node.replica?.applied.appliedIndex ?? 0) >= index)) {
         // Feeds come last, and must bring what had happened until here.
         for (const [auctionId, events] of ledger.events) this.#toBeTold.set(auctionId, events.length)
@@ -227,13 +234,14 @@ class Simulation {
       }
     }
     const states = nodes.map(
-      ({ id, isLost, replica }) => `${id}: ${isLost ? 'lost' : JSON.stringify(replica?.status() ?? 'down')}`,
+      ({ id, isLost, isRetired, replica }) =>
+        `${id}: ${isLost ? 'lost' : isRetired ? 'retired' : JSON.stringify(replica?.status() ?? 'down')}`,
     )
     counts.add('restless')
     checks.violate(
       'progress',
       `a healed house did not come to rest: probe ${isProbed}, ${this.#workload.openCount} questions open, ` +
-        `missing ${isMissing().slice(0, 3).join()}, target ${targetIndex}; ${states.join('; ')}`,
+        `missing ${isMissing().slice(0, 3).join()}, target ${targetIndex}; ${operator}; ${states.join('; ')}`,
     )
   }
 

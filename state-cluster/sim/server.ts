@@ -43,6 +43,8 @@ export class SimServer {
   places = new Map<string, Place>()
   readonly #house: House
   readonly #random: Random
+  /** Ends what runs, in good order. */
+  #ending: (() => Promise<void>) | undefined
   #starts = 0
 
   constructor(
@@ -75,9 +77,29 @@ export class SimServer {
     this.process?.kill()
     this.process = undefined
     this.cluster = undefined
+    this.#ending = undefined
     this.places = new Map()
     this.#house.processes.delete(this.host)
     this.#house.wires.kill(this.host)
+  }
+
+  /**
+   * Somebody stops it by plan: it says so, gives away what it owns, and ends. `stopped` is called then, unless it
+   * dies before.
+   */
+  stop(stopped: () => void): void {
+    const { process, cluster } = this
+    const ending = this.#ending
+    if (process === undefined || cluster === undefined || ending === undefined) return
+    process.enter(() => {
+      ending()
+        .then(() => {
+          if (process !== this.process) return
+          this.crash()
+          stopped()
+        })
+        .catch((error) => this.#house.fail(error))
+    })
   }
 
   /** A client's command has reached this server. `answer` is called in it, unless the server dies before. */
@@ -116,7 +138,7 @@ export class SimServer {
   #connect(process: Process): void {
     const house = this.#house
     connectCluster({
-      nodes: house.nodeIds.map((id) => house.addressOf(id)),
+      nodes: [...house.seats().values()],
       dial: house.wires.dial(this.host),
       timing: process.timing,
       instance: process.name,
@@ -155,7 +177,7 @@ export class SimServer {
       epoch: () => conductor.epoch,
       fault: (error) => house.fail(error),
     })
-    cluster.subscribe(
+    const unsubscribe = cluster.subscribe(
       groupId,
       (batch) => {
         this.#fed(process, cluster, batch)
@@ -171,7 +193,7 @@ export class SimServer {
     )
     conductor.start()
     publisher.start()
-    startHeart({
+    const heart = startHeart({
       monitors: house.monitors.map(({ address }) => address),
       serverId: this.id,
       instance: process.name,
@@ -183,6 +205,15 @@ export class SimServer {
         epochs: conductor.epoch === undefined ? [] : [{ groupId, epoch: conductor.epoch }],
       }),
     })
+    this.#ending = async () => {
+      heart.leave()
+      await publisher.stop()
+      await conductor.release()
+      unsubscribe()
+      this.cluster = undefined
+      await cluster.close()
+      heart.close()
+    }
   }
 
   /** The queue: slow, and not always there. */

@@ -10,6 +10,7 @@ import { defaultIncrements } from '../../protocol/money.ts'
 import type { ClusterErrorCode } from '../cluster.ts'
 import type { AuctionTerms, Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
+import { featureNumbers } from '../machine/features.ts'
 import { formats } from '../machine/formats/registry.ts'
 import type { Random } from '../raft/fuzz/random.ts'
 import { hasEnded, type ModelLot } from './auditor.ts'
@@ -62,13 +63,16 @@ export class Workload {
   }
 
   start(): void {
-    const { bidsPerSecond, readsPerSecond, auctionsPerMinute, bidders } = this.#house.options
+    const { options } = this.#house
+    const { bidsPerSecond, readsPerSecond, auctionsPerMinute, bidders } = options
     for (let bidder = 0; bidder < bidders; bidder += 2) this.#register(bidder)
     for (let made = 0; made < 3; made++) this.#create()
     this.#every(1_000 / bidsPerSecond, () => this.#bid())
     this.#every(60_000 / auctionsPerMinute, () => this.#create())
     this.#every(3_000, () => this.#manage())
     this.#every(1_000 / readsPerSecond, () => this.#read())
+    this.#every(60_000 / options.rushesPerMinute, () => this.#rush())
+    this.#every(60_000 / options.configuresPerMinute, () => this.#configure())
   }
 
   /** Nothing new is asked; what is under way goes on. */
@@ -124,6 +128,7 @@ export class Workload {
   // ── What is asked ────────────────────────────────────────────────────────────────────────────────────
 
   #every(meanMs: number, run: () => void): void {
+    if (meanMs === Number.POSITIVE_INFINITY) return
     const again = (): void => {
       this.#house.world.schedule(-Math.log(1 - this.#random.unit()) * meanMs, () => {
         if (this.#isStopped) return
@@ -239,9 +244,30 @@ export class Workload {
     return ended.length === 0 ? undefined : this.#random.pick(ended)
   }
 
-  #bid(): void {
-    const random = this.#random
+  /** Everybody wants the same thing at the same time. */
+  #rush(): void {
     const lot = this.#lot()
+    for (let bids = 10 + this.#random.below(40); bids > 0; bids--) this.#bid(lot)
+  }
+
+  /** The operator changes the settings of the house, at times wrongly, and switches on what this build can do. */
+  #configure(): void {
+    const random = this.#random
+    this.#server().receive(
+      {
+        type: 'configure_house',
+        settings: {
+          outageExtensionMinMs: random.pick([0, 1_000, 5_000, 9_000]),
+          outageThresholdMs: random.pick([700, 2_000, 4_000]),
+        },
+        features: Object.values(featureNumbers).filter(() => random.chance(0.5)),
+      },
+      () => this.#house.counts.add('configures'),
+    )
+  }
+
+  #bid(lot = this.#lot()): void {
+    const random = this.#random
     if (lot === undefined) return
     const subject = bidderId(random.below(this.#house.options.bidders))
     const requestId = this.#requestId()

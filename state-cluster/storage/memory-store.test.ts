@@ -81,6 +81,19 @@ describe('memory disk', () => {
     expect([...again.range({ from: key(0), to: key(9) })].map((row) => row.key[0])).toEqual([1])
   })
 
+  it('STORE4: what a failed sync was to write may be there at the next start', async () => {
+    const disk = new MemoryDisk()
+    const store = disk.open()
+    disk.failWith('disk_failed', true)
+    await expect(store.commit([{ key: key(1), value: key(1) }])).rejects.toMatchObject({
+      code: 'disk_failed',
+    })
+    disk.failWith(undefined)
+    await expect(store.commit([])).rejects.toMatchObject({ code: 'disk_failed' })
+    await store.close()
+    expect(disk.open().get(key(1))).toEqual(key(1))
+  })
+
   it('flips a bit of a value', async () => {
     const disk = new MemoryDisk()
     const store = disk.open()

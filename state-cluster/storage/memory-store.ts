@@ -34,6 +34,7 @@ export class MemoryDisk {
   #byteCount = 0
   #open: MemoryStore | undefined
   #failure: StoreErrorCode | undefined
+  #failedIsWritten = false
 
   /** Opens the disk; it must not be open. The default sync ends in a microtask. */
   open(sync: Sync = (_byteCount, done) => queueMicrotask(done)): Store {
@@ -53,9 +54,13 @@ export class MemoryDisk {
     this.#open = undefined
   }
 
-  /** From now on every transaction fails so; `undefined` ends it (for the next store that is opened). */
-  failWith(code: StoreErrorCode | undefined): void {
+  /**
+   * From now on every transaction fails so; `undefined` ends it (for the next store that is opened). `isWritten`:
+   * what fails is on the platter all the same, as after a sync that failed nobody can tell.
+   */
+  failWith(code: StoreErrorCode | undefined, isWritten = false): void {
     this.#failure = code
+    this.#failedIsWritten = isWritten
   }
 
   /** Flips one bit of the value at the key, below the checksums. Returns whether there was one to flip. */
@@ -71,7 +76,7 @@ export class MemoryDisk {
 
   /** For the store: writes a whole transaction, or says why it cannot. */
   apply(writes: readonly StoreWrite[]): StoreErrorCode | undefined {
-    if (this.#failure) return this.#failure
+    if (this.#failure && !this.#failedIsWritten) return this.#failure
     for (const { key, value } of writes) {
       const text = textOf(key)
       const old = this.#rows.get(text)
@@ -80,7 +85,7 @@ export class MemoryDisk {
       else this.#rows.set(text, value)
       if ((old === undefined) !== (value === undefined)) this.#sortedKeys = undefined
     }
-    return undefined
+    return this.#failure
   }
 
   /** For the store: what is on the platter. */

@@ -83,6 +83,14 @@ export class MemoryWires {
       if (stream.name === name) stream.destroy()
     }
   }
+
+  /** Breaks the streams that have these ends, as a reset on the way does: what is on the way is lost. */
+  reset(isMeant: (name: string, remote: string) => boolean): void {
+    for (const stream of [...this.#streams]) {
+      const { name, remote } = stream
+      if (isMeant(name, remote)) this.#options.carry({ from: remote, to: name }, () => stream.reset())
+    }
+  }
 }
 
 type Step = { readonly bytes: Uint8Array } | 'end' | 'break'
@@ -147,6 +155,11 @@ class MemoryStream implements ByteStream {
     if (this.#over) return
     this.#send('break')
     this.#finish(undefined)
+  }
+
+  /** Nothing more comes or goes. */
+  reset(): void {
+    if (!this.#over) this.#finish(new TransportError('closed', `the way to ${this.remote} was reset`))
   }
 
   #send(step: Step): void {
