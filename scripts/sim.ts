@@ -5,11 +5,13 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { hunt, huntSeedsMax, isCaught } from '../state-cluster/sim/hunt.ts'
 import { type FaultName, faultNames } from '../state-cluster/sim/options.ts'
 import { type Plant, plantNamed, plants } from '../state-cluster/sim/planted.ts'
-import { type RunResult, run } from '../state-cluster/sim/run.ts'
+import { type RunResult, type RunWishes, run } from '../state-cluster/sim/run.ts'
 
-const help = `Usage: npm run --silent sim -- [--seed N | --seeds K | --planted [NAME]] [--minutes M] [--fault NAME]… [--history FILE] [--json]
+const help = `Usage: npm run --silent sim -- [--seed N] [--seeds K | --planted] [--plant NAME | --world NAME] [--minutes M]
+       [--fault NAME]… [--history FILE] [--json]
 
 Runs state nodes, servers and clients in one thread and virtual time under one seed, with everything that can go wrong
 with clocks, network, disks and processes, and checks the list "What must never happen" of the design.
@@ -19,8 +21,11 @@ Options:
   --seeds K         K runs, from --seed on; progress on standard error
   --minutes M       virtual minutes of trouble; default 2
   --fault NAME      only this kind of trouble (repeatable); "list" names them, "none" is a calm world
-  --planted         plants every known mistake, one by one, and looks for a seed that finds it
+  --planted         plants every known mistake (or the one of --plant), one by one, and tries up to ${huntSeedsMax} seeds, from
+                    --seed on, until one finds it; then plays the world that did without the mistake, which must break
+                    no rule
   --plant NAME      one run, or --seeds runs, with this mistake; "list" names them
+  --world NAME      the same worlds without it
   --history FILE    writes what clients asked and got, and the committed log, as JSON lines (docs/sim.md)
   --json            one line of JSON a record
   --help            this text
@@ -31,15 +36,13 @@ const breathe = (): Promise<void> =>
     setImmediate(resolve)
   })
 
-/** Runs until one is given up on. */
-const plantedSeedsMax = 60
-
 interface Options {
   readonly seed: number
   readonly seeds: number | undefined
   readonly minutes: number
   readonly faults: readonly FaultName[] | undefined
   readonly plant: Plant | undefined
+  readonly world: Plant | undefined
   readonly isPlanted: boolean
   readonly history: string | undefined
   readonly json: boolean
@@ -71,6 +74,7 @@ function parse(): Options | undefined {
       fault: { type: 'string', multiple: true },
       planted: { type: 'boolean', default: false },
       plant: { type: 'string' },
+      world: { type: 'string' },
       history: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -89,9 +93,16 @@ function parse(): Options | undefined {
     process.stdout.write(lines)
     return undefined
   }
-  const plant = values.plant === undefined ? undefined : plantNamed(values.plant)
-  if (values.plant !== undefined && plant === undefined)
-    throw new Error(`there is no mistake ${values.plant}; there are:\n${lines}`)
+  const named = (name: string | undefined): Plant | undefined => {
+    const found = name === undefined ? undefined : plantNamed(name)
+    if (name !== undefined && found === undefined)
+      throw new Error(`there is no mistake ${name}; there are:\n${lines}`)
+    return found
+  }
+  if (values.plant !== undefined && values.world !== undefined)
+    throw new Error('--plant is with a mistake and --world without: give one of them')
+  if (values.planted && (values.seeds ?? values.world ?? values.history ?? values.fault) !== undefined)
+    throw new Error('--planted goes with --seed, --minutes and --plant alone')
   const isCalm = values.fault?.includes('none') === true
   for (const fault of isCalm ? [] : (values.fault ?? [])) {
     if (!faultNames.includes(fault as FaultName))
@@ -102,7 +113,8 @@ function parse(): Options | undefined {
     seeds: values.seeds === undefined ? undefined : integer(values.seeds, '--seeds'),
     minutes: values.minutes === undefined ? 2 : positive(values.minutes, '--minutes'),
     faults: isCalm ? [] : (values.fault as FaultName[] | undefined),
-    plant,
+    plant: named(values.plant),
+    world: named(values.world),
     isPlanted: values.planted,
     history: values.history,
     json: values.json,
@@ -126,25 +138,34 @@ function print(isJson: boolean, record: Record<string, unknown>, text: () => str
   process.stdout.write(isJson ? `${JSON.stringify(record)}\n` : `${text()}\n`)
 }
 
-function again({ minutes, faults, plant }: Options, seed: number): string {
+function again({ minutes, faults, plant, world }: Options, seed: number): string {
   const named = faults?.length === 0 ? ['none'] : (faults ?? [])
   const rest = named.map((fault) => ` --fault ${fault}`).join('')
-  return `npm run --silent sim -- --seed ${seed} --minutes ${minutes}${plant === undefined ? '' : ` --plant ${plant.name}`}${rest}`
+  const kind =
+    plant !== undefined ? ` --plant ${plant.name}` : world !== undefined ? ` --world ${world.name}` : ''
+  return `npm run --silent sim -- --seed ${seed} --minutes ${minutes}${kind}${rest}`
+}
+
+function play(wishes: Omit<RunWishes, 'breathe' | 'onFail'>): Promise<RunResult> {
+  return run({
+    ...wishes,
+    breathe,
+    onFail: (fail) => {
+      failRun = fail
+    },
+  })
 }
 
 async function runOne(options: Options): Promise<number> {
-  const { seed, minutes, json, history, faults, plant } = options
+  const { seed, minutes, json, history, faults, plant, world } = options
   const file = history === undefined ? undefined : openSync(history, 'w')
-  const result = await run({
+  const result = await play({
     seed,
     minutes,
     faults,
     plant,
-    breathe,
+    world,
     ...(file === undefined ? {} : { writeHistory: (line) => writeSync(file, `${line}\n`) }),
-    onFail: (fail) => {
-      failRun = fail
-    },
     onOptions: (drawn) =>
       print(
         json,
@@ -173,23 +194,14 @@ function describe({ counts, violation, ...rest }: RunResult, command: string): s
 }
 
 async function runMany(options: Options, count: number): Promise<number> {
-  const { seed: first, minutes, json, faults, plant } = options
+  const { seed: first, minutes, json, faults, plant, world } = options
   const totals = new Map<string, number>()
   const violations: Record<string, unknown>[] = []
   print(json, { event: 'start', seed: first, seeds: count, minutes }, () => {
     return `seeds ${first} to ${first + count - 1}, ${minutes} virtual minutes each`
   })
   for (let seed = first; seed < first + count; seed++) {
-    const result = await run({
-      seed,
-      minutes,
-      faults,
-      plant,
-      breathe,
-      onFail: (fail) => {
-        failRun = fail
-      },
-    })
+    const result = await play({ seed, minutes, faults, plant, world })
     for (const [name, times] of Object.entries(result.counts))
       totals.set(name, (totals.get(name) ?? 0) + times)
     const { violation, steps, stateHash } = result
@@ -211,42 +223,37 @@ async function runMany(options: Options, count: number): Promise<number> {
 }
 
 async function findPlanted(options: Options): Promise<number> {
-  const { seed: first, minutes, json } = options
+  const { seed, minutes, json } = options
+  const wanted = options.plant === undefined ? plants : [options.plant]
   let missed = 0
-  for (const plant of plants) {
-    let found: RunResult | undefined
-    for (let seed = first; seed < first + plantedSeedsMax && found === undefined; seed++) {
-      const result = await run({
-        seed,
-        minutes,
-        plant,
-        breathe,
-        onFail: (fail) => {
-          failRun = fail
-        },
-      })
-      if (result.violation !== null) found = result
-    }
-    if (found === undefined) missed += 1
+  for (const plant of wanted) {
+    const result = await hunt({ plant, seed, minutes, play })
+    const { tried, found, without } = result
+    const isFound = isCaught(result)
+    if (!isFound) missed += 1
     const record = {
       event: 'planted',
       name: plant.name,
-      found: found !== undefined,
+      found: isFound,
       seed: found?.seed ?? null,
+      tried,
       rule: found?.violation?.rule ?? null,
       elapsedMs: found?.violation?.elapsedMs ?? null,
       again: found === undefined ? null : again({ ...options, plant }, found.seed),
+      without: without?.violation ?? null,
     }
     print(json, record, () => {
-      return found === undefined
-        ? `${plant.name}: MISSED by ${plantedSeedsMax} seeds`
-        : `${plant.name}: found by seed ${found.seed} (${found.violation?.rule})`
+      if (found === undefined) return `${plant.name}: MISSED by ${tried} seeds`
+      const what = `${plant.name}: found by seed ${found.seed} (${found.violation?.rule})`
+      if (isFound) return `${what}, and that world breaks no rule without it`
+      const world = again({ ...options, plant: undefined, world: plant }, found.seed)
+      return `${what}, but WITHOUT IT TOO: ${without?.violation?.rule}: ${without?.violation?.facts}\nagain: ${world}`
     })
   }
   print(
     json,
-    { event: 'end', planted: plants.length, missed },
-    () => `${plants.length} planted, ${missed} missed`,
+    { event: 'end', planted: wanted.length, missed },
+    () => `${wanted.length} planted, ${missed} missed`,
   )
   return missed === 0 ? 0 : 1
 }

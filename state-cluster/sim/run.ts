@@ -38,6 +38,8 @@ export interface RunWishes {
   readonly seed: number
   readonly minutes: number
   readonly plant?: Plant | undefined
+  /** The world that is drawn for this mistake, without it. */
+  readonly world?: Plant | undefined
   /** Only these kinds of trouble. */
   readonly faults?: readonly FaultName[] | undefined
   readonly breathe: Breathe
@@ -68,9 +70,10 @@ const restMsMax = 60_000
 
 export async function run(wishes: RunWishes): Promise<RunResult> {
   const { seed, minutes, plant } = wishes
-  const wanted = wishes.faults ?? plant?.needs
+  const world = plant ?? wishes.world
+  const wanted = wishes.faults ?? world?.needs
   const drawn = drawOptions(new Random(seed, 1), { seed, minutes, faults: wishes.faults, favoured: wanted })
-  const options = plant?.tune?.(drawn) ?? drawn
+  const options = world?.tune?.(drawn) ?? drawn
   wishes.onOptions?.(options)
   const simulation = new Simulation(wishes, options)
   return await simulation.run()
