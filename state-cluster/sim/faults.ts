@@ -23,6 +23,7 @@ const shapes = [
   'servers',
   'monitors',
   'stranded',
+  'outcast',
 ] as const
 
 export class Faults {
@@ -102,7 +103,8 @@ export class Faults {
     const { nodes, servers } = this.#house
     const random = this.#random
     const up = nodes.filter((node) => node.isUp)
-    const node = up.length > 0 ? random.pick(up) : undefined
+    const leader = up.find(({ replica }) => replica?.status().isLeader)
+    const node = (random.chance(0.3) ? leader : undefined) ?? (up.length > 0 ? random.pick(up) : undefined)
     const running = servers.filter((server) => server.process !== undefined && !server.process.isPaused)
     const server = running.length > 0 ? random.pick(running) : undefined
     switch (name) {
@@ -248,6 +250,14 @@ export class Faults {
           true,
         )
         break
+      case 'outcast':
+        // No other node sees it, and servers still do.
+        for (const { host } of nodes) {
+          if (host === one.host) continue
+          network.cut(one.host, host)
+          network.cut(host, one.host)
+        }
+        break
       case 'deaf':
         // It is heard, and hears nobody.
         for (const outside of hosts) if (outside !== one.host) network.cut(outside, one.host)
@@ -282,8 +292,7 @@ export class Faults {
       case 'monitors': {
         // A monitor whose commands are held up sees a server die.
         if (monitors.length === 0) break
-        const { host } = random.pick(monitors)
-        for (const node of nodes) network.cut(host, node.host)
+        this.#hush(random.pick(monitors).host)
         const server = servers.find(({ process }) => process !== undefined)
         if (server !== undefined && random.chance(0.5)) this.#hitServer('serverCrash', server)
         break
@@ -308,6 +317,13 @@ export class Faults {
         }
     }
     this.#later(100, random.pick([500, 3_000, 10_000, 25_000]), () => network.heal())
+  }
+
+  /** What it says to the nodes is held up for longer than a lease lasts. */
+  #hush(host: string): void {
+    const { network, nodes } = this.#house
+    for (const node of nodes) network.cut(host, node.host)
+    this.#later(2_000, 6_000, () => network.heal())
   }
 
   /** Connections break, although both ends live and the way is there. */
@@ -347,9 +363,10 @@ export class Faults {
         pause()
         return
       }
-      // Asleep in the middle of handing over what a dead server owns.
+      // Asleep, or not heard, in the middle of handing over what a dead server owns.
       this.#hitServer('serverCrash', server)
-      this.#later(0, 100, pause)
+      if (this.#random.chance(0.5)) this.#later(0, 100, pause)
+      else this.#hush(monitor.host)
       return
     }
     counts.add('fault.monitorCrash')

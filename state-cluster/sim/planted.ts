@@ -9,6 +9,7 @@ import type { LinkBackend } from '../link/backend.ts'
 import type { Command, MachineEntry } from '../machine/commands.ts'
 import type { Applied } from '../machine/events.ts'
 import { type Row, rows, type State } from '../machine/index.ts'
+import { readCheckpoint, writeOfConfState } from '../storage/checkpoint.ts'
 import { crc32 } from '../storage/checksum.ts'
 import { checkpointKey, entryKey, hardStateKey, installingKey } from '../storage/layout.ts'
 import type { Store, StoreRange, StoreRow, StoreWrite } from '../storage/store.ts'
@@ -134,6 +135,16 @@ function withApply(change: Apply): AroundMachine {
   })
 }
 
+/** What the commands of one entry came to, one after the other. */
+function joined(parts: readonly Applied[]): Applied {
+  return {
+    replies: parts.flatMap(({ replies }) => replies),
+    events: parts.flatMap(({ events }) => events),
+    noticeCount: parts.reduce((sum, { noticeCount }) => sum + noticeCount, 0),
+    gained: [...new Set(parts.flatMap(({ gained }) => gained))],
+  }
+}
+
 /** Each command of the entry is changed on its way into the machine. */
 function withCommands(change: (state: State, command: Command) => Command): AroundMachine {
   return withApply((state, entry, apply) =>
@@ -141,9 +152,24 @@ function withCommands(change: (state: State, command: Command) => Command): Arou
   )
 }
 
-/** No write fails, so that only a power cut can bring it out. */
-function withSoundWrites(drawn: SimOptions): SimOptions {
-  return { ...drawn, rates: { ...drawn.rates, diskFull: 0, diskFail: 0 } }
+/** Slow disks on which no write fails, and the power often fails for all: what was in a cache is gone. */
+function withPowerCuts(drawn: SimOptions): SimOptions {
+  return {
+    ...drawn,
+    bidsPerSecond: 12,
+    disk: { ...drawn.disk, syncMs: [20, 60] },
+    rates: { ...drawn.rates, blackout: 12, diskFull: 0, diskFail: 0 },
+  }
+}
+
+/** Disks with little but log entries, which are read at every start, and bits that rot. */
+function withRottenLogs(drawn: SimOptions): SimOptions {
+  return {
+    ...drawn,
+    nodes: 5,
+    replica: { ...drawn.replica, logTailBytesMax: 2 ** 24, checkpointRows: 100_000, checkpointMs: 600_000 },
+    rates: { ...drawn.rates, bitFlip: 6, crash: 6, members: 6 },
+  }
 }
 
 /** Leaders that are often cut off with some of their clients, and slow to notice. */
@@ -166,16 +192,22 @@ function withBusyMonitors(drawn: SimOptions): SimOptions {
   return { ...drawn, monitors: 2, servers: 3, rates }
 }
 
-/** Long ways and slow disks: candidates meet, and a vote takes its time to the disk. */
+/** Ways so long that candidates meet, and slow disks: a vote takes its time to the platter. */
 function withHardElections(drawn: SimOptions): SimOptions {
   return {
     ...drawn,
-    network: { ...drawn.network, delayMs: [5, 80] },
+    nodes: 3,
+    network: { ...drawn.network, delayMs: [40, 150] },
     disk: { ...drawn.disk, syncMs: [20, 60] },
     replica: { ...drawn.replica, electionTicks: 12 },
-    voteCrash: 0.5,
-    rates: { ...drawn.rates, crash: 12, diskFull: 0, diskFail: 0 },
+    voteCrash: 1,
+    rates: { ...drawn.rates, crash: 40, members: 0, diskFull: 0, diskFail: 0 },
   }
+}
+
+/** Members come and go, and nodes often begin again. */
+function withManyChanges(drawn: SimOptions): SimOptions {
+  return { ...drawn, nodes: 3, rates: { ...drawn.rates, members: 15, crash: 10, partition: 3 } }
 }
 
 /** Whoever misses a little needs a snapshot. */
@@ -183,6 +215,7 @@ function withShortLogs(drawn: SimOptions): SimOptions {
   return {
     ...drawn,
     replica: { ...drawn.replica, logTailBytesMax: 500, checkpointRows: 40, checkpointMs: 1_000 },
+    rates: { ...drawn.rates, crash: 8, pause: 6, partition: 8 },
   }
 }
 
@@ -191,7 +224,7 @@ export const plants: readonly Plant[] = [
     name: 'acknowledge-before-fsync',
     description: 'log entries count as durable as soon as they are given to the disk',
     needs: ['blackout', 'crash'],
-    tune: withSoundWrites,
+    tune: withPowerCuts,
     store: early(
       (writes) => isAll(writes, entryTag, hardStateTag) && writes.some(({ key }) => key[tagAt] === entryTag),
     ),
@@ -226,6 +259,7 @@ export const plants: readonly Plant[] = [
     name: 'entry-checksum-ignored',
     description: 'a log entry is read whether its checksum matches or not',
     needs: ['bitFlip', 'tornWrite', 'crash'],
+    tune: withRottenLogs,
     store: (store) => ({
       ...withCommit(store, (writes, commit) => commit(writes)),
       get: (key) => {
@@ -354,19 +388,48 @@ export const plants: readonly Plant[] = [
     needs: ['monitorPause', 'serverCrash', 'serverPause', 'partition'],
     tune: withBusyMonitors,
     machine: withApply((state, entry, apply) => {
-      const { lease } = state
-      const { monitorId, token, untilMs } = lease
-      const isReassigning = entry.commands.some(({ type }) => type === 'reassign')
-      const isLeasing = entry.commands.some(({ type }) => type === 'acquire_monitor_lease')
-      if (!isReassigning || isLeasing || token === 0) return apply(entry)
-      lease.untilMs = Number.MAX_SAFE_INTEGER
-      const commands = entry.commands.map((command) =>
-        command.type === 'reassign' ? { ...command, monitorId, token } : command,
+      if (!entry.commands.some(({ type }) => type === 'reassign')) return apply(entry)
+      // One command at a time: a lease may change hands between two of them.
+      return joined(
+        entry.commands.map((command) => {
+          const { lease } = state
+          const { monitorId, token, untilMs } = lease
+          if (command.type !== 'reassign' || token === 0) return apply({ ...entry, commands: [command] })
+          lease.untilMs = Number.MAX_SAFE_INTEGER
+          const applied = apply({ ...entry, commands: [{ ...command, monitorId, token }] })
+          lease.untilMs = untilMs
+          return applied
+        }),
       )
-      const applied = apply({ ...entry, commands })
-      lease.untilMs = untilMs
-      return applied
     }),
+  },
+  {
+    name: 'reassignment-epoch-not-checked',
+    description: 'a server that came back is taken for the dead one that the monitor knew',
+    needs: ['monitorPause', 'serverCrash', 'serverPause', 'partition'],
+    tune: withBusyMonitors,
+    machine: withCommands((state, command) => {
+      if (command.type !== 'reassign') return command
+      return { ...command, epoch: state.servers.get(command.serverId)?.epoch ?? command.epoch }
+    }),
+  },
+  {
+    name: 'members-left-out-of-a-checkpoint',
+    description: 'a checkpoint keeps the members of the one before it, and a restart counts with those',
+    needs: ['members', 'crash'],
+    tune: withManyChanges,
+    store: (store) =>
+      withCommit(store, (writes, commit) => {
+        const before = readCheckpoint(store, 0 as never)
+        if (before === undefined) return commit(writes)
+        return commit(
+          writes.map((write) => {
+            if (write.key[tagAt] !== checkpointTag) return write
+            const reader = { get: () => write.value, range: () => [] }
+            return writeOfConfState(reader, 0 as never, before.confState)
+          }),
+        )
+      }),
   },
   {
     name: 'deduplication-lost-in-a-snapshot',
