@@ -39,7 +39,8 @@ export type HistoryLine =
       readonly atMs: number
       readonly auctionId: string
       readonly seq: number
-      readonly linearizable: boolean
+      /** Absent where the auction was not there. */
+      readonly view?: { readonly status: string; readonly price?: number; readonly bidCount: number }
     }
 
 export class History {
@@ -56,8 +57,10 @@ export class History {
   /** The whole log, at the end. */
   log(entries: readonly LedgerEntry[]): void {
     if (this.#write === undefined) return
-    for (const { index, hash, entry } of entries)
-      this.#write(JSON.stringify({ type: 'entry', index, atMs: entry.atMs, commands: entry.commands, hash }))
+    for (const { index, atMs, hash, entry, replies, events } of entries)
+      this.#write(
+        JSON.stringify({ type: 'entry', index, atMs, commands: entry.commands, replies, events, hash }),
+      )
   }
 
   head(facts: Record<string, unknown>): void {

@@ -14,8 +14,10 @@ export interface LedgerEntry {
   readonly atMs: number
   readonly commandCount: number
   readonly hash: string
-  /** As long as somebody may want the log. */
   readonly entry: MachineEntry
+  readonly replies: readonly Reply[]
+  /** The public ones. */
+  readonly events: readonly PublicEvent[]
 }
 
 /** Where a request was first answered, and how. */
@@ -80,13 +82,21 @@ export class Ledger {
       'one order',
       () => `${who} applies an entry at ${index}, where there was none, behind ${this.lastIndex}`,
     )
-    const line = { index, atMs: entry.atMs, commandCount: entry.commands.length, hash, entry }
+    const told = events.filter(isPublic)
+    const line = {
+      index,
+      atMs: entry.atMs,
+      commandCount: entry.commands.length,
+      hash,
+      entry,
+      replies,
+      events: told,
+    }
     this.entries.push(line)
     this.#byIndex.set(index, line)
     this.#noteAnswers(index, entry, replies)
     for (const event of events) this.rules.see(event)
-    for (const event of events) {
-      if (!isPublic(event)) continue
+    for (const event of told) {
       const own = this.events.get(event.auctionId)
       if (own === undefined) this.events.set(event.auctionId, [event])
       else own.push(event)

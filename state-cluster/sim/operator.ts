@@ -1,7 +1,6 @@
 /**
- * Who changes the membership while everything else goes on: lets new nodes in until they vote, takes old ones out
- * (those with a damaged disk first), one at a time, through the production link, and asks again until it is so.
- * Invariant: it
+ * Who changes the membership while everything else goes on: lets new nodes in, takes old ones out (those with a
+ * damaged disk first), one at a time, through the production link, and asks again until it is so. Invariant: it
  * knows which sets of voters may count now, and neither it nor the faults bring about one in which the sound disks
  * are no majority, because no cluster survives that.
  */
@@ -133,11 +132,8 @@ export class Operator {
   }
 
   #isDone({ type, nodeId }: MemberChange): boolean {
-    const isVoter = this.#voters.includes(nodeId)
-    const isLearner = this.#learners.includes(nodeId)
-    if (type === 'remove') return !isVoter && !isLearner
-    // Until it votes: it knows those alone who were there when it began, so that nobody may leave before.
-    return isVoter || (isLearner && this.#nodeOf(nodeId)?.isLost === true)
+    const isThere = this.#voters.includes(nodeId) || this.#learners.includes(nodeId)
+    return isThere === (type === 'add')
   }
 
   #done({ type, nodeId }: MemberChange): void {

@@ -20,4 +20,16 @@ export const regressions: readonly Regression[] = [
     minutes: 2,
     found: 'a follower whose disk was full took one snapshot after the other and lived on',
   },
+  {
+    seed: 28,
+    minutes: 2,
+    found:
+      'a member that was away while others were let in could not answer one that led: it stayed behind for ever',
+  },
+  {
+    seed: 32,
+    minutes: 2,
+    found:
+      'a voter that was away while others were let in could not answer when they stood for election: nobody ever led',
+  },
 ]

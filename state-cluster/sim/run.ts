@@ -197,6 +197,7 @@ class Simulation {
     await this.#world.runUntil(2_000)
     this.#workload.start()
     this.#faults.start()
+    this.#watchBounds()
     await this.#world.runUntil(minutes * 60_000)
     if (checks.violation === undefined) {
       this.#workload.stop()
@@ -205,6 +206,20 @@ class Simulation {
     }
     if (checks.violation === undefined) this.#audit()
     return this.#result()
+  }
+
+  /** What waits in a replica stays within what its settings allow. */
+  #watchBounds(): void {
+    const { nodes, world, checks, options } = this.#house
+    const { commandsMax } = options.replica
+    world.schedule(100, () => {
+      for (const { host, replica } of nodes) {
+        const { queuedCommands = 0, inFlightCommands = 0 } = replica?.status() ?? {}
+        const waiting = queuedCommands + inFlightCommands
+        checks.hold(waiting <= commandsMax, 'bounded', () => `${waiting} commands wait in ${host}`)
+      }
+      this.#watchBounds()
+    })
   }
 
   /** Until everything that was asked is answered and all that live stand at one index. */
@@ -241,8 +256,9 @@ class Simulation {
         `${id}: ${isLost ? 'lost' : isRetired ? 'retired' : JSON.stringify(replica?.status() ?? 'down')}`,
     )
     counts.add('restless')
+    const isAnswered = isProbed && this.#workload.openCount === 0
     checks.violate(
-      'progress',
+      isAnswered && isMissing().length > 0 ? 'notifications are complete' : 'progress',
       `a healed house did not come to rest: probe ${isProbed}, ${this.#workload.openCount} questions open, ` +
         `missing ${isMissing().slice(0, 3).join()}, target ${targetIndex}; ${operator}; ${states.join('; ')}`,
     )

@@ -14,6 +14,7 @@ import { ClusterError, type ClusterErrorCode, type FeedBatch, type FeedGap } fro
 import { connectCluster, type RemoteCluster } from '../link/remote.ts'
 import type { Command } from '../machine/commands.ts'
 import type { PublicEvent, Reply } from '../machine/events.ts'
+import type { AuctionView } from '../machine/view.ts'
 import type { Random } from '../raft/fuzz/random.ts'
 import { isSame } from './checks.ts'
 import type { HostClock } from './clock.ts'
@@ -118,8 +119,8 @@ export class SimServer {
     })
   }
 
-  /** Reads an auction, linearizably; `answer` gets its seq, or `undefined` where it cannot be read now. */
-  read(auctionId: AuctionId, answer: (seq: number | undefined) => void): void {
+  /** Reads an auction, linearizably; `answer` gets it, or `undefined` where it is not there. */
+  read(auctionId: AuctionId, answer: (view: AuctionView | undefined) => void): void {
     const { process, cluster } = this
     if (process === undefined || cluster === undefined) return
     process.enter(() => {
@@ -127,7 +128,7 @@ export class SimServer {
         .readBarrier(groupId)
         .then(() => cluster.auction(auctionId))
         .then(
-          (view) => process.isAlive && answer(view?.seq ?? 0),
+          (view) => process.isAlive && answer(view),
           (error) => {
             if (!(error instanceof ClusterError)) this.#house.fail(error)
           },

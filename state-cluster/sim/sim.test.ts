@@ -3,32 +3,7 @@ import { Random } from '../raft/fuzz/random.ts'
 import { drawOptions, faultNames } from './options.ts'
 import { plantNamed, plants } from './planted.ts'
 import { regressions } from './regressions.ts'
-import { type RunResult, type RunWishes, run } from './run.ts'
-
-const breathe = (): Promise<void> =>
-  new Promise((resolve) => {
-    setImmediate(resolve)
-  })
-
-async function play(wishes: Omit<RunWishes, 'breathe'>): Promise<RunResult> {
-  let fail: (error: unknown) => void = () => undefined
-  const onRejection = (error: unknown): void => fail(error)
-  process.on('unhandledRejection', onRejection)
-  try {
-    return await run({
-      ...wishes,
-      breathe,
-      onFail: (given) => {
-        fail = given
-      },
-    })
-  } finally {
-    process.off('unhandledRejection', onRejection)
-  }
-}
-
-const again = ({ seed, minutes }: { seed: number; minutes: number }): string =>
-  `npm run --silent sim -- --seed ${seed} --minutes ${minutes}`
+import { again, play } from './testing/play.ts'
 
 describe('the simulator', () => {
   it('SIM1: the same seed is the same run, step by step', async () => {

@@ -12,6 +12,7 @@ import type { AuctionTerms, Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
 import { featureNumbers } from '../machine/features.ts'
 import { formats } from '../machine/formats/registry.ts'
+import type { AuctionView } from '../machine/view.ts'
 import type { Random } from '../raft/fuzz/random.ts'
 import { hasEnded, type ModelLot } from './auditor.ts'
 import { isSame } from './checks.ts'
@@ -40,6 +41,9 @@ interface Operation {
 const attemptsMax = 6
 /** Auctions that are open or to come, at a time. */
 const lotsMax = 60
+/** How late a copy of a request may still arrive, and what one bidder asks in that time. Source: REQUEST4. */
+const requestLifeMs = 60_000
+const requestsInLifeMax = 100
 const tagLists = [[], ['art'], ['art', 'clock'], ['oak']]
 
 export class Workload {
@@ -270,6 +274,7 @@ export class Workload {
     const random = this.#random
     if (lot === undefined) return
     const subject = bidderId(random.below(this.#house.options.bidders))
+    if (!this.#mayAsk(subject)) return
     const requestId = this.#requestId()
     const auctionId = lot.id as AuctionId
     if (random.chance(0.03)) {
@@ -279,6 +284,16 @@ export class Workload {
     const kind = random.chance(0.25) ? 'exact' : 'max'
     const amount = this.#amount(lot)
     this.#submit(subject, { type: 'place_bid', subject, requestId, auctionId, amount, kind })
+  }
+
+  /** A request is remembered until its subject has asked 128 more: nobody asks so much while it may come again. */
+  #mayAsk(subject: string): boolean {
+    const nowMs = this.#house.world.elapsedMs
+    const recent = (this.#askedAtMs.get(subject) ?? []).filter((atMs) => atMs > nowMs - requestLifeMs)
+    const mayAsk = recent.length < requestsInLifeMax
+    if (mayAsk) recent.push(nowMs)
+    this.#askedAtMs.set(subject, recent)
+    return mayAsk
   }
 
   #amount(lot: ModelLot): number {
@@ -324,8 +339,8 @@ export class Workload {
     const server = this.#server()
     const fromMs = world.elapsedMs
     const acknowledged = this.#acknowledgedSeq.get(lot.id) ?? 0
-    server.read(lot.id as AuctionId, (seq) => {
-      if (seq === undefined) return
+    server.read(lot.id as AuctionId, (view) => {
+      const seq = view?.seq ?? 0
       counts.add('reads')
       const known = ledger.events.get(lot.id)?.length ?? 0
       checks.hold(
@@ -342,11 +357,13 @@ export class Workload {
         atMs,
         auctionId: lot.id,
         seq,
-        linearizable: true,
+        ...(view && { view: shown(view) }),
       })
     })
   }
 
+  /** When each bidder has asked, lately. */
+  readonly #askedAtMs = new Map<string, number[]>()
   /** The auction of which somebody was told something last. */
   #toldLast = ''
   /** Of each auction, the last event that anybody was told of in an answer. */
@@ -481,6 +498,10 @@ export class Workload {
     }
     done?.(undefined)
   }
+}
+
+function shown({ status, price, bidCount }: AuctionView) {
+  return { status, bidCount, ...(price !== undefined && { price }) }
 }
 
 function bidderId(number: number): SubjectId {

@@ -11,12 +11,12 @@ peerTransportContract('in memory', async () => {
   const network = new MemoryNetwork({ carry: (_letter, arrive) => setImmediate(arrive) })
   const transports = new Map<number, PeerTransport>()
   return {
-    open: async (nodeId) => {
+    open: async (nodeId, isUnknown = false) => {
       const witness = new Witness()
       const transport = network.open(nodeId, witness, systemTiming)
       for (const [otherId, other] of transports) {
         transport.addPeer(otherId, nowhere)
-        other.addPeer(nodeId, nowhere)
+        if (!isUnknown) other.addPeer(nodeId, nowhere)
       }
       transports.set(nodeId, transport)
       return { transport, witness }

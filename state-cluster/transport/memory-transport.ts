@@ -72,6 +72,11 @@ export class MemoryNetwork {
     return this.#nodes.has(from) && this.#nodes.has(to) && !this.#cut.has(`${from}>${to}`)
   }
 
+  /** Whether a node has another one's address, and its way there is whole. */
+  knows(nodeId: number, otherId: number): boolean {
+    return this.#nodes.get(nodeId)?.knows(otherId) === true && this.isWhole(nodeId, otherId)
+  }
+
   carry(sender: MemoryTransport, letter: Letter): boolean {
     if (this.#nodes.get(letter.from) !== sender || !this.isWhole(letter.from, letter.to)) return false
     this.#options.carry(letter, () => {
@@ -98,6 +103,7 @@ class MemoryTransport implements PeerTransport {
   readonly #limits: SnapshotLimits
   readonly #peers = new Map<number, MemoryPeer>()
   readonly #added = new Set<number>()
+  readonly #removed = new Set<number>()
   readonly #unreachable: UnreachableNotes
   #lost = false
 
@@ -121,11 +127,12 @@ class MemoryTransport implements PeerTransport {
   addPeer(nodeId: number): void {
     if (nodeId === this.nodeId) return
     this.#added.add(nodeId)
+    this.#removed.delete(nodeId)
     this.look()
   }
 
   removePeer(nodeId: number): void {
-    this.#added.delete(nodeId)
+    if (this.#added.delete(nodeId)) this.#removed.add(nodeId)
     this.look()
   }
 
@@ -133,12 +140,23 @@ class MemoryTransport implements PeerTransport {
     assert(message.type !== 'MsgSnap', 'a snapshot is streamed: sendSnapshot')
     const peer = this.#peer(message.to)
     const parts = encodeRaftMessage(groupId, message)
-    if (this.#added.has(message.to) && this.#put(message.to, frameKinds.raft, parts)) {
+    if (this.#mayReach(message.to) && this.#put(message.to, frameKinds.raft, parts)) {
       peer.sentMessages++
       return
     }
     peer.droppedMessages++
     this.#unreachable.note(message.to, groupId)
+  }
+
+  /** One that it knows, or one that knows it and whose address it never had. */
+  #mayReach(nodeId: number): boolean {
+    if (this.#added.has(nodeId)) return true
+    return !this.#removed.has(nodeId) && this.#network.knows(nodeId, this.nodeId)
+  }
+
+  /** Whether it talks to a node by itself. */
+  knows(nodeId: number): boolean {
+    return this.#added.has(nodeId)
   }
 
   async sendSnapshot(

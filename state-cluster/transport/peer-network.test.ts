@@ -100,13 +100,13 @@ peerTransportContract('over TCP', async () => {
   const nodes = new Map<number, Node>()
   const addresses = new Map<number, number>()
   return {
-    open: async (nodeId) => {
+    open: async (nodeId, isUnknown = false) => {
       const instance = `life-${nodeId}-${addresses.size}-${nodes.size}`
       const node = await Node.open(nodeId, { port: addresses.get(nodeId) ?? 0, hello: { instance } })
       addresses.set(nodeId, node.address.port)
       for (const [otherId, other] of nodes) {
         node.network.addPeer(otherId, other.address)
-        other.network.addPeer(nodeId, node.address)
+        if (!isUnknown) other.network.addPeer(nodeId, node.address)
       }
       nodes.set(nodeId, node)
       return { transport: node.network, witness: node.witness }

@@ -1,9 +1,10 @@
 /**
  * Raft peers over byte streams. Each node dials each other one and sends its own messages only on the connection
  * that it dialled; on the one it accepted it listens, and answers for snapshots. So two nodes never argue which of
- * two simultaneous connections is the right one.
+ * two simultaneous connections is the right one. One exception: a node that was away while others were let in does
+ * not know where they are; it answers them on the connection that they dialled, or it could never vote for them.
  *
- *     node 1 ──dials──► node 2    messages and snapshots of 1 →    ← credit, done, abort
+ *     node 1 ──dials──► node 2    messages and snapshots of 1 →    ← credit, done, abort; messages of 2 to an unknown 1
  *     node 1 ◄──dials── node 2    credit, done, abort →            ← messages and snapshots of 2
  *
  * Invariants: messages that leave in one turn, of all groups, travel in one write; a peer that is not there or not
@@ -72,6 +73,8 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
   readonly nodeId: number
   readonly #options: PeerNetworkOptions
   readonly #peers = new Map<number, Peer>()
+  /** Taken out by name: these are not answered either. */
+  readonly #removed = new Set<number>()
   readonly #accepted = new Map<number, { connection: Connection; theirs: Hello }>()
   readonly #unreachable: UnreachableNotes
   #closed = false
@@ -86,6 +89,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
 
   addPeer(nodeId: number, address: Address): void {
     if (this.#closed || nodeId === this.nodeId) return
+    this.#removed.delete(nodeId)
     const known = this.#peers.get(nodeId)
     if (known !== undefined) {
       if (formatAddress(known.address) === formatAddress(address)) return
@@ -123,6 +127,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     const peer = this.#peers.get(nodeId)
     if (peer === undefined) return
     this.#peers.delete(nodeId)
+    this.#removed.add(nodeId)
     peer.dialer.close()
     this.#accepted.get(nodeId)?.connection.close()
   }
@@ -130,9 +135,9 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
   send(groupId: GroupId, message: Message): void {
     assert(message.type !== 'MsgSnap', 'a snapshot is streamed: sendSnapshot')
     const peer = this.#peers.get(message.to)
-    const connection = peer?.dialer.connection
+    const connection = peer === undefined ? this.#wayBack(message.to) : peer.dialer.connection
     if (connection?.send(frameKinds.raft, encodeRaftMessage(groupId, message)) === true) {
-      ;(peer as Peer).sentMessages++
+      if (peer !== undefined) peer.sentMessages++
       return
     }
     if (peer !== undefined) peer.droppedMessages++
@@ -148,6 +153,11 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     const senders = this.#peers.get(message.to)?.senders
     if (senders === undefined) throw new TransportError('closed', `node ${message.to} is not connected`)
     await senders.send(groupId, message, source, signal)
+  }
+
+  /** To a node that dialled this one, which does not know where it is. */
+  #wayBack(nodeId: number): Connection | undefined {
+    return this.#removed.has(nodeId) ? undefined : this.#accepted.get(nodeId)?.connection
   }
 
   /** Tells every node that is connected what this one's state hashes to. Whoever misses it misses nothing but that. */
@@ -258,6 +268,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     })
     return {
       frame: (kind, body) => {
+        if (kind === frameKinds.raft) return this.#receive(decodeRaftMessage(body), peer.nodeId)
         const answers = kind >= frameKinds.snapshotCredit && kind <= frameKinds.snapshotAbort
         if (!answers) throw malformed(`frame kind ${kind} from a node that was dialled`)
         senders.frame(kind, body)

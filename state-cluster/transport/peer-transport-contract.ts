@@ -8,8 +8,8 @@ import type { PeerTransport, SnapshotRow } from './peer-transport.ts'
 import { group, rowsOf, snapshotMessage, textMessage, until, type Witness } from './testing/fixtures.ts'
 
 export interface PeerHarness {
-  /** Opens node `nodeId` and connects it with all that were opened, both ways. */
-  open(nodeId: number): Promise<{ transport: PeerTransport; witness: Witness }>
+  /** Opens node `nodeId` and connects it with all that were opened, both ways unless it `isUnknown` to them. */
+  open(nodeId: number, isUnknown?: boolean): Promise<{ transport: PeerTransport; witness: Witness }>
   /** Ends the process of a node as kill -9 does: no farewell. */
   kill(nodeId: number): Promise<void>
   close(): Promise<void>
@@ -69,6 +69,22 @@ export function peerTransportContract(name: string, makeHarness: () => Promise<P
       one.transport.send(group(0), textMessage(1, 2, 'x'))
       await until(() => one.witness.events.includes('unreachable 2 in 0'))
       expect(two.witness.messages).toEqual([])
+    })
+
+    it('PEER17: a node that one does not know is answered on the way that it came', async () => {
+      const three = await harness.open(3, true)
+      await until(() => three.transport.isUp(1))
+      three.transport.send(group(0), textMessage(3, 1, 'here I am'))
+      await until(() => one.witness.messages.length === 1)
+      one.transport.send(group(2), textMessage(1, 3, 'welcome'))
+      await until(() => three.witness.messages.length === 1)
+      expect(three.witness.texts()).toEqual(['welcome'])
+      expect(one.transport.isUp(3)).toBe(false)
+      await harness.kill(3)
+      await until(() => {
+        one.transport.send(group(2), textMessage(1, 3, 'gone'))
+        return one.witness.events.includes('unreachable 3 in 2')
+      })
     })
 
     it('PEER9: after close nothing is called any more', async () => {

@@ -60,8 +60,9 @@ export interface PeerTransport {
   addPeer(nodeId: number, address: Address): void
   removePeer(nodeId: number): void
   /**
-   * Sends to `message.to`, in any group. Where the peer is not connected or its queue is full, the message is
-   * dropped and `unreachable` follows in a later turn. A MsgSnap goes with `sendSnapshot` instead.
+   * Sends to `message.to`, in any group; to a node that was never added nor removed on the connection that it
+   * dialled, if there is one. Where the peer is not connected or its queue is full, the message is dropped and
+   * `unreachable` follows in a later turn. A MsgSnap goes with `sendSnapshot` instead.
    */
   send(groupId: GroupId, message: Message): void
   /**
