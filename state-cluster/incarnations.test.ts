@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { GroupId } from '../protocol/ids.ts'
 import { groupsOf } from './groups.ts'
 import { Incarnations } from './incarnations.ts'
-import type { RemoteCluster, StateNode } from './index.ts'
+import { clusterIdOf, type RemoteCluster, restoreBackup, type StateNode } from './index.ts'
 import { PromisedTerms } from './promised-terms.ts'
 import { type Message, newMessage } from './raft/index.ts'
 import { openLmdbStore } from './storage/lmdb-store.ts'
@@ -186,6 +186,46 @@ describe('folders of real nodes', () => {
     await first.close()
     const again = await bench.open(1, members)
     await isUp([again, second])
+  })
+
+  it('IDENT2 and BACKUP2: a backup restored for three nodes is a new cluster, which begins when all have met', async () => {
+    const alone = await bench.membersOf(1)
+    const source = await bench.open(1, alone)
+    const remote = await bench.link(alone)
+    await begin(remote)
+    await bid(remote, 0, 12)
+    const copy: Uint8Array[] = []
+    for await (const bytes of source.backup()) copy.push(bytes)
+    const stateHashes = source.status().groups.map(({ stateHash }) => stateHash)
+    const members = await bench.membersOf(3)
+    const dataDirOf = (nodeId: number) => join(bench.folder, `restored-${nodeId}`)
+    for (const nodeId of members.keys()) {
+      const options = { dataDir: dataDirOf(nodeId), nodeId, clusterId: clusterIdOf('restored'), members }
+      await restoreBackup(
+        (async function* () {
+          yield* copy
+        })(),
+        { ...options, nowMs: 1 },
+      )
+    }
+    const notes: string[] = []
+    const open = (nodeId: number) =>
+      bench.open(nodeId, members, {
+        dataDir: dataDirOf(nodeId),
+        cluster: 'restored',
+        note: (event) => notes.push(`${nodeId} ${event}`),
+      })
+    const nodes = [await open(1), await open(2)]
+    await until(() => nodes.every((node) => node.peers().filter(({ up }) => up).length === 1))
+    expect(notes.filter((note) => note.endsWith('founded'))).toEqual([])
+    nodes.push(await open(3))
+    await isUp(nodes)
+    expect(notes.filter((note) => note.endsWith(' founded')).sort()).toEqual([
+      '1 founded',
+      '2 founded',
+      '3 founded',
+    ])
+    expect((nodes[2] as StateNode).status().groups.map(({ stateHash }) => stateHash)).toEqual(stateHashes)
   })
 
   it('IDENT3: a node that comes back with an empty folder under its number ends, and takes no part before', async () => {

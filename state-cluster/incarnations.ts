@@ -72,6 +72,10 @@ export class Incarnations {
     return this.#others().filter((nodeId) => !this.#knownTo.has(nodeId) || !this.#isNoted(nodeId))
   }
 
+  isMember(nodeId: number): boolean {
+    return this.#options.groups.some(({ addresses }) => addresses.has(nodeId))
+  }
+
   /** Why a node is not the one that the members' record names, if so. */
   judge({ nodeId, incarnation = '' }: Hello): Refusal | undefined {
     for (const { addresses } of this.#options.groups) {
@@ -85,7 +89,7 @@ export class Incarnations {
 
   /** Whether what a node says may count: not before its incarnation is noted, where the log has not named it. */
   isTaken(nodeId: number): boolean {
-    return !this.#isFounding && (!this.#isMember(nodeId) || this.#isNoted(nodeId))
+    return !this.#isFounding && (!this.isMember(nodeId) || this.#isNoted(nodeId))
   }
 
   /** A node is connected, with this folder; also after the members have changed. */
@@ -95,13 +99,14 @@ export class Incarnations {
     const { groups, noted, failed } = this.#options
     Promise.all(groups.map((group) => group.noteIncarnation(nodeId, incarnation))).then(() => {
       this.#underWay.delete(nodeId)
-      if (this.#isMember(nodeId)) noted(nodeId, incarnation)
+      if (this.isMember(nodeId)) noted(nodeId, incarnation)
       this.#look()
     }, failed)
   }
 
   /** A node has noted this one for good. */
   acquainted(nodeId: number): void {
+    if (!this.isMember(nodeId)) return
     this.#knownTo.add(nodeId)
     this.#refusing.delete(nodeId)
     this.#look()
@@ -111,24 +116,20 @@ export class Incarnations {
   refusedBy(nodeId: number): LostDataError | undefined {
     const others = this.#others()
     // Whoever joins and is no member yet has promised nothing: it waits until the old one has left.
-    if (others.length === 0) return undefined
+    if (!others.includes(nodeId)) return undefined
     this.#refusing.add(nodeId)
     const needed = this.#isFounding ? 1 : Math.floor(others.length / 2) + 1
     if (others.filter((other) => this.#refusing.has(other)).length < needed) return undefined
     const { nodeId: self } = this.#options
-    return new LostDataError(
-      `the other nodes know node ${self} with another data folder: what it has promised is not in this one`,
-    )
+    const what = `the other nodes know node ${self} with another data folder: what it has promised is not in this one`
+    const remedy = '; if the cluster has never begun, empty the folders of all its nodes and start them again'
+    return new LostDataError(this.#isFounding ? what + remedy : what)
   }
 
   #look(): void {
     if (!this.#isFounding || this.awaited.length > 0) return
     this.#isFounding = false
     this.#options.founded()
-  }
-
-  #isMember(nodeId: number): boolean {
-    return this.#options.groups.some(({ addresses }) => addresses.has(nodeId))
   }
 
   #isNoted(nodeId: number): boolean {

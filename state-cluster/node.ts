@@ -101,6 +101,7 @@ const handOverPollMs = 10
 const connectionsMax = 1_024
 /** A fault of the same kind, of the same node, is noted once in so long. */
 const faultNoteEveryMs = 5_000
+const faultKindsMax = 1_000
 const loopback = /^(127\.\d+\.\d+\.\d+|\[::1\]|\[::ffff:127\.\d+\.\d+\.\d+\]):/
 const unknownAddress: Address = { host: '', port: 0 }
 
@@ -333,6 +334,7 @@ class OpenNode implements StateNode {
     const kind = `${nodeId} ${code} ${theirRefusal ?? ''}`
     const nowMs = this.#host.timing.clock.monotonicMs()
     if (nowMs - (this.#notedAtMs.get(kind) ?? -faultNoteEveryMs) < faultNoteEveryMs) return
+    if (this.#notedAtMs.size >= faultKindsMax) this.#notedAtMs.clear()
     this.#notedAtMs.set(kind, nowMs)
     this.#options.note('peer_fault', { nodeId, code, reason: message })
   }
@@ -340,6 +342,8 @@ class OpenNode implements StateNode {
   #isTaken(groupId: GroupId, message: Message): boolean {
     const { from } = message
     if (!this.incarnations.isTaken(from)) return false
+    // Who is no member has promised nothing that anybody counts on.
+    if (!this.incarnations.isMember(from)) return true
     const hello = this.#network.helloOf(from)
     if (hello === undefined) return false
     const reason = this.#promisedTerms.heard(groupId, message, hello.incarnation ?? '')

@@ -94,7 +94,13 @@ describe('a state node without its data', () => {
 
   test('STORE6 and REBUILD1: bits flipped on the disk: the node does not serve them, and is rebuilt from the others', async () => {
     const bidding = await begin()
-    const { third, bids } = bidding
+    const { cluster, third, bids } = bidding
+    const early = await martillo([
+      ...['state', 'rebuild', '3', '--data', third.dataDir, '--state', cluster.stateNodes],
+    ])
+    expect(early.code, 'not while the node runs').toBe(1)
+    expect(early.stderr).toContain('in use')
+    expect((await cluster.statusOf(third)).groups[0]?.members).toHaveLength(3)
     await third.stop()
     await bids(10)
     expect(flip(join(third.dataDir, 'state/data.mdb'), title)).toBeGreaterThan(0)
