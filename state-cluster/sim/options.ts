@@ -48,6 +48,8 @@ export interface SimOptions {
   readonly readsPerSecond: number
   /** Times per virtual minute, on average, that everybody bids at once. */
   readonly rushesPerMinute: number
+  /** Pauses, closes and the like per virtual minute, on average. */
+  readonly managesPerMinute: number
   /** Times per virtual minute, on average, that the settings of the house change. */
   readonly configuresPerMinute: number
   /** Auctions that are made per virtual minute, on average. */
@@ -136,6 +138,7 @@ export function drawOptions(random: Random, { seed, minutes, faults, favoured = 
     bidders: 3 + random.below(12),
     bidsPerSecond: random.pick([4, 8, 12]),
     readsPerSecond: random.pick([1, 5, 10]),
+    managesPerMinute: 20,
     rushesPerMinute: random.pick([0, 2, 10]),
     configuresPerMinute: random.pick([0, 0, 2]),
     auctionsPerMinute: random.pick([4, 10, 20]),

@@ -162,6 +162,22 @@ function withPowerCuts(drawn: SimOptions): SimOptions {
   }
 }
 
+/** Checkpoints one after the other on slow disks, and nodes that die in the middle of one. */
+function withManyCheckpoints(drawn: SimOptions): SimOptions {
+  const cut = withPowerCuts(drawn)
+  return {
+    ...cut,
+    replica: { ...cut.replica, checkpointRows: 40, checkpointMs: 1_000 },
+    rates: { ...cut.rates, crash: 12 },
+  }
+}
+
+/** Short auctions for which nobody bids. */
+function withFewBidders(drawn: SimOptions): SimOptions {
+  const seldom = { bidsPerSecond: 1, rushesPerMinute: 0, managesPerMinute: 90 }
+  return { ...drawn, ...seldom, auctionsPerMinute: 20, durationMs: [2_000, 6_000] }
+}
+
 /** Disks with little but log entries, which are read at every start, and bits that rot. */
 function withRottenLogs(drawn: SimOptions): SimOptions {
   return {
@@ -240,6 +256,7 @@ export const plants: readonly Plant[] = [
     name: 'applied-index-in-another-transaction',
     description: 'a checkpoint writes its applied index first and its rows in a transaction of their own',
     needs: ['crash', 'blackout'],
+    tune: withManyCheckpoints,
     store: (store) =>
       withCommit(store, async (writes, commit) => {
         const records = writes.filter(({ key }) => key[tagAt] === checkpointTag)
@@ -317,6 +334,7 @@ export const plants: readonly Plant[] = [
     name: 'closed-auction-reopened',
     description: 'an auction that passed can be extended, and is open again',
     needs: [],
+    tune: withFewBidders,
     machine: withCommands((state, command) => {
       if (command.type === 'extend_auction') reopen(state, command.auctionId, ['passed'])
       return command

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../raft/fuzz/random.ts'
+import { hunt, huntSeedsMax, isCaught } from './hunt.ts'
 import { drawOptions, faultNames } from './options.ts'
-import { plantNamed, plants } from './planted.ts'
+import { type Plant, plantNamed, plants } from './planted.ts'
 import { regressions } from './regressions.ts'
+import type { RunResult } from './run.ts'
 import { again, play } from './testing/play.ts'
 
 describe('the simulator', () => {
@@ -59,21 +61,59 @@ describe('the simulator', () => {
     }
   })
 
-  it('SIM3: planted mistakes are found', async () => {
+  it('SIM3: planted mistakes are found, in worlds that break no rule without them', async () => {
     const quick = [
       'acknowledge-before-fsync',
       'retry-counted-twice',
       'close-by-local-clock',
       'failed-fsync-ignored',
+      'old-leader-serves-reads',
     ]
     for (const name of quick) {
       const plant = plantNamed(name)
-      expect(plant, name).toBeDefined()
-      let found = false
-      for (let seed = 1; seed <= 10 && !found; seed++)
-        found = (await play({ seed, minutes: 1, plant })).violation !== null
-      expect(found, name).toBe(true)
+      if (plant === undefined) throw new Error(`there is no mistake ${name}`)
+      const result = await hunt({ plant, seed: 1, minutes: 1, play })
+      expect(isCaught(result), `${name}, ${result.tried} seeds`).toBe(true)
     }
+  })
+
+  it('SIM3: the worlds that are drawn for a mistake break no rule without it', async () => {
+    for (const world of plants.filter(({ tune }) => tune !== undefined)) {
+      const result = await play({ seed: 1, minutes: 0.4, world })
+      expect(result.violation, `${again(result)} --world ${world.name}`).toBeNull()
+    }
+  })
+
+  it('SIM3: a mistake that breaks nothing is missed, and one in a broken world is not caught', async () => {
+    const plant: Plant = { name: 'none', description: 'nothing is wrong', needs: [] }
+    const sound = { seed: 1, minutes: 0.1, violation: null } as unknown as RunResult
+    const broken = { ...sound, violation: { rule: 'progress', facts: '', elapsedMs: 0 } } as RunResult
+    let plays = 0
+    const missed = await hunt({
+      plant,
+      seed: 1,
+      minutes: 0.1,
+      play: () => {
+        plays += 1
+        return Promise.resolve(sound)
+      },
+    })
+    expect([missed.tried, plays, isCaught(missed)]).toEqual([huntSeedsMax, huntSeedsMax, false])
+    const always = await hunt({ plant, seed: 1, minutes: 0.1, play: async () => broken })
+    expect([always.tried, isCaught(always)]).toEqual([1, false])
+    const real = await hunt({ plant, seed: 5, minutes: 0.1, play: async (of) => (of.plant ? broken : sound) })
+    expect(isCaught(real)).toBe(true)
+  })
+
+  it('SIM2: members come and go, and nodes and servers stop by plan, while everything else happens', async () => {
+    const { counts, violation } = await play({
+      seed: 3,
+      minutes: 1,
+      faults: ['members', 'nodeStop', 'serverStop', 'reset'],
+    })
+    expect(violation).toBeNull()
+    for (const name of ['nodeStop', 'serverStop', 'reset'])
+      expect(counts[`fault.${name}`], name).toBeDefined()
   })
 
   it('SIM3: what is planted is named once, and needs only trouble that there is', () => {

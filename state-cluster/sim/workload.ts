@@ -73,7 +73,7 @@ export class Workload {
     for (let made = 0; made < 3; made++) this.#create()
     this.#every(1_000 / bidsPerSecond, () => this.#bid())
     this.#every(60_000 / auctionsPerMinute, () => this.#create())
-    this.#every(3_000, () => this.#manage())
+    this.#every(60_000 / options.managesPerMinute, () => this.#manage())
     this.#every(1_000 / readsPerSecond, () => this.#read())
     this.#every(60_000 / options.rushesPerMinute, () => this.#rush())
     this.#every(60_000 / options.configuresPerMinute, () => this.#configure())
