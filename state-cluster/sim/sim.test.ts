@@ -21,8 +21,8 @@ describe('the simulator', () => {
 
   it('SIM2: fixed seeds break no rule, and what they were drawn for happens', async () => {
     const total = new Map<string, number>()
-    for (let seed = 1; seed <= 8; seed++) {
-      const result = await play({ seed, minutes: 0.7 })
+    for (let seed = 1; seed <= 6; seed++) {
+      const result = await play({ seed, minutes: 0.6 })
       expect(result.violation, again(result)).toBeNull()
       for (const [name, count] of Object.entries(result.counts))
         total.set(name, (total.get(name) ?? 0) + count)
@@ -54,20 +54,19 @@ describe('the simulator', () => {
     }
   })
 
-  it('SIM2: seeds that once broke a rule do so no more', async () => {
-    for (const { seed, minutes, found } of regressions) {
+  for (const { seed, minutes, found } of regressions) {
+    it(`SIM2: seed ${seed} breaks no rule any more: ${found}`, async () => {
       const result = await play({ seed, minutes })
       expect(result.violation, `${again(result)} (${found})`).toBeNull()
-    }
-  })
+    })
+  }
 
   it('SIM3: planted mistakes are found, in worlds that break no rule without them', async () => {
     const quick = [
-      'acknowledge-before-fsync',
+      'applied-index-in-another-transaction',
       'retry-counted-twice',
       'close-by-local-clock',
       'failed-fsync-ignored',
-      'old-leader-serves-reads',
     ]
     for (const name of quick) {
       const plant = plantNamed(name)
@@ -112,8 +111,10 @@ describe('the simulator', () => {
       faults: ['members', 'nodeStop', 'serverStop', 'reset'],
     })
     expect(violation).toBeNull()
-    for (const name of ['nodeStop', 'serverStop', 'reset'])
-      expect(counts[`fault.${name}`], name).toBeDefined()
+    for (const name of ['members', 'nodeStop', 'serverStop', 'reset'])
+      expect(counts[`fault.${name}`], name).toBeGreaterThan(0)
+    for (const name of ['members.added', 'members.promoted']) expect(counts[name], name).toBeGreaterThan(0)
+    expect(counts[`fault.${name}`], name).toBeDefined()
   })
 
   it('SIM3: what is planted is named once, and needs only trouble that there is', () => {
