@@ -3,15 +3,32 @@
  * in a log: a new behaviour gets a number here, old code runs until a committed `configure_house` switches the
  * number on, and it stays on. Invariant: a number, once released, keeps its meaning for ever.
  *
- * This version has none: all its behaviour is that of entry version 1. Before a server proposes a number it
- * asks `isFeatureKnown` of every replica's build; a replica that meets an unknown one ends rather than guesses.
+ * A new group begins with all that its first leader's build knows (HOUSE3); in one that exists the operator
+ * switches them on. A replica that meets a number it does not know ends rather than guesses (HOUSE2).
  * Source: STYLE "Adding things".
  */
+import { fail } from './assert.ts'
 
-/** Feature name → number, 1 to 65535. */
-export const featureNumbers: Readonly<Record<string, number>> = {}
+/** Feature name → number, 1 to 65535. `House.has` asks for one. */
+export const featureNumbers = {
+  /** OUTAGE9: a server that gets auctions from another one works off its own silence first. */
+  hand_over_ends_silence: 1,
+} as const satisfies Readonly<Record<string, number>>
 
-/** Whether this build knows what a feature number switches on. */
-export function isFeatureKnown(feature: number): boolean {
-  return Object.values(featureNumbers).includes(feature)
+export type FeatureName = keyof typeof featureNumbers
+
+/** In rising order. */
+export const knownFeatures: readonly number[] = Object.values(featureNumbers).sort((x, y) => x - y)
+
+/** The feature's name; of a number that this build does not know, the number in words. */
+export function featureNameOf(feature: number): string {
+  const found = Object.entries(featureNumbers).find(([, number]) => number === feature)
+  return found === undefined ? `feature_${feature}` : found[0]
+}
+
+/** Ends the work at a feature that is on and not known here: what comes of it would differ from other replicas'. */
+export function requireKnown(features: readonly number[]): void {
+  for (const feature of features)
+    if (!knownFeatures.includes(feature))
+      fail('this house uses a feature of a newer version: upgrade this node', { feature })
 }

@@ -1,12 +1,12 @@
 /**
  * What a server that is dead or leaves owns goes to live ones: its auctions, each to the least loaded, and its
  * notices, each to whoever has their auction now. Invariant: an auction that moves gets the next epoch, its events
- * from then on carry it; with nobody live nothing moves and nothing is lost. Rules OWNER5–OWNER8, OUTAGE6.
+ * from then on carry it; with nobody live nothing moves and nothing is lost. Rules OWNER5–OWNER8, OUTAGE6, OUTAGE9.
  */
 import { fail } from './assert.ts'
 import type { Auction } from './auction.ts'
 import type { Reassigned } from './events.ts'
-import { Batch, extendBy } from './outage.ts'
+import { Batch, extendBy, extendForOutage, measureOutage } from './outage.ts'
 import type { NoticeRecord } from './outbox.ts'
 import type { Server } from './servers.ts'
 import type { Turn } from './turn.ts'
@@ -29,6 +29,8 @@ function moveAuctions(turn: Turn, from: Server, gapMs: number | undefined): numb
   const { changes, house, servers } = turn.state
   const nearMs = turn.atMs + house.settings.outageExtensionMinMs
   const batch = new Batch(turn)
+  /** Whose silence was ended by this hand-over; without the feature none is. */
+  const heirs = house.has('hand_over_ends_silence') ? new Set<Server>() : undefined
   let count = 0
   for (;;) {
     const auction = from.peek()
@@ -38,8 +40,12 @@ function moveAuctions(turn: Turn, from: Server, gapMs: number | undefined): numb
       changes.touch(from)
       return count
     }
-    if (!batch.take()) return count
     const to = servers.leastLoaded() ?? fail('somebody is live', { id: from.id })
+    if (heirs?.has(to) === false) {
+      heirs.add(to)
+      countFromHere(turn, to, batch)
+    }
+    if (!batch.take()) return count
     from.drop(auction)
     auction.owner = to
     auction.epoch++
@@ -52,6 +58,14 @@ function moveAuctions(turn: Turn, from: Server, gapMs: number | undefined): numb
       extendBy(turn, auction, (gapMs ?? 0) + from.outageGapMs)
     count++
   }
+}
+
+/** A silence of the heir up to here is the loss of what it had, and not of what comes to it now. */
+function countFromHere(turn: Turn, heir: Server, batch: Batch): void {
+  measureOutage(turn, heir)
+  heir.lastConductedMs = turn.atMs
+  turn.state.changes.touch(heir)
+  extendForOutage(turn, heir, batch)
 }
 
 function moveNotices(turn: Turn, from: Server): number {

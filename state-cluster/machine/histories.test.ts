@@ -121,9 +121,35 @@ function owners(): EntryTuple[] {
   return one.entries
 }
 
+/** A hand-over to a server that was itself silent, before and after a house was told to look at that (OUTAGE9). */
+function silentHeirs(): EntryTuple[] {
+  const one = new Sale()
+  const serverId = (name: string) => name as never
+  const settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
+  one.ask({ type: 'acquire_monitor_lease', monitorId: 'm1', ttlMs: 60_000 })
+  for (const round of [1, 2, 3]) {
+    for (const name of ['s1', 's2']) one.ask({ type: 'enlist_server', serverId: serverId(name) })
+    const epochs = one.state.servers.sorted().map((server) => server.epoch)
+    const [first = 0, second = 0] = epochs
+    for (let at = 0; at < 6; at++)
+      one.auction(`r${round}.${at}`, { durationMs: 3_000 + at * 700 }, `s${(at % 2) + 1}`)
+    one.accept('ann', 800, 'max', `r${round}.0`)
+    one.conduct('s1', first)
+    one.conduct('s2', second)
+    one.pass(450).conduct('s1', first)
+    one.pass(100)
+    const found = { type: 'reassign', monitorId: 'm1', token: 1, serverId: serverId('s1') } as const
+    one.ask({ ...found, epoch: first })
+    for (let pulse = 0; pulse < 40; pulse++) one.pass(pulse === 9 ? 900 : 240).conduct('s2', second)
+    if (round === 1) one.ask({ type: 'configure_house', settings, features: [1] })
+  }
+  return one.entries
+}
+
 const recorded: Readonly<Record<string, () => EntryTuple[]>> = {
   'v1-a-sale': sale,
   'v1-owners': owners,
+  'v1-silent-heirs': silentHeirs,
   'v1-random': () => randomEntries(20_261_120, 400),
 }
 

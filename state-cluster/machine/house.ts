@@ -7,6 +7,7 @@
  */
 import { type RowKind, Stored } from './changes.ts'
 import type { HouseSettings } from './commands.ts'
+import { type FeatureName, featureNumbers } from './features.ts'
 import type { Plain } from './plain.ts'
 
 const defaultSettings: HouseSettings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
@@ -22,6 +23,11 @@ export class House extends Stored {
   settings: HouseSettings = defaultSettings
   /** Switched on, in rising order. */
   features: readonly number[] = []
+
+  /** Whether a change of behaviour is switched on. */
+  has(feature: FeatureName): boolean {
+    return this.features.includes(featureNumbers[feature])
+  }
 
   rowKind(): RowKind {
     return 'house'

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { ServerId } from '../../protocol/ids.ts'
 import type { Command } from './commands.ts'
 import type { Conducted, Reassigned } from './events.ts'
+import { type FeatureName, featureNumbers } from './features.ts'
 import { limits } from './limits.ts'
 import { stateHash } from './state.ts'
 import { Sale, startMs, terms } from './testing/sale.ts'
@@ -34,6 +35,11 @@ function house(servers: number, few = limits): Sale {
   for (let at = 1; at <= servers; at++) enlist(one, `s${at}`)
   lease(one)
   return one
+}
+
+function switchOn(one: Sale, feature: FeatureName): void {
+  const { settings } = one.state.house
+  one.ask({ type: 'configure_house', settings, features: [featureNumbers[feature]] })
 }
 
 const loadOf = (one: Sale, server: string) => one.state.servers.get(id(server))?.load
@@ -309,6 +315,56 @@ describe('outages of owners', () => {
     one.conduct('s1')
     for (let pulse = 0; pulse < 20; pulse++) one.pass(600).conduct('s1')
     expect(one.view()).toMatchObject({ status: 'passed', extensions: 1 })
+  })
+
+  it('OUTAGE9: what comes to a silent server is not extended for its silence as well', () => {
+    const one = house(2)
+    switchOn(one, 'hand_over_ends_silence')
+    one.auction('theirs', { durationMs: 3_000 }, 's1')
+    one.auction('own', { durationMs: 3_000 }, 's2')
+    one.conduct('s1')
+    one.conduct('s2')
+    one.pass(450).conduct('s1')
+    one.pass(100)
+    reassign(one, 's1')
+    // The heir was silent for 550 ms: that is an outage of its own auction, measured and worked off here.
+    expect(one.view('own')).toMatchObject({ extensions: 1, closesAt: startMs + 5_550 })
+    expect(one.view('theirs')).toMatchObject({ extensions: 1, closesAt: startMs + 5_550 })
+    one.pass(3).conduct('s2')
+    one.pass(490).conduct('s2')
+    for (const name of ['own', 'theirs']) expect(one.view(name).extensions).toBe(1)
+    one.pass(990).conduct('s2')
+    for (const name of ['own', 'theirs']) expect(one.view(name).extensions).toBe(2)
+  })
+
+  it('OUTAGE9: without the feature the heir counts from its own last pulse, and extends all it then has', () => {
+    const one = house(2)
+    one.auction('theirs', { durationMs: 3_000 }, 's1')
+    one.auction('own', { durationMs: 3_000 }, 's2')
+    one.conduct('s1')
+    one.conduct('s2')
+    one.pass(450).conduct('s1')
+    one.pass(100)
+    reassign(one, 's1')
+    expect(one.view('own').extensions).toBe(0)
+    expect(one.view('theirs')).toMatchObject({ extensions: 1, closesAt: startMs + 5_550 })
+    one.pass(3).conduct('s2')
+    expect(one.view('own')).toMatchObject({ extensions: 1, closesAt: startMs + 5_553 })
+    expect(one.view('theirs').extensions).toBe(2)
+  })
+
+  it('OUTAGE9: a silence that was no outage yet counts from the hand-over', () => {
+    const one = house(2)
+    switchOn(one, 'hand_over_ends_silence')
+    one.auction('theirs', { durationMs: 3_000 }, 's1')
+    one.auction('own', { durationMs: 3_000 }, 's2')
+    one.conduct('s1')
+    one.conduct('s2')
+    one.pass(400)
+    reassign(one, 's1')
+    one.pass(400).conduct('s2')
+    expect(one.view('own').extensions).toBe(0)
+    expect(one.view('theirs').extensions).toBe(1)
   })
 
   it('OWNER9: a pulse is answered with its stamp, so that whoever conducts needs no clock', () => {

@@ -1,7 +1,7 @@
 /**
  * Builds a state from the rows of a checkpoint, in whatever order a store gives them. Invariant: the state
  * behaves like the one whose rows they are, and has its hash; rows that cannot belong together throw
- * `CodecError`. Layouts stand at the classes. O(rows log rows).
+ * `CodecError`, a feature of a later version ends the work. Layouts stand at the classes. O(rows log rows).
  */
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { Auction, Bidder, statusCodes, Terms } from './auction.ts'
@@ -9,6 +9,7 @@ import { Buyer } from './buyers.ts'
 import type { Row } from './changes.ts'
 import { decodeIncrements, decodeSoftClose } from './codec.ts'
 import type { AuctionStatus, NoticeKind } from './events.ts'
+import { requireKnown } from './features.ts'
 import { formatOf } from './formats/registry.ts'
 import type { Limits } from './limits.ts'
 import { type NoticeRecord, noticeKindCodes } from './outbox.ts'
@@ -145,6 +146,7 @@ function loadHouse(state: State, value: readonly unknown[]): void {
   house.noticesDropped = fields.count()
   house.settings = { outageExtensionMinMs: fields.count(), outageThresholdMs: fields.count() }
   house.features = fields.counts()
+  requireKnown(house.features)
   state.changes.load(house)
 }
 

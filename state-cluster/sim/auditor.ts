@@ -15,6 +15,8 @@ const requestsPerSubjectMax = 128
 const nearMs = 5_000
 /** … and a longer silence than this is an outage then. */
 const nearThresholdMs = 500
+/** Number of the feature by which OUTAGE9 holds. */
+const handOverEndsSilence = 1
 
 export interface ModelLot extends TwinLot {
   readonly id: string
@@ -70,6 +72,7 @@ export class Auditor {
   readonly #checks: Checks
   readonly #requests = new Map<string, Map<string, Remembered>>()
   #settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
+  readonly #features = new Set<number>()
   #atMs = 0
   #told: Told[] = []
   #noticeCount = 0
@@ -163,6 +166,7 @@ export class Auditor {
       case 'configure_house':
         if (Object.values(command.settings).some((ms) => ms < 1)) return { ok: false, code: 'terms_invalid' }
         this.#settings = { ...command.settings }
+        for (const feature of command.features ?? []) this.#features.add(feature)
         return { ok: true, type: 'done' }
       case 'register_buyer': {
         const through = this.#serverOf(command.serverId)
@@ -435,12 +439,8 @@ export class Auditor {
     const server = this.servers.get(serverId)
     if (server?.epoch !== epoch) return stale
     const { outageThresholdMs } = this.#settings
-    const gapMs = this.#atMs - server.lastConductedMs
-    const patienceMs = server.standing === 'unmanaged' ? outageThresholdMs : server.patienceMs
-    if (gapMs > patienceMs) server.outageGapMs += gapMs
-    server.lastConductedMs = this.#atMs
+    const gapMs = this.#endSilence(server)
     const lots = [...server.lots]
-    this.#extendForOutage(server)
     for (const lot of lots) {
       if (lot.status !== 'scheduled' || lot.opensAt > this.#atMs) continue
       if (this.#atMs - lot.opensAt > outageThresholdMs || lot.closesAt <= this.#atMs)
@@ -461,6 +461,17 @@ export class Auditor {
     }
     if (nextDueMs === Number.POSITIVE_INFINITY) return { ok: true, type: 'conducted', more: false, ...stamp }
     return { ok: true, type: 'conducted', nextDueMs, more: false, ...stamp }
+  }
+
+  /** What it has by now gets back a silence that was too long. Returns the silence, in ms. */
+  #endSilence(server: ModelServer): number {
+    const gapMs = this.#atMs - server.lastConductedMs
+    const { outageThresholdMs } = this.#settings
+    const patienceMs = server.standing === 'unmanaged' ? outageThresholdMs : server.patienceMs
+    if (gapMs > patienceMs) server.outageGapMs += gapMs
+    server.lastConductedMs = this.#atMs
+    this.#extendForOutage(server)
+    return gapMs
   }
 
   /** After a pulse that came `gapMs` after the one before: how long a silence may be until it is an outage. */
@@ -555,8 +566,11 @@ export class Auditor {
     if (this.#live().length === 0)
       return { ok: true, type: 'reassigned', auctions: 0, notices: 0, more: false }
     const moving = [...from.lots].sort(byPressure)
+    const heirs = new Set<ModelServer>()
     for (const lot of moving) {
       const to = this.#leastLoaded() as ModelServer
+      if (this.#features.has(handOverEndsSilence) && !heirs.has(to)) this.#endSilence(to)
+      heirs.add(to)
       from.lots.delete(lot)
       to.lots.add(lot)
       lot.owner = to

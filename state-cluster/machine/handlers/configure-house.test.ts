@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { InvariantError } from '../assert.ts'
-import { featureNumbers, isFeatureKnown } from '../features.ts'
+import { featureNumbers, knownFeatures } from '../features.ts'
 import { restore } from '../restore.ts'
 import { rows, stateHash } from '../state.ts'
 import { Sale } from '../testing/sale.ts'
@@ -27,28 +27,37 @@ describe('configure_house', () => {
     expect(one.state.house.settings).toEqual(settings)
   })
 
-  it('HOUSE2: a feature that this build does not know ends the process', () => {
+  it('HOUSE2: a feature that this build does not know ends the process, which says what to do', () => {
     const one = new Sale()
-    expect(isFeatureKnown(65_535)).toBe(false)
+    expect(knownFeatures).not.toContain(65_535)
     const command = { type: 'configure_house', settings, features: [65_535] } as const
     expect(() => one.ask(command)).toThrow(InvariantError)
+    expect(() => one.ask(command)).toThrow(/newer version: upgrade this node \(feature=65535\)/)
+  })
+
+  it('HOUSE2: so does one in the state that a replica begins with', () => {
+    const one = new Sale()
+    // As a later version would have left it.
+    one.state.house.features = [1, 65_535]
+    one.state.changes.touch(one.state.house)
+    expect(() => restore(rows(one.state))).toThrow(/newer version: upgrade this node \(feature=65535\)/)
   })
 
   it('HOUSE2: features that are on stay on, and are part of the state', () => {
     const one = new Sale()
-    one.ask({ type: 'configure_house', settings, features: Object.values(featureNumbers) })
-    const before = stateHash(one.state)
-    // As a later version would have left it: what a row holds is not forgotten by this one.
-    one.state.house.features = [1, 7]
-    one.state.changes.touch(one.state.house)
     one.ask({ type: 'configure_house', settings })
-    expect(one.state.house.features).toEqual([1, 7])
-    expect(restore(rows(one.state)).house.features).toEqual([1, 7])
+    const before = stateHash(one.state)
+    expect(one.state.house.has('hand_over_ends_silence')).toBe(false)
+    one.ask({ type: 'configure_house', settings, features: knownFeatures })
+    expect(one.state.house.has('hand_over_ends_silence')).toBe(true)
     expect(stateHash(one.state)).not.toBe(before)
+    one.ask({ type: 'configure_house', settings })
+    expect(one.state.house.features).toEqual(knownFeatures)
+    expect(one.restart().state.house.has('hand_over_ends_silence')).toBe(true)
   })
 
   it('numbers of features are unique and positive', () => {
-    const numbers = Object.values(featureNumbers)
+    const numbers = Object.values<number>(featureNumbers)
     expect(new Set(numbers).size).toBe(numbers.length)
     for (const number of numbers)
       expect(Number.isSafeInteger(number) && number > 0 && number < 65_536).toBe(true)

@@ -3,10 +3,9 @@
  * Replies: done · terms_invalid. Events: none. A feature that this build does not know ends the process, because
  * a replica that went on without it would differ from the others. Rules HOUSE1–HOUSE2.
  */
-import { fail } from '../assert.ts'
 import type { ConfigureHouse } from '../commands.ts'
 import type { Reply } from '../events.ts'
-import { isFeatureKnown } from '../features.ts'
+import { requireKnown } from '../features.ts'
 import { isWithin } from '../terms.ts'
 import type { Turn } from '../turn.ts'
 import { refuse } from './refuse.ts'
@@ -14,8 +13,7 @@ import { refuse } from './refuse.ts'
 export function configureHouse(turn: Turn, command: ConfigureHouse): Reply {
   const { house, limits } = turn.state
   const { settings, features = [] } = command
-  for (const feature of features)
-    if (!isFeatureKnown(feature)) fail('every committed feature is known to this build', { feature })
+  requireKnown(features)
   if (!isWithin(settings.outageExtensionMinMs, 1, limits.outageMsMax)) return refuse('terms_invalid')
   if (!isWithin(settings.outageThresholdMs, 1, limits.outageMsMax)) return refuse('terms_invalid')
   house.settings = {
