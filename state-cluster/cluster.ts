@@ -6,7 +6,14 @@
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../protocol/ids.ts'
 import type { Command } from './machine/commands.ts'
 import type { Notice, PrivateEvent, PublicEvent, Reply, Standing } from './machine/events.ts'
-import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, OwnersView } from './machine/view.ts'
+import type {
+  AuctionPage,
+  AuctionQuery,
+  AuctionView,
+  BuyerView,
+  HouseView,
+  OwnersView,
+} from './machine/view.ts'
 
 export type ClusterErrorCode =
   /** No leader is reachable: nothing was proposed. Retry later. */
@@ -104,6 +111,10 @@ export interface Cluster {
   notices(groupId: GroupId, serverId: ServerId, after: number, limit: number): Promise<readonly Notice[]>
   /** Who owns the group's auctions, and who acts as its monitor. */
   owners(groupId: GroupId): Promise<OwnersView>
+  /** Settings and features that the operator decides, as this group has them. */
+  house(groupId: GroupId): Promise<HouseView>
+  /** Features that the builds of all nodes in reach know; nothing can be said of those that are down. */
+  knownFeatures(): Promise<readonly number[]>
   status(): ClusterStatus
   close(): Promise<void>
 }

@@ -16,7 +16,9 @@ export function hostBackend(host: ReplicaHost, members: () => readonly Member[])
     async propose(groupId, commands) {
       const replica = host.replica(groupId)
       if (!replica.status().isLeader) return { kind: 'not_leader', ...replica.leader }
-      const outcomes = await Promise.all(commands.map((command) => replica.propose(command).catch(codeOf)))
+      const outcomes = await Promise.all(
+        commands.map((command) => host.propose(groupId, command).catch(codeOf)),
+      )
       return { kind: 'done', index: replica.applied.appliedIndex, outcomes }
     },
     readIndex: (groupId) => host.replica(groupId).readIndex(),

@@ -13,14 +13,17 @@ import { assert } from '../runtime/assert.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { type AppliedState, type Machine, writesOfEmptyState } from './applied-state.ts'
 import type { Cluster, ClusterStatus, FeedBatch, FeedGap, GroupStatus, Position } from './cluster.ts'
+import { FirstFeatures } from './first-features.ts'
 import { groupCountMax, groupOf, groupsOf } from './groups.ts'
 import type { Command } from './machine/commands.ts'
 import type { Notice, PublicEvent, Reply, Standing } from './machine/events.ts'
+import { knownFeatures } from './machine/features.ts'
 import {
   auctionPage,
   auctionView,
   biddersPage,
   buyerView,
+  houseView,
   interestedBuyers,
   noticesPage,
   ownersView,
@@ -28,7 +31,14 @@ import {
   stateHash,
   stats,
 } from './machine/index.ts'
-import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, OwnersView } from './machine/view.ts'
+import type {
+  AuctionPage,
+  AuctionQuery,
+  AuctionView,
+  BuyerView,
+  HouseView,
+  OwnersView,
+} from './machine/view.ts'
 import { Replica } from './replica.ts'
 import {
   defaultReplicaSettings,
@@ -185,6 +195,7 @@ export class ReplicaHost implements Cluster {
   readonly groups: readonly GroupId[]
   readonly timing: Timing
   readonly replicas: readonly Replica[]
+  readonly #firsts: readonly FirstFeatures[]
   readonly #store: Store
   readonly #lock: FolderLock
   readonly #onFatal: FatalHandler
@@ -215,6 +226,7 @@ export class ReplicaHost implements Cluster {
       const { nodeId } = meta
       return new Replica({ groupId, nodeId, settings, ports, ...(report && { onProgress: report }) })
     })
+    this.#firsts = this.replicas.map((replica) => new FirstFeatures(replica))
   }
 
   /** The store as it is now, for a backup. Close it. */
@@ -252,8 +264,9 @@ export class ReplicaHost implements Cluster {
     for (const replica of this.replicas) replica.start()
   }
 
-  /** Resolves when every group takes commands here: for a host that is alone. */
+  /** Resolves when every group takes commands here, and a new one is as it begins: for a host that is alone. */
   async whenLeading(): Promise<void> {
+    await Promise.all(this.#firsts.map((first) => first.whenOver()))
     await Promise.all(this.replicas.map((replica) => replica.whenReady()))
     this.tellFatal()
   }
@@ -263,7 +276,9 @@ export class ReplicaHost implements Cluster {
   }
 
   propose(groupId: GroupId, command: Command): Promise<Reply> {
-    return this.replica(groupId).propose(command)
+    const first = this.#firsts[groupId]
+    assert(first !== undefined, `there is no group ${groupId}`)
+    return first.propose(command)
   }
 
   subscribe(
@@ -374,6 +389,15 @@ export class ReplicaHost implements Cluster {
 
   async owners(groupId: GroupId): Promise<OwnersView> {
     return this.replica(groupId).read(({ state }) => ownersView(state))
+  }
+
+  async house(groupId: GroupId): Promise<HouseView> {
+    return this.replica(groupId).read(({ state }) => houseView(state))
+  }
+
+  /** What this node's build knows; of the others it cannot tell. */
+  async knownFeatures(): Promise<readonly number[]> {
+    return knownFeatures
   }
 
   status(): ClusterStatus {

@@ -10,6 +10,7 @@ export { connectCluster, type RemoteCluster, type RemoteClusterOptions } from '.
 export { type LocalCluster, type LocalClusterOptions, openLocalCluster } from './local.ts'
 export type * from './machine/commands.ts'
 export type * from './machine/events.ts'
+export { featureNameOf, knownFeatures } from './machine/features.ts'
 export type * from './machine/view.ts'
 export type { MemberChange } from './membership.ts'
 export {

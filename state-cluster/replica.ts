@@ -585,6 +585,7 @@ export class Replica {
     this.#leading.end(end)
     this.#reads.drop()
     this.#members.drop(end.message)
+    for (const { reject } of this.#readyWaiters.splice(0)) reject(end)
   }
 }
 

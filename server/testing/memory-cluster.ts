@@ -42,6 +42,8 @@ export class MemoryCluster implements Cluster {
   answerGate: Promise<void> = Promise.resolve()
   /** Replies wait for this; the feed does not. */
   replyGate: Promise<void> = Promise.resolve()
+  /** What the builds of all nodes know; default: what this one knows. */
+  nodesKnow: readonly number[] | undefined
   readonly state = machine.emptyState()
   /** Every command that was applied, in order. */
   readonly applied: Command[] = []
@@ -162,6 +164,14 @@ export class MemoryCluster implements Cluster {
 
   owners(_groupId: GroupId) {
     return this.#read(() => machine.ownersView(this.state))
+  }
+
+  house(_groupId: GroupId) {
+    return this.#read(() => machine.houseView(this.state))
+  }
+
+  knownFeatures() {
+    return this.#read(() => this.nodesKnow ?? machine.houseView(this.state).knownFeatures)
   }
 
   notices(_groupId: GroupId, serverId: ServerId, after: number, limit: number) {

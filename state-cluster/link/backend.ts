@@ -57,6 +57,7 @@ export type LocalReads = Pick<
   | 'buyer'
   | 'notices'
   | 'owners'
+  | 'house'
 >
 
 export interface LinkBackend extends LocalReads {

@@ -7,7 +7,14 @@ import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids
 import type { Position } from '../cluster.ts'
 import type { Notice, PublicEvent, Standing } from '../machine/events.ts'
 import { decodeHistory, encodeHistory } from '../machine/index.ts'
-import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, OwnersView } from '../machine/view.ts'
+import type {
+  AuctionPage,
+  AuctionQuery,
+  AuctionView,
+  BuyerView,
+  HouseView,
+  OwnersView,
+} from '../machine/view.ts'
 import { Fields } from '../transport/tuples.ts'
 import type { LocalReads } from './backend.ts'
 import {
@@ -15,12 +22,14 @@ import {
   decodeAuctionPage,
   decodeAuctionView,
   decodeBuyer,
+  decodeHouse,
   decodeNotice,
   decodeOwners,
   decodeStanding,
   encodeAuctionPage,
   encodeAuctionView,
   encodeBuyer,
+  encodeHouse,
   encodeNotice,
   encodeOwners,
   encodeStanding,
@@ -225,6 +234,16 @@ const owners: Read<{ readonly groupId: GroupId }, OwnersView> = {
   decode: decodeOwners,
 }
 
+const house: Read<{ readonly groupId: GroupId }, HouseView> = {
+  code: 11,
+  scope: ({ groupId }) => ({ groupId }),
+  encodeArgs: ({ groupId }) => [groupId],
+  decodeArgs: (fields) => ({ groupId: fields.integer() as GroupId }),
+  run: (reads, { groupId }) => reads.house(groupId),
+  encode: encodeHouse,
+  decode: decodeHouse,
+}
+
 export const reads = {
   auction,
   auctions,
@@ -236,6 +255,7 @@ export const reads = {
   buyer,
   notices,
   owners,
+  house,
 }
 
 const byCode = new Map<number, Read<never, unknown>>(

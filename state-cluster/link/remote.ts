@@ -20,11 +20,18 @@ import {
 import { groupOf } from '../groups.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Notice, PublicEvent, Reply, Standing } from '../machine/events.ts'
-import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, OwnersView } from '../machine/view.ts'
+import type {
+  AuctionPage,
+  AuctionQuery,
+  AuctionView,
+  BuyerView,
+  HouseView,
+  OwnersView,
+} from '../machine/view.ts'
 import type { MemberChange } from '../membership.ts'
 import type { BackoffLimits } from '../transport/backoff.ts'
 import { type ConnectionLimits, connectionLimits } from '../transport/connection.ts'
-import type { TransportError } from '../transport/errors.ts'
+import { TransportError } from '../transport/errors.ts'
 import type { Hello } from '../transport/handshake.ts'
 import { type Address, type Dial, formatAddress } from '../transport/stream.ts'
 import type { Timing } from '../transport/timing.ts'
@@ -238,6 +245,19 @@ class Remote implements RemoteCluster, NodeLinkOwner {
 
   owners(groupId: GroupId): Promise<OwnersView> {
     return this.#read(reads.owners, { groupId })
+  }
+
+  house(groupId: GroupId): Promise<HouseView> {
+    return this.#read(reads.house, { groupId })
+  }
+
+  async knownFeatures(): Promise<readonly number[]> {
+    const [groupId] = this.groups
+    const nodes = this.#nodes.filter((node) => node.isOpen)
+    if (groupId === undefined || nodes.length === 0)
+      throw new ClusterError('unavailable', 'no state node is connected')
+    const [known = [], ...others] = await Promise.all(nodes.map((node) => featuresKnownBy(node, groupId)))
+    return known.filter((feature) => others.every((theirs) => theirs.includes(feature)))
   }
 
   /** Figures are those that the home said last; whether a group is ready is known at once. */
@@ -464,6 +484,26 @@ class Remote implements RemoteCluster, NodeLinkOwner {
       },
     }
   }
+}
+
+/** A node that does not take the question, as one of an older version, is taken to know none. */
+function featuresKnownBy(node: NodeLink, groupId: GroupId): Promise<readonly number[]> {
+  const { house } = reads
+  return new Promise((resolve, reject) => {
+    const isAsked = node.ask(
+      (id) => encodeRead(id, [], house.code, house.encodeArgs({ groupId })),
+      (outcome) => {
+        if (outcome instanceof TransportError) {
+          reject(new ClusterError('unavailable', `a state node did not answer: ${outcome.message}`))
+        } else if (outcome.failure !== undefined) resolve([])
+        else {
+          const { answer } = decodeReadDone(outcome.fields)
+          resolve(understood(() => house.decode(answer, { groupId })).knownFeatures)
+        }
+      },
+    )
+    if (!isAsked) reject(new ClusterError('unavailable', 'a state node cannot be asked now'))
+  })
 }
 
 function shuffled<T>(items: readonly T[], random: () => number): T[] {

@@ -14,13 +14,21 @@ import type {
   ReserveStatus,
   Standing,
 } from '../machine/events.ts'
-import type { AuctionPage, AuctionView, BuyerView, OwnersView, OwnerView } from '../machine/view.ts'
+import type {
+  AuctionPage,
+  AuctionView,
+  BuyerView,
+  HouseView,
+  OwnersView,
+  OwnerView,
+} from '../machine/view.ts'
 import { Fields, malformed } from '../transport/tuples.ts'
 
 /** Longer texts than anything that the machine lets in. */
 const textMax = 200_000
 const idMax = 128
 const listMax = 100_000
+const featuresMax = 65_535
 
 /** A closed set of words ↔ stable codes: its place in the list, which is only ever added to. */
 function coded<Word extends string>(words: readonly Word[]) {
@@ -270,6 +278,22 @@ function decodeLease(value: readonly unknown[]) {
   const lease = { monitorId: fields.text(idMax), token: fields.integer(), untilMs: fields.integer() }
   fields.end()
   return lease
+}
+
+export function encodeHouse({ settings, features, knownFeatures }: HouseView): readonly unknown[] {
+  return [settings.outageExtensionMinMs, settings.outageThresholdMs, features, knownFeatures]
+}
+
+export function decodeHouse(value: unknown): HouseView {
+  const fields = Fields.of(value, 'house')
+  const settings = { outageExtensionMinMs: fields.integer(), outageThresholdMs: fields.integer() }
+  const view = {
+    settings,
+    features: fields.integers(featuresMax),
+    knownFeatures: fields.integers(featuresMax),
+  }
+  fields.end()
+  return view
 }
 
 export function encodeStatus(status: ClusterStatus): readonly unknown[] {

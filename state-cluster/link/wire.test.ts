@@ -249,6 +249,7 @@ describe('the link on the wire', () => {
       buyer: { buyerId: 'bob' as SubjectId },
       notices: { groupId: group(2), serverId: 'server-1' as never, after: 5, limit: 10 },
       owners: { groupId: group(2) },
+      house: { groupId: group(2) },
     } satisfies { [Name in keyof typeof reads]: Parameters<(typeof reads)[Name]['encodeArgs']>[0] }
     for (const [name, read] of Object.entries(reads)) {
       const given = args[name as keyof typeof args]

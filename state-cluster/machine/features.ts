@@ -7,7 +7,7 @@
  * switches them on. A replica that meets a number it does not know ends rather than guesses (HOUSE2).
  * Source: STYLE "Adding things".
  */
-import { fail } from './assert.ts'
+import { InvariantError } from './assert.ts'
 
 /** Feature name → number, 1 to 65535. `House.has` asks for one. */
 export const featureNumbers = {
@@ -26,9 +26,16 @@ export function featureNameOf(feature: number): string {
   return found === undefined ? `feature_${feature}` : found[0]
 }
 
+/** Whoever runs the node can help it, so it is told in one line. */
+export class FeatureUnknownError extends InvariantError {
+  readonly code = 'feature_unknown'
+
+  constructor(feature: number) {
+    super('this house uses a feature of a newer version: upgrade this node', { feature })
+  }
+}
+
 /** Ends the work at a feature that is on and not known here: what comes of it would differ from other replicas'. */
 export function requireKnown(features: readonly number[]): void {
-  for (const feature of features)
-    if (!knownFeatures.includes(feature))
-      fail('this house uses a feature of a newer version: upgrade this node', { feature })
+  for (const feature of features) if (!knownFeatures.includes(feature)) throw new FeatureUnknownError(feature)
 }

@@ -18,6 +18,7 @@ export {
   auctionView,
   biddersPage,
   buyerView,
+  houseView,
   interestedBuyers,
   noticesPage,
   ownersView,

@@ -4,7 +4,7 @@
  */
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Amount, IncrementTable } from '../../protocol/money.ts'
-import type { SoftClose } from './commands.ts'
+import type { HouseSettings, SoftClose } from './commands.ts'
 import type { AuctionStatus, ReserveStatus } from './events.ts'
 
 export interface AuctionView {
@@ -84,6 +84,15 @@ export interface OwnersView {
   readonly servers: readonly OwnerView[]
   /** Absent: no monitor has asked yet. */
   readonly lease?: { readonly monitorId: string; readonly token: number; readonly untilMs: number }
+}
+
+/** What the operator decides, as one group has it. */
+export interface HouseView {
+  readonly settings: HouseSettings
+  /** Numbers of the features that are on, rising. */
+  readonly features: readonly number[]
+  /** Numbers that the build that answers knows, rising. */
+  readonly knownFeatures: readonly number[]
 }
 
 /** Counts of one group's state. */

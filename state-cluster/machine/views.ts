@@ -7,10 +7,19 @@ import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { type Auction, aliasOf } from './auction.ts'
 import type { AuctionStatus, Notice, Standing } from './events.ts'
 import { faceOf, standingIn } from './face.ts'
+import { knownFeatures } from './features.ts'
 import { mergeAfter, type OrderedSet } from './ordered-set.ts'
 import type { NoticeRecord } from './outbox.ts'
 import type { State } from './state.ts'
-import type { AuctionPage, AuctionQuery, AuctionView, BuyerView, MachineStats, OwnersView } from './view.ts'
+import type {
+  AuctionPage,
+  AuctionQuery,
+  AuctionView,
+  BuyerView,
+  HouseView,
+  MachineStats,
+  OwnersView,
+} from './view.ts'
 
 const statuses: readonly AuctionStatus[] = ['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled']
 
@@ -163,6 +172,10 @@ export function ownersView({ house, lease, outbox, servers }: State): OwnersView
     })),
     ...(token === 0 ? {} : { lease: { monitorId, token, untilMs } }),
   }
+}
+
+export function houseView({ house }: State): HouseView {
+  return { settings: house.settings, features: house.features, knownFeatures }
 }
 
 /** Counts for status pages and metrics. O(1). */

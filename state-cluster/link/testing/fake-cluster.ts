@@ -5,7 +5,13 @@
  */
 import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../../../protocol/ids.ts'
 import { defaultIncrements } from '../../../protocol/money.ts'
-import type { ClusterErrorCode, ClusterStatus, FeedBatch, Position } from '../../cluster.ts'
+import {
+  ClusterError,
+  type ClusterErrorCode,
+  type ClusterStatus,
+  type FeedBatch,
+  type Position,
+} from '../../cluster.ts'
 import { groupOf, groupsOf } from '../../groups.ts'
 import type { Command } from '../../machine/commands.ts'
 import type { Applied, PrivateEvent, PublicEvent } from '../../machine/events.ts'
@@ -17,6 +23,7 @@ import {
   buyerView,
   emptyState,
   entryVersion,
+  houseView,
   interestedBuyers,
   noticesPage,
   ownersView,
@@ -100,6 +107,8 @@ export class FakeNode implements LinkBackend {
   isMute = false
   /** What every proposal is refused with; nothing is appended. */
   refuses: ClusterErrorCode | undefined
+  /** Of a version that does not know what was added since. */
+  isOlder = false
   proposals = 0
 
   constructor(cluster: FakeCluster, nodeId: number) {
@@ -261,6 +270,11 @@ export class FakeNode implements LinkBackend {
 
   async owners(groupId: GroupId) {
     return ownersView(this.#group(groupId).state)
+  }
+
+  async house(groupId: GroupId) {
+    if (this.isOlder) throw new ClusterError('unavailable', 'read 11 is not known here')
+    return houseView(this.#group(groupId).state)
   }
 
   async notices(groupId: GroupId, serverId: ServerId, after: number, limit: number) {
