@@ -34,6 +34,8 @@ const endpoint = z
   .max(limits.endpointLengthMax, { error: endpointError })
   .regex(/^https?:\/\/[^\s/?#@]+(?:[/?][^\s#]*)?$/i, { error: endpointError })
 
+const houseMs = z.number({ error: 'must be a number of milliseconds' }).exactOptional()
+
 const itemError = `must be JSON of at most ${limits.itemLengthMax} characters`
 
 export const httpBodies = {
@@ -71,6 +73,13 @@ export const httpBodies = {
   manageAuction: z.object({}),
   /** POST /auctions/:id/extend */
   extendAuction: z.object({ byMs: durationMs }),
+  /** POST /house. Ranges are the house's to refuse; what is not named stays. */
+  configureHouse: z.object({
+    outageExtensionMinMs: houseMs,
+    outageThresholdMs: houseMs,
+    /** Switches on all that the house knows. */
+    features: z.literal([true, 'all'], { error: 'must be true or "all"' }).exactOptional(),
+  }),
   /** POST /tokens */
   issueToken: z.object({
     subject: subjectId,
@@ -173,6 +182,32 @@ export interface TokenIssuedBody {
   readonly subject: SubjectId
   readonly roles: readonly Role[]
   readonly expiresAt: number
+}
+
+export interface HouseSettings {
+  /** What an auction that an outage hit is extended by, at least. */
+  readonly outageExtensionMinMs: number
+  /** A silence of a server longer than this is an outage. */
+  readonly outageThresholdMs: number
+}
+
+/** What one group of the house has. */
+export interface HouseGroup {
+  readonly group: number
+  readonly settings: HouseSettings
+  readonly features: readonly string[]
+}
+
+/** 200 of GET and POST /house. */
+export interface HouseBody {
+  /** Those of the first group. */
+  readonly settings: HouseSettings
+  /** On in every group. */
+  readonly features: readonly string[]
+  /** Known to this version, and off in some group. */
+  readonly featuresOff: readonly string[]
+  /** Only where groups differ: all of them. The same POST /house again brings them together. */
+  readonly groups?: readonly HouseGroup[]
 }
 
 /** 200 of GET /auctions. */

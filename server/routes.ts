@@ -31,6 +31,7 @@ import { jsonAnswer, problemAnswer, rateAnswer, rejectionAnswer } from './answer
 import { hasRole, type Identity, type Tokens } from './auth.ts'
 import type { ServerConfig } from './config.ts'
 import { bidEntry, wireStanding, wireView } from './frames.ts'
+import { configureHouse, showHouse } from './house-settings.ts'
 import { type Call, get, post, type Route } from './http.ts'
 import { auctionIdOf, buyerIdOf, strangerOf } from './requests.ts'
 import type { ServerMetrics } from './server-metrics.ts'
@@ -72,6 +73,9 @@ export function routes(context: RouteContext): readonly Route[] {
 
     post('/buyers', 'registerBuyer', undefined, (call, body) => registerBuyer(context, call, body)),
     post('/tokens', 'issueToken', ['operator'], (_call, body) => issueToken(context, body)),
+
+    { ...get('/house', () => showHouse(cluster)), allow: ['operator'] },
+    post('/house', 'configureHouse', ['operator'], (_call, body) => configureHouse(cluster, body)),
 
     get('/auctions', (call) => listAuctions(context, call)),
     post('/auctions', 'createAuction', ['seller', 'operator'], (call, body) =>

@@ -364,3 +364,55 @@ describe('watch', () => {
     expect((await watching.ended).code).toBe(0)
   })
 })
+
+describe('house', () => {
+  it('CLI13 shows and changes what holds for the whole house, and leaves what is not named', async () => {
+    const shown = await martillo('house', 'show')
+    expect(shown).toMatchObject({ code: 0, stderr: '' })
+    expect(lines(shown.stdout).map((line) => line.split(/ {2,}/))).toEqual([
+      ['outage minimum', '5s'],
+      ['outage threshold', '2s'],
+      ['features on', 'none'],
+      ['features off', 'some_feature'],
+    ])
+    const [changed] = json(
+      (await martillo('house', 'configure', '--outage-minimum', '7500ms', '--json')).stdout,
+    )
+    expect(changed).toEqual({
+      settings: { outageExtensionMinMs: 7_500, outageThresholdMs: 2_000 },
+      features: [],
+      featuresOff: ['some_feature'],
+    })
+    const upgraded = await martillo('house', 'configure', '--outage-threshold', '3s', '--upgrade')
+    expect(upgraded.stdout).toMatch(
+      /^outage minimum +7500ms\noutage threshold +3s\nfeatures on +some_feature\n/,
+    )
+    expect(json((await martillo('house', 'show', '--json')).stdout)[0]).toEqual(house.house)
+  })
+
+  it('CLI13 names the groups that differ, on standard error as well', async () => {
+    const before = house.house
+    const { settings, features } = before
+    const other = { outageExtensionMinMs: 9_000, outageThresholdMs: 2_000 }
+    house.house = {
+      ...before,
+      groups: [
+        { group: 0, settings, features },
+        { group: 1, settings: other, features: [] },
+      ],
+    }
+    const shown = await martillo('house', 'show')
+    house.house = before
+    expectOneLine(shown, 0, /groups of the house differ; repeat martillo house configure/)
+    expect(shown.stdout).toMatch(/group 1\noutage minimum +9s\n/)
+  })
+
+  it('CLI6, CLI13 wrong usage is 2, what the house refuses is 1, and help says what must come first', async () => {
+    expectOneLine(await martillo('house', 'configure'), 2, /nothing to change \(give --outage-minimum/)
+    expectOneLine(await martillo('house', 'configure', '--outage-minimum', '5'), 2, /not a duration: 5/)
+    expectOneLine(await martillo('house', 'configure', '--outage-minimum', '2d'), 1, /refused/)
+    const { stdout, code } = await martillo('house', 'configure', '--help')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/Before --upgrade all nodes must run the new version/)
+  })
+})

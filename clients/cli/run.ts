@@ -10,6 +10,7 @@ import { registerBidVerbs } from './bid.ts'
 import { registerBuyerVerbs } from './buyer.ts'
 import { exitCodes, failureOf } from './failure.ts'
 import { type Io, note, printJson } from './io.ts'
+import { registerHouseVerbs } from './operator.ts'
 import { registerRehearseVerb } from './rehearse.ts'
 import { registerWatchVerb } from './watch.ts'
 
@@ -20,6 +21,7 @@ function registerClientVerbs(program: Command, io: Io): void {
   registerBidVerbs(program, io)
   registerWatchVerb(program, io)
   registerBuyerVerbs(program, io)
+  registerHouseVerbs(program, io)
   registerRehearseVerb(program, io)
 }
 

@@ -9,6 +9,7 @@ import type {
   AuctionsQuery,
   BidsBody,
   BuyerRegisteredBody,
+  HouseBody,
   HttpRequestOf,
   TokenIssuedBody,
 } from '../../protocol/http-bodies.ts'
@@ -85,6 +86,14 @@ export class HouseHttp {
 
   issueToken(wanted: HttpRequestOf<'issueToken'>): Promise<TokenIssuedBody> {
     return this.#make('/tokens', wanted)
+  }
+
+  house(): Promise<HouseBody> {
+    return this.#call('GET', '/house')
+  }
+
+  configureHouse(wanted: HttpRequestOf<'configureHouse'>): Promise<HouseBody> {
+    return this.#make('/house', wanted)
   }
 
   auctions(query: AuctionsQuery = {}): Promise<AuctionsBody> {

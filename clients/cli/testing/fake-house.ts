@@ -10,7 +10,12 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import type { AuctionView } from '../../../protocol/auction-view.ts'
 import type { ClientFrame } from '../../../protocol/client-frames.ts'
 import { decodeClientText } from '../../../protocol/decode.ts'
-import { type HttpBodyName, type HttpBodyOf, readHttpBody } from '../../../protocol/http-bodies.ts'
+import {
+  type HouseBody,
+  type HttpBodyName,
+  type HttpBodyOf,
+  readHttpBody,
+} from '../../../protocol/http-bodies.ts'
 import type { AuctionId, SubjectId } from '../../../protocol/ids.ts'
 import { defaultIncrements, incrementAt } from '../../../protocol/money.ts'
 import { type ProblemCode, problem } from '../../../protocol/problems.ts'
@@ -137,6 +142,11 @@ async function textOf(request: IncomingMessage): Promise<string> {
 }
 
 export class FakeHouse {
+  house: HouseBody = {
+    settings: { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 },
+    features: [],
+    featuresOff: ['some_feature'],
+  }
   readonly auctions = new Map<string, FakeAuction>()
   /** Tokens that are taken, with whom each speaks for. */
   readonly tokens = new Map<string, string>([[operatorToken, 'operator']])
@@ -284,6 +294,21 @@ export class FakeHouse {
         const expiresAt = Date.now() + ttlSeconds * 1000
         this.tokens.set(`token-of-${subject}`, subject)
         return { status: 201, body: { token: `token-of-${subject}`, subject, roles, expiresAt } }
+      }
+      case 'GET /house':
+        if (this.#subject(request) !== 'operator') throw new Refusal('role_missing')
+        return { status: 200, body: this.house }
+      case 'POST /house': {
+        if (this.#subject(request) !== 'operator') throw new Refusal('role_missing')
+        const { features, ...settings } = await this.#body('configureHouse', request)
+        const { settings: before, featuresOff } = this.house
+        if (Object.values(settings).some((ms) => ms > 86_400_000)) throw new Refusal('terms_invalid')
+        this.house = {
+          ...this.house,
+          settings: { ...before, ...settings },
+          ...(features === undefined ? {} : { features: featuresOff, featuresOff: [] }),
+        }
+        return { status: 200, body: this.house }
       }
       case 'POST /auctions': {
         const seller = this.#subject(request) as SubjectId

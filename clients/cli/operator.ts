@@ -1,0 +1,97 @@
+/**
+ * `martillo house …`: what the operator decides for the whole house. Invariant: what is printed is what the house
+ * answered after the change; parts of it that disagree are named, with the command that brings them together.
+ */
+import type { Command } from 'commander'
+import type { HouseBody, HouseSettings } from '../../protocol/http-bodies.ts'
+import { usageFailure } from './failure.ts'
+import { House, type HouseOptions, withHouseOptions } from './house.ts'
+import { type Io, note, printJson, printLine } from './io.ts'
+import { facts, plain } from './text.ts'
+import { readDuration } from './values.ts'
+
+interface ConfigureOptions extends HouseOptions {
+  readonly outageMinimum?: string
+  readonly outageThreshold?: string
+  readonly upgrade?: true
+}
+
+export function registerHouseVerbs(program: Command, io: Io): void {
+  const verb = program.command('house').description('see and set what holds for the whole house')
+  withHouseOptions(verb.command('show').description('settings, and features that are on or off'))
+    .addHelpText('after', '\nExample:\n  $ martillo house show --json')
+    .action(async (options: HouseOptions) => {
+      const house = new House(options, io)
+      const token = await house.requireManagingToken()
+      print(house, await house.http(token).house(), io)
+    })
+  withHouseOptions(
+    verb
+      .command('configure')
+      .description('change settings; what is not named stays')
+      .option(
+        '--outage-minimum <duration>',
+        'an auction that an outage hit is extended by at least this, as 5s',
+      )
+      .option('--outage-threshold <duration>', 'a silence of a server longer than this is an outage, as 2s')
+      .option('--upgrade', 'switch on, for good, all features that this version brings'),
+  )
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Before --upgrade all nodes must run the new version: one that meets a feature that it does not know stops.',
+        'The house refuses it while a connected node is older; a node that is down it cannot ask.',
+        'There is no way back to an older version afterwards.',
+        '',
+        'Example:',
+        '  $ martillo house configure --outage-minimum 10s',
+      ].join('\n'),
+    )
+    .action((options: ConfigureOptions) => configure(new House(options, io), options, io))
+}
+
+async function configure(house: House, options: ConfigureOptions, io: Io): Promise<void> {
+  const { outageMinimum, outageThreshold, upgrade } = options
+  const wanted = {
+    ...(outageMinimum === undefined ? {} : { outageExtensionMinMs: readDuration(outageMinimum) }),
+    ...(outageThreshold === undefined ? {} : { outageThresholdMs: readDuration(outageThreshold) }),
+    ...(upgrade === undefined ? {} : { features: 'all' as const }),
+  }
+  if (Object.keys(wanted).length === 0)
+    throw usageFailure('nothing to change (give --outage-minimum, --outage-threshold or --upgrade)')
+  const token = await house.requireManagingToken()
+  print(house, await house.http(token).configureHouse(wanted), io)
+}
+
+function print(house: House, body: HouseBody, io: Io): void {
+  if (body.groups !== undefined)
+    note(io, 'martillo: groups of the house differ; repeat martillo house configure with all you want')
+  if (house.isJson) {
+    printJson(io, body)
+    return
+  }
+  printLine(
+    io,
+    facts([
+      ...settingFacts(body.settings),
+      ['features on', names(body.features)],
+      ['features off', names(body.featuresOff)],
+    ]),
+  )
+  for (const { group, settings, features } of body.groups ?? [])
+    printLine(io, `\ngroup ${group}\n${facts([...settingFacts(settings), ['features on', names(features)]])}`)
+}
+
+function settingFacts({ outageExtensionMinMs, outageThresholdMs }: HouseSettings) {
+  return [
+    ['outage minimum', exact(outageExtensionMinMs)],
+    ['outage threshold', exact(outageThresholdMs)],
+  ] as const
+}
+
+/** As it can be typed. */
+const exact = (ms: number): string => (ms % 1_000 === 0 ? `${ms / 1_000}s` : `${ms}ms`)
+
+const names = (features: readonly string[]): string =>
+  features.length === 0 ? 'none' : features.map(plain).join(', ')
