@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { play } from './drill.ts'
 import { killLeader, killServer } from './faults.ts'
 
-const seed = Number(process.env['MARTILLO_TEST_SEED'] ?? Date.now() % 1_000_000)
+const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 1_000_000)
 
 test(`a killed leader and a killed server lose nothing, and what closed meanwhile was made good (seed ${seed})`, async () => {
   const report = await play(
