@@ -43,7 +43,7 @@ const syncEveryMsMax = 15_000
 const askAgainMs = 500
 /**
  * So many watches are asked for at once, and so many more after each pause: thousands at once would hold up bids, and
- * a house takes 500 frames a second for granted.
+ * a house bounds how many frames a second it takes of one socket.
  */
 const asksPerPiece = 16
 const askPieceMs = 40
