@@ -1,11 +1,28 @@
 /**
- * The terms that other nodes are known to have on their disks: an answer to an append or to a vote leaves after its
- * term is durable. Invariant: a node of one incarnation never speaks of a term below the highest that it promised
- * so; if it does, its folder is an older copy. Bounded by nodes times groups. What it cannot show: a copy that
- * is younger than the last change of term. Source: docs/spec.md IDENT5; Raft dissertation §3.8.
+ * What nodes have promised to each other, and how an older copy of a folder is found by it: the terms that others
+ * have on their disks (an answer to an append or to a vote leaves after its term is durable), and the entries that
+ * this one has acknowledged. Invariant: nothing is taken for a broken promise that a sound folder could say. What
+ * cannot be shown: a copy of the same term, when the leader that knew more leads no longer. Bounded by nodes times
+ * groups. Source: docs/spec.md IDENT5; Raft dissertation §3.8.
  */
 import type { GroupId } from '../protocol/ids.ts'
-import type { Message, MessageType } from './raft/index.ts'
+import { OldCopyError } from './incarnations.ts'
+import type { Message, MessageType, RawNode } from './raft/index.ts'
+
+/**
+ * A leader's heartbeat names an entry that this node has acknowledged to it: it must be there. Throws OldCopyError.
+ */
+export function checkOwnPromise(
+  { type, from, term, commit }: Message,
+  groupId: GroupId,
+  own: Pick<RawNode['raft'], 'id' | 'term' | 'log'>,
+): void {
+  if (type !== 'MsgHeartbeat' || term < own.term || commit <= own.log.lastIndex()) return
+  throw new OldCopyError(
+    `node ${own.id} has acknowledged entry ${commit} of group ${groupId} to node ${from}, and its folder ends at ` +
+      `entry ${own.log.lastIndex()}: it is an old copy`,
+  )
+}
 
 /** Leave when what they say is durable. */
 const promises: ReadonlySet<MessageType> = new Set(['MsgAppResp', 'MsgVoteResp'])

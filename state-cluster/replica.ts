@@ -20,7 +20,6 @@ import { ClusterError } from './cluster.ts'
 import { type FeedListener, GroupFeed } from './group-feed.ts'
 import { GroupMembers, refused } from './group-members.ts'
 import { ConsistencyError, HashCompare, hashEveryEntries } from './hash-compare.ts'
-import { OldCopyError } from './incarnations.ts'
 import { Leading } from './leading.ts'
 import type { GroupWatcher, LeaderView } from './link/backend.ts'
 import type { ChangeOutcome } from './link/member-wire.ts'
@@ -29,6 +28,7 @@ import type { Command } from './machine/commands.ts'
 import type { Reply } from './machine/events.ts'
 import type { MemberChange, MemberView } from './membership.ts'
 import { PendingReads } from './pending-reads.ts'
+import { checkOwnPromise } from './promised-terms.ts'
 import {
   type Entry,
   LOCAL_APPEND_THREAD,
@@ -197,21 +197,11 @@ export class Replica {
       this.#members.heard(message.from, this.#tick)
       if (message.type === 'MsgSnap') this.#heldSnapshot = message
       else {
-        this.#checkOwnPromise(message)
+        checkOwnPromise(message, this.groupId, this.#raft.raft)
         this.#raft.step(message)
       }
       this.#deferTurn()
     })
-  }
-
-  /** A leader's heartbeat names an entry that this node has acknowledged to it: it must be here. */
-  #checkOwnPromise({ type, from, term, commit }: Message): void {
-    const { raft } = this.#raft
-    if (type !== 'MsgHeartbeat' || term < raft.term || commit <= raft.log.lastIndex()) return
-    throw new OldCopyError(
-      `node ${this.#nodeId} has acknowledged entry ${commit} of group ${this.groupId} to node ${from}, and its ` +
-        `folder ends at entry ${raft.log.lastIndex()}: it is an old copy`,
-    )
   }
 
   /** Where the rows of a peer's snapshot go; `undefined`: not now. */
