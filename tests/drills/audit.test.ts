@@ -77,8 +77,15 @@ function clean() {
       seq,
     })),
     watched: [
-      { watcher: 'first', auctionId, firstSeq: 1, events, missed: 0 },
-      { watcher: 'second', auctionId, firstSeq: 3, events: events.slice(2), missed: 0 },
+      { watcher: 'first', auctionId, firstSeq: 1, firstClosesAt: 10_000, events, missed: 0 },
+      {
+        watcher: 'second',
+        auctionId,
+        firstSeq: 3,
+        firstClosesAt: 10_000,
+        events: events.slice(2),
+        missed: 0,
+      },
     ],
     privately: [
       { bidder: 'bob', auctionId, type: 'won' as const, seq: 6 },
@@ -334,4 +341,12 @@ test('an outage that was over before the deadline, or of other auctions, owes no
     { name: 'elsewhere', fromMs: 15_000, toMs: 17_000, auctionIds: new Set(['other']) },
   ]
   expect(audit({ ...clean(), outages }).findings).toEqual([])
+})
+
+test('what was extended before anybody watched it is judged by the deadline that the first watcher saw', () => {
+  const record = clean()
+  const [auction] = record.auctions
+  expect(
+    audit({ ...record, auctions: [{ ...auction, firstClosesAt: 3_500 }] } as AuditInput).findings,
+  ).toEqual([])
 })

@@ -63,7 +63,8 @@ export function audit(input: AuditInput): Verdict {
     bidsOf(auction, tolds.get(auction.id) ?? [], aliases, find)
     leadersOf(auction, find)
     outcomeOf(auction, events, aliases, find)
-    extendedCount += deadlinesOf(auction, events, input, find)
+    const seenFrom = seenClosesAt(auction, watched.get(auction.id) ?? [])
+    extendedCount += deadlinesOf(auction, events, seenFrom, input, find)
     privatesOf(auction, privately.get(auction.id) ?? [], aliases, find)
   }
   if (input.posts !== undefined) auditNotifications(input.auctions, input.posts, find)
@@ -238,18 +239,25 @@ function outcomeOf(
     )
 }
 
+/** The deadline in force when the first watcher came: it may have been extended before. */
+function seenClosesAt({ firstClosesAt }: AuditedAuction, watched: readonly Watched[]): number {
+  const [first] = [...watched].sort((a, b) => a.firstSeq - b.firstSeq)
+  return Math.max(firstClosesAt, first?.firstClosesAt ?? 0)
+}
+
 /** Nothing accepted late, nothing closed early, outages made good once. Returns the number of extensions. */
 function deadlinesOf(
-  { id, firstClosesAt, history, view, isClosedByOperator = false }: AuditedAuction,
+  { id, history, view, isClosedByOperator = false }: AuditedAuction,
   events: ReadonlyMap<number, PublicEventFrame>,
+  seenFrom: number,
   { outages, extensionMinMs = 5_000 }: AuditInput,
   find: Find,
 ): number {
   const rows = new Map(history.map((row) => [row.seq, row]))
   const seqs = [...new Set([...events.keys(), ...rows.keys()])].sort((a, b) => a - b)
   /** Deadlines in force, each from a moment on. */
-  const deadlines = [{ fromMs: 0, closesAt: firstClosesAt }]
-  let closesAt = firstClosesAt
+  const deadlines = [{ fromMs: 0, closesAt: seenFrom }]
+  let closesAt = seenFrom
   let extensions = 0
   let extendedMs = Number.NEGATIVE_INFINITY
   for (const seq of seqs) {

@@ -240,7 +240,14 @@ export class Load {
       if (told.type === 'snapshot') {
         if (watching !== undefined && told.missed) watching.missed += 1
         if (watching === undefined || told.missed) {
-          watching = { watcher: `bidder ${at}`, auctionId, firstSeq: told.auction.seq, events: [], missed: 0 }
+          watching = {
+            watcher: `bidder ${at}`,
+            auctionId,
+            firstSeq: told.auction.seq,
+            firstClosesAt: told.auction.closesAt,
+            events: [],
+            missed: 0,
+          }
           this.#watched.push(watching)
         }
       } else watching?.events.push(told.event)

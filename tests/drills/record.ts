@@ -63,6 +63,8 @@ export interface Watched {
   readonly watcher: string
   readonly auctionId: string
   readonly firstSeq: number
+  /** The deadline in that snapshot. */
+  readonly firstClosesAt: number
   readonly events: readonly PublicEventFrame[]
   /** Snapshots in place of events that were not replayed. */
   readonly missed: number
