@@ -25,7 +25,7 @@ export const rejections = {
   limit_exceeded: { status: 422, title: 'A limit of the house is reached' },
   not_the_seller: { status: 403, title: 'Only the seller of this auction or an operator may do this' },
   not_paused: { status: 409, title: 'The auction is not paused' },
-  terms_invalid: { status: 422, title: 'The terms of the auction contradict each other' },
+  terms_invalid: { status: 422, title: 'The terms contradict each other or are out of range' },
   auction_exists: { status: 409, title: 'There is already an auction with this id' },
   stale_epoch: { status: 409, title: 'Another server conducts this auction by now' },
 } as const satisfies Readonly<Record<string, RejectionMeaning>>
