@@ -5,8 +5,6 @@ import type { GroupId } from '../protocol/ids.ts'
 import { groupsOf } from './groups.ts'
 import { Incarnations } from './incarnations.ts'
 import { clusterIdOf, type RemoteCluster, restoreBackup, type StateNode } from './index.ts'
-import { PromisedTerms } from './promised-terms.ts'
-import { type Message, newMessage } from './raft/index.ts'
 import { openLmdbStore } from './storage/lmdb-store.ts'
 import { type MemberAddress, readMembers, writeOfMembers } from './storage/members.ts'
 import { readMeta, type StoreMeta, writeOfMeta } from './storage/meta.ts'
@@ -144,21 +142,6 @@ describe('incarnations', () => {
     await settled()
     expect(incarnations.isTaken(2)).toBe(true)
     expect(incarnations.judge(helloOf('peer', 2, { incarnation: 'x' }))?.code).toBe('wrong_incarnation')
-  })
-
-  it('IDENT5: a term below one that was promised is an old copy; what may be said without a disk is no promise', () => {
-    const terms = new PromisedTerms()
-    const group = 0 as GroupId
-    const say = (type: Message['type'], term: number, incarnation = 'a') =>
-      terms.heard(group, { ...newMessage(type, 1), from: 2, term }, incarnation)
-    expect(say('MsgVote', 9)).toBeUndefined()
-    expect(say('MsgAppResp', 4)).toBeUndefined()
-    expect(say('MsgVoteResp', 6)).toBeUndefined()
-    expect(say('MsgPreVote', 5), 'it may stand in any').toBeUndefined()
-    expect(say('MsgHeartbeatResp', 5)).toContain('node 2 was in term 6 of group 0 and is back in term 5')
-    expect(say('MsgApp', 7)).toBeUndefined()
-    expect(terms.heard(1 as GroupId, { ...newMessage('MsgApp', 1), from: 2, term: 1 }, 'a')).toBeUndefined()
-    expect(say('MsgAppResp', 2, 'b'), 'another folder has promised nothing').toBeUndefined()
   })
 })
 

@@ -9,7 +9,7 @@
  * Invariant: nobody takes part in a vote or an acknowledgement before every node that counts it has noted its
  * incarnation for good, in the record that makes it a member; so a folder that takes a lost one's place is known as
  * another to all who relied on the lost one. Leaves the way over the network to peer-network.ts, and what is old
- * within one folder to promised-terms.ts and to the replica. Source: docs/spec.md IDENT1 to IDENT5; docs/raft.md, duty 11.
+ * within one folder to own-promise.ts and to the replica. Source: docs/spec.md IDENT1 to IDENT5; docs/raft.md, duty 11.
  */
 
 import type { Members } from './storage/members.ts'

@@ -15,12 +15,11 @@ import { backupOf } from './backup.ts'
 import type { ClusterStatus } from './cluster.ts'
 import { type HostLoad, type HostOptions, openHost, type ReplicaHost } from './host.ts'
 import { hostBackend } from './host-backend.ts'
-import { Incarnations, OldCopyError } from './incarnations.ts'
+import { Incarnations } from './incarnations.ts'
 import type { Member } from './link/backend.ts'
 import { LinkService, type MemberDesk } from './link/service.ts'
 import { entryVersion } from './machine/index.ts'
 import type { MemberView } from './membership.ts'
-import { PromisedTerms } from './promised-terms.ts'
 import { type Message, newConfState } from './raft/index.ts'
 import type { ReplicaStatus } from './replica-settings.ts'
 import type { Members } from './storage/members.ts'
@@ -205,9 +204,6 @@ class OpenNode implements StateNode {
   readonly #options: StateNodeOptions
   readonly #link: LinkService
   readonly incarnations: Incarnations
-  readonly #promisedTerms = new PromisedTerms()
-  /** Processes that have broken a promise, by node, with how. */
-  readonly #distrusted = new Map<number, { readonly instance: string; readonly reason: string }>()
   /** Faults by who, code and refusal. */
   readonly #notedAtMs = new Map<string, number>()
   #acceptor: Acceptor | undefined
@@ -285,17 +281,17 @@ class OpenNode implements StateNode {
   // ── What peers say ───────────────────────────────────────────────────────────────────────────────────
 
   judge(theirs: Hello): Refusal | undefined {
-    const distrusted = this.#distrusted.get(theirs.nodeId)
-    if (distrusted?.instance === theirs.instance) return { code: 'old_copy', reason: distrusted.reason }
     return this.incarnations.judge(theirs)
   }
 
   step(groupId: GroupId, message: Message): void {
-    if (this.#isTaken(groupId, message)) this.#host.replicas[groupId]?.step(message)
+    if (this.incarnations.isTaken(message.from)) this.#host.replicas[groupId]?.step(message)
   }
 
   receiveSnapshot(groupId: GroupId, message: Message): SnapshotSink | undefined {
-    return this.#isTaken(groupId, message) ? this.#host.replicas[groupId]?.receiveSnapshot() : undefined
+    return this.incarnations.isTaken(message.from)
+      ? this.#host.replicas[groupId]?.receiveSnapshot()
+      : undefined
   }
 
   unreachable(nodeId: number, groupId: GroupId): void {
@@ -325,8 +321,6 @@ class OpenNode implements StateNode {
       const end = this.incarnations.refusedBy(nodeId)
       if (end !== undefined) onFatal(end)
     }
-    // That is no opinion: it has heard this node say what this folder does not know.
-    if (cause.theirRefusal === 'old_copy') onFatal(new OldCopyError(cause.message))
   }
 
   /** Somebody who tries again and again is told of now and then. `nodeId` 0: who it is was not said. */
@@ -337,20 +331,6 @@ class OpenNode implements StateNode {
     if (this.#notedAtMs.size >= faultKindsMax) this.#notedAtMs.clear()
     this.#notedAtMs.set(kind, nowMs)
     this.#options.note('peer_fault', { nodeId, code, reason: message })
-  }
-
-  #isTaken(groupId: GroupId, message: Message): boolean {
-    const { from } = message
-    if (!this.incarnations.isTaken(from)) return false
-    // Who is no member has promised nothing that anybody counts on.
-    if (!this.incarnations.isMember(from)) return true
-    const hello = this.#network.helloOf(from)
-    if (hello === undefined) return false
-    const reason = this.#promisedTerms.heard(groupId, message, hello.incarnation ?? '')
-    if (reason === undefined) return true
-    this.#distrusted.set(from, { instance: hello.instance, reason })
-    this.#network.judgeAgain()
-    return false
   }
 
   status(): ClusterStatus {

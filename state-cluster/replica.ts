@@ -27,8 +27,8 @@ import { LogWriter } from './log-writer.ts'
 import type { Command } from './machine/commands.ts'
 import type { Reply } from './machine/events.ts'
 import type { MemberChange, MemberView } from './membership.ts'
+import { checkOwnPromise } from './own-promise.ts'
 import { PendingReads } from './pending-reads.ts'
-import { checkOwnPromise } from './promised-terms.ts'
 import {
   type Entry,
   LOCAL_APPEND_THREAD,

@@ -52,7 +52,6 @@ type RefusalCode =
   /** Another data folder than the members' record names. */
   | 'wrong_incarnation'
   /** An older state of the folder than one that has made promises. */
-  | 'old_copy'
   | 'too_many_connections'
   | 'stopping'
 
