@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { type Command, Option } from 'commander'
 import { CliFailure, exitCodes, type Io, run } from './clients/cli/index.ts'
-import type { MemberVerb } from './roles/members.ts'
+import type { MemberVerb } from './roles/verbs/members.ts'
 import type { LogLevel } from './runtime/logger.ts'
 import type { StartProgress } from './state-cluster/index.ts'
 
@@ -78,7 +78,7 @@ async function start(options: StartOptions): Promise<void> {
     { createMetrics },
     { variablesOfRoles },
   ] = await Promise.all([
-    import('./house.ts'),
+    import('./roles/all-in-one.ts'),
     import('./runtime/config.ts'),
     import('./runtime/clock.ts'),
     import('./runtime/logger.ts'),
@@ -221,7 +221,11 @@ async function untilStopped(): Promise<void> {
 /** `martillo check-config`: every setting with its meaning and value, or what is wrong with it. */
 async function checkConfig(options: { readonly role?: Role; readonly json?: true }): Promise<void> {
   const [{ houseSections }, { sectionsOfRoles, variablesOfRoles }, { describeConfig, loadConfig }] =
-    await Promise.all([import('./house.ts'), import('./roles/index.ts'), import('./runtime/config.ts')])
+    await Promise.all([
+      import('./roles/all-in-one.ts'),
+      import('./roles/index.ts'),
+      import('./runtime/config.ts'),
+    ])
   const sections: Readonly<Record<string, unknown>> =
     options.role === undefined ? houseSections : sectionsOfRoles[options.role]
   let loaded: Readonly<Record<string, Readonly<Record<string, unknown>>>>
@@ -286,7 +290,7 @@ interface MemberOptions {
 /** `martillo state members | join | leave | replace | rebuild`. */
 async function changeMembers(verb: MemberVerb, options: MemberOptions): Promise<void> {
   const [{ memberSections, runMemberVerb }, { variablesOfRoles }, { loadConfig }] = await Promise.all([
-    import('./roles/members.ts'),
+    import('./roles/verbs/members.ts'),
     import('./roles/index.ts'),
     import('./runtime/config.ts'),
   ])
@@ -365,7 +369,7 @@ function registerCopyVerbs(state: Command): void {
     .requiredOption('--health <url>', "the node's health address: http://127.0.0.1:9090")
     .option('--json', 'print machine-readable lines')
     .action(async (folder: string, options: CopyOptions) => {
-      const { backUp } = await import('./roles/copies.ts')
+      const { backUp } = await import('./roles/verbs/copies.ts')
       const secret = process.env['MARTILLO_CLUSTER_SECRET']
       const made = await backUp({ folder, healthUrl: String(options.health), secret }).catch(
         (error: unknown) => {
@@ -383,7 +387,7 @@ function registerCopyVerbs(state: Command): void {
     .option('--members <list>', 'all members, each restored from the same file; none: for martillo start')
     .option('--json', 'print machine-readable lines')
     .action(async (file: string, options: CopyOptions) => {
-      const copies = await import('./roles/copies.ts')
+      const copies = await import('./roles/verbs/copies.ts')
       const { data: dataDir, nodeId, cluster, members } = options
       const restored = await copies
         .restore({ file, dataDir, nodeId, cluster, members })
@@ -403,7 +407,7 @@ function registerCopyVerbs(state: Command): void {
     .option('--accept-loss', 'yes: what only the other nodes had is lost, acknowledged or not')
     .option('--json', 'print machine-readable lines')
     .action(async (options: CopyOptions) => {
-      const copies = await import('./roles/copies.ts')
+      const copies = await import('./roles/verbs/copies.ts')
       const { data: dataDir, cluster, acceptLoss } = options
       const isLossAccepted = acceptLoss === true
       const { nodeId, groups } = await copies

@@ -8,7 +8,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [
-            '{protocol,state-cluster,server,monitor,notifier,clients,runtime,bench,scripts}/**/*.test.ts',
+            '{protocol,runtime,wire,state-cluster,server,monitor,notifier,clients,roles,sim,bench,scripts}/**/*.test.ts',
           ],
           testTimeout: 60_000,
           hookTimeout: 60_000,

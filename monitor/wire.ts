@@ -1,5 +1,5 @@
 /**
- * What a server says to each monitor, over the frames of `state-cluster/transport`: who it is, that it lives and
+ * What a server says to each monitor, over the frames of `wire`: who it is, that it lives and
  * what it has to do, and that it leaves by plan. Monitors answer nothing: a socket that stands is their answer.
  *
  *   16 hello    [version, server, instance]          first, once

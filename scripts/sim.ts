@@ -5,10 +5,10 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { hunt, huntSeedsMax, isCaught } from '../state-cluster/sim/hunt.ts'
-import { type FaultName, faultNames } from '../state-cluster/sim/options.ts'
-import { type Plant, plantNamed, plants } from '../state-cluster/sim/planted.ts'
-import { type RunResult, type RunWishes, run } from '../state-cluster/sim/run.ts'
+import { hunt, huntSeedsMax, isCaught } from '../sim/hunt.ts'
+import { type FaultName, faultNames } from '../sim/options.ts'
+import { type Plant, plantNamed, plants } from '../sim/planted.ts'
+import { type RunResult, type RunWishes, run } from '../sim/run.ts'
 
 const help = `Usage: npm run --silent sim -- [--seed N] [--seeds K | --planted] [--plant NAME | --world NAME] [--minutes M]
        [--fault NAME]… [--history FILE] [--json]

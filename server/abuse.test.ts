@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { AuctionId, GroupId, SubjectId } from '../protocol/ids.ts'
 import { writeMsgpack } from '../protocol/msgpack.ts'
-import { eventually, type Frame, TestHouse } from './testing/house.ts'
+import { eventually, type Frame, TestHouse } from './testing/test-server.ts'
 
 let house: TestHouse
 afterEach(() => house.close())

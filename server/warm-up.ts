@@ -8,7 +8,7 @@ import { decodeClientBinary, decodeClientText } from '../protocol/decode.ts'
 import type { AuctionId, RequestId, SubjectId } from '../protocol/ids.ts'
 import { writeJson } from '../protocol/json.ts'
 import { writeMsgpack } from '../protocol/msgpack.ts'
-import type { Tokens } from './auth.ts'
+import type { Tokens } from './access/auth.ts'
 
 const auctionId = 'warm-up' as AuctionId
 const requestId = 'warm-up' as RequestId

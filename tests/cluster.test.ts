@@ -7,7 +7,7 @@ import type { BidEntry } from '../protocol/http-bodies.ts'
 import type { AuctionId, RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession, SeqRecorder } from './bidder.ts'
 import { type Member, TestCluster } from './cluster.ts'
-import { until } from './house.ts'
+import { until } from './processes.ts'
 import { seededRandom } from './random.ts'
 
 const kills = 5

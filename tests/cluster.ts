@@ -15,7 +15,7 @@ import {
   removeFolder,
   spawnMartillo,
   temporaryFolder,
-} from './house.ts'
+} from './processes.ts'
 
 export interface ClusterOptions {
   readonly nodes: number

@@ -16,7 +16,7 @@ import {
   sharedFile,
   startHouse,
   temporaryFolder,
-} from './house.ts'
+} from './processes.ts'
 
 const dataDir = temporaryFolder()
 let house: House

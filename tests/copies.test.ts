@@ -8,7 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import type { AuctionId, RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession } from './bidder.ts'
 import { type Member, TestCluster } from './cluster.ts'
-import { martillo, startHouse, until } from './house.ts'
+import { martillo, startHouse, until } from './processes.ts'
 
 const cleanUps: (() => unknown)[] = []
 afterAll(async () => {

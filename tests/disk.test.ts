@@ -9,7 +9,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import type { RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession } from './bidder.ts'
 import { type Member, TestCluster } from './cluster.ts'
-import { hasTool, removeFolder, temporaryFolder, until } from './house.ts'
+import { hasTool, removeFolder, temporaryFolder, until } from './processes.ts'
 
 const cleanUps: (() => unknown)[] = []
 afterAll(async () => {

@@ -8,7 +8,7 @@ import { amountText } from '../clients/core/index.ts'
 import type { BidEntry } from '../protocol/http-bodies.ts'
 import type { AuctionId, RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession, SeqRecorder } from './bidder.ts'
-import { freePort, removeFolder, startHouse, temporaryFolder, until } from './house.ts'
+import { freePort, removeFolder, startHouse, temporaryFolder, until } from './processes.ts'
 import { seededRandom } from './random.ts'
 
 const kills = 20

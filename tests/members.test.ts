@@ -7,7 +7,7 @@ import type { BidEntry } from '../protocol/http-bodies.ts'
 import type { RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession } from './bidder.ts'
 import { type Member, TestCluster } from './cluster.ts'
-import { martillo, until } from './house.ts'
+import { martillo, until } from './processes.ts'
 
 const cleanUps: (() => unknown)[] = []
 afterAll(async () => {

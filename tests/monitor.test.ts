@@ -9,7 +9,7 @@ import type { AuctionView } from '../protocol/auction-view.ts'
 import type { AuctionId, RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession, SeqRecorder } from './bidder.ts'
 import { DrillCluster, type Station } from './drills/cluster.ts'
-import { freePort, martillo, until } from './house.ts'
+import { freePort, martillo, until } from './processes.ts'
 
 const cleanUps: (() => unknown)[] = []
 afterEach(async () => {

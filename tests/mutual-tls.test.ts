@@ -20,7 +20,7 @@ import {
   spawnMartillo,
   temporaryFolder,
   until,
-} from './house.ts'
+} from './processes.ts'
 
 const tool = 'openssl'
 const hasOpenssl = hasTool(tool, tool, ['version'])

@@ -1,7 +1,7 @@
 import { constants, getPriority } from 'node:os'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { localQueueUrl, startLocalQueue } from '../notifier/local-queue.ts'
-import { collect, freePort, removeFolder, spawnMartillo, temporaryFolder, until } from './house.ts'
+import { collect, freePort, removeFolder, spawnMartillo, temporaryFolder, until } from './processes.ts'
 
 let folder: string
 let queue: Awaited<ReturnType<typeof startLocalQueue>>

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { houseHttp } from './bidder.ts'
-import { freePort, type House, hasTool, removeFolder, startHouse, temporaryFolder } from './house.ts'
+import { freePort, type House, hasTool, removeFolder, startHouse, temporaryFolder } from './processes.ts'
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
   existsSync,

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type House, hasTool, removeFolder, root, startHouse, temporaryFolder } from './house.ts'
+import { type House, hasTool, removeFolder, root, startHouse, temporaryFolder } from './processes.ts'
 
 const python = '/usr/bin/python3'
 const here = hasTool('python3-websockets', python, ['-c', 'import websockets'])

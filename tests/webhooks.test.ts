@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { TestCluster } from './cluster.ts'
-import { call, collect, listening, root, spawnMartillo } from './house.ts'
+import { call, collect, listening, root, spawnMartillo } from './processes.ts'
 
 interface Post {
   readonly headers: Record<string, string>

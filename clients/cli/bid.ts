@@ -7,8 +7,8 @@ import type { AuctionView } from '../../protocol/auction-view.ts'
 import { rejections } from '../../protocol/rejection-codes.ts'
 import { amountText, type BidOutcome, ClientError, formatAmount, type Session } from '../core/index.ts'
 import { CliFailure, exitCodes, usageFailure } from './failure.ts'
-import { House, type HouseOptions, withHouseOptions } from './house.ts'
 import { type Io, printJson, printLine } from './io.ts'
+import { House, type HouseOptions, withHouseOptions } from './target.ts'
 import { isAmountText, readAmount, readAuctionId } from './values.ts'
 
 interface BidderOptions extends HouseOptions {

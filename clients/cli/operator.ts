@@ -5,8 +5,8 @@
 import type { Command } from 'commander'
 import type { HouseBody, HouseSettings } from '../../protocol/http-bodies.ts'
 import { usageFailure } from './failure.ts'
-import { House, type HouseOptions, withHouseOptions } from './house.ts'
 import { type Io, note, printJson, printLine } from './io.ts'
+import { House, type HouseOptions, withHouseOptions } from './target.ts'
 import { facts, plain } from './text.ts'
 import { readDuration } from './values.ts'
 

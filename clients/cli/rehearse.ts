@@ -6,12 +6,12 @@
 import { readFileSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { CliFailure, exitCodes, usageFailure } from './failure.ts'
-import { House, type HouseOptions, withHouseOptions } from './house.ts'
 import { type Io, note, printJson, printLine } from './io.ts'
 import { Progress } from './rehearsal/progress.ts'
 import { type RecordedAuction, readRecordedSale } from './rehearsal/recorded-sale.ts'
 import { type AuctionResult, rehearse } from './rehearsal/rehearsal.ts'
 import { auctionJson, resultsText, summaryOf } from './rehearsal/report.ts'
+import { House, type HouseOptions, withHouseOptions } from './target.ts'
 import { readInteger } from './values.ts'
 
 interface RehearseOptions extends HouseOptions {

@@ -4,7 +4,7 @@
  * socket; a socket over its limit takes no direct message, and of published ones it drops the rest of the batch
  * and tells of the first.
  */
-import type { Socket } from '../socket.ts'
+import type { Socket } from '../carrier/socket.ts'
 
 export interface CarrierEvents {
   dropped(socket: FakeSocket, message: string): void

@@ -5,10 +5,10 @@
  * Source: DESIGN "Life of a bid", 2 to 7; docs/spec.md "Cluster link".
  */
 import type { GroupId } from '../../protocol/ids.ts'
+import type { Address } from '../../wire/stream.ts'
 import type { Cluster, ClusterErrorCode, ClusterStatus, FeedBatch } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
-import type { Address } from '../transport/stream.ts'
 
 /** Who leads a group, as one node knows it. */
 export interface LeaderView {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Fields, packTuple, unpackTuple } from '../transport/tuples.ts'
+import { Fields, packTuple, unpackTuple } from '../../wire/tuples.ts'
 import {
   changeFields,
   changeOf,

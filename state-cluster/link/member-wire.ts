@@ -7,9 +7,10 @@
  *
  * Invariant: a decoder returns a whole, checked value or throws `malformed`. Source: docs/spec.md MEMBER1 to MEMBER5.
  */
-import type { MemberChange, MemberView } from '../membership.ts'
-import type { Address } from '../transport/stream.ts'
-import { Fields, malformed } from '../transport/tuples.ts'
+
+import type { Address } from '../../wire/stream.ts'
+import { Fields, malformed } from '../../wire/tuples.ts'
+import type { MemberChange, MemberView } from '../replica/membership.ts'
 
 /** A member with its address, where the log names one. */
 export interface MemberRow extends MemberView {

@@ -4,6 +4,7 @@
  * alone. Source: `Cluster` in cluster.ts.
  */
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import { Fields } from '../../wire/tuples.ts'
 import type { Position } from '../cluster.ts'
 import type { Notice, PublicEvent, Standing } from '../machine/events.ts'
 import { decodeHistory, encodeHistory } from '../machine/index.ts'
@@ -15,7 +16,6 @@ import type {
   HouseView,
   OwnersView,
 } from '../machine/view.ts'
-import { Fields } from '../transport/tuples.ts'
 import type { LocalReads } from './backend.ts'
 import {
   auctionStatusCodes,

@@ -5,6 +5,7 @@
  */
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { incrementBandsMax } from '../../protocol/money.ts'
+import { Fields, malformed } from '../../wire/tuples.ts'
 import type { ClusterStatus, GroupStatus } from '../cluster.ts'
 import type {
   AuctionStatus,
@@ -22,7 +23,6 @@ import type {
   OwnersView,
   OwnerView,
 } from '../machine/view.ts'
-import { Fields, malformed } from '../transport/tuples.ts'
 
 /** Longer texts than anything that the machine lets in. */
 const textMax = 200_000

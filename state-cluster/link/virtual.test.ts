@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { AuctionId } from '../../protocol/ids.ts'
+import { group } from '../../wire/testing/fixtures.ts'
 import { ClusterError, type FeedBatch } from '../cluster.ts'
 import type { Reply } from '../machine/events.ts'
-import { group } from '../transport/testing/fixtures.ts'
-import type { LinkService } from './service.ts'
+import type { LinkService } from './service/service.ts'
 import { createAuction, FakeCluster, placeBid } from './testing/fake-cluster.ts'
 import { VirtualWorld } from './testing/virtual.ts'
 

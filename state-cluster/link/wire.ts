@@ -1,5 +1,5 @@
 /**
- * The frames of the cluster link, above `transport/` frames and hello. All are MessagePack tuples.
+ * The frames of the cluster link, above `wire/` frames and hello. All are MessagePack tuples.
  *
  *   state node → client                               client → state node
  *   welcome  [[group …], [[node, host, port] …]]      request  [id, op, …]
@@ -20,6 +20,7 @@
  * Source: docs/spec.md LINK1 to LINK4.
  */
 import type { GroupId, ServerId } from '../../protocol/ids.ts'
+import { Fields, malformed, packTuple, unpackTuple } from '../../wire/tuples.ts'
 import type { ClusterErrorCode, ClusterStatus, FeedBatch } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
@@ -32,9 +33,8 @@ import {
   encodeEvent,
   encodeReply,
 } from '../machine/index.ts'
-import type { MemberChange } from '../membership.ts'
-import { groupIdMax } from '../transport/raft-codec.ts'
-import { Fields, malformed, packTuple, unpackTuple } from '../transport/tuples.ts'
+import { groupIdMax } from '../peers/raft-codec.ts'
+import type { MemberChange } from '../replica/membership.ts'
 import type { LeaderView, Member, ProposeOutcome } from './backend.ts'
 import { changeFields, changeOf } from './member-wire.ts'
 import { decodeStatus, encodeStatus } from './view-codec.ts'

@@ -12,7 +12,7 @@ import type { Amount } from '../../protocol/money.ts'
 import { BlockLog, type Numbered } from './blocks.ts'
 import type { Changes } from './changes.ts'
 import type { NoticeKind } from './events.ts'
-import type { House } from './house.ts'
+import type { House } from './group-facts.ts'
 import type { Limits } from './limits.ts'
 import type { Plain } from './plain.ts'
 

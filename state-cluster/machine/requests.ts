@@ -8,7 +8,7 @@
 import type { RequestId, SubjectId } from '../../protocol/ids.ts'
 import type { Changes } from './changes.ts'
 import type { Reply } from './events.ts'
-import type { House } from './house.ts'
+import type { House } from './group-facts.ts'
 import type { Limits } from './limits.ts'
 import { hashPlain, type Lanes } from './plain.ts'
 import { TupleReader } from './plain-reader.ts'

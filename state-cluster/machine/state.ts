@@ -7,7 +7,7 @@
 import { Auctions } from './auctions.ts'
 import { Buyers } from './buyers.ts'
 import { Changes, type Row, type RowChange, type Stored } from './changes.ts'
-import { House } from './house.ts'
+import { House } from './group-facts.ts'
 import { Interned } from './interned.ts'
 import { type Limits, limits as productionLimits } from './limits.ts'
 import { MonitorLease } from './monitor-lease.ts'

@@ -10,7 +10,7 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort, root, until } from '../house.ts'
+import { freePort, root, until } from '../processes.ts'
 
 const main = join(root, 'dist/main.js')
 const queueProcess = fileURLToPath(new URL('queue-process.ts', import.meta.url))

@@ -4,7 +4,7 @@
  * stations running; what it claims for the audit is only what the rules make certain (OUTAGE1 to OUTAGE8).
  */
 import type { AuctionId } from '../../protocol/ids.ts'
-import { until } from '../house.ts'
+import { until } from '../processes.ts'
 import type { Station } from './cluster.ts'
 import type { Scene } from './drill.ts'
 import { type Bidder, pause } from './load.ts'

@@ -3,7 +3,7 @@
  * heard by nobody (one way), a server without its state nodes, the acting monitor without them. What is cut off must
  * do no harm, everybody else goes on, and after healing all is one again.
  */
-import { until } from '../house.ts'
+import { until } from '../processes.ts'
 import type { Station } from './cluster.ts'
 import { type Drill, type DrillReport, play, type Scene } from './drill.ts'
 import { actingMonitor, untilAnyBids, wave } from './faults.ts'

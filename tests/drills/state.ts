@@ -5,7 +5,7 @@
  * Servers and monitors behind a broken network are a drill of their own (`partition`).
  */
 import { join } from 'node:path'
-import { until } from '../house.ts'
+import { until } from '../processes.ts'
 import type { Station } from './cluster.ts'
 import { Disks } from './disks.ts'
 import { type Drill, play, type Scene } from './drill.ts'

@@ -6,7 +6,7 @@
 import type { BuyerRegisteredBody } from '../../../protocol/http-bodies.ts'
 import { nameLengthMax } from '../../../protocol/limits.ts'
 import type { HouseHttp, Session } from '../../core/index.ts'
-import type { House } from '../house.ts'
+import type { House } from '../target.ts'
 import { clip, plain } from '../text.ts'
 
 interface Bidder {

@@ -4,14 +4,14 @@
  * and the same calls give the same history.
  */
 import { ManualClock } from '../../../runtime/clock.ts'
-import { Acceptor } from '../../transport/acceptor.ts'
-import type { ConnectionLimits } from '../../transport/connection.ts'
-import { MemoryWires } from '../../transport/memory-stream.ts'
-import type { Address } from '../../transport/stream.ts'
-import { helloOf } from '../../transport/testing/fixtures.ts'
-import type { Timing } from '../../transport/timing.ts'
-import { connectCluster, type RemoteCluster, type RemoteLimits } from '../remote.ts'
-import { LinkService, type LinkServiceOptions } from '../service.ts'
+import { Acceptor } from '../../../wire/acceptor.ts'
+import type { ConnectionLimits } from '../../../wire/connection.ts'
+import { MemoryWires } from '../../../wire/memory-stream.ts'
+import type { Address } from '../../../wire/stream.ts'
+import { helloOf } from '../../../wire/testing/fixtures.ts'
+import type { Timing } from '../../../wire/timing.ts'
+import { connectCluster, type RemoteCluster, type RemoteLimits } from '../client/remote.ts'
+import { LinkService, type LinkServiceOptions } from '../service/service.ts'
 import type { FakeNode } from './fake-cluster.ts'
 
 export const virtualLimits: ConnectionLimits = {

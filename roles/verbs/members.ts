@@ -1,0 +1,204 @@
+/**
+ * `martillo state members | join | leave | replace | rebuild`: asks the leaders of a running cluster, group by group, until
+ * what was asked for is so. Invariant: each verb may be repeated and then finds done what is done; a refusal ends
+ * it with the leader's reason, everything before it stays. Source: docs/spec.md MEMBER1 to MEMBER4, REBUILD1.
+ */
+import { randomBytes } from 'node:crypto'
+import type { GroupId } from '../../protocol/ids.ts'
+import { systemClock } from '../../runtime/clock.ts'
+import { ConfigError, type LoadedConfig } from '../../runtime/config.ts'
+import {
+  type Address,
+  connectCluster,
+  type MemberChange,
+  type MemberRow,
+  type RemoteCluster,
+  rebuildFolder,
+  systemTiming,
+  tcpDial,
+} from '../../state-cluster/index.ts'
+import {
+  addressOf,
+  clusterSection,
+  roleSection,
+  stateNodesSection,
+  tcpOptionsOf,
+  tlsSection,
+} from '../settings.ts'
+import { memberOf } from '../state.ts'
+
+export const memberSections = {
+  process: roleSection,
+  link: stateNodesSection,
+  cluster: clusterSection,
+  tls: tlsSection,
+}
+
+export type MemberVerb =
+  | { readonly verb: 'members' }
+  /** `member`: `4=host:port`. */
+  | { readonly verb: 'join'; readonly member: string }
+  | { readonly verb: 'leave'; readonly nodeId: string }
+  | { readonly verb: 'replace'; readonly nodeId: string; readonly member: string }
+  /** `at`: `host:port`, where the node is no member any more. */
+  | {
+      readonly verb: 'rebuild'
+      readonly nodeId: string
+      readonly dataDir: string
+      readonly at: string | undefined
+    }
+
+/** The cluster said no, or did not get there in time. */
+export class MembershipError extends Error {
+  readonly code = 'membership_refused'
+  readonly retryable = false
+}
+
+export type GroupMembers = readonly { readonly groupId: GroupId; readonly members: readonly MemberRow[] }[]
+
+const pollMs = 200
+const patienceMs = 120_000
+
+/** Resolves with the members as they are then. Rejects with MembershipError, ConfigError or ClusterError. */
+export async function runMemberVerb(
+  verb: MemberVerb,
+  config: LoadedConfig<typeof memberSections>,
+  say: (text: string) => void,
+): Promise<GroupMembers> {
+  const nodes = config.link.stateNodes.map((entry) => addressOf(entry) as Address)
+  if (nodes.length === 0) throw new ConfigError(['state nodes are missing: give --state host:port,host:port'])
+  const cluster = await connectCluster({
+    nodes,
+    dial: tcpDial(await tcpOptionsOf(config.tls)),
+    timing: systemTiming,
+    instance: `members.${randomBytes(4).toString('hex')}`,
+  })
+  const desk = new Desk(cluster, config.cluster.clusterSecret ?? '', say)
+  try {
+    if (verb.verb === 'join' || verb.verb === 'replace') await desk.join(...newMember(verb.member))
+    if (verb.verb === 'leave' || verb.verb === 'replace') await desk.leave(nodeIdOf(verb.nodeId))
+    if (verb.verb === 'rebuild') await desk.rebuild(nodeIdOf(verb.nodeId), verb.dataDir, verb.at)
+    return await desk.members()
+  } finally {
+    await cluster.close()
+  }
+}
+
+function newMember(text: string): [nodeId: number, address: Address] {
+  const member = memberOf(text)
+  if (member === undefined) throw new ConfigError([`a member is number=host:port, not ${text}`])
+  return member
+}
+
+function nodeIdOf(text: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new ConfigError([`a node is a number from 1, not ${text}`])
+  return Number(text)
+}
+
+class Desk {
+  readonly #cluster: RemoteCluster
+  readonly #secret: string
+  readonly #say: (text: string) => void
+  /** Why the last change that was asked for was not made. */
+  #lastReason = ''
+
+  constructor(cluster: RemoteCluster, secret: string, say: (text: string) => void) {
+    this.#cluster = cluster
+    this.#secret = secret
+    this.#say = say
+  }
+
+  async members(): Promise<GroupMembers> {
+    const { groups } = this.#cluster
+    return await Promise.all(
+      groups.map(async (groupId) => ({ groupId, members: await this.#cluster.members(groupId) })),
+    )
+  }
+
+  /** The node gets an empty folder, and the place in the cluster that it had. */
+  async rebuild(nodeId: number, dataDir: string, at: string | undefined): Promise<void> {
+    const { clusterId, groups } = this.#cluster
+    const given = at === undefined ? undefined : addressOf(at)
+    if (at !== undefined && given === undefined) throw new ConfigError([`--at is host:port, not ${at}`])
+    const address = given ?? (await this.#addressOf(nodeId))
+    const aside = await rebuildFolder({
+      dataDir,
+      nodeId,
+      clusterId,
+      groupCount: groups.length,
+      nowMs: systemClock.nowMs(),
+      leave: () => this.leave(nodeId),
+      join: async (incarnation) => {
+        for (const groupId of groups) {
+          await this.#until(`node ${nodeId} is a member of group ${groupId}`, async () => {
+            const members = await this.#cluster.members(groupId)
+            if (members.some((member) => member.nodeId === nodeId)) return true
+            await this.#change(groupId, { type: 'add', nodeId, ...address, incarnation })
+            return false
+          })
+        }
+      },
+    })
+    if (aside !== undefined) this.#say(`what the node had is in ${aside}: remove it when all is well`)
+    this.#say(`start node ${nodeId} again as before: it votes when it has caught up`)
+  }
+
+  async #addressOf(nodeId: number): Promise<Address> {
+    for (const { members } of await this.members()) {
+      const found = members.find((member) => member.nodeId === nodeId && member.address.port > 0)
+      if (found !== undefined) return found.address
+    }
+    throw new ConfigError([`node ${nodeId} is not a member: say where it will be, --at host:port`])
+  }
+
+  /** Resolves when the node votes in every group. */
+  async join(nodeId: number, { host, port }: Address): Promise<void> {
+    for (const groupId of this.#cluster.groups) {
+      let said = false
+      await this.#until(`node ${nodeId} votes in group ${groupId}`, async () => {
+        const found = (await this.#cluster.members(groupId)).find((member) => member.nodeId === nodeId)
+        if (found?.role === 'voter') return true
+        if (found === undefined) await this.#change(groupId, { type: 'add', nodeId, host, port })
+        else if (!said) {
+          this.#say(`node ${nodeId} learns group ${groupId}`)
+          said = true
+        }
+        return false
+      })
+      this.#say(`node ${nodeId} votes in group ${groupId}`)
+    }
+  }
+
+  async leave(nodeId: number): Promise<void> {
+    for (const groupId of this.#cluster.groups) {
+      await this.#until(`node ${nodeId} has left group ${groupId}`, async () => {
+        const members = await this.#cluster.members(groupId)
+        if (!members.some((member) => member.nodeId === nodeId)) return true
+        await this.#change(groupId, { type: 'remove', nodeId })
+        return false
+      })
+      this.#say(`node ${nodeId} has left group ${groupId}`)
+    }
+  }
+
+  /** What is refused for a moment alone is asked again. */
+  async #change(groupId: GroupId, change: MemberChange): Promise<void> {
+    const { ok, reason } = await this.#cluster.changeMembers(groupId, change, this.#secret)
+    this.#lastReason = ok ? '' : reason
+    if (!ok && !/ask again$|already$/.test(reason)) throw new MembershipError(`refused: ${reason}`)
+  }
+
+  async #until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+    const { clock } = systemTiming
+    const endMs = clock.monotonicMs() + patienceMs
+    while (!(await isSo())) {
+      if (clock.monotonicMs() > endMs) {
+        const why = this.#lastReason === '' ? 'does it run, and reach the others?' : this.#lastReason
+        throw new MembershipError(`waited in vain until ${what}: ${why}`)
+      }
+      await new Promise<void>((resolve) => {
+        clock.setTimer(pollMs, resolve)
+      })
+    }
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Who is let through, and how often: rates by address, by subject once a token is carried, and counts of sockets.
+ * Invariant: the operator's token is never held back; everything else passes a bucket before it costs anything
+ * behind the edge. What a proxy says of a client's address is believed only of proxies that were configured.
+ * Source: CONTRACT "Rate limits are configurable"; spec RATE.
+ */
+import { isIP, isIPv6 } from 'node:net'
+import type { HttpRequest } from '../carrier/socket.ts'
+import { networks, type ServerConfig } from '../config.ts'
+import { hasRole, type Identity } from './auth.ts'
+import { KeyedBuckets } from './token-bucket.ts'
+
+export class Admission {
+  readonly #config: ServerConfig
+  readonly #requests: KeyedBuckets
+  readonly #registrations: KeyedBuckets
+  readonly #bids: KeyedBuckets
+  readonly #socketsOf = new Map<string, number>()
+  readonly #trustedProxies: ReturnType<typeof networks>
+  readonly #operatorNetworks: ReturnType<typeof networks>
+  #socketCount = 0
+
+  constructor(config: ServerConfig) {
+    this.#config = config
+    const rates = {
+      requests: { perSecond: config.requestsPerSecond, burst: config.requestsBurst },
+      registrations: { perSecond: config.registrationsPerSecond, burst: config.registrationsBurst },
+      bids: { perSecond: config.bidsPerSecond, burst: config.bidsBurst },
+    }
+    this.#requests = new KeyedBuckets(rates.requests, config.ratedKeysMax)
+    this.#registrations = new KeyedBuckets(rates.registrations, config.ratedKeysMax)
+    this.#bids = new KeyedBuckets(rates.bids, config.ratedKeysMax)
+    this.#trustedProxies = networks(config.trustedProxies)
+    this.#operatorNetworks = networks(config.operatorNetworks)
+  }
+
+  /** The client's address: the last in the chain that is not a trusted proxy. */
+  addressOf(request: HttpRequest): string {
+    const forwarded = request.header('x-forwarded-for')
+    let address = plainAddress(request.peerAddress)
+    if (forwarded === '') return address
+    for (const hop of forwarded.split(',').reverse()) {
+      if (!isIn(this.#trustedProxies, address)) break
+      const next = hop.trim()
+      if (isIP(next) === 0) break
+      address = plainAddress(next)
+    }
+    return address
+  }
+
+  /** Whether a request comes straight from where operators are; one that an unknown proxy passed on does not. */
+  isFromOperator(request: HttpRequest, identity: Identity | undefined): boolean {
+    if (hasRole(identity, 'operator')) return true
+    const isForwarded = request.header('x-forwarded-for') !== ''
+    if (isForwarded && !isIn(this.#trustedProxies, plainAddress(request.peerAddress))) return false
+    return isIn(this.#operatorNetworks, this.addressOf(request))
+  }
+
+  /** Milliseconds to wait before a request or a new socket is let through; 0: now. `nowMs` is monotonic. */
+  request(identity: Identity | undefined, address: string, nowMs: number): number {
+    if (hasRole(identity, 'operator')) return 0
+    return this.#requests.take(keyOf(identity, address), nowMs)
+  }
+
+  registration(identity: Identity | undefined, address: string, nowMs: number): number {
+    if (hasRole(identity, 'operator')) return 0
+    return this.#registrations.take(rateKey(address), nowMs)
+  }
+
+  bid(identity: Identity, nowMs: number): number {
+    if (hasRole(identity, 'operator')) return 0
+    return this.#bids.take(identity.subject, nowMs)
+  }
+
+  get socketCount(): number {
+    return this.#socketCount
+  }
+
+  /** Counts a new socket in, or says which bound it met. Each one let in is counted out by `socketClosed`. */
+  socketOpened(identity: Identity | undefined, address: string): 'let_in' | 'server_full' | 'address_full' {
+    const isOperator = hasRole(identity, 'operator')
+    if (this.#socketCount >= this.#config.socketsMax && !isOperator) return 'server_full'
+    const key = keyOf(identity, address)
+    const count = this.#socketsOf.get(key) ?? 0
+    if (count >= this.#config.socketsPerAddressMax && !isOperator) return 'address_full'
+    this.#socketsOf.set(key, count + 1)
+    this.#socketCount += 1
+    return 'let_in'
+  }
+
+  socketClosed(identity: Identity | undefined, address: string): void {
+    const key = keyOf(identity, address)
+    const count = this.#socketsOf.get(key) ?? 0
+    if (count <= 1) this.#socketsOf.delete(key)
+    else this.#socketsOf.set(key, count - 1)
+    this.#socketCount -= 1
+  }
+}
+
+/** Subjects have no slash in front, so they never meet an address. */
+function keyOf(identity: Identity | undefined, address: string): string {
+  return identity === undefined ? `/${rateKey(address)}` : identity.subject
+}
+
+/** IPv6 clients own a /64 at least, so that is what counts. */
+function rateKey(address: string): string {
+  return isIPv6(address) ? groupsOf(address).slice(0, 4).join(':') : address
+}
+
+function isIn(list: ReturnType<typeof networks>, address: string): boolean {
+  const version = isIP(address)
+  return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6')
+}
+
+/** IPv4 addresses in IPv6 clothes (`::ffff:192.0.2.7`) as what they are; others unchanged. */
+function plainAddress(address: string): string {
+  if (!isIPv6(address)) return address
+  const groups = groupsOf(address)
+  const isMapped = groups.slice(0, 5).every((group) => group === '0') && groups[5] === 'ffff'
+  if (!isMapped) return address
+  const [high = 0, low = 0] = groups.slice(6).map((group) => Number.parseInt(group, 16))
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`
+}
+
+/** The eight groups of an IPv6 address, in lower-case hex without leading zeros. */
+function groupsOf(address: string): string[] {
+  const dotted = /(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address)
+  let text = address
+  if (dotted !== null) {
+    const [a = 0, b = 0, c = 0, d = 0] = dotted.slice(1).map(Number)
+    text = `${address.slice(0, dotted.index)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`
+  }
+  const [head = '', tail] = text.split('::')
+  const split = (part: string): string[] => (part === '' ? [] : part.split(':'))
+  const before = split(head)
+  const after = tail === undefined ? [] : split(tail)
+  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => '0')
+  const all = tail === undefined ? before : [...before, ...zeros, ...after]
+  return all.map((group) => group.toLowerCase().replace(/^0+(?=.)/, ''))
+}

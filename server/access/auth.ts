@@ -1,0 +1,215 @@
+/**
+ * Tokens: JSON Web Tokens that the house issues (HS256, with its own secret) or that a configured authority does
+ * (RS256, ES256, EdDSA, with its published keys). The only file that names jose.
+ * Invariant: the algorithm picks the kind of key before a signature is looked at, so a public key never serves as
+ * an HMAC secret; a token without expiry, audience or a usable subject is no token. An identity that was verified
+ * is remembered (bounded, least recently used goes first) and its expiry is checked at every use.
+ * Source: RFC 7519, RFC 8725 §3.1; CONTRACT "HTTP", "WebSocket".
+ */
+import { webcrypto } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  decodeProtectedHeader,
+  errors,
+  type JSONWebKeySet,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  jwtVerify,
+  SignJWT,
+} from 'jose'
+import { isId, type SubjectId } from '../../protocol/ids.ts'
+import { tokenLengthMax } from '../../protocol/limits.ts'
+import { type Role, roles } from '../../protocol/server-frames.ts'
+import type { Clock } from '../../runtime/clock.ts'
+
+/** Whom a token speaks for. */
+export interface Identity {
+  readonly subject: SubjectId
+  /** In the order of the contract, each once; empty: may only watch. */
+  readonly roles: readonly Role[]
+  readonly expiresAtMs: number
+}
+
+export type TokenCheck =
+  | { readonly ok: true; readonly identity: Identity }
+  /** `retry`: the authority's keys could not be fetched; the token may well be good. */
+  | { readonly ok: false; readonly message: string; readonly retry: boolean }
+
+export interface IssuedToken {
+  readonly token: string
+  readonly expiresAtMs: number
+}
+
+/** Where the keys of an authority outside the house come from. */
+export type JwksSource = { readonly url: string } | { readonly keys: JSONWebKeySet }
+
+export interface TokenOptions {
+  /** At least 32 bytes. */
+  readonly secret: Uint8Array
+  readonly audience: string
+  readonly jwks?: JwksSource
+  /** Required `iss` of the authority's tokens; absent: any. */
+  readonly issuer?: string
+  /** How far clocks may differ, for `exp` and `nbf`. */
+  readonly toleranceSeconds: number
+  /** How many verified tokens are remembered. */
+  readonly cacheMax: number
+  readonly clock: Clock
+}
+
+const authorityAlgorithms = ['RS256', 'ES256', 'EdDSA']
+const houseIssuer = 'martillo'
+
+export class Tokens {
+  readonly #options: TokenOptions
+  /** Imported once: to import it for each token costs more than to verify it. */
+  readonly #secret: Promise<webcrypto.CryptoKey>
+  readonly #authorityKeys: JWTVerifyGetKey | undefined
+  readonly #verified = new Map<string, Identity>()
+
+  constructor(options: TokenOptions) {
+    if (options.secret.length < 32) throw new RangeError('the secret for tokens has at least 32 bytes')
+    this.#options = options
+    const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+    this.#secret = webcrypto.subtle.importKey('raw', options.secret, algorithm, false, ['sign', 'verify'])
+    if (options.jwks !== undefined) this.#authorityKeys = keysOf(options.jwks)
+  }
+
+  /** What a token says, at once when it was seen before. Never rejects. */
+  verify(token: string): TokenCheck | Promise<TokenCheck> {
+    const known = this.#verified.get(token)
+    if (known === undefined) return this.#verifyAnew(token)
+    if (this.hasExpired(known)) {
+      this.#verified.delete(token)
+      return refused('the token has expired')
+    }
+    this.#verified.delete(token)
+    this.#verified.set(token, known)
+    return { ok: true, identity: known }
+  }
+
+  hasExpired(identity: Identity): boolean {
+    return this.#options.clock.nowMs() >= identity.expiresAtMs + this.#options.toleranceSeconds * 1000
+  }
+
+  /** Signs a token of the house. */
+  async issue(subject: SubjectId, granted: readonly Role[], ttlSeconds: number): Promise<IssuedToken> {
+    const nowSeconds = Math.floor(this.#options.clock.nowMs() / 1000)
+    const expiresAtSeconds = nowSeconds + ttlSeconds
+    const token = await new SignJWT({ roles: [...granted] })
+      .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+      .setIssuer(houseIssuer)
+      .setSubject(subject)
+      .setAudience(this.#options.audience)
+      .setIssuedAt(nowSeconds)
+      .setExpirationTime(expiresAtSeconds)
+      .sign(await this.#secret)
+    return { token, expiresAtMs: expiresAtSeconds * 1000 }
+  }
+
+  async #verifyAnew(token: string): Promise<TokenCheck> {
+    if (token.length > tokenLengthMax) return refused('the token is too long')
+    const algorithm = algorithmOf(token)
+    if (algorithm === undefined) return refused('the token is malformed')
+    let payload: JWTPayload
+    const common: JWTVerifyOptions = {
+      audience: this.#options.audience,
+      clockTolerance: this.#options.toleranceSeconds,
+      currentDate: new Date(this.#options.clock.nowMs()),
+      requiredClaims: ['exp', 'sub', 'aud'],
+    }
+    try {
+      if (algorithm === 'HS256') {
+        const options = { ...common, algorithms: ['HS256'], issuer: houseIssuer }
+        payload = (await jwtVerify(token, await this.#secret, options)).payload
+      } else if (this.#authorityKeys !== undefined && authorityAlgorithms.includes(algorithm)) {
+        const { issuer } = this.#options
+        const options = {
+          ...common,
+          algorithms: authorityAlgorithms,
+          ...(issuer === undefined ? {} : { issuer }),
+        }
+        payload = (await jwtVerify(token, this.#authorityKeys, options)).payload
+      } else return refused('the token is signed in a way that this house does not take')
+    } catch (error) {
+      return refusal(error)
+    }
+    const identity = identityOf(payload)
+    if (identity === undefined) return refused('the subject of the token is not an id')
+    this.#remember(token, identity)
+    return { ok: true, identity }
+  }
+
+  #remember(token: string, identity: Identity): void {
+    if (this.#verified.size >= this.#options.cacheMax) {
+      const oldest = this.#verified.keys().next()
+      if (oldest.done !== true) this.#verified.delete(oldest.value)
+    }
+    this.#verified.set(token, identity)
+  }
+}
+
+/** Published keys from a file. Rejects when it is not there or holds none. */
+export async function jwksFromFile(path: string): Promise<JwksSource> {
+  const read: unknown = JSON.parse(await readFile(path, 'utf8'))
+  const keys = (read as Partial<JSONWebKeySet> | null)?.keys
+  if (!Array.isArray(keys) || keys.length === 0) throw new TypeError(`${path} holds no published keys (JWKS)`)
+  return { keys: { keys } }
+}
+
+/** The token of an `Authorization` header, or `undefined` when it holds none. */
+export function bearerToken(header: string): string | undefined {
+  return /^bearer +(\S+) *$/i.exec(header)?.[1]
+}
+
+/** Whether an identity may act in a role; nobody's is `undefined`. */
+export function hasRole(identity: Identity | undefined, role: Role): boolean {
+  return identity?.roles.includes(role) ?? false
+}
+
+function refused(message: string): TokenCheck {
+  return { ok: false, message, retry: false }
+}
+
+/** Symmetric keys have no place in published keys: they would be everybody's secret. */
+function keysOf(source: JwksSource): JWTVerifyGetKey {
+  if ('url' in source) return createRemoteJWKSet(new URL(source.url), { timeoutDuration: 5000 })
+  return createLocalJWKSet({ keys: source.keys.keys.filter((key) => key.kty !== 'oct') })
+}
+
+function algorithmOf(token: string): string | undefined {
+  try {
+    return decodeProtectedHeader(token).alg
+  } catch {
+    return undefined
+  }
+}
+
+function identityOf(payload: JWTPayload): Identity | undefined {
+  const { sub, exp } = payload
+  if (!isId(sub) || exp === undefined) return undefined
+  const claimed: unknown = payload['roles']
+  const granted = Array.isArray(claimed) ? roles.filter((role) => claimed.includes(role)) : []
+  return { subject: sub as SubjectId, roles: granted, expiresAtMs: exp * 1000 }
+}
+
+/** What jose found wrong, without a word of the token itself. */
+function refusal(error: unknown): TokenCheck {
+  if (error instanceof errors.JWTExpired) return refused('the token has expired')
+  if (error instanceof errors.JWTClaimValidationFailed)
+    return refused(`the token's ${error.claim} claim is missing or not what this house takes`)
+  if (error instanceof errors.JWSSignatureVerificationFailed || error instanceof errors.JWKSNoMatchingKey)
+    return refused('the token is not signed by whom this house trusts')
+  if (
+    error instanceof errors.JWKSTimeout ||
+    (error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC')
+  )
+    return { ok: false, message: 'the keys to check the token with could not be fetched', retry: true }
+  if (error instanceof errors.JOSEError) return refused('the token is malformed')
+  if (error instanceof TypeError && error.cause !== undefined)
+    return { ok: false, message: 'the keys to check the token with could not be fetched', retry: true }
+  return refused('the token is malformed')
+}

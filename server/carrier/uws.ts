@@ -1,0 +1,392 @@
+/**
+ * uWebSockets.js behind the ports of `socket.ts`; the only file that names it. Two versions are installed under
+ * aliases, because no one version runs on every Node that we support.
+ * Invariant: whatever a handler does (throw, reject, answer late, answer a client that is gone), the process goes
+ * on: uWebSockets.js itself ends the process at an exception, at an exchange left without an abort handler, and at
+ * an idle timeout of 1 to 7 seconds. A port that is in use is an error, not a second listener. A socket is opened
+ * in the turn of its request: opened later, 20.51 now and then takes it for an HTTP connection and drops it.
+ */
+import { STATUS_CODES } from 'node:http'
+import type {
+  HttpRequest as NativeRequest,
+  HttpResponse as NativeResponse,
+  TemplatedApp,
+  us_listen_socket,
+  us_socket,
+  WebSocket,
+} from 'uws-node20'
+import { discardedBytesMax } from '../../protocol/limits.ts'
+import { problem, problemContentType } from '../../protocol/problems.ts'
+import { assert } from '../../runtime/assert.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type {
+  BodyRead,
+  Edge,
+  EdgeHandlers,
+  EdgeOptions,
+  HttpAnswer,
+  HttpExchange,
+  HttpRequest,
+  KeptHeader,
+  Socket,
+} from './socket.ts'
+import { keptHeaders, ListenError } from './socket.ts'
+
+/** The typings leave out the form of `listen` that takes a host and options. */
+type NativeApp = Omit<TemplatedApp, 'listen'> & {
+  listen(host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void): void
+}
+
+/** What we use of the module, the same in both versions. */
+interface Native {
+  App(): NativeApp
+  us_listen_socket_close(listener: us_listen_socket): void
+  us_socket_local_port(socket: us_socket): number
+  readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number
+}
+
+export class EdgeUnavailableError extends Error {
+  readonly code = 'edge_unavailable'
+  readonly retryable = false
+}
+
+/**
+ * Aliases to try on a Node version, best first. 20.69 runs on Node 22, 24 and 26 with glibc 2.38 or newer; 20.51
+ * on Node 20, 22 and 23 with any glibc.
+ */
+export function nativeCandidates(nodeMajor: number): readonly ('uws-node20' | 'uws-node22')[] {
+  if (nodeMajor === 22) return ['uws-node22', 'uws-node20']
+  return nodeMajor < 24 ? ['uws-node20'] : ['uws-node22']
+}
+
+/** Loads the version that fits. Rejects with `EdgeUnavailableError`, which says what to change. */
+export async function loadNative(
+  nodeVersion: string = process.versions.node,
+  load: (alias: string) => Promise<unknown> = (alias) => import(alias),
+): Promise<Native> {
+  const reasons: string[] = []
+  for (const alias of nativeCandidates(Number.parseInt(nodeVersion, 10))) {
+    try {
+      return (await load(alias)) as Native
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error)
+      reasons.push(
+        `${alias}: ${
+          text
+            .split('\n')
+            .filter((line) => line.trim() !== '')
+            .at(-1) ?? text
+        }`,
+      )
+    }
+  }
+  throw new EdgeUnavailableError(
+    `uWebSockets.js does not load on Node ${nodeVersion} (${process.platform} ${process.arch}). ` +
+      'It needs Node 20 or 22 with glibc, or Node 24 or 26 with glibc 2.38 or newer; musl (Alpine) is not ' +
+      `supported. Run \`npm ci\` with the Node version that will run the server. ${reasons.join('; ')}`,
+  )
+}
+
+/** A session's socket. Native calls throw once the socket is closed, so each asks first. */
+class NativeSocket<Session> implements Socket {
+  readonly session: Session
+  #native: WebSocket<SocketData<Session>> | undefined
+
+  constructor(session: Session, native: WebSocket<SocketData<Session>>) {
+    this.session = session
+    this.#native = native
+  }
+
+  get isClosed(): boolean {
+    return this.#native === undefined
+  }
+
+  get bufferedBytes(): number {
+    return this.#native?.getBufferedAmount() ?? 0
+  }
+
+  send(message: string | Uint8Array): boolean {
+    if (this.#native === undefined) return false
+    return this.#native.send(message, typeof message !== 'string') !== droppedStatus
+  }
+
+  cork(write: () => void): void {
+    this.#native?.cork(write)
+  }
+
+  subscribe(topic: string): void {
+    this.#native?.subscribe(topic)
+  }
+
+  unsubscribe(topic: string): void {
+    this.#native?.unsubscribe(topic)
+  }
+
+  ping(): void {
+    this.#native?.ping()
+  }
+
+  end(code: number, reason: string): void {
+    this.#native?.end(code, reason)
+  }
+
+  terminate(): void {
+    this.#native?.close()
+  }
+
+  markClosed(): void {
+    this.#native = undefined
+  }
+}
+
+const droppedStatus = 2
+
+interface SocketData<Session> {
+  readonly session: Session
+  socket?: NativeSocket<Session>
+}
+
+/** A socket's data once it is open: from then on the wrapper is there. */
+function dataOf<Session>(ws: WebSocket<SocketData<Session>>): Required<SocketData<Session>> {
+  return ws.getUserData() as Required<SocketData<Session>>
+}
+
+/** Runs a handler of an open socket; what it throws closes the socket with 1011. */
+function guard<Session>(
+  socket: Socket,
+  where: string,
+  handlers: EdgeHandlers<Session>,
+  run: () => void,
+): void {
+  try {
+    run()
+  } catch (error) {
+    socket.end(1011, 'internal')
+    handlers.fault(error, where)
+  }
+}
+
+const internalProblem: HttpAnswer = {
+  status: 500,
+  headers: { 'Content-Type': problemContentType },
+  body: JSON.stringify(problem('internal')),
+  isLast: true,
+}
+
+const addressText = new TextDecoder()
+
+/** One HTTP request and its answer. `request` is a copy: the native one is gone when the handler returns. */
+class NativeExchange<Session> implements HttpExchange {
+  readonly request: HttpRequest
+  readonly #handlers: EdgeHandlers<Session>
+  readonly #clock: Clock
+  #response: NativeResponse | undefined
+  #onAborted: (() => void) | undefined
+
+  constructor(
+    response: NativeResponse,
+    request: NativeRequest,
+    handlers: EdgeHandlers<Session>,
+    clock: Clock,
+  ) {
+    this.#response = response
+    this.#handlers = handlers
+    this.#clock = clock
+    response.onAborted(() => {
+      this.#response = undefined
+      this.#onAborted?.()
+    })
+    const headers = {} as Record<KeptHeader, string>
+    for (const name of keptHeaders) headers[name] = request.getHeader(name)
+    this.request = {
+      method: request.getCaseSensitiveMethod(),
+      path: request.getUrl(),
+      query: request.getQuery(),
+      peerAddress: addressText.decode(response.getRemoteAddressAsText()),
+      header: (name) => headers[name],
+    }
+  }
+
+  readBody(bytesMax: number, deadlineMs: number): Promise<BodyRead> {
+    return new Promise((resolve) => {
+      const response = this.#response
+      if (response === undefined) return resolve({ ok: false, why: 'aborted' })
+      let chunks: Uint8Array[] = []
+      let length = 0
+      let isDone = false
+      const finish = (read: BodyRead): void => {
+        if (isDone) return
+        isDone = true
+        cancel()
+        resolve(read)
+      }
+      const cancel = this.#clock.setTimer(deadlineMs, () => finish({ ok: false, why: 'too_slow' }))
+      this.#onAborted = () => finish({ ok: false, why: 'aborted' })
+      response.onData((chunk, isLast) => {
+        if (isDone) return
+        length += chunk.byteLength
+        if (length > bytesMax) {
+          chunks = []
+          if (isLast || length > discardedBytesMax) finish({ ok: false, why: 'too_large' })
+          return
+        }
+        chunks.push(new Uint8Array(chunk.slice(0)))
+        if (isLast)
+          finish({ ok: true, bytes: chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks) })
+      })
+    })
+  }
+
+  /** Computes a result, now or later, and delivers it; whatever fails on the way is answered 500. */
+  settle<Result>(
+    where: string,
+    compute: () => Result | Promise<Result>,
+    deliver: (result: Result) => void,
+  ): void {
+    const fail = (error: unknown): void => {
+      this.answer(internalProblem)
+      this.#handlers.fault(error, where)
+    }
+    try {
+      const result = compute()
+      if (result instanceof Promise) result.then(deliver).catch(fail)
+      else deliver(result)
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  answer({ status, headers, body, isLast = false }: HttpAnswer): void {
+    const line = `${status} ${STATUS_CODES[status] ?? ''}`
+    const isBare = status === 204 || status === 304
+    const length = Buffer.byteLength(body)
+    this.take((response) => {
+      response.writeStatus(line)
+      for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
+      if (isBare) response.endWithoutBody(undefined, isLast)
+      else if (this.request.method === 'HEAD') response.endWithoutBody(length, isLast)
+      else response.end(body, isLast)
+    })
+  }
+
+  /** Hands out the native response, for the last time, unless the client is gone. */
+  take(use: (response: NativeResponse) => void): void {
+    const response = this.#response
+    this.#response = undefined
+    response?.cork(() => use(response))
+  }
+}
+
+class NativeEdge implements Edge {
+  readonly host: string
+  readonly port: number
+  readonly #native: Native
+  readonly #app: NativeApp
+  #listener: us_listen_socket | undefined
+  #isClosed = false
+
+  constructor(native: Native, app: NativeApp, listener: us_listen_socket, host: string) {
+    this.#native = native
+    this.#app = app
+    this.#listener = listener
+    this.host = host
+    this.port = native.us_socket_local_port(listener as us_socket)
+  }
+
+  publish(topic: string, message: string | Uint8Array): void {
+    if (!this.#isClosed) this.#app.publish(topic, message, typeof message !== 'string')
+  }
+
+  stopListening(): void {
+    const listener = this.#listener
+    this.#listener = undefined
+    if (listener !== undefined) this.#native.us_listen_socket_close(listener)
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.stopListening()
+    this.#isClosed = true
+    this.#app.close()
+  }
+}
+
+/** Listens. Rejects with `ListenError` (port in use, address not ours) or `EdgeUnavailableError`. */
+export async function openEdge<Session>(
+  options: EdgeOptions,
+  handlers: EdgeHandlers<Session>,
+): Promise<Edge> {
+  assert(
+    options.idleTimeoutSeconds >= 8 && options.idleTimeoutSeconds <= 960,
+    'an idle timeout is 8 to 960 seconds',
+  )
+  const native = await loadNative()
+  const app = native.App()
+  app.ws<SocketData<Session>>(options.socketPath, {
+    maxPayloadLength: options.messageBytesMax,
+    maxBackpressure: options.bufferedBytesMax,
+    idleTimeout: options.idleTimeoutSeconds,
+    sendPingsAutomatically: false,
+    upgrade: (response, request, context) => {
+      const exchange = new NativeExchange(response, request, handlers, options.clock)
+      const key = exchange.request.header('sec-websocket-key')
+      const extensions = exchange.request.header('sec-websocket-extensions')
+      exchange.settle(
+        'upgrade',
+        () => handlers.upgrade(exchange.request),
+        (decision) => {
+          if (!decision.accept) return exchange.answer(decision.answer)
+          const data: SocketData<Session> = { session: decision.session }
+          exchange.take((taken) => taken.upgrade(data, key, decision.subprotocol, extensions, context))
+        },
+      )
+    },
+    open: (ws) => {
+      const data = ws.getUserData()
+      const socket = new NativeSocket(data.session, ws)
+      data.socket = socket
+      guard(socket, 'open', handlers, () => handlers.open(data.session, socket))
+    },
+    message: (ws, message, isBinary) => {
+      const { socket, session } = dataOf(ws)
+      guard(socket, 'message', handlers, () => handlers.message(session, new Uint8Array(message), isBinary))
+    },
+    dropped: (ws, message, isBinary) => {
+      const { socket, session } = dataOf(ws)
+      guard(socket, 'dropped', handlers, () => handlers.dropped(session, new Uint8Array(message), isBinary))
+    },
+    drain: (ws) => {
+      const { socket, session } = dataOf(ws)
+      guard(socket, 'drain', handlers, () => handlers.drain(session))
+    },
+    pong: (ws) => {
+      const { socket, session } = dataOf(ws)
+      guard(socket, 'pong', handlers, () => handlers.pong(session))
+    },
+    close: (ws, code) => {
+      const { socket, session } = dataOf(ws)
+      socket.markClosed()
+      guard(socket, 'close', handlers, () => handlers.close(session, code))
+    },
+  })
+  app.any('/*', (response, request) => {
+    const exchange = new NativeExchange(response, request, handlers, options.clock)
+    exchange.settle(
+      'http',
+      () => handlers.http(exchange),
+      (answer) => exchange.answer(answer),
+    )
+  })
+  const listener = await new Promise<us_listen_socket>((resolve, reject) => {
+    app.listen(options.host, options.port, native.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
+      if (socket) resolve(socket)
+      else
+        reject(
+          new ListenError(
+            `cannot listen on ${options.host}:${options.port}: the port is in use, or the address is not this machine's`,
+          ),
+        )
+    })
+  })
+  return new NativeEdge(native, app, listener, options.host)
+}

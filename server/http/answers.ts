@@ -1,0 +1,79 @@
+/**
+ * HTTP answers: JSON, and problems (RFC 9457) for everything that did not go well. Invariant: each answer that is
+ * not a page is JSON with a stable shape; a refusal that can be tried again says after how many seconds.
+ * Source: CONTRACT "Errors are application/problem+json".
+ */
+import {
+  type ProblemCode,
+  type ProblemFacts,
+  problem,
+  problemContentType,
+  problems,
+} from '../../protocol/problems.ts'
+import { statusOfRejection } from '../../protocol/rejection-codes.ts'
+import { ClusterError, type Rejected } from '../../state-cluster/index.ts'
+import type { HttpAnswer } from '../carrier/socket.ts'
+
+const apiHeaders = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' }
+
+export function jsonAnswer(
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): HttpAnswer {
+  return {
+    status,
+    headers: { 'Content-Type': 'application/json', ...apiHeaders, ...headers },
+    body: JSON.stringify(body),
+  }
+}
+
+/** A problem by its code. 503 asks for a second's patience unless told how long. */
+export function problemAnswer(
+  code: ProblemCode,
+  facts: ProblemFacts = {},
+  headers: Readonly<Record<string, string>> = {},
+): HttpAnswer {
+  const status = facts.status ?? problems[code].status
+  return {
+    status,
+    headers: {
+      'Content-Type': problemContentType,
+      ...apiHeaders,
+      ...(status === 401 ? { 'WWW-Authenticate': 'Bearer' } : {}),
+      ...(status === 503 ? { 'Retry-After': '1' } : {}),
+      ...headers,
+    },
+    body: JSON.stringify(problem(code, facts)),
+  }
+}
+
+export function rateAnswer(waitMs: number): HttpAnswer {
+  return problemAnswer('rate_limited', {}, { 'Retry-After': String(Math.ceil(waitMs / 1000)) })
+}
+
+/** A rule's no. `bidCount` of the auction tells a bid that lost from one below the opening bid. */
+export function rejectionAnswer(reply: Rejected, bidCount = 1): HttpAnswer {
+  return problemAnswer(reply.code, {
+    status: statusOfRejection(reply.code, bidCount),
+    ...(reply.askingBid === undefined ? {} : { askingBid: reply.askingBid }),
+    ...(reply.closesAt === undefined ? {} : { closesAt: reply.closesAt }),
+  })
+}
+
+/** How a failure of the cluster link is told; `undefined` for any other error. */
+export function clusterFault(
+  error: unknown,
+): 'unavailable' | 'outcome_unknown' | 'overloaded' | 'draining' | undefined {
+  if (!(error instanceof ClusterError)) return undefined
+  switch (error.code) {
+    case 'unavailable':
+      return 'unavailable'
+    case 'unknown':
+      return 'outcome_unknown'
+    case 'overloaded':
+      return 'overloaded'
+    case 'stopped':
+      return 'draining'
+  }
+}

@@ -1,0 +1,125 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ManualClock } from '../../runtime/clock.ts'
+import { type Cluster, ClusterError, featureNameOf, knownFeatures } from '../../state-cluster/index.ts'
+import type { HttpAnswer } from '../carrier/socket.ts'
+import { MemoryCluster } from '../testing/memory-cluster.ts'
+import { TestHouse } from '../testing/test-server.ts'
+import { configureHouse, showHouse } from './house-settings.ts'
+
+const names = knownFeatures.map(featureNameOf)
+const usual = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
+
+describe('POST /house', () => {
+  let house: TestHouse
+  beforeEach(async () => {
+    house = await TestHouse.open()
+  })
+  afterEach(() => house.close())
+
+  const ask = (body?: unknown, token: string = house.operatorToken) =>
+    house.ask('/house', { token, ...(body === undefined ? {} : { body: body as object }) })
+
+  test('HOUSE4 shows settings and features, changes what is named and keeps the rest', async () => {
+    const off = { settings: usual, features: [], featuresOff: names }
+    expect(await ask()).toMatchObject({ status: 200, body: off })
+    const changed = await ask({ outageExtensionMinMs: 8_000 })
+    expect(changed.status).toBe(200)
+    expect(changed.body).toEqual({ ...off, settings: { ...usual, outageExtensionMinMs: 8_000 } })
+    for (const features of [true, 'all']) {
+      const upgraded = await ask({ features, outageThresholdMs: 900 })
+      expect(upgraded.body).toEqual({
+        settings: { outageExtensionMinMs: 8_000, outageThresholdMs: 900 },
+        features: names,
+        featuresOff: [],
+      })
+    }
+    expect((await ask()).body).toMatchObject({ features: names, featuresOff: [] })
+    expect(house.cluster.state.house).toMatchObject({ features: knownFeatures })
+  })
+
+  test('HOUSE4 is the operator’s alone', async () => {
+    for (const role of ['seller', 'bidder']) {
+      const token = await house.tokenFor('sam', role)
+      expect(await ask(undefined, token)).toMatchObject({ status: 403, body: { code: 'role_missing' } })
+      expect(await ask({ outageThresholdMs: 9 }, token)).toMatchObject({ status: 403 })
+    }
+    expect((await house.ask('/house')).status).toBe(401)
+    expect(house.cluster.state.house.settings).toEqual(usual)
+  })
+
+  test('HOUSE1, HOUSE4 what is out of range is 422, what is no number or nothing at all is 400', async () => {
+    for (const ms of [0, -1, 1.5, 86_400_001])
+      for (const key of ['outageExtensionMinMs', 'outageThresholdMs'])
+        expect(await ask({ [key]: ms, features: true })).toMatchObject({
+          status: 422,
+          body: { code: 'terms_invalid' },
+        })
+    for (const body of [{}, { outageThresholdMs: '5s' }, { features: false }, { features: ['x'] }])
+      expect(await ask(body)).toMatchObject({ status: 400, body: { code: 'field_invalid' } })
+    expect(house.cluster.state.house).toMatchObject({ settings: usual, features: [] })
+  })
+
+  test('HOUSE6 features are not switched on while a node is known not to know them', async () => {
+    house.cluster.nodesKnow = []
+    const refused = await ask({ features: 'all', outageThresholdMs: 900 })
+    expect(refused).toMatchObject({ status: 422, body: { code: 'terms_invalid' } })
+    expect(refused.body['detail']).toBe(
+      `a state node does not know ${names.join(', ')}: upgrade all nodes first`,
+    )
+    expect(house.cluster.state.house).toMatchObject({ settings: usual, features: [] })
+    expect((await ask({ outageThresholdMs: 900 })).status).toBe(200)
+  })
+
+  test('HOUSE4 while no leader is reachable it is 503', async () => {
+    house.cluster.failure = 'unavailable'
+    expect(await ask({ outageThresholdMs: 900 })).toMatchObject({
+      status: 503,
+      body: { code: 'unavailable' },
+    })
+    house.cluster.failure = undefined
+    house.cluster.readFailure = new ClusterError('unavailable', 'made on purpose')
+    expect(await ask()).toMatchObject({ status: 503, body: { code: 'unavailable' } })
+  })
+})
+
+describe('a house of several groups', () => {
+  const parts = [0, 1, 2].map(() => new MemoryCluster(new ManualClock()))
+  const part = (groupId: number): MemoryCluster => parts[groupId] as MemoryCluster
+  const cluster: Pick<Cluster, 'groups' | 'house' | 'knownFeatures' | 'propose'> = {
+    groups: [0, 1, 2] as never,
+    house: (groupId) => part(groupId).house(groupId),
+    knownFeatures: () => part(0).knownFeatures(),
+    propose: (groupId, command) => part(groupId).propose(groupId, command),
+  }
+  const read = ({ status, body }: HttpAnswer) => ({ status, body: JSON.parse(String(body)) })
+
+  test('HOUSE5 a change that some groups did not get is told, shown, and made good by the same request', async () => {
+    const wanted = { outageExtensionMinMs: 9_000, features: 'all' } as const
+    part(1).failure = 'unknown'
+    const torn = read(await configureHouse(cluster, wanted))
+    expect(torn).toMatchObject({ status: 503, body: { code: 'outcome_unknown' } })
+    expect(torn.body.detail).toBe('changed in 2 of 3 groups, not known of 1: ask again')
+    const shown = read(await showHouse(cluster)).body
+    expect(shown).toMatchObject({ features: [], featuresOff: names })
+    expect(shown.groups).toEqual([
+      { group: 0, settings: { ...usual, outageExtensionMinMs: 9_000 }, features: names },
+      { group: 1, settings: usual, features: [] },
+      { group: 2, settings: { ...usual, outageExtensionMinMs: 9_000 }, features: names },
+    ])
+    // Even an `unavailable` leaves it undecided for the whole, once others have changed.
+    part(1).failure = 'unavailable'
+    expect(read(await configureHouse(cluster, wanted)).body.code).toBe('outcome_unknown')
+    part(1).failure = undefined
+    expect(read(await configureHouse(cluster, wanted))).toEqual({
+      status: 200,
+      body: { settings: { ...usual, outageExtensionMinMs: 9_000 }, features: names, featuresOff: [] },
+    })
+  })
+
+  test('HOUSE5 where no group took it, nothing was decided', async () => {
+    for (const one of parts) one.failure = 'overloaded'
+    expect(read(await configureHouse(cluster, { outageThresholdMs: 700 })).body.code).toBe('overloaded')
+    part(2).failure = 'unknown'
+    expect(read(await configureHouse(cluster, { outageThresholdMs: 700 })).body.code).toBe('outcome_unknown')
+  })
+})

@@ -1,0 +1,103 @@
+/**
+ * What the operator decides for the whole house, over HTTP: outage settings and features, read from and proposed to
+ * every group. Invariant: what is answered was read from the groups after they changed; where they differ, or some
+ * could not be changed, the answer says so, and the same request again brings them together. Rules HOUSE4–HOUSE6.
+ */
+import type { HouseBody, HouseGroup, HttpBodyOf } from '../../protocol/http-bodies.ts'
+import type { GroupId } from '../../protocol/ids.ts'
+import {
+  type Cluster,
+  type ConfigureHouse,
+  featureNameOf,
+  type HouseView,
+  knownFeatures,
+} from '../../state-cluster/index.ts'
+import type { HttpAnswer } from '../carrier/socket.ts'
+import { clusterFault, jsonAnswer, problemAnswer } from './answers.ts'
+
+type Groups = Pick<Cluster, 'groups' | 'house' | 'knownFeatures' | 'propose'>
+
+export async function showHouse(cluster: Groups): Promise<HttpAnswer> {
+  return jsonAnswer(200, await houseOf(cluster))
+}
+
+export async function configureHouse(
+  cluster: Groups,
+  body: HttpBodyOf<'configureHouse'>,
+): Promise<HttpAnswer> {
+  const { features, ...asked } = body
+  if (features === undefined && Object.keys(asked).length === 0)
+    return problemAnswer('field_invalid', { detail: 'name a setting, or features, to change' })
+  const before = await viewsOf(cluster)
+  if (features !== undefined) {
+    const known = await cluster.knownFeatures()
+    const strange = knownFeatures.filter((feature) => !known.includes(feature))
+    // A node that meets a feature that it does not know ends.
+    if (strange.length > 0) {
+      const names = strange.map(featureNameOf).join(', ')
+      const detail = `a state node does not know ${names}: upgrade all nodes first`
+      return problemAnswer('terms_invalid', { detail })
+    }
+  }
+  const outcomes = await Promise.allSettled(
+    before.map(({ groupId, view }) => {
+      const settings = { ...view.settings, ...asked }
+      const command: ConfigureHouse = {
+        type: 'configure_house',
+        settings,
+        ...(features !== undefined && { features: knownFeatures }),
+      }
+      return cluster.propose(groupId, command)
+    }),
+  )
+  const faults = outcomes.filter((outcome) => outcome.status === 'rejected')
+  const replies = outcomes.filter((outcome) => outcome.status === 'fulfilled').map(({ value }) => value)
+  if (replies.some((reply) => !reply.ok)) {
+    const detail = 'outageExtensionMinMs and outageThresholdMs are whole milliseconds, from 1 to a day'
+    return problemAnswer('terms_invalid', { detail })
+  }
+  if (faults.length === 0) return await showHouse(cluster)
+  const codes = new Set<NonNullable<ReturnType<typeof clusterFault>>>()
+  for (const { reason } of faults) {
+    const code = clusterFault(reason)
+    if (code === undefined) throw reason
+    codes.add(code)
+  }
+  // Nothing was decided only where no group has taken it, nor may have.
+  const [only] = codes
+  const isSure = replies.length === 0 && codes.size === 1 && only !== undefined
+  const missing = before.filter((_, at) => outcomes[at]?.status === 'rejected').map(({ groupId }) => groupId)
+  const detail = `changed in ${replies.length} of ${outcomes.length} groups, not known of ${missing.slice(0, 10).join(', ')}: ask again`
+  return problemAnswer(isSure ? only : 'outcome_unknown', { detail })
+}
+
+async function viewsOf(cluster: Groups): Promise<readonly { groupId: GroupId; view: HouseView }[]> {
+  return await Promise.all(
+    cluster.groups.map(async (groupId) => ({ groupId, view: await cluster.house(groupId) })),
+  )
+}
+
+/** A feature counts as on when it is on in every group. */
+async function houseOf(cluster: Groups): Promise<HouseBody> {
+  const groups = (await viewsOf(cluster)).map(
+    ({ groupId, view }): HouseGroup => ({
+      group: groupId,
+      settings: view.settings,
+      features: view.features.map(featureNameOf),
+    }),
+  )
+  const [first = { settings: { outageExtensionMinMs: 0, outageThresholdMs: 0 }, features: [] }] = groups
+  const features = first.features.filter((name) => groups.every((group) => group.features.includes(name)))
+  const body = {
+    settings: first.settings,
+    features,
+    featuresOff: knownFeatures.map(featureNameOf).filter((name) => !features.includes(name)),
+  }
+  const areAlike = groups.every(
+    (group) =>
+      group.features.length === features.length &&
+      group.settings.outageExtensionMinMs === first.settings.outageExtensionMinMs &&
+      group.settings.outageThresholdMs === first.settings.outageThresholdMs,
+  )
+  return areAlike ? body : { ...body, groups }
+}

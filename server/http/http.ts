@@ -1,0 +1,310 @@
+/**
+ * HTTP requests from their arrival to an answer: the route, the body, the token, the role, the rate, the handler.
+ * Invariant: whatever is asked, in whatever shape, the answer is the route's own or a problem with a stable code;
+ * a body is read to its bound and no further. Which routes there are stands in `routes.ts`.
+ * Source: CONTRACT "HTTP"; RFC 9110; spec HTTP.
+ */
+import { type HttpBodyName, type HttpBodyOf, readHttpBody } from '../../protocol/http-bodies.ts'
+import type { RequestId } from '../../protocol/ids.ts'
+import { bodyBytesMax, discardedBytesMax } from '../../protocol/limits.ts'
+import type { ProblemCode } from '../../protocol/problems.ts'
+import type { Role } from '../../protocol/server-frames.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Admission } from '../access/admission.ts'
+import { bearerToken, hasRole, type Identity, type TokenCheck, type Tokens } from '../access/auth.ts'
+import type { BodyRead, HttpAnswer, HttpExchange, HttpRequest } from '../carrier/socket.ts'
+import type { ServerConfig } from '../config.ts'
+import { newRequestId, requestIdOf } from '../derived-ids.ts'
+import type { ServerMetrics } from '../metrics.ts'
+import { Tally } from '../tally.ts'
+import { clusterFault, problemAnswer, rateAnswer } from './answers.ts'
+
+/** What a route's handler is given. */
+export interface Call {
+  readonly request: HttpRequest
+  /** Values of the `:name` parts of the path, decoded. */
+  readonly params: Readonly<Record<string, string>>
+  readonly query: URLSearchParams
+  readonly identity: Identity | undefined
+  /** Of the client, as far as proxies are believed. */
+  readonly address: string
+  /** The same for a retry with the same `Idempotency-Key`. */
+  readonly requestId: RequestId
+}
+
+type Outcome = HttpAnswer | Promise<HttpAnswer>
+
+export interface Route {
+  readonly method: 'GET' | 'POST'
+  /** As `/auctions/:id/bids`. */
+  readonly path: string
+  /** Roles of which one is needed; absent: anyone. */
+  readonly allow?: readonly Role[]
+  /** Whether a body is read (as JSON) before the handler is called. */
+  readonly takesBody: boolean
+  /** Free of rates: probes of the operator's machinery. */
+  readonly isProbe?: boolean
+  handle(call: Call, body: string): Outcome
+}
+
+/** A route that reads nothing. */
+export function get(path: string, handle: (call: Call) => Outcome, isProbe = false): Route {
+  return { method: 'GET', path, takesBody: false, isProbe, handle }
+}
+
+/** A route whose body is one of the contract's; the handler gets it checked. */
+export function post<Name extends HttpBodyName>(
+  path: string,
+  name: Name,
+  allow: readonly Role[] | undefined,
+  handle: (call: Call, body: HttpBodyOf<Name>) => Outcome,
+): Route {
+  return {
+    method: 'POST',
+    path,
+    ...(allow === undefined ? {} : { allow }),
+    takesBody: true,
+    handle(call, text) {
+      const read = readHttpBody(name, text)
+      return read.ok ? handle(call, read.body) : problemAnswer(read.code, { detail: read.message })
+    },
+  }
+}
+
+export interface HttpContext {
+  readonly config: ServerConfig
+  readonly clock: Clock
+  readonly tokens: Tokens
+  readonly admission: Admission
+  readonly metrics: ServerMetrics
+  readonly routes: readonly Route[]
+  /** A page of the web client, or `undefined` when there is none at this path. */
+  readonly page: (request: HttpRequest) => HttpAnswer | undefined
+}
+
+interface Match {
+  readonly route: Route
+  readonly params: Readonly<Record<string, string>>
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/**
+ * JSON by name, nothing said, or what curl, fetch and Python's urllib say of a text where their user says nothing.
+ * No page can abuse that: there are no cookies, and what acts for somebody takes a token.
+ */
+const mayBeJson = /^(application\/([\w.+-]+\+)?json|text\/plain|application\/x-www-form-urlencoded)? *(;|$)/i
+
+export class Http {
+  readonly #context: HttpContext
+  readonly #routes: readonly { readonly route: Route; readonly parts: readonly string[] }[]
+  readonly #pending: Tally
+  /** While the server drains each connection ends with its answer. */
+  isDraining = false
+
+  constructor(context: HttpContext) {
+    this.#context = context
+    this.#pending = new Tally(context.clock)
+    this.#routes = context.routes.map((route) => ({ route, parts: route.path.split('/').slice(1) }))
+  }
+
+  /** Answers one request. Rejects only with what a handler failed with. */
+  answer(exchange: HttpExchange): HttpAnswer | Promise<HttpAnswer> {
+    const { clock } = this.#context
+    const sinceMs = clock.monotonicMs()
+    const outcome = this.#answer(exchange)
+    if (!(outcome instanceof Promise)) return this.#finish(exchange.request, outcome, sinceMs)
+    this.#pending.add()
+    return outcome
+      .then((answer) => this.#finish(exchange.request, answer, sinceMs))
+      .finally(() => {
+        this.#pending.remove()
+      })
+  }
+
+  /** Resolves when every request has its answer, or after `ms`. */
+  untilIdle(ms: number): Promise<void> {
+    return this.#pending.untilZero(ms)
+  }
+
+  #answer(exchange: HttpExchange): HttpAnswer | Promise<HttpAnswer> {
+    const { request } = exchange
+    if (request.method === 'OPTIONS') return this.#preflight(request)
+    const method = request.method === 'HEAD' ? 'GET' : request.method
+    const matches = this.#match(request.path)
+    const match = matches.find(({ route }) => route.method === method)
+    if (match === undefined) {
+      if (matches.length > 0) {
+        const allowed = allowedMethods(matches)
+        return { ...problemAnswer('method_not_allowed', {}, { Allow: allowed }), isLast: hasBody(request) }
+      }
+      const page = method === 'GET' ? this.#context.page(request) : undefined
+      return page ?? { ...problemAnswer('not_found'), isLast: hasBody(request) }
+    }
+    if (this.#pending.count >= this.#context.config.requestsMax)
+      return { ...problemAnswer('overloaded'), isLast: hasBody(request) }
+    if (!match.route.takesBody) return this.#identify(request, match, '')
+    const declaredBytes = Number(request.header('content-length'))
+    // Who asks first (curl) has sent nothing yet.
+    const isWaiting = request.header('expect') !== ''
+    if (declaredBytes > (isWaiting ? bodyBytesMax : discardedBytesMax)) return tooLarge
+    return this.#withBody(exchange, match)
+  }
+
+  async #withBody(exchange: HttpExchange, match: Match): Promise<HttpAnswer> {
+    const read: BodyRead = await exchange.readBody(bodyBytesMax, this.#context.config.bodyTimeoutMs)
+    if (!read.ok) {
+      if (read.why === 'too_large') return tooLarge
+      return { ...problemAnswer('request_timeout'), isLast: true }
+    }
+    const { request } = exchange
+    const contentType = request.header('content-type')
+    if (read.bytes.length > 0 && !mayBeJson.test(contentType)) return problemAnswer('unsupported_media_type')
+    let body: string
+    try {
+      body = utf8.decode(read.bytes)
+    } catch {
+      return problemAnswer('malformed_json', { detail: 'the body is not UTF-8' })
+    }
+    return this.#identify(request, match, body)
+  }
+
+  /** Checks the token, where one came. */
+  #identify(request: HttpRequest, match: Match, body: string): HttpAnswer | Promise<HttpAnswer> {
+    const authorization = request.header('authorization')
+    if (authorization === '') return this.#admit(request, match, body, undefined)
+    const token = bearerToken(authorization)
+    if (token === undefined)
+      return problemAnswer('token_invalid', { detail: 'Authorization must be Bearer and a token' })
+    const check = this.#context.tokens.verify(token)
+    if (check instanceof Promise) return check.then((later) => this.#checked(request, match, body, later))
+    return this.#checked(request, match, body, check)
+  }
+
+  #checked(request: HttpRequest, match: Match, body: string, check: TokenCheck): Outcome {
+    if (check.ok) return this.#admit(request, match, body, check.identity)
+    const { clock, admission } = this.#context
+    const waitMs = admission.request(undefined, admission.addressOf(request), clock.monotonicMs())
+    if (waitMs > 0) return rateAnswer(waitMs)
+    return problemAnswer(check.retry ? 'unavailable' : 'token_invalid', { detail: check.message })
+  }
+
+  #admit(request: HttpRequest, match: Match, body: string, identity: Identity | undefined): Outcome {
+    const { route, params } = match
+    const { clock, admission, metrics } = this.#context
+    const address = admission.addressOf(request)
+    if (route.isProbe !== true) {
+      const waitMs = admission.request(identity, address, clock.monotonicMs())
+      if (waitMs > 0) {
+        metrics.rateLimited.add(1, { what: 'request' })
+        return rateAnswer(waitMs)
+      }
+    }
+    if (route.allow !== undefined && !route.allow.some((role) => hasRole(identity, role)))
+      return refusedRole(route.allow, identity)
+    const key = request.header('idempotency-key')
+    const requestId = key === '' ? newRequestId() : requestIdOf(key)
+    if (requestId === undefined)
+      return problemAnswer('field_invalid', { detail: 'Idempotency-Key has up to 255 visible characters' })
+    const query = new URLSearchParams(request.query)
+    try {
+      const outcome = route.handle({ request, params, query, identity, address, requestId }, body)
+      return outcome instanceof Promise ? outcome.catch(faultAnswer) : outcome
+    } catch (error) {
+      return faultAnswer(error)
+    }
+  }
+
+  #match(path: string): readonly Match[] {
+    const given = path.split('/').slice(1)
+    if (given.length > 1 && given.at(-1) === '') given.pop()
+    const matches: Match[] = []
+    for (const { route, parts } of this.#routes) {
+      const params = paramsOf(parts, given)
+      if (params !== undefined) matches.push({ route, params })
+    }
+    return matches
+  }
+
+  #preflight(request: HttpRequest): HttpAnswer {
+    const matches = this.#match(request.path)
+    const allowed = matches.length > 0 ? allowedMethods(matches) : 'GET, HEAD, OPTIONS'
+    const isPreflight = request.header('access-control-request-method') !== ''
+    const headers: Record<string, string> = { Allow: allowed }
+    if (isPreflight) {
+      headers['Access-Control-Allow-Methods'] = allowed
+      headers['Access-Control-Allow-Headers'] = 'Authorization, Content-Type, Idempotency-Key'
+      headers['Access-Control-Max-Age'] = '86400'
+    }
+    return { status: 204, headers, body: '' }
+  }
+
+  /** What every answer has in common: the right of other origins to read it, the count, the end of a drain. */
+  #finish(request: HttpRequest, answer: HttpAnswer, sinceMs: number): HttpAnswer {
+    const { config, metrics, clock } = this.#context
+    metrics.requests.add(1, { status: `${Math.floor(answer.status / 100)}xx` })
+    metrics.requestSeconds.observe((clock.monotonicMs() - sinceMs) / 1000)
+    const isLast = answer.isLast === true || this.isDraining
+    const origin = request.header('origin')
+    const isForAll = config.corsOrigins.includes('*')
+    if (origin === '' || !(isForAll || config.corsOrigins.includes(origin))) return { ...answer, isLast }
+    const headers = {
+      ...answer.headers,
+      'Access-Control-Allow-Origin': isForAll ? '*' : origin,
+      'Access-Control-Expose-Headers': 'Location, Retry-After',
+      ...(isForAll ? {} : { Vary: 'Origin' }),
+    }
+    return { ...answer, headers, isLast }
+  }
+}
+
+const tooLarge: HttpAnswer = {
+  ...problemAnswer('body_too_large', { detail: `a body has at most ${bodyBytesMax} bytes` }),
+  isLast: true,
+}
+
+function refusedRole(allow: readonly Role[], identity: Identity | undefined): HttpAnswer {
+  if (identity === undefined) return problemAnswer('token_missing')
+  const isForBidders = allow.length === 1 && allow[0] === 'bidder'
+  const code: ProblemCode = isForBidders ? 'not_a_bidder' : 'role_missing'
+  return problemAnswer(code, { detail: `this takes the role ${allow.join(' or ')}` })
+}
+
+/** A failure of the cluster link is an answer; any other error is not for clients. */
+function faultAnswer(error: unknown): HttpAnswer {
+  const fault = clusterFault(error)
+  if (fault === undefined) throw error
+  return problemAnswer(fault)
+}
+
+function hasBody(request: HttpRequest): boolean {
+  return request.header('transfer-encoding') !== '' || Number(request.header('content-length')) > 0
+}
+
+function allowedMethods(matches: readonly Match[]): string {
+  const methods = new Set<string>(matches.map(({ route }) => route.method))
+  if (methods.has('GET')) methods.add('HEAD')
+  return [...methods, 'OPTIONS'].join(', ')
+}
+
+/** The decoded values where the given path is of the route's shape. */
+function paramsOf(
+  parts: readonly string[],
+  given: readonly string[],
+): Readonly<Record<string, string>> | undefined {
+  if (parts.length !== given.length) return undefined
+  const params: Record<string, string> = {}
+  for (const [index, part] of parts.entries()) {
+    const value = given[index] as string
+    if (!part.startsWith(':')) {
+      if (part !== value) return undefined
+      continue
+    }
+    try {
+      params[part.slice(1)] = decodeURIComponent(value)
+    } catch {
+      return undefined
+    }
+  }
+  return params
+}

@@ -1,0 +1,377 @@
+/**
+ * The table of HTTP routes: path, who may ask, what body, what it does. Invariant: the bidder, seller or buyer is
+ * always the token's subject, never a field; ids of new things derive from subject and request id, so that a
+ * retry answers with the same thing. Rules of the auction are the machine's. Source: CONTRACT "HTTP".
+ */
+import { auctionStatuses } from '../../protocol/auction-view.ts'
+import type {
+  AuctionsBody,
+  BidsBody,
+  BuyerRegisteredBody,
+  HttpBodyOf,
+  TokenIssuedBody,
+} from '../../protocol/http-bodies.ts'
+import { type AuctionId, isId, type ServerId, type SubjectId } from '../../protocol/ids.ts'
+import { pageLimitDefault, pageLimitMax, tagLengthMax } from '../../protocol/limits.ts'
+import { defaultIncrements } from '../../protocol/money.ts'
+import { assert } from '../../runtime/assert.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Metrics } from '../../runtime/metrics.ts'
+import type {
+  AuctionQuery,
+  AuctionTerms,
+  AuctionView,
+  BidPlaced,
+  Cluster,
+  Command,
+  Reply,
+} from '../../state-cluster/index.ts'
+import type { Admission } from '../access/admission.ts'
+import { hasRole, type Identity, type Tokens } from '../access/auth.ts'
+import type { HttpAnswer } from '../carrier/socket.ts'
+import type { ServerConfig } from '../config.ts'
+import { auctionIdOf, buyerIdOf, strangerOf } from '../derived-ids.ts'
+import type { ServerMetrics } from '../metrics.ts'
+import { bidEntry, wireStanding, wireView } from '../ws/frames.ts'
+import { jsonAnswer, problemAnswer, rateAnswer, rejectionAnswer } from './answers.ts'
+import { configureHouse, showHouse } from './house-settings.ts'
+import { type Call, get, post, type Route } from './http.ts'
+
+export interface RouteContext {
+  readonly config: ServerConfig
+  readonly cluster: Cluster
+  readonly clock: Clock
+  readonly tokens: Tokens
+  readonly admission: Admission
+  readonly registry: Metrics
+  readonly metrics: ServerMetrics
+  readonly isDraining: () => boolean
+  /** With what the notifications of a buyer are signed. */
+  readonly webhookSecretOf?: (buyerId: SubjectId) => string
+  /** An auction of this server falls due then, maybe before anything that its conductor knows of. */
+  readonly dueAt: (auctionId: AuctionId, atMs: number) => void
+}
+
+export function routes(context: RouteContext): readonly Route[] {
+  const { cluster, admission, registry } = context
+  const alive = (): HttpAnswer => jsonAnswer(200, { status: 'up' })
+  return [
+    get('/up', alive, true),
+    get('/livez', alive, true),
+    // Only what is no proper request for a WebSocket comes here.
+    get('/ws', () => problemAnswer('upgrade_required', {}, { Upgrade: 'websocket' })),
+    get('/readyz', () => readiness(context), true),
+    get(
+      '/metrics',
+      async (call) => {
+        if (!admission.isFromOperator(call.request, call.identity)) return problemAnswer('role_missing')
+        const headers = { 'Content-Type': registry.contentType, 'Cache-Control': 'no-store' }
+        return { status: 200, headers, body: await registry.text() }
+      },
+      true,
+    ),
+
+    post('/buyers', 'registerBuyer', undefined, (call, body) => registerBuyer(context, call, body)),
+    post('/tokens', 'issueToken', ['operator'], (_call, body) => issueToken(context, body)),
+
+    { ...get('/house', () => showHouse(cluster)), allow: ['operator'] },
+    post('/house', 'configureHouse', ['operator'], (_call, body) => configureHouse(cluster, body)),
+
+    get('/auctions', (call) => listAuctions(context, call)),
+    post('/auctions', 'createAuction', ['seller', 'operator'], (call, body) =>
+      createAuction(context, call, body),
+    ),
+    get('/auctions/:id', (call) => withAuction(call, (id) => showAuction(context, call, id))),
+    get('/auctions/:id/bids', (call) => withAuction(call, (id) => listBids(context, call, id))),
+
+    post('/bids', 'placeBid', ['bidder'], (call, { auctionId, amount, kind = 'max' }) =>
+      bid(context, call, auctionId, (subject) => ({
+        type: 'place_bid',
+        subject,
+        requestId: call.requestId,
+        auctionId,
+        amount,
+        kind,
+      })),
+    ),
+    post('/auctions/:id/buy-now', 'buyNow', ['bidder'], (call) =>
+      withAuction(call, (auctionId) =>
+        bid(context, call, auctionId, (subject) => ({
+          type: 'buy_now',
+          subject,
+          requestId: call.requestId,
+          auctionId,
+        })),
+      ),
+    ),
+
+    manage('/auctions/:id/close', 'close_auction'),
+    manage('/auctions/:id/cancel', 'cancel_auction'),
+    manage('/auction/:id/cancel', 'cancel_auction'),
+    manage('/auctions/:id/pause', 'pause_auction'),
+    manage('/auctions/:id/resume', 'resume_auction'),
+    post('/auctions/:id/extend', 'extendAuction', ['seller', 'operator'], (call, { byMs }) =>
+      change(context, call, (base) => ({ type: 'extend_auction', ...base, byMs })),
+    ),
+  ]
+
+  function manage(
+    path: string,
+    type: 'close_auction' | 'cancel_auction' | 'pause_auction' | 'resume_auction',
+  ): Route {
+    return post(path, 'manageAuction', ['seller', 'operator'], (call) =>
+      change(context, call, (base) => ({ type, ...base })),
+    )
+  }
+
+  function readiness({ isDraining }: RouteContext): HttpAnswer {
+    if (isDraining()) return problemAnswer('draining')
+    return cluster.status().ready ? jsonAnswer(200, { status: 'ready' }) : problemAnswer('unavailable')
+  }
+}
+
+/** A stranger, or an operator for somebody else, makes a new buyer; a bidder's own token renews its own entry. */
+async function registerBuyer(
+  context: RouteContext,
+  call: Call,
+  body: HttpBodyOf<'registerBuyer'>,
+): Promise<HttpAnswer> {
+  const { config, cluster, clock, tokens, admission, metrics } = context
+  const { identity, requestId, address } = call
+  const isOperator = hasRole(identity, 'operator')
+  if (!config.registrationOpen && !isOperator) return problemAnswer('registration_closed')
+  const waitMs = admission.registration(identity, address, clock.monotonicMs())
+  if (waitMs > 0) {
+    metrics.rateLimited.add(1, { what: 'registration' })
+    return rateAnswer(waitMs)
+  }
+  const subject = identity?.subject ?? strangerOf(requestId, address)
+  const isOwn = hasRole(identity, 'bidder') && !isOperator
+  const buyerId = isOwn ? subject : buyerIdOf(subject, requestId)
+  const reply = await propose(cluster, cluster.groups[0] ?? 0, {
+    type: 'register_buyer',
+    subject,
+    requestId,
+    buyerId,
+    serverId: config.serverId as ServerId,
+    ...body,
+    interests: body.interests.toSorted(byCodeUnit),
+  })
+  if (!reply.ok) return rejectionAnswer(reply)
+  const { token } = await tokens.issue(buyerId, ['bidder'], config.tokenTtlSeconds)
+  const { webhookSecretOf } = context
+  const answer: BuyerRegisteredBody = {
+    id: buyerId,
+    ...body,
+    token,
+    ...(body.endpoint === undefined || webhookSecretOf === undefined
+      ? {}
+      : { webhookSecret: webhookSecretOf(buyerId) }),
+  }
+  return jsonAnswer(201, answer)
+}
+
+async function issueToken(
+  { tokens, config }: RouteContext,
+  body: HttpBodyOf<'issueToken'>,
+): Promise<HttpAnswer> {
+  const { subject, roles } = body
+  const { token, expiresAtMs } = await tokens.issue(subject, roles, body.ttlSeconds ?? config.tokenTtlSeconds)
+  const answer: TokenIssuedBody = { token, subject, roles, expiresAt: expiresAtMs }
+  return jsonAnswer(201, answer)
+}
+
+async function createAuction(
+  context: RouteContext,
+  call: Call,
+  body: HttpBodyOf<'createAuction'>,
+): Promise<HttpAnswer> {
+  const { config, cluster } = context
+  const { subject } = identityOf(call)
+  const auctionId = auctionIdOf(subject, call.requestId)
+  const { currency = config.defaultCurrency, increments, format = 'english', item, opensAt, ...rest } = body
+  const terms: AuctionTerms = {
+    ...rest,
+    tags: rest.tags.toSorted(byCodeUnit),
+    format,
+    currency,
+    increments: increments ?? defaultIncrements(currency),
+    ...(opensAt === undefined ? {} : { opensAtMs: opensAt }),
+    ...(item === undefined ? {} : { item: JSON.stringify(item) }),
+  }
+  const serverId = config.serverId as ServerId
+  const { requestId } = call
+  const command: Command = { type: 'create_auction', subject, requestId, auctionId, serverId, terms }
+  const reply = await propose(cluster, cluster.groupOf(auctionId), command)
+  if (!reply.ok) return rejectionAnswer(reply)
+  const view = await viewOf(cluster, auctionId)
+  context.dueAt(auctionId, view.status === 'scheduled' ? view.opensAt : view.closesAt)
+  return jsonAnswer(201, wireView(view), { Location: `/auctions/${auctionId}` })
+}
+
+async function listAuctions({ cluster }: RouteContext, call: Call): Promise<HttpAnswer> {
+  const { query } = call
+  const status = parameter(query, 'status')
+  const tag = parameter(query, 'tag')?.trim().normalize('NFC').toLowerCase()
+  const after = parameter(query, 'after')
+  const limit = pageLimit(query)
+  const known = auctionStatuses.find((one) => one === status)
+  if (status !== undefined && known === undefined)
+    return invalid(`status must be one of ${auctionStatuses.join(', ')}`)
+  if (tag !== undefined && (tag === '' || tag.length > tagLengthMax))
+    return invalid(`tag has 1 to ${tagLengthMax} characters`)
+  if (limit === undefined) return invalid(`limit must be an integer from 1 to ${pageLimitMax}`)
+  if (after !== undefined && !/^[\x21-\x7e]{1,256}$/.test(after))
+    return invalid('after must be the `next` of a page')
+  const asked: AuctionQuery = {
+    limit,
+    ...(known === undefined ? {} : { status: known }),
+    ...(tag === undefined ? {} : { tag }),
+    ...(after === undefined ? {} : { after }),
+  }
+  const page = await cluster.auctions(asked)
+  const answer: AuctionsBody = {
+    auctions: page.auctions.map((view) => wireView(view)),
+    ...(page.next === undefined ? {} : { next: page.next }),
+  }
+  return jsonAnswer(200, answer)
+}
+
+async function showAuction({ cluster }: RouteContext, call: Call, auctionId: AuctionId): Promise<HttpAnswer> {
+  const view = await cluster.auction(auctionId)
+  if (view === undefined) return problemAnswer('auction_not_found')
+  const { identity } = call
+  const isBidder = identity !== undefined && hasRole(identity, 'bidder')
+  const you = isBidder ? await cluster.standing(auctionId, identity.subject) : undefined
+  return jsonAnswer(200, wireView(view, you))
+}
+
+/** Pages over the auction's events; a page of them may hold fewer bids than asked for, or none. */
+async function listBids({ cluster }: RouteContext, call: Call, auctionId: AuctionId): Promise<HttpAnswer> {
+  const limit = pageLimit(call.query)
+  const after = integerOf(parameter(call.query, 'after') ?? '0')
+  if (limit === undefined) return invalid(`limit must be an integer from 1 to ${pageLimitMax}`)
+  if (after === undefined) return invalid('after must be the `seq` of an entry')
+  if ((await cluster.auction(auctionId)) === undefined) return problemAnswer('auction_not_found')
+  const bids: BidPlaced[] = []
+  let from = after
+  let isAtEnd = false
+  while (bids.length <= limit && !isAtEnd) {
+    const events = await cluster.events(auctionId, from, pageLimitMax)
+    for (const event of events) if (event.type === 'bid_placed') bids.push(event)
+    from = events.at(-1)?.seq ?? from
+    isAtEnd = events.length < pageLimitMax
+  }
+  const shown = bids.slice(0, limit)
+  const last = shown.at(-1)
+  const answer: BidsBody = {
+    bids: shown.map((event) => bidEntry(event, call.identity?.subject)),
+    ...(bids.length > limit && last !== undefined ? { next: last.seq } : {}),
+  }
+  return jsonAnswer(200, answer)
+}
+
+async function bid(
+  { cluster, clock, admission, metrics }: RouteContext,
+  call: Call,
+  auctionId: AuctionId,
+  commandOf: (subject: SubjectId) => Command,
+): Promise<HttpAnswer> {
+  const identity = identityOf(call)
+  const waitMs = admission.bid(identity, clock.monotonicMs())
+  if (waitMs > 0) {
+    metrics.rateLimited.add(1, { what: 'bid' })
+    return rateAnswer(waitMs)
+  }
+  const sinceMs = clock.monotonicMs()
+  const reply = await propose(cluster, cluster.groupOf(auctionId), commandOf(identity.subject))
+  metrics.bids.add(1, { outcome: reply.ok ? 'accepted' : reply.code })
+  metrics.bidSeconds.observe((clock.monotonicMs() - sinceMs) / 1000)
+  if (!reply.ok) {
+    const view = reply.code === 'bid_too_low' ? await cluster.auction(auctionId) : undefined
+    return rejectionAnswer(reply, view?.bidCount)
+  }
+  assert(reply.type === 'bid', 'a bid is answered by a bid')
+  return jsonAnswer(201, {
+    type: 'bid_accepted',
+    requestId: call.requestId,
+    auctionId,
+    seq: reply.seq,
+    price: reply.price,
+    askingBid: reply.askingBid,
+    you: wireStanding(reply.you),
+  })
+}
+
+type ManagedFields = {
+  readonly subject: SubjectId
+  readonly requestId: Call['requestId']
+  readonly auctionId: AuctionId
+  readonly operator: boolean
+}
+
+function change(
+  context: RouteContext,
+  call: Call,
+  commandOf: (base: ManagedFields) => Command,
+): Promise<HttpAnswer> | HttpAnswer {
+  return withAuction(call, async (auctionId) => {
+    const { cluster } = context
+    const identity = identityOf(call)
+    const { requestId } = call
+    const operator = hasRole(identity, 'operator')
+    const command = commandOf({ subject: identity.subject, requestId, auctionId, operator })
+    const reply = await propose(cluster, cluster.groupOf(auctionId), command)
+    if (!reply.ok) return rejectionAnswer(reply)
+    return jsonAnswer(200, wireView(await viewOf(cluster, auctionId)))
+  })
+}
+
+function propose(cluster: Cluster, groupId: number, command: Command): Promise<Reply> {
+  return cluster.propose(groupId as Cluster['groups'][number], command)
+}
+
+async function viewOf(cluster: Cluster, auctionId: AuctionId): Promise<AuctionView> {
+  const view = await cluster.auction(auctionId)
+  assert(view !== undefined, 'an auction that a reply named can be read')
+  return view
+}
+
+/** Something that is not even an id names nothing. */
+function withAuction<Answer>(call: Call, use: (auctionId: AuctionId) => Answer): Answer | HttpAnswer {
+  const id = call.params['id']
+  return isId(id) ? use(id as AuctionId) : problemAnswer('auction_not_found')
+}
+
+/** Of a route that takes a role: without a token it is never called. */
+function identityOf(call: Call): Identity {
+  assert(call.identity !== undefined, 'a route that takes a role is called with a token')
+  return call.identity
+}
+
+/** The order in which the machine wants tags. */
+function byCodeUnit(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+function invalid(detail: string): HttpAnswer {
+  return problemAnswer('field_invalid', { detail })
+}
+
+function integerOf(text: string): number | undefined {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+  return Number.isSafeInteger(value) ? value : undefined
+}
+
+/** An empty parameter says as little as one that is not there. */
+function parameter(query: URLSearchParams, name: string): string | undefined {
+  const given = query.get(name)
+  return given === null || given === '' ? undefined : given
+}
+
+function pageLimit(query: URLSearchParams): number | undefined {
+  const given = parameter(query, 'limit')
+  if (given === undefined) return pageLimitDefault
+  const value = integerOf(given)
+  return value !== undefined && value >= 1 && value <= pageLimitMax ? value : undefined
+}

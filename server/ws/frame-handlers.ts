@@ -1,0 +1,179 @@
+/**
+ * What each client frame does: one handler a type. Invariant: each frame that has an `id` gets exactly one answer
+ * with that `replyTo`, as long as its socket lives; a bid is made in the name of the token's subject, never of a
+ * field. Rules of the auction are the machine's. Source: CONTRACT "WebSocket".
+ */
+import type { ClientFrameHandlers, FrameId } from '../../protocol/client-frames.ts'
+import { encodeServerFrame } from '../../protocol/encode.ts'
+import { type FrameErrorCode, frameErrors } from '../../protocol/frame-errors.ts'
+import type { AuctionId, RequestId, SubjectId } from '../../protocol/ids.ts'
+import { assert } from '../../runtime/assert.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Cluster, Command, Rejected } from '../../state-cluster/index.ts'
+import type { Admission } from '../access/admission.ts'
+import { hasRole } from '../access/auth.ts'
+import { clusterFault } from '../http/answers.ts'
+import type { ServerMetrics } from '../metrics.ts'
+import type { Tally } from '../tally.ts'
+import type { FanOut } from './fan-out.ts'
+import { acceptedFrame, rejectedFrame } from './frames.ts'
+import type { Session } from './session.ts'
+
+export interface FrameContext {
+  readonly cluster: Cluster
+  readonly clock: Clock
+  readonly admission: Admission
+  readonly fanOut: FanOut
+  readonly metrics: ServerMetrics
+  /** Bids whose reply is awaited. */
+  readonly pending: Tally
+  /** Whether new bids are turned away, because the sockets are about to be closed. */
+  readonly isEnding: () => boolean
+  readonly limits: { readonly subscriptionsPerSocketMax: number; readonly commandsPerSocketMax: number }
+}
+
+export function frameHandlers(context: FrameContext): ClientFrameHandlers<Session, void | Promise<void>> {
+  const { clock, fanOut, limits } = context
+  return {
+    subscribe(session, frame) {
+      const isNew = !session.subscriptions.has(frame.auctionId)
+      if (isNew && session.subscriptions.size >= limits.subscriptionsPerSocketMax) {
+        const message = `a socket watches at most ${limits.subscriptionsPerSocketMax} auctions`
+        return refuse(session, frame.id, 'limit_exceeded', message)
+      }
+      if (isNew && fanOut.isFull)
+        return refuse(session, frame.id, 'overloaded', 'this server has all the subscriptions it can take')
+      return inTurn(session, frame.auctionId, () =>
+        fanOut.subscribe(session, frame.id, frame.auctionId, frame.since),
+      )
+    },
+
+    unsubscribe(session, frame) {
+      const { id, auctionId } = frame
+      return inTurn(session, auctionId, () => {
+        if (!fanOut.unsubscribe(session, auctionId))
+          return refuse(session, id, 'not_subscribed', 'this session does not watch that auction')
+        session.send(encodeServerFrame({ type: 'unsubscribed', replyTo: id, auctionId }))
+      })
+    },
+
+    place_bid(session, frame) {
+      const { auctionId, requestId, amount } = frame
+      const kind = frame.kind ?? 'max'
+      return bid(context, session, frame, (subject) => ({
+        type: 'place_bid',
+        subject,
+        requestId,
+        auctionId,
+        amount,
+        kind,
+      }))
+    },
+
+    buy_now(session, frame) {
+      const { auctionId, requestId } = frame
+      return bid(context, session, frame, (subject) => ({ type: 'buy_now', subject, requestId, auctionId }))
+    },
+
+    sync_time(session, frame) {
+      const t1 = session.receivedAtMs
+      const t2 = clock.nowMs()
+      session.send(encodeServerFrame({ type: 'time', replyTo: frame.id, t0: frame.t0, t1, t2 }))
+    },
+  }
+}
+
+/**
+ * Answers what a session asks about watching one auction one after the other, for a client that does not wait:
+ * begun at once, a second `subscribe` would take the place of a first one that has no answer yet.
+ */
+function inTurn(
+  session: Session,
+  auctionId: AuctionId,
+  work: () => void | Promise<void>,
+): void | Promise<void> {
+  const before = session.turns.get(auctionId)
+  const outcome = before === undefined ? work() : before.then(() => (session.isOpen ? work() : undefined))
+  if (!(outcome instanceof Promise)) return
+  const done = outcome
+    .catch(() => undefined)
+    .then(() => {
+      if (session.turns.get(auctionId) === done) session.turns.delete(auctionId)
+    })
+  session.turns.set(auctionId, done)
+  return outcome
+}
+
+interface BidFrame {
+  readonly id: FrameId
+  readonly auctionId: AuctionId
+  readonly requestId: RequestId
+}
+
+/** Proposes a bid in the subject's name and answers with what the machine says. */
+async function bid(
+  context: FrameContext,
+  session: Session,
+  frame: BidFrame,
+  commandOf: (subject: SubjectId) => Command,
+): Promise<void> {
+  const { cluster, clock, admission, limits, metrics } = context
+  const { identity } = session
+  if (identity === undefined || !hasRole(identity, 'bidder')) {
+    metrics.bids.add(1, { outcome: 'not_a_bidder' })
+    const reply: Rejected = { ok: false, code: 'not_a_bidder' }
+    session.send(encodeServerFrame(rejectedFrame(frame.id, frame.requestId, frame.auctionId, reply)))
+    return
+  }
+  if (context.isEnding()) return refuse(session, frame.id, 'draining', frameErrors.draining.title)
+  const waitMs = admission.bid(identity, clock.monotonicMs())
+  if (waitMs > 0) {
+    metrics.rateLimited.add(1, { what: 'bid' })
+    return refuse(session, frame.id, 'rate_limited', 'too many bids of this bidder', waitMs)
+  }
+  if (session.commandCount >= limits.commandsPerSocketMax)
+    return refuse(
+      session,
+      frame.id,
+      'overloaded',
+      `at most ${limits.commandsPerSocketMax} bids wait for answers`,
+    )
+  const sinceMs = clock.monotonicMs()
+  session.commandCount += 1
+  context.pending.add()
+  try {
+    const reply = await cluster.propose(cluster.groupOf(frame.auctionId), commandOf(identity.subject))
+    if (reply.ok) {
+      assert(reply.type === 'bid', 'a bid is answered by a bid')
+      session.send(encodeServerFrame(acceptedFrame(frame.id, frame.requestId, reply)))
+    } else session.send(encodeServerFrame(rejectedFrame(frame.id, frame.requestId, frame.auctionId, reply)))
+    metrics.bids.add(1, { outcome: reply.ok ? 'accepted' : reply.code })
+    metrics.bidSeconds.observe((clock.monotonicMs() - sinceMs) / 1000)
+  } catch (error) {
+    const fault = clusterFault(error)
+    if (fault === undefined) throw error
+    metrics.bids.add(1, { outcome: fault })
+    refuse(session, frame.id, fault, frameErrors[fault].title)
+  } finally {
+    session.commandCount -= 1
+    context.pending.remove()
+  }
+}
+
+export function refuse(
+  session: Session,
+  replyTo: FrameId | undefined,
+  code: FrameErrorCode,
+  message: string,
+  retryAfterMs?: number,
+): void {
+  session.send(
+    encodeServerFrame({
+      type: 'error',
+      ...(replyTo === undefined ? {} : { replyTo }),
+      code,
+      message,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    }),
+  )
+}

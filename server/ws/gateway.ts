@@ -1,0 +1,329 @@
+/**
+ * WebSocket sessions from upgrade to close: subprotocol, token, rates, frames in, heartbeats, the end.
+ * Invariant: every message is bounded, counted and decoded before anything is done for it, and every way a
+ * session ends is a close code of the contract. What frames do stands in `frame-handlers.ts`, who gets which
+ * event in `fan-out.ts`. Source: CONTRACT "WebSocket"; RFC 6455; spec RATE, FLOW, AUTH.
+ */
+import { randomBytes } from 'node:crypto'
+import type {
+  ClientFrame,
+  ClientFrameHandlers,
+  FrameRead,
+  FrameRefused,
+} from '../../protocol/client-frames.ts'
+import type { CloseCode } from '../../protocol/close-codes.ts'
+import { decodeClientBinary, decodeClientText } from '../../protocol/decode.ts'
+import { encodeServerFrame } from '../../protocol/encode.ts'
+import { readJson } from '../../protocol/json.ts'
+import { frameBytesMax } from '../../protocol/limits.ts'
+import { readMsgpack } from '../../protocol/msgpack.ts'
+import { protocolVersion, type ServerFrame } from '../../protocol/server-frames.ts'
+import { jsonSubprotocol, msgpackSubprotocol, readOffer } from '../../protocol/subprotocols.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Admission } from '../access/admission.ts'
+import { bearerToken, hasRole, type TokenCheck, type Tokens } from '../access/auth.ts'
+import { TokenBucket } from '../access/token-bucket.ts'
+import type { HttpRequest, Socket, UpgradeDecision } from '../carrier/socket.ts'
+import type { ServerConfig } from '../config.ts'
+import { problemAnswer, rateAnswer } from '../http/answers.ts'
+import type { ServerMetrics } from '../metrics.ts'
+import { Tally } from '../tally.ts'
+import type { FanOut, Published } from './fan-out.ts'
+import { refuse } from './frame-handlers.ts'
+import { rejectedFrame } from './frames.ts'
+import { Session, type SessionContext } from './session.ts'
+
+export interface GatewayContext extends Omit<SessionContext, 'closing'> {
+  readonly config: ServerConfig
+  readonly clock: Clock
+  readonly tokens: Tokens
+  readonly admission: Admission
+  readonly fanOut: FanOut
+  readonly handlers: ClientFrameHandlers<Session, void | Promise<void>>
+  readonly metrics: ServerMetrics
+  /** What a frame's handler failed with, after its session was told. */
+  readonly fault: (error: unknown, where: string) => void
+}
+
+/** Frames beyond the rate that are still answered: more than this at once, or steadily, closes with 4429. */
+const strikeRate = { perSecond: 10, burst: 200 }
+/** How long a socket that is to be closed may take to make room for the close frame. */
+const closeGraceMs = 5000
+
+/** Frames that are kept while a token is being verified: a client need not wait for its `hello`. */
+const earlyBytesMax = 1024 * 1024
+/** What a frame that is kept costs beside its bytes. */
+const earlyFrameBytes = 256
+
+const text = new TextDecoder()
+
+export class Gateway {
+  readonly #context: GatewayContext
+  readonly #sessionContext: SessionContext
+  readonly #sessions = new Set<Session>()
+  readonly #open: Tally
+  #isDraining = false
+
+  constructor(context: GatewayContext) {
+    this.#context = context
+    this.#sessionContext = { ...context, closing: (session) => context.fanOut.leave(session) }
+    this.#open = new Tally(context.clock)
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size
+  }
+
+  /** Decides about an upgrade. A bad token is told by a close code: browsers hide the status of a refused upgrade. */
+  upgrade(request: HttpRequest): UpgradeDecision<Session> {
+    const { clock, tokens, admission, config, metrics } = this.#context
+    const header = request.header('sec-websocket-protocol')
+    const { subprotocol, token: offered } = readOffer(header)
+    if (subprotocol === undefined && header !== '') {
+      const detail = `offer ${jsonSubprotocol} or ${msgpackSubprotocol} as a subprotocol`
+      return { accept: false, answer: problemAnswer('field_invalid', { detail }) }
+    }
+    const authorization = request.header('authorization')
+    const token = authorization === '' ? offered : (bearerToken(authorization) ?? '')
+    const check = token === undefined ? undefined : tokens.verify(token)
+    const known = check !== undefined && !(check instanceof Promise) && check.ok ? check.identity : undefined
+    const address = admission.addressOf(request)
+    const nowMs = clock.monotonicMs()
+    const waitMs = admission.request(known, address, nowMs)
+    if (waitMs > 0) {
+      metrics.rateLimited.add(1, { what: 'request' })
+      return { accept: false, answer: rateAnswer(waitMs) }
+    }
+    const session = new Session(
+      {
+        id: randomBytes(9).toString('base64url'),
+        subprotocol: subprotocol ?? jsonSubprotocol,
+        address,
+        ...(check === undefined ? {} : { check }),
+        nowMs,
+        frames: new TokenBucket({ perSecond: config.framesPerSecond, burst: config.framesBurst }, nowMs),
+        strikes: new TokenBucket(strikeRate, nowMs),
+      },
+      this.#sessionContext,
+    )
+    return { accept: true, subprotocol: subprotocol ?? '', session }
+  }
+
+  /** The socket is open; the session begins as soon as its token is verified. */
+  open(session: Session, socket: Socket): void {
+    session.attach(socket)
+    const { check } = session
+    if (!(check instanceof Promise)) this.#letIn(session, check)
+    else
+      check
+        .then((later) => this.#letIn(session, later))
+        .catch((error: unknown) => {
+          session.close(1011)
+          this.#context.fault(error, 'open')
+        })
+  }
+
+  message(session: Session, bytes: Uint8Array, isBinary: boolean): void {
+    const { clock, tokens, metrics } = this.#context
+    if (!session.isOpen) return
+    if (bytes.length > frameBytesMax) {
+      this.#context.metrics.frameErrors.add(1, { code: 'frame_too_large' })
+      refuse(session, undefined, 'frame_too_large', `a frame has at most ${frameBytesMax} bytes`)
+      session.close(1009)
+      return
+    }
+    if (session.early !== undefined) {
+      session.earlyBytes += bytes.length + earlyFrameBytes
+      if (session.earlyBytes > earlyBytesMax) session.close(4429)
+      else session.early.push({ bytes: bytes.slice(), isBinary })
+      return
+    }
+    const nowMs = clock.monotonicMs()
+    session.heardMs = nowMs
+    session.receivedAtMs = clock.nowMs()
+    session.isPinged = false
+    metrics.frames.add(1)
+    const { identity } = session
+    if (identity !== undefined && tokens.hasExpired(identity)) {
+      session.close(4401)
+      return
+    }
+    const waitMs = hasRole(identity, 'operator') ? 0 : session.frames.take(nowMs)
+    if (waitMs > 0 && session.strikes.take(nowMs) > 0) {
+      session.close(4429)
+      return
+    }
+    const read = this.#decode(session, bytes, isBinary)
+    if (waitMs > 0) this.#holdBack(session, read, waitMs)
+    else if (read.ok) this.#handle(session, read.frame)
+    else this.#refuseFrame(session, read)
+  }
+
+  /** The client read something. */
+  drained(session: Session): void {
+    session.drained(this.#context.clock.monotonicMs())
+    this.#context.fanOut.drained(session)
+  }
+
+  /** The carrier dropped a message for want of room. Published events are made good; a ping is not missed. */
+  dropped(session: Session, bytes: Uint8Array, isBinary: boolean): void {
+    const event = isBinary ? readMsgpack(bytes) : readJson(text.decode(bytes))
+    const published = event.ok ? publishedOf(event.value) : undefined
+    if (published !== undefined) this.#context.fanOut.dropped(session, published)
+  }
+
+  heard(session: Session): void {
+    session.heardMs = this.#context.clock.monotonicMs()
+    session.isPinged = false
+  }
+
+  closed(session: Session, code: number): void {
+    session.detach()
+    this.#context.metrics.closes.add(1, { code: String(code) })
+    if (!this.#sessions.delete(session)) return
+    this.#context.fanOut.leave(session)
+    this.#context.admission.socketClosed(session.identity, session.address)
+    this.#open.remove()
+  }
+
+  /**
+   * Looks after every session: pings the silent, closes the dead (4408), the expired (4401) and those that do not
+   * read (4413). To be called a few times per heartbeat.
+   */
+  tend(): void {
+    const { config, clock, tokens } = this.#context
+    const nowMs = clock.monotonicMs()
+    for (const session of this.#sessions) {
+      if (!session.hasUnread) session.readMs = nowMs
+      const unreadMs = nowMs - session.readMs
+      if (session.isClosing) {
+        if (unreadMs > closeGraceMs) session.terminate()
+        continue
+      }
+      const silentMs = nowMs - session.heardMs
+      if (session.identity !== undefined && tokens.hasExpired(session.identity)) session.close(4401)
+      else if (unreadMs > config.unreadMsMax) session.close(4413)
+      else if (silentMs > 2 * config.heartbeatMs) session.close(4408)
+      else if (silentMs >= config.heartbeatMs && !session.isPinged) session.ping()
+    }
+  }
+
+  /** Tells every client that the server stops; new sockets are turned away with 1012 from now on. */
+  announceDrain(graceMs: number): void {
+    this.#isDraining = true
+    const frame = encodeServerFrame({ type: 'drain', graceMs })
+    for (const session of this.#sessions) session.send(frame)
+  }
+
+  /** Resolves when no session is left, or after `ms`. */
+  untilEmpty(ms: number): Promise<void> {
+    return this.#open.untilZero(ms)
+  }
+
+  /** Closes every session. */
+  closeAll(code: CloseCode): void {
+    for (const session of [...this.#sessions]) session.close(code)
+  }
+
+  /** Begins the session, or says by a close code why not. */
+  #letIn(session: Session, check: TokenCheck | undefined): void {
+    const { config, clock, fanOut } = this.#context
+    if (!session.isOpen) return
+    if (check?.ok === true) session.identity = check.identity
+    const entry = check?.ok === false ? (check.retry ? 1013 : 4401) : this.#entry(session)
+    if (entry !== 'let_in') {
+      session.close(entry)
+      return
+    }
+    this.#sessions.add(session)
+    this.#open.add()
+    fanOut.enter(session)
+    const { identity } = session
+    session.send(
+      encodeServerFrame({
+        type: 'hello',
+        version: protocolVersion,
+        sessionId: session.id,
+        serverTime: clock.nowMs(),
+        heartbeatMs: config.heartbeatMs,
+        ...(identity === undefined ? {} : { you: { id: identity.subject, roles: [...identity.roles] } }),
+      }),
+    )
+    session.flush()
+    const early = session.early ?? []
+    session.early = undefined
+    for (const { bytes, isBinary } of early) this.message(session, bytes, isBinary)
+  }
+
+  #entry(session: Session): 'let_in' | CloseCode {
+    if (this.#isDraining) return 1012
+    const entry = this.#context.admission.socketOpened(session.identity, session.address)
+    if (entry === 'server_full') return 1013
+    return entry === 'address_full' ? 4429 : 'let_in'
+  }
+
+  #decode(session: Session, bytes: Uint8Array, isBinary: boolean): FrameRead {
+    const takesBinary = session.subprotocol === msgpackSubprotocol
+    if (isBinary !== takesBinary) {
+      const message = `${session.subprotocol} takes ${takesBinary ? 'binary' : 'text'} frames`
+      return { ok: false, code: 'wrong_encoding', message }
+    }
+    return isBinary ? decodeClientBinary(bytes) : decodeClientText(text.decode(bytes))
+  }
+
+  #handle<Type extends ClientFrame['type']>(
+    session: Session,
+    frame: Extract<ClientFrame, { type: Type }>,
+  ): void {
+    const { handlers } = this.#context
+    const handler = handlers[frame.type as Type] as (
+      session: Session,
+      frame: Extract<ClientFrame, { type: Type }>,
+    ) => void | Promise<void>
+    try {
+      const outcome = handler(session, frame)
+      if (outcome instanceof Promise) outcome.catch((error: unknown) => this.#failed(session, frame, error))
+    } catch (error) {
+      this.#failed(session, frame, error)
+    }
+  }
+
+  #failed(session: Session, frame: ClientFrame, error: unknown): void {
+    refuse(session, frame.id, 'internal', 'the server failed at this frame')
+    this.#context.metrics.frameErrors.add(1, { code: 'internal' })
+    this.#context.fault(error, frame.type)
+  }
+
+  #refuseFrame(session: Session, read: FrameRefused): void {
+    const { code, replyTo, message, bid } = read
+    if (code !== 'amount_invalid') {
+      this.#context.metrics.frameErrors.add(1, { code })
+      refuse(session, replyTo, code, message)
+      return
+    }
+    if (bid === undefined || replyTo === undefined) {
+      refuse(session, replyTo, 'field_invalid', message)
+      return
+    }
+    this.#context.metrics.bids.add(1, { outcome: code })
+    const frame = rejectedFrame(replyTo, bid.requestId, bid.auctionId, { ok: false, code })
+    session.send(encodeServerFrame(frame))
+  }
+
+  /** Answers a frame beyond the rate without doing what it asks. */
+  #holdBack(session: Session, read: FrameRead, waitMs: number): void {
+    this.#context.metrics.rateLimited.add(1, { what: 'frame' })
+    const replyTo = read.ok ? read.frame.id : read.replyTo
+    refuse(session, replyTo, 'rate_limited', 'too many frames; slow down', waitMs)
+  }
+}
+
+/**
+ * Which event a published frame carries, or is the first that it stands for. The frame is one of ours, and of
+ * ours only those that everybody gets have a `serverTime` and an auction, and no `you`.
+ */
+function publishedOf(value: unknown): Published | undefined {
+  const frame = value as ServerFrame
+  if (!('serverTime' in frame && 'auctionId' in frame) || 'you' in frame) return undefined
+  return { auctionId: frame.auctionId, seq: frame.type === 'resync' ? frame.expected : frame.seq }
+}

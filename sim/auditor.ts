@@ -1,0 +1,640 @@
+/**
+ * An independent, simple model of the house: every committed entry goes through it, and what the machine replied and
+ * told is compared with what the model says. Invariant: it shares no code with the machine and keeps plain lists;
+ * clarity counts here, not speed. Source: CONTRACT "English auction rules"; docs/spec.md rules of the machine.
+ */
+
+import type { AuctionTerms, Command, MachineEntry } from '../state-cluster/machine/commands.ts'
+import type { AuctionStatus, PrivateEvent, PublicEvent, Reply } from '../state-cluster/machine/events.ts'
+import { type Checks, isSame } from './checks.ts'
+import { type Twin, type TwinLot, twins } from './twins.ts'
+
+const requestWindowMs = 600_000
+const requestsPerSubjectMax = 128
+/** Servers that enlisted pulse more often near a close: within this … */
+const nearMs = 5_000
+/** … and a longer silence than this is an outage then. */
+const nearThresholdMs = 500
+/** Number of the feature by which OUTAGE9 holds. */
+const handOverEndsSilence = 1
+
+export interface ModelLot extends TwinLot {
+  readonly id: string
+  /** By age. */
+  readonly ordinal: number
+  readonly twin: Twin
+  readonly seller: string
+  readonly terms: AuctionTerms
+  owner: ModelServer
+  status: AuctionStatus
+  opensAt: number
+  pausedAt: number | undefined
+  seq: number
+  softExtensions: number
+  winner: string | undefined
+  hammerPrice: number | undefined
+  /** Bids that were accepted, by request. */
+  readonly acceptedBids: Map<string, { readonly seq: number; readonly amount: number }>
+}
+
+export interface ModelServer {
+  readonly id: string
+  epoch: number
+  standing: 'unmanaged' | 'live' | 'dead' | 'left'
+  lastConductedMs: number
+  patienceMs: number
+  /** Of an outage that nobody was given back yet. */
+  outageGapMs: number
+  /** That have not ended. */
+  readonly lots: Set<ModelLot>
+}
+
+/** Something to be told, and who is to tell it. */
+interface ModelNotice {
+  readonly position: number
+  owner: ModelServer
+  readonly lot: ModelLot | undefined
+}
+
+interface Remembered {
+  readonly content: string
+  readonly reply: Reply
+  readonly atMs: number
+}
+
+type Told = Record<string, unknown> & { readonly auctionId: string; readonly seq: number }
+
+export class Auditor {
+  readonly lots = new Map<string, ModelLot>()
+  readonly servers = new Map<string, ModelServer>()
+  /** Who is to be told of what: `WON_AUCTION lot bidder`. */
+  readonly notices: string[] = []
+  readonly #checks: Checks
+  readonly #requests = new Map<string, Map<string, Remembered>>()
+  #settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
+  readonly #features = new Set<number>()
+  #atMs = 0
+  #told: Told[] = []
+  #noticeCount = 0
+  #noticesMade = 0
+  #outbox: ModelNotice[] = []
+  #lease = { monitorId: '', token: 0, untilMs: 0 }
+
+  constructor(checks: Checks) {
+    this.#checks = checks
+  }
+
+  /** Goes on by one committed entry; gives what the replies should be. */
+  apply(
+    index: number,
+    { atMs, commands }: MachineEntry,
+    replies: readonly Reply[],
+    events: readonly (PublicEvent | PrivateEvent)[],
+    noticeCount: number,
+  ): readonly Reply[] {
+    this.#checks.hold(
+      atMs >= this.#atMs,
+      'late is late',
+      () => `entry ${index} is stamped before the last one`,
+    )
+    this.#atMs = atMs
+    this.#told = []
+    this.#noticeCount = 0
+    const expected = commands.map((command) => this.#answer(command))
+    commands.forEach((command, at) => {
+      this.#checks.hold(isSame(replies[at], expected[at]), 'the auditor agrees', () => {
+        const facts = `entry ${index}, ${JSON.stringify(command)}`
+        return `${facts}: the machine replied ${JSON.stringify(replies[at])}, the auditor ${JSON.stringify(expected[at])}`
+      })
+    })
+    this.#compareEvents(index, events)
+    this.#checks.hold(
+      noticeCount === this.#noticeCount,
+      'the auditor agrees',
+      () => `entry ${index} brought ${noticeCount} notices, the auditor counts ${this.#noticeCount}`,
+    )
+    return expected
+  }
+
+  #compareEvents(index: number, events: readonly (PublicEvent | PrivateEvent)[]): void {
+    const real = events.map(canonical).sort(byPlace)
+    const model = this.#told.sort(byPlace)
+    this.#checks.hold(isSame(real, model), 'the auditor agrees', () => {
+      return `entry ${index} told ${JSON.stringify(real)}, the auditor tells ${JSON.stringify(model)}`
+    })
+  }
+
+  #answer(command: Command): Reply {
+    if (!('requestId' in command)) return this.#run(command)
+    const { subject, requestId } = command
+    let own = this.#requests.get(subject)
+    if (own === undefined) {
+      own = new Map()
+      this.#requests.set(subject, own)
+    }
+    const content = JSON.stringify(command)
+    const known = own.get(requestId)
+    if (known !== undefined && known.atMs >= this.#atMs - requestWindowMs)
+      return known.content === content ? known.reply : { ok: false, code: 'duplicate_request_differs' }
+    const reply = this.#run(command)
+    own.delete(requestId)
+    own.set(requestId, { content, reply, atMs: this.#atMs })
+    const [oldest] = own.keys()
+    if (own.size > requestsPerSubjectMax) own.delete(oldest as string)
+    return reply
+  }
+
+  #run(command: Command): Reply {
+    switch (command.type) {
+      case 'create_auction':
+        return this.#create(command)
+      case 'place_bid':
+        return this.#bid(command)
+      case 'buy_now':
+        return this.#buyNow(command)
+      case 'register_server': {
+        const server = this.#serverOf(command.serverId)
+        server.epoch += 1
+        return { ok: true, type: 'server', epoch: server.epoch }
+      }
+      case 'conduct':
+        return this.#conduct(command.serverId, command.epoch)
+      case 'acknowledge_notices':
+        return this.#acknowledge(command, ({ position }) => position <= command.upTo)
+      case 'acknowledge_positions':
+        return this.#acknowledge(command, ({ position }) => command.positions.includes(position))
+      case 'configure_house':
+        if (Object.values(command.settings).some((ms) => ms < 1)) return { ok: false, code: 'terms_invalid' }
+        this.#settings = { ...command.settings }
+        for (const feature of command.features ?? []) this.#features.add(feature)
+        return { ok: true, type: 'done' }
+      case 'register_buyer': {
+        const through = this.#serverOf(command.serverId)
+        const isGone = through.standing === 'dead' || through.standing === 'left'
+        const owner = (isGone ? this.#leastLoaded() : undefined) ?? through
+        if (command.interests.length > 0) this.#notify(owner, undefined)
+        return { ok: true, type: 'buyer', buyerId: command.buyerId }
+      }
+      case 'enlist_server':
+        return this.#enlist(command.serverId)
+      case 'release_server': {
+        const server = this.servers.get(command.serverId)
+        if (server?.epoch !== command.epoch || server.standing === 'unmanaged') return stale
+        if (server.standing === 'live') server.standing = 'left'
+        return this.#handOver(server, undefined)
+      }
+      case 'acquire_monitor_lease':
+        return this.#acquireLease(command.monitorId, command.ttlMs)
+      case 'reassign':
+        return this.#reassign(command)
+      default:
+        return this.#manage(command)
+    }
+  }
+
+  #notify(owner: ModelServer, lot: ModelLot | undefined, count = 1): void {
+    this.#noticeCount += count
+    for (let i = 0; i < count; i++) {
+      this.#noticesMade += 1
+      this.#outbox.push({ position: this.#noticesMade, owner, lot })
+    }
+  }
+
+  #acknowledge(
+    { serverId, epoch }: { readonly serverId: string; readonly epoch: number },
+    isDone: (notice: ModelNotice) => boolean,
+  ): Reply {
+    const server = this.servers.get(serverId)
+    if (server?.epoch !== epoch) return stale
+    this.#outbox = this.#outbox.filter((notice) => notice.owner !== server || !isDone(notice))
+    return { ok: true, type: 'done' }
+  }
+
+  #serverOf(id: string): ModelServer {
+    let server = this.servers.get(id)
+    if (server === undefined) {
+      server = {
+        id,
+        epoch: 0,
+        standing: 'unmanaged',
+        lastConductedMs: this.#atMs,
+        patienceMs: this.#settings.outageThresholdMs,
+        outageGapMs: 0,
+        lots: new Set(),
+      }
+      this.servers.set(id, server)
+    }
+    return server
+  }
+
+  // ── Making ───────────────────────────────────────────────────────────────────────────────────────────
+
+  #create(command: Extract<Command, { type: 'create_auction' }>): Reply {
+    const { terms, auctionId } = command
+    if (!areLawful(terms)) return { ok: false, code: 'terms_invalid' }
+    const known = this.lots.get(auctionId)
+    if (known !== undefined)
+      return known.seller === command.subject && JSON.stringify(known.terms) === JSON.stringify(terms)
+        ? { ok: true, type: 'auction', auctionId, seq: known.seq }
+        : { ok: false, code: 'auction_exists' }
+    const owner = this.#ownerFor(command.serverId)
+    const opensAt = Math.max(terms.opensAtMs ?? 0, this.#atMs)
+    const lot: ModelLot = {
+      id: auctionId,
+      ordinal: this.lots.size + 1,
+      twin: twins[terms.format] as Twin,
+      seller: command.subject,
+      terms,
+      owner,
+      offers: [],
+      bidCount: 0,
+      price: undefined,
+      status: opensAt > this.#atMs ? 'scheduled' : 'open',
+      opensAt,
+      closesAt: opensAt + terms.durationMs,
+      pausedAt: undefined,
+      seq: 0,
+      softExtensions: 0,
+      winner: undefined,
+      hammerPrice: undefined,
+      acceptedBids: new Map(),
+    }
+    this.lots.set(auctionId, lot)
+    owner.lots.add(lot)
+    if (lot.status === 'open') this.#tell(lot, { type: 'auction_opened', closesAt: lot.closesAt })
+    this.#notify(owner, lot)
+    return { ok: true, type: 'auction', auctionId, seq: lot.seq }
+  }
+
+  // ── Bidding ──────────────────────────────────────────────────────────────────────────────────────────
+
+  #shut(lot: ModelLot, subject: string): Reply | undefined {
+    if (lot.seller === subject) return { ok: false, code: 'own_auction' }
+    if (lot.status === 'open' && this.#atMs < lot.closesAt) return undefined
+    const code = lot.status === 'scheduled' || lot.status === 'paused' ? 'auction_not_open' : 'auction_closed'
+    return { ok: false, code, closesAt: lot.closesAt, seq: lot.seq }
+  }
+
+  #bid(command: Extract<Command, { type: 'place_bid' }>): Reply {
+    const { amount, kind, subject } = command
+    if (!Number.isSafeInteger(amount) || amount < 0) return { ok: false, code: 'amount_invalid' }
+    const lot = this.lots.get(command.auctionId)
+    if (lot === undefined) return { ok: false, code: 'auction_not_found' }
+    const shut = this.#shut(lot, subject)
+    if (shut !== undefined) return shut
+    const before = lot.twin.leader(lot)?.bidder
+    const refusal = lot.twin.place(lot, subject, amount, kind)
+    if (refusal !== undefined) {
+      const askingBid = lot.twin.askingBid(lot)
+      return { ok: false, code: refusal as 'bid_too_low', askingBid, seq: lot.seq }
+    }
+    const reply = this.#accepted(lot, command, amount, kind)
+    const leader = lot.twin.leader(lot)?.bidder as string
+    const outbid = leader === subject ? before : subject
+    this.#notify(lot.owner, lot)
+    if (outbid !== undefined && outbid !== leader) {
+      this.#whisper(lot, 'outbid', outbid, lot.price as number, lot.twin.askingBid(lot))
+      this.#notify(lot.owner, lot)
+    }
+    this.#softClose(lot)
+    return reply
+  }
+
+  #buyNow(command: Extract<Command, { type: 'buy_now' }>): Reply {
+    const lot = this.lots.get(command.auctionId)
+    if (lot === undefined) return { ok: false, code: 'auction_not_found' }
+    const shut = this.#shut(lot, command.subject)
+    if (shut !== undefined) return shut
+    const price = lot.terms.buyNow
+    if (price === undefined || !lot.twin.offersBuyNow(lot))
+      return { ok: false, code: 'buy_now_gone', askingBid: lot.twin.askingBid(lot), seq: lot.seq }
+    lot.bidCount += 1
+    const own = lot.offers.find((offer) => offer.bidder === command.subject)
+    if (own === undefined) lot.offers.push({ bidder: command.subject, max: price, reachedAt: lot.bidCount })
+    else Object.assign(own, { max: price, reachedAt: lot.bidCount })
+    lot.price = price
+    const reply = this.#accepted(lot, command, price, 'exact')
+    this.#end(lot, { winner: command.subject, price })
+    return { ...reply, you: { status: 'won', maxBid: price } } as Reply
+  }
+
+  #accepted(
+    lot: ModelLot,
+    { subject, requestId }: { readonly subject: string; readonly requestId: string },
+    amount: number,
+    kind: string,
+  ): Reply {
+    const leader = lot.twin.leader(lot)?.bidder as string
+    const askingBid = lot.twin.askingBid(lot)
+    this.#tell(lot, {
+      type: 'bid_placed',
+      price: lot.price,
+      askingBid,
+      bidCount: lot.bidCount,
+      highBidder: alias(lot, leader),
+      bidder: alias(lot, subject),
+      reserve: lot.twin.reserveStatus(lot),
+      secret: { bidderId: subject, amount, kind, requestId },
+    })
+    lot.acceptedBids.set(`${subject} ${requestId}`, { seq: lot.seq, amount })
+    const maxBid = lot.offers.find((offer) => offer.bidder === subject)?.max as number
+    return {
+      ok: true,
+      type: 'bid',
+      auctionId: lot.id,
+      seq: lot.seq,
+      price: lot.price as number,
+      askingBid,
+      you: { status: leader === subject ? 'winning' : 'outbid', maxBid },
+    } as Reply
+  }
+
+  #softClose(lot: ModelLot): void {
+    const { softClose } = lot.terms
+    if (softClose === undefined || lot.closesAt - this.#atMs > softClose.windowMs) return
+    if (softClose.limit !== undefined && lot.softExtensions >= softClose.limit) return
+    const closesAt = this.#atMs + softClose.extensionMs
+    if (closesAt <= lot.closesAt) return
+    lot.softExtensions += 1
+    this.#extend(lot, closesAt, 'soft_close')
+  }
+
+  // ── Managing ─────────────────────────────────────────────────────────────────────────────────────────
+
+  #manage(
+    command: Extract<
+      Command,
+      {
+        type: 'close_auction' | 'cancel_auction' | 'pause_auction' | 'resume_auction' | 'extend_auction'
+      }
+    >,
+  ): Reply {
+    const lot = this.lots.get(command.auctionId)
+    if (lot === undefined) return { ok: false, code: 'auction_not_found' }
+    if (!command.operator && lot.seller !== command.subject) return { ok: false, code: 'not_the_seller' }
+    const refused = (code: 'auction_closed' | 'auction_not_open' | 'not_paused'): Reply => {
+      return { ok: false, code, closesAt: lot.closesAt, seq: lot.seq }
+    }
+    const { status } = lot
+    const isPastClose = status === 'open' && this.#atMs >= lot.closesAt
+    if (hasEnded(lot)) return refused('auction_closed')
+    if (command.type === 'close_auction') {
+      if (status === 'scheduled') return refused('auction_not_open')
+      this.#end(lot, lot.twin.hammer(lot))
+    } else if (command.type === 'resume_auction') {
+      if (status !== 'paused') return refused('not_paused')
+      lot.closesAt += this.#atMs - (lot.pausedAt as number)
+      lot.pausedAt = undefined
+      lot.status = 'open'
+      this.#tell(lot, { type: 'auction_resumed', closesAt: lot.closesAt })
+    } else if (isPastClose) {
+      return refused('auction_closed')
+    } else if (command.type === 'cancel_auction') {
+      lot.status = 'cancelled'
+      lot.owner.lots.delete(lot)
+      this.#tell(lot, { type: 'auction_cancelled' })
+      this.#notify(lot.owner, lot)
+    } else if (command.type === 'pause_auction') {
+      if (status !== 'open') return refused('auction_not_open')
+      lot.pausedAt = this.#atMs
+      lot.status = 'paused'
+      this.#tell(lot, { type: 'auction_paused' })
+    } else {
+      if (status === 'scheduled') return refused('auction_not_open')
+      this.#extend(lot, lot.closesAt + command.byMs, 'operator')
+    }
+    return { ok: true, type: 'auction', auctionId: lot.id as never, seq: lot.seq }
+  }
+
+  #extend(lot: ModelLot, closesAt: number, reason: string): void {
+    lot.closesAt = closesAt
+    this.#tell(lot, { type: 'auction_extended', closesAt, reason })
+  }
+
+  #end(lot: ModelLot, hammer: { readonly winner: string; readonly price: number } | undefined): void {
+    const bidders = lot.offers.map((offer) => offer.bidder)
+    lot.owner.lots.delete(lot)
+    if (hammer === undefined) {
+      lot.status = 'passed'
+      this.#tell(lot, { type: 'auction_passed' })
+      for (const bidder of bidders) this.#whisper(lot, 'lost', bidder, lot.price ?? 0)
+      this.#notify(lot.owner, lot)
+      return
+    }
+    lot.status = 'sold'
+    lot.winner = hammer.winner
+    lot.hammerPrice = hammer.price
+    this.#tell(lot, { type: 'auction_sold', hammerPrice: hammer.price, winner: alias(lot, hammer.winner) })
+    for (const bidder of bidders)
+      this.#whisper(lot, bidder === hammer.winner ? 'won' : 'lost', bidder, hammer.price)
+    this.#notify(lot.owner, lot, 2)
+    this.notices.push(`WON_AUCTION ${lot.id} ${hammer.winner}`)
+    for (const bidder of bidders)
+      if (bidder !== hammer.winner) this.notices.push(`END_OF_AUCTION ${lot.id} ${bidder}`)
+  }
+
+  // ── Conducting ───────────────────────────────────────────────────────────────────────────────────────
+
+  #conduct(serverId: string, epoch: number): Reply {
+    const server = this.servers.get(serverId)
+    if (server?.epoch !== epoch) return stale
+    const { outageThresholdMs } = this.#settings
+    const gapMs = this.#endSilence(server)
+    const lots = [...server.lots]
+    for (const lot of lots) {
+      if (lot.status !== 'scheduled' || lot.opensAt > this.#atMs) continue
+      if (this.#atMs - lot.opensAt > outageThresholdMs || lot.closesAt <= this.#atMs)
+        lot.closesAt = this.#atMs + lot.terms.durationMs
+      lot.status = 'open'
+      this.#tell(lot, { type: 'auction_opened', closesAt: lot.closesAt })
+    }
+    for (const lot of lots) {
+      if (lot.status === 'open' && lot.closesAt <= this.#atMs) this.#end(lot, lot.twin.hammer(lot))
+    }
+    const isManaged = server.standing !== 'unmanaged'
+    if (isManaged) this.#setPatience(server, gapMs)
+    const stamp = isManaged ? { atMs: this.#atMs } : {}
+    let nextDueMs = Number.POSITIVE_INFINITY
+    for (const lot of lots) {
+      if (lot.status === 'open') nextDueMs = Math.min(nextDueMs, lot.closesAt)
+      else if (lot.status === 'scheduled') nextDueMs = Math.min(nextDueMs, lot.opensAt)
+    }
+    if (nextDueMs === Number.POSITIVE_INFINITY) return { ok: true, type: 'conducted', more: false, ...stamp }
+    return { ok: true, type: 'conducted', nextDueMs, more: false, ...stamp }
+  }
+
+  /** What it has by now gets back a silence that was too long. Returns the silence, in ms. */
+  #endSilence(server: ModelServer): number {
+    const gapMs = this.#atMs - server.lastConductedMs
+    const { outageThresholdMs } = this.#settings
+    const patienceMs = server.standing === 'unmanaged' ? outageThresholdMs : server.patienceMs
+    if (gapMs > patienceMs) server.outageGapMs += gapMs
+    server.lastConductedMs = this.#atMs
+    this.#extendForOutage(server)
+    return gapMs
+  }
+
+  /** After a pulse that came `gapMs` after the one before: how long a silence may be until it is an outage. */
+  #setPatience(server: ModelServer, gapMs: number): void {
+    const { outageThresholdMs } = this.#settings
+    const isNear = [...server.lots].some(
+      (lot) => lot.status === 'open' && lot.closesAt <= this.#atMs + nearMs,
+    )
+    server.patienceMs = isNear
+      ? Math.min(outageThresholdMs, Math.max(nearThresholdMs, 2 * gapMs))
+      : outageThresholdMs
+  }
+
+  /** Every open lot that closes soon gets the lost time back; once. */
+  #extendForOutage(server: ModelServer): void {
+    const gapMs = server.outageGapMs
+    server.outageGapMs = 0
+    if (gapMs === 0) return
+    for (const lot of server.lots) this.#giveBack(lot, gapMs)
+  }
+
+  #giveBack(lot: ModelLot, gapMs: number): void {
+    const leastMs = this.#atMs + this.#settings.outageExtensionMinMs
+    if (lot.status === 'open' && lot.closesAt < leastMs)
+      this.#extend(lot, Math.max(lot.closesAt + gapMs, leastMs), 'outage')
+  }
+
+  // ── Owners and the monitor ───────────────────────────────────────────────────────────────────────────
+
+  #live(): ModelServer[] {
+    return [...this.servers.values()]
+      .filter((server) => server.standing === 'live')
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  #leastLoaded(): ModelServer | undefined {
+    return this.#live().reduce<ModelServer | undefined>(
+      (least, server) => (least === undefined || server.lots.size < least.lots.size ? server : least),
+      undefined,
+    )
+  }
+
+  /** Where it was made, unless that is not live or has much more to do than another. */
+  #ownerFor(id: string): ModelServer {
+    const least = this.#leastLoaded()
+    if (least === undefined) return this.#serverOf(id)
+    const local = this.servers.get(id)
+    if (local?.standing !== 'live') return least
+    const slack = Math.max(16, Math.floor(least.lots.size / 4))
+    return local.lots.size <= least.lots.size + slack ? local : least
+  }
+
+  #enlist(id: string): Reply {
+    const server = this.#serverOf(id)
+    if (server.lots.size > 0) server.outageGapMs += this.#atMs - server.lastConductedMs
+    server.lastConductedMs = this.#atMs
+    server.epoch += 1
+    server.standing = 'live'
+    this.#extendForOutage(server)
+    this.#setPatience(server, 0)
+    return { ok: true, type: 'server', epoch: server.epoch }
+  }
+
+  #acquireLease(monitorId: string, ttlMs: number): Reply {
+    const lease = this.#lease
+    const isFree = lease.token === 0 || this.#atMs >= lease.untilMs
+    if (isFree) {
+      lease.monitorId = monitorId
+      lease.token += 1
+      lease.untilMs = this.#atMs + ttlMs
+    } else if (lease.monitorId === monitorId) lease.untilMs = Math.max(lease.untilMs, this.#atMs + ttlMs)
+    return { ok: true, type: 'lease', ...lease }
+  }
+
+  #reassign(command: Extract<Command, { type: 'reassign' }>): Reply {
+    const { monitorId, token, untilMs } = this.#lease
+    if (monitorId !== command.monitorId || token !== command.token || this.#atMs >= untilMs) return stale
+    const server = this.servers.get(command.serverId)
+    if (server === undefined) return stale
+    const isLater = server.standing === 'dead' && server.epoch === command.epoch + 1
+    if (server.epoch !== command.epoch && !isLater) return stale
+    if (server.standing === 'live' || server.standing === 'unmanaged') {
+      server.epoch += 1
+      server.standing = 'dead'
+    }
+    return this.#handOver(server, this.#atMs - server.lastConductedMs)
+  }
+
+  /** Its lots go to whoever has least to do, the pressing ones first; its notices follow them. */
+  #handOver(from: ModelServer, gapMs: number | undefined): Reply {
+    const has = (): boolean => from.lots.size > 0 || this.#outbox.some((notice) => notice.owner === from)
+    if (this.#live().length === 0)
+      return { ok: true, type: 'reassigned', auctions: 0, notices: 0, more: false }
+    const moving = [...from.lots].sort(byPressure)
+    const heirs = new Set<ModelServer>()
+    for (const lot of moving) {
+      const to = this.#leastLoaded() as ModelServer
+      if (this.#features.has(handOverEndsSilence) && !heirs.has(to)) this.#endSilence(to)
+      heirs.add(to)
+      from.lots.delete(lot)
+      to.lots.add(lot)
+      lot.owner = to
+      if (gapMs !== undefined || from.outageGapMs > 0) this.#giveBack(lot, (gapMs ?? 0) + from.outageGapMs)
+    }
+    from.outageGapMs = 0
+    const heir = this.#leastLoaded() as ModelServer
+    let notices = 0
+    for (const notice of this.#outbox) {
+      if (notice.owner !== from) continue
+      const { lot } = notice
+      notice.owner = lot?.owner.standing === 'live' ? lot.owner : heir
+      notices += 1
+    }
+    this.#noticeCount += notices
+    return { ok: true, type: 'reassigned', auctions: moving.length, notices, more: has() }
+  }
+
+  // ── Telling ──────────────────────────────────────────────────────────────────────────────────────────
+
+  #tell(lot: ModelLot, event: Record<string, unknown>): void {
+    lot.seq += 1
+    this.#told.push({ ...event, auctionId: lot.id, seq: lot.seq, atMs: this.#atMs })
+  }
+
+  #whisper(lot: ModelLot, type: string, bidderId: string, price: number, askingBid?: number): void {
+    this.#told.push({ type, auctionId: lot.id, seq: lot.seq, atMs: this.#atMs, bidderId, price, askingBid })
+  }
+}
+
+const stale: Reply = { ok: false, code: 'stale_epoch' }
+
+/** What runs, by its close; then what is to open, by its opening; then what is paused. */
+function byPressure(a: ModelLot, b: ModelLot): number {
+  const rank = ({ status }: ModelLot): number => (status === 'open' ? 0 : status === 'scheduled' ? 1 : 2)
+  if (rank(a) !== rank(b)) return rank(a) - rank(b)
+  const due = (lot: ModelLot): number =>
+    lot.status === 'open' ? lot.closesAt : lot.status === 'scheduled' ? lot.opensAt : 0
+  return due(a) - due(b) || a.ordinal - b.ordinal
+}
+
+export function hasEnded({ status }: Pick<ModelLot, 'status'>): boolean {
+  return status === 'sold' || status === 'passed' || status === 'cancelled'
+}
+
+function alias(lot: ModelLot, bidder: string): string {
+  return `bidder-${lot.offers.findIndex((offer) => offer.bidder === bidder) + 1}`
+}
+
+/** The epoch is the checkers' affair: it only says whose history an event belongs to. */
+function canonical({ epoch: _, ...event }: PublicEvent | PrivateEvent): Told {
+  return event as unknown as Told
+}
+
+function byPlace(a: Told, b: Told): number {
+  if (a.auctionId !== b.auctionId) return a.auctionId < b.auctionId ? -1 : 1
+  if (a.seq !== b.seq) return a.seq - b.seq
+  const [one, other] = [a, b].map((told) => `${told['bidderId'] ?? ''}`) as [string, string]
+  return one === other ? 0 : one < other ? -1 : 1
+}
+
+/** The workload's terms are lawful, but for what it gets wrong on purpose. */
+function areLawful(terms: AuctionTerms): boolean {
+  const { openingBid, reserve, buyNow, durationMs } = terms
+  if (!Number.isSafeInteger(openingBid) || openingBid < 0 || durationMs < 1) return false
+  return buyNow === undefined || (buyNow >= (reserve ?? 0) && buyNow >= openingBid)
+}

@@ -1,0 +1,113 @@
+/**
+ * The disk of one state node: slow at times, full, failing, torn, rotten. Invariant: what a commit promised is there
+ * after a crash, unless the disk itself was damaged (a flipped bit, a torn write), and then `isDamaged` says so: a
+ * replica may refuse such a disk and no other.
+ */
+import type { Random } from '../state-cluster/raft/fuzz/random.ts'
+import { MemoryDisk } from '../state-cluster/storage/memory-store.ts'
+import type { Store, StoreErrorCode, StoreWrite } from '../state-cluster/storage/store.ts'
+import type { Counts } from './counts.ts'
+import type { SimOptions } from './options.ts'
+import type { Process } from './process.ts'
+
+export class SimDisk {
+  /** What is on it may be wrong. */
+  isDamaged = false
+  /** A commit takes so much longer. */
+  stallMs = 0
+  readonly #platter = new MemoryDisk()
+  readonly #options: SimOptions['disk']
+  readonly #random: Random
+  readonly #counts: Counts
+  /** Commits that have not settled, oldest first. */
+  readonly #unsettled = new Set<readonly StoreWrite[]>()
+  readonly #failures = new Set<StoreErrorCode>()
+
+  constructor(options: SimOptions['disk'], random: Random, counts: Counts) {
+    this.#options = options
+    this.#random = random
+    this.#counts = counts
+  }
+
+  /** Puts these rows on a new disk. */
+  async prepare(writes: readonly StoreWrite[]): Promise<void> {
+    const store = this.#platter.open()
+    await store.commit(writes)
+    await store.close()
+  }
+
+  /**
+   * Opens it for a process; commits take their time in there. `onFailed` is told when one has failed: nothing may
+   * go on in that process.
+   */
+  open(process: Process, onFailed: () => void): Store {
+    const store = this.#platter.open((byteCount, done) => process.after(this.#latencyMs(byteCount), done))
+    const commit = (writes: readonly StoreWrite[]): Promise<void> => {
+      this.#unsettled.add(writes)
+      const settled = store.commit(writes)
+      const forget = (): void => {
+        this.#unsettled.delete(writes)
+      }
+      settled.then(forget, () => {
+        forget()
+        onFailed()
+      })
+      return settled
+    }
+    return {
+      get: (key) => store.get(key),
+      range: (range) => store.range(range),
+      view: () => store.view(),
+      stats: () => store.stats(),
+      close: () => store.close(),
+      commit,
+    }
+  }
+
+  /** The power fails: the commit in flight is there or not, later ones are not. `tear`: it is there half. */
+  crash(tear: boolean): void {
+    const inFlight = [...this.#unsettled][0]
+    this.#unsettled.clear()
+    const survives = tear || this.#random.chance(0.5)
+    this.#platter.crash(survives)
+    if (!tear || inFlight === undefined || inFlight.length === 0) return
+    const { key, value } = this.#random.pick(inFlight)
+    if (value === undefined) return
+    for (let bits = 1 + this.#random.below(20); bits > 0; bits--)
+      this.#platter.flipBit(key, this.#random.below(8 * Math.max(1, value.length)))
+    this.#damaged('tornWrite')
+  }
+
+  /** A bit of some value rots. Whether there was one. */
+  rot(): boolean {
+    const keys = this.#platter.sortedKeys()
+    if (keys.length === 0) return false
+    const key = Uint8Array.from(this.#random.pick(keys), (character) => character.charCodeAt(0))
+    if (!this.#platter.flipBit(key, this.#random.below(4_000))) return false
+    this.#damaged('bitFlip')
+    return true
+  }
+
+  /** From now on every commit fails so; `undefined` ends it. A sync that failed may have written. */
+  failWith(code: StoreErrorCode | undefined): void {
+    if (code !== undefined) this.#failures.add(code)
+    this.#platter.failWith(code, code === 'disk_failed' && this.#random.chance(0.5))
+  }
+
+  /** Whether it ever failed so: what was written then may be told late, to a process that was stopped meanwhile. */
+  hasFailedWith(code: StoreErrorCode): boolean {
+    return this.#failures.has(code)
+  }
+
+  #damaged(how: 'tornWrite' | 'bitFlip'): void {
+    this.isDamaged = true
+    this.#counts.add(`fault.${how}`)
+  }
+
+  #latencyMs(byteCount: number): number {
+    const { syncMs, bytesPerMs } = this.#options
+    const [least, most] = syncMs
+    const seek = least + this.#random.unit() * (most - least)
+    return seek + byteCount / bytesPerMs + this.stallMs
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * One monitor: a process with the production monitor, its listener for heartbeats and its link to the cluster.
+ * Invariant: it knows of servers only what their hearts and the replicated state tell it, as in production.
+ */
+import { startMonitor } from '../monitor/index.ts'
+import { ClusterError } from '../state-cluster/cluster.ts'
+import { connectCluster, type RemoteCluster } from '../state-cluster/link/client/remote.ts'
+import type { Random } from '../state-cluster/raft/fuzz/random.ts'
+import type { Address } from '../wire/stream.ts'
+import type { HostClock } from './clock.ts'
+import { Process } from './process.ts'
+import type { House } from './run-context.ts'
+import { silent } from './silent.ts'
+
+const leaseMs = 1_500
+
+export class SimMonitor {
+  readonly host: string
+  readonly clock: HostClock
+  readonly address: Address
+  process: Process | undefined
+  readonly #house: House
+  readonly #random: Random
+  #starts = 0
+
+  constructor(house: House, number: number, clock: HostClock, random: Random) {
+    this.#house = house
+    this.host = `monitor-${number}`
+    this.address = { host: this.host, port: 1 }
+    this.clock = clock
+    this.#random = random
+  }
+
+  start(): void {
+    if (this.process !== undefined) return
+    const house = this.#house
+    this.#starts += 1
+    const process = new Process(house.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
+    this.process = process
+    house.processes.set(this.host, process)
+    this.#connect(process)
+  }
+
+  crash(): void {
+    this.process?.kill()
+    this.process = undefined
+    this.#house.processes.delete(this.host)
+    this.#house.wires.kill(this.host)
+    this.#house.wires.kill(`${this.host}:1`)
+  }
+
+  #connect(process: Process): void {
+    const house = this.#house
+    connectCluster({
+      nodes: [...house.seats().values()],
+      dial: house.wires.dial(this.host),
+      timing: process.timing,
+      instance: process.name,
+    }).then(
+      (cluster) => {
+        if (process.isAlive) this.#begin(process, cluster)
+      },
+      (error) => {
+        if (!(error instanceof ClusterError)) house.fail(error)
+        else if (process.isAlive) process.after(200, () => this.#connect(process))
+      },
+    )
+  }
+
+  #begin(process: Process, cluster: RemoteCluster): void {
+    const house = this.#house
+    startMonitor({
+      cluster,
+      clock: process.timing.clock,
+      logger: {
+        ...silent,
+        warn: (event) => {
+          if (event === 'server_reassigned') house.counts.add('reassignments')
+        },
+      },
+      listen: house.wires.listen,
+      address: this.address,
+      monitorId: process.name,
+      leaseMs,
+      fault: (error) => house.fail(error),
+    }).catch((error) => house.fail(error))
+  }
+}

@@ -1,0 +1,390 @@
+/**
+ * One state node: a host with a clock and a disk, on which a process runs, crashes, is stopped and starts again.
+ * Invariant: what runs is the production replica with the production link in front of it; this file only connects
+ * ports. It judges every end: a process ends because its disk failed, or its disk is damaged, or it was killed or
+ * asked to stop, and for no other reason.
+ */
+import type { GroupId } from '../protocol/ids.ts'
+import { LinkService, type MemberDesk } from '../state-cluster/link/service/service.ts'
+import { stateHash } from '../state-cluster/machine/index.ts'
+import { ReplicaHost } from '../state-cluster/node/host.ts'
+import { hostBackend } from '../state-cluster/node/link-backend.ts'
+import { gatherTurns } from '../state-cluster/node/turns.ts'
+import type { PeerTransport } from '../state-cluster/peers/peer-transport.ts'
+import type { Random } from '../state-cluster/raft/fuzz/random.ts'
+import { type Message, newConfState } from '../state-cluster/raft/index.ts'
+import { auctionMachine, type Machine, writesOfEmptyState } from '../state-cluster/replica/applied-state.ts'
+import type { Replica } from '../state-cluster/replica/replica.ts'
+import { type LogPosition, writesOfNewLog } from '../state-cluster/storage/disk-log.ts'
+import { finishInstall } from '../state-cluster/storage/incoming-snapshot.ts'
+import { type Members, writeOfMembers } from '../state-cluster/storage/member-record.ts'
+import { type Store, StoreError } from '../state-cluster/storage/store.ts'
+import { Acceptor } from '../wire/acceptor.ts'
+import type { TransportError } from '../wire/errors.ts'
+import { transportVersion, transportVersionMin } from '../wire/handshake.ts'
+import { frameKinds } from '../wire/kinds.ts'
+import type { Address } from '../wire/stream.ts'
+import type { HostClock } from './clock.ts'
+import type { SimDisk } from './disk.ts'
+import { Process } from './process.ts'
+import { clusterSecret, type House } from './run-context.ts'
+
+const groupId = 0 as GroupId
+/** How long a process may live on when a write of its has failed. */
+const endMsMax = 1_000
+/** How long one that is asked to stop waits for others to lead in its place. */
+const handOverMsMax = 2_000
+const nowhere: Address = { host: '', port: 0 }
+
+/** What runs in a process of it. */
+interface Running {
+  readonly host: ReplicaHost
+  readonly transport: PeerTransport
+  readonly service: LinkService
+  acceptor: Acceptor | undefined
+}
+
+export class SimNode {
+  readonly id: number
+  readonly host: string
+  readonly address: Address
+  readonly clock: HostClock
+  readonly disk: SimDisk
+  /** Its disk cannot be used any more. */
+  isLost = false
+  /** It was taken out of the cluster and stopped for good. */
+  isRetired = false
+  process: Process | undefined
+  replica: Replica | undefined
+  #running: Running | undefined
+  /** The members that it is started with, in case that its log names none yet. */
+  #startedWith: Members = new Map()
+  readonly #house: House
+  readonly #random: Random
+  #starts = 0
+
+  constructor(house: House, id: number, clock: HostClock, disk: SimDisk, random: Random) {
+    this.#house = house
+    this.id = id
+    this.host = `node-${id}`
+    this.address = { host: this.host, port: 1 }
+    this.clock = clock
+    this.disk = disk
+    this.#random = random
+  }
+
+  get isUp(): boolean {
+    return this.process !== undefined
+  }
+
+  /** What makes it a member of a new cluster. */
+  async found(position: LogPosition): Promise<void> {
+    await this.#prepare(position, this.#house.founders)
+  }
+
+  /** What makes it one that waits to be let into a cluster: nothing, not even members. */
+  async foundEmpty(): Promise<void> {
+    await this.#prepare({ index: 0, term: 0, confState: newConfState([]) }, new Map())
+  }
+
+  async #prepare(position: LogPosition, members: Members): Promise<void> {
+    await this.disk.prepare([
+      ...writesOfNewLog(groupId, position),
+      ...writesOfEmptyState(groupId, position),
+      writeOfMembers(groupId, members),
+    ])
+  }
+
+  /** It is no member any more, and nobody starts it again. */
+  retire(): void {
+    this.isRetired = true
+    this.crash()
+  }
+
+  start(): void {
+    if (this.process !== undefined || this.isLost || this.isRetired) return
+    const house = this.#house
+    this.#starts += 1
+    const process = new Process(house.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
+    this.process = process
+    this.#startedWith = house.seats()
+    house.processes.set(this.host, process)
+    try {
+      const onDisk = this.disk.open(process, () => this.#mustEnd(process))
+      const store = house.plant?.store?.(onDisk) ?? onDisk
+      finishInstall(store, groupId).then(
+        () => process.enter(() => this.#open(process, store)),
+        (error) => process.isAlive && this.#ended(process.name, error),
+      )
+    } catch (error) {
+      this.#refused(process.name, error)
+    }
+  }
+
+  /** The power is cut. */
+  crash(tear = false): void {
+    if (this.process === undefined) return
+    this.#die()
+    this.disk.crash(tear)
+  }
+
+  /** Somebody stops it by plan: it hands over what it leads, and closes in order. `stopped` is called then. */
+  stop(stopped: () => void): void {
+    const { process } = this
+    const running = this.#running
+    if (process === undefined || running === undefined) return
+    process.enter(() => {
+      this.#close(running).then(
+        () => {
+          if (process !== this.process) return
+          this.crash()
+          stopped()
+        },
+        (error) => process === this.process && this.#ended(process.name, error),
+      )
+    })
+  }
+
+  async #close({ host, transport, service, acceptor }: Running): Promise<void> {
+    const { clock } = host.timing
+    const replica = host.replica(groupId)
+    const untilMs = clock.monotonicMs() + handOverMsMax
+    replica.handOver()
+    while (replica.status().isLeader && clock.monotonicMs() < untilMs) {
+      await new Promise<void>((resolve) => {
+        clock.setTimer(10, resolve)
+      })
+    }
+    service.close()
+    await acceptor?.close()
+    await transport.close()
+    await host.close()
+  }
+
+  #open(process: Process, store: Store): void {
+    const house = this.#house
+    const { name } = process
+    const timing = gatherTurns(process.timing)
+    const transport = house.letters.open(
+      this.id,
+      {
+        message: (_group, message) => this.replica?.step(message),
+        unreachable: (nodeId) => this.replica?.unreachable(nodeId),
+        up() {},
+        down: (nodeId) => this.replica?.peerGone(nodeId),
+        snapshot: () => {
+          house.takesSnapshot(this)
+          return this.replica?.receiveSnapshot()
+        },
+        fault: (_node, cause) => this.#faulted(cause),
+      },
+      timing,
+    )
+    try {
+      const host = new ReplicaHost({
+        meta: { clusterId: 'simulated', nodeId: this.id, groupCount: 1 },
+        store,
+        lock: { release: () => Promise.resolve() },
+        timing,
+        options: {
+          dataDir: this.host,
+          settings: house.options.replica,
+          onFatal: (error) => this.#ended(name, error),
+        },
+        kind: {
+          birth: () => {
+            throw new Error('a disk is prepared before it is used')
+          },
+          check() {},
+          transport: () => this.#watched(transport),
+          machine: this.#machine(process),
+          onMembers: () => {
+            this.#keepPeers(transport)
+            process.after(0, () => this.replica && house.operator.sees(this.replica))
+          },
+          onHash: (_group, index, hash) => this.#tellHash(index, hash),
+        },
+      })
+      this.replica = host.replica(groupId)
+      this.#keepPeers(transport)
+      this.#serve(process, host, transport)
+      host.start(true)
+    } catch (error) {
+      this.#refused(name, error)
+    }
+  }
+
+  #serve(process: Process, host: ReplicaHost, transport: PeerTransport): void {
+    const house = this.#house
+    const { timing } = host
+    const backend = hostBackend(host, () =>
+      [...this.#addresses()].map(([nodeId, address]) => ({ nodeId, address })),
+    )
+    const service = new LinkService({
+      backend: house.plant?.backend?.(backend) ?? backend,
+      timing,
+      members: this.#desk(host),
+      fault: (_remote, cause) => this.#faulted(cause),
+    })
+    const running: Running = { host, transport, service, acceptor: undefined }
+    this.#running = running
+    const opening = Acceptor.open({
+      listen: house.wires.listen,
+      address: this.address,
+      timing,
+      hello: {
+        versionMin: transportVersionMin,
+        version: transportVersion,
+        role: 'node',
+        clusterId: 'simulated',
+        nodeId: this.id,
+        instance: process.name,
+        settingsHash: 'simulated',
+      },
+      owners: { link: service },
+      connectionsMax: 100,
+      failed: (cause) => this.#faulted(cause),
+    })
+    opening.then(
+      (acceptor) => {
+        running.acceptor = acceptor
+      },
+      (error) => house.fail(error),
+    )
+  }
+
+  /** Who may ask it about members, and for changes: as a node of production has it. */
+  #desk(host: ReplicaHost): MemberDesk {
+    const leading = (): Replica | undefined => {
+      const replica = host.replica(groupId)
+      return replica.status().isLeader ? replica : undefined
+    }
+    return {
+      members: () => {
+        const replica = leading()
+        return replica?.members().map((member) => ({
+          ...member,
+          address: replica.addresses.get(member.nodeId) ?? nowhere,
+        }))
+      },
+      change: async (_group, change) => await leading()?.change(change),
+      isAllowed: (_remote, secret) => secret === clusterSecret,
+    }
+  }
+
+  /** What the log says of where the members are; while it says nothing, what the node was started with. */
+  #addresses(): Members {
+    const known = this.replica?.addresses
+    return known === undefined || known.size === 0 ? this.#startedWith : known
+  }
+
+  #keepPeers(transport: PeerTransport): void {
+    const wanted = this.#addresses()
+    for (const { nodeId } of transport.stats()) if (!wanted.has(nodeId)) transport.removePeer(nodeId)
+    for (const [nodeId, address] of wanted) transport.addPeer(nodeId, address)
+  }
+
+  /** Replicas compare their states. */
+  #tellHash(index: number, hash: string): void {
+    const { nodes, network, processes } = this.#house
+    for (const other of nodes) {
+      if (other === this) continue
+      const letter = { from: this.id, to: other.id, kind: frameKinds.stateHash, body: new Uint8Array() }
+      network.carryLetter(letter, () =>
+        processes.get(other.host)?.enter(() => other.replica?.hashOf(this.id, index, hash)),
+      )
+    }
+  }
+
+  /** The transport, with an eye on who leads. */
+  #watched(transport: PeerTransport): Pick<PeerTransport, 'send' | 'sendSnapshot'> {
+    const look = ({ type, term }: Message): void => {
+      if (type === 'MsgApp' || type === 'MsgHeartbeat' || type === 'MsgSnap') this.#house.leads(this.id, term)
+    }
+    return {
+      send: (group, message) => {
+        look(message)
+        if (message.type === 'MsgVoteResp' && !message.reject) this.#house.votes(this)
+        transport.send(group, message)
+      },
+      sendSnapshot: (group, message, source, signal) => {
+        look(message)
+        this.#house.counts.add('snapshots.begun')
+        const sent = transport.sendSnapshot(group, message, source, signal)
+        sent.then(
+          () => this.#house.counts.add('snapshots.installed'),
+          () => this.#house.counts.add('snapshots.aborted'),
+        )
+        return sent
+      },
+    }
+  }
+
+  /** The machine, watched; with what is planted in it, if anything. */
+  #machine(process: Process): Machine {
+    const { ledger, plant } = this.#house
+    const machine = plant?.machine?.(auctionMachine, process.timing.clock) ?? auctionMachine
+    return {
+      ...machine,
+      apply(state, entry, index) {
+        const applied = machine.apply(state, entry, index)
+        ledger.applied(process.name, index, entry, applied, stateHash(state))
+        return applied
+      },
+    }
+  }
+
+  /** A write has failed: who knows what is on the disk? */
+  #mustEnd(process: Process): void {
+    process.after(endMsMax, () => {
+      if (process === this.process)
+        this.#house.checks.violate('a failed write ends the process', `${process.name} goes on after it`)
+    })
+  }
+
+  /** What a connection ended with; that a way is cut or a process gone is in the nature of things. */
+  #faulted(cause: TransportError): void {
+    // `stopped` is what the rest hears of a node that ends in good order.
+    if (!cause.retryable && cause.code !== 'stopped') this.#house.fail(cause)
+  }
+
+  /** The replica says that it cannot go on. */
+  #ended(name: string, error: Error): void {
+    const house = this.#house
+    const isOfDisk = error instanceof StoreError && this.disk.hasFailedWith(error.code)
+    const isOfDamage = error instanceof StoreError && error.code === 'corrupt' && this.disk.isDamaged
+    house.checks.hold(
+      isOfDisk || isOfDamage,
+      'nothing ends without a cause',
+      () => `${name}: ${error.stack ?? error.message}`,
+    )
+    if (isOfDamage) this.isLost = true
+    house.counts.add(`ended.${error instanceof StoreError ? error.code : error.name}`)
+    this.crash()
+    house.restartLater(this)
+  }
+
+  /** The disk does not let it start. */
+  #refused(name: string, error: unknown): void {
+    const house = this.#house
+    const isCorrupt = error instanceof StoreError && error.code === 'corrupt'
+    house.checks.hold(
+      isCorrupt && this.disk.isDamaged,
+      'a sound disk is readable',
+      () => `${name}: ${error instanceof Error ? error.stack : error}`,
+    )
+    this.isLost = true
+    house.counts.add('refused.damaged')
+    this.crash()
+  }
+
+  #die(): void {
+    this.process?.kill()
+    this.process = undefined
+    this.replica = undefined
+    this.#running = undefined
+    this.#house.processes.delete(this.host)
+    this.#house.letters.unplug(this.id)
+    this.#house.wires.kill(`${this.host}:1`)
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * Who changes the membership while everything else goes on: lets new nodes in, takes old ones out (those with a
+ * damaged disk first), one at a time, through the production link, and asks again until it is so. Invariant: it
+ * knows which sets of voters may count now, and neither it nor the faults bring about one in which the sound disks
+ * are no majority, because no cluster survives that.
+ */
+import type { GroupId } from '../protocol/ids.ts'
+import { ClusterError } from '../state-cluster/cluster.ts'
+import { connectCluster, type RemoteCluster } from '../state-cluster/link/client/remote.ts'
+import type { Random } from '../state-cluster/raft/fuzz/random.ts'
+import type { MemberChange } from '../state-cluster/replica/membership.ts'
+import type { Replica } from '../state-cluster/replica/replica.ts'
+import { HostClock } from './clock.ts'
+import type { SimNode } from './node.ts'
+import { Process } from './process.ts'
+import { clusterSecret, type House } from './run-context.ts'
+
+const groupId = 0 as GroupId
+/** Fewer voters are not left, so that one may be away. */
+const votersMin = 3
+/** Members beyond those of the beginning. */
+const extraMembersMax = 2
+
+export class Operator {
+  readonly host = 'operator'
+  readonly #house: () => House
+  readonly #random: Random
+  #cluster: RemoteCluster | undefined
+  #process: Process | undefined
+  /** What is asked for and not known to be done. */
+  #pending: MemberChange | undefined
+  /** Members as of the newest index at which any replica told. */
+  #voters: readonly number[]
+  #learners: readonly number[] = []
+  #index = 0
+  readonly #membersMax: number
+
+  constructor(house: () => House, founders: readonly number[], random: Random) {
+    this.#house = house
+    this.#random = random
+    this.#voters = founders
+    this.#membersMax = founders.length + extraMembersMax
+  }
+
+  start(): void {
+    const house = this.#house()
+    const process = new Process(house.world, this.host, new HostClock(house.world, 0, 1), this.#random)
+    this.#process = process
+    house.processes.set(this.host, process)
+    this.#connect(process)
+  }
+
+  get isBusy(): boolean {
+    return this.#pending !== undefined
+  }
+
+  isMember(nodeId: number): boolean {
+    const isThere = this.#voters.includes(nodeId) || this.#learners.includes(nodeId)
+    return isThere && this.#nodeOf(nodeId)?.isRetired === false
+  }
+
+  /** A replica has applied a change of the membership, or taken over a snapshot. */
+  sees(replica: Replica): void {
+    const { appliedIndex } = replica.applied
+    if (appliedIndex <= this.#index) return
+    this.#index = appliedIndex
+    const members = replica.members()
+    const idsOf = (wanted: 'voter' | 'learner'): number[] =>
+      members.filter(({ role }) => role === wanted).map(({ nodeId }) => nodeId)
+    const voters = idsOf('voter')
+    const grown = voters.filter((id) => !this.#voters.includes(id))
+    this.#house().counts.add('members.promoted', grown.length)
+    this.#voters = voters
+    this.#learners = idsOf('learner')
+  }
+
+  /** Whether a majority of sound disks is left whatever is decided next, if this node is damaged too. */
+  mayLose(node: SimNode): boolean {
+    return this.#isSafe(this.#pending, node)
+  }
+
+  /** Begins a change of the membership, unless one is under way. */
+  change(): void {
+    if (this.#pending !== undefined || this.#cluster === undefined) return
+    const count = this.#voters.length + this.#learners.length
+    const lost = this.#voters.some((id) => this.#nodeOf(id)?.isLost)
+    const mayAdd = count < this.#membersMax
+    if (mayAdd && (this.#voters.length <= votersMin || this.#random.chance(lost ? 0.3 : 0.5))) this.#add()
+    else this.#remove()
+  }
+
+  #add(): void {
+    const house = this.#house()
+    const node = house.newNode()
+    house.counts.add('fault.members')
+    this.#pending = { type: 'add', nodeId: node.id, ...node.address }
+    node.foundEmpty().then(
+      () => {
+        node.start()
+        this.#ask()
+      },
+      (error) => house.fail(error),
+    )
+  }
+
+  #remove(): void {
+    const mayGo = this.#voters.length > votersMin ? this.#voters : []
+    const stuck = this.#learners.filter((id) => this.#nodeOf(id)?.isLost)
+    const removals = [...mayGo, ...stuck]
+      .map((nodeId): MemberChange => ({ type: 'remove', nodeId }))
+      .filter((removal) => this.#isSafe(removal))
+    if (removals.length === 0) return
+    const ofLost = removals.filter(({ nodeId }) => this.#nodeOf(nodeId)?.isLost)
+    this.#pending = this.#random.pick(ofLost.length > 0 ? ofLost : removals)
+    this.#house().counts.add('fault.members')
+    this.#ask()
+  }
+
+  /** Until it is seen to be so: an answer that is lost, or a leader that is, says nothing. */
+  #ask(): void {
+    const change = this.#pending
+    const process = this.#process as Process
+    if (change === undefined) return
+    const again = (error?: unknown): void => {
+      if (error !== undefined && !(error instanceof ClusterError)) this.#house().fail(error)
+      process.after(200 + this.#random.below(800), () => {
+        if (this.#isDone(change)) this.#done(change)
+        else this.#ask()
+      })
+    }
+    ;(this.#cluster as RemoteCluster).changeMembers(groupId, change, clusterSecret).then(() => again(), again)
+  }
+
+  #isDone({ type, nodeId }: MemberChange): boolean {
+    const isThere = this.#voters.includes(nodeId) || this.#learners.includes(nodeId)
+    return isThere === (type === 'add')
+  }
+
+  #done({ type, nodeId }: MemberChange): void {
+    const { counts, world } = this.#house()
+    this.#pending = undefined
+    counts.add(type === 'add' ? 'members.added' : 'members.removed')
+    if (type === 'add') return
+    // Whoever was taken out does not know it at once, and nobody switches it off at once.
+    world.schedule(this.#random.below(10_000), () => this.#nodeOf(nodeId)?.retire())
+  }
+
+  /** In every set of voters that may count soon, the sound ones are a majority. */
+  #isSafe(pending: MemberChange | undefined, damaged?: SimNode): boolean {
+    const joining = pending?.type === 'add' ? [...this.#learners, pending.nodeId] : this.#learners
+    let sets: readonly number[][] = [[...this.#voters]]
+    for (const id of joining) {
+      if (this.#nodeOf(id)?.isRetired !== true) sets = sets.flatMap((set) => [set, [...set, id]])
+    }
+    if (pending?.type === 'remove') {
+      const { nodeId } = pending
+      sets = sets.flatMap((set) => [set, set.filter((id) => id !== nodeId)])
+    }
+    return sets.every((set) => {
+      const sound = set.map((id) => this.#nodeOf(id)).filter((node) => node !== damaged && isSound(node))
+      return sound.length > set.length / 2
+    })
+  }
+
+  #nodeOf(id: number): SimNode | undefined {
+    return this.#house().nodes[id - 1]
+  }
+
+  #connect(process: Process): void {
+    const house = this.#house()
+    connectCluster({
+      nodes: [...house.seats().values()],
+      dial: house.wires.dial(this.host),
+      timing: process.timing,
+      instance: this.host,
+    }).then(
+      (cluster) => {
+        this.#cluster = cluster
+      },
+      (error) => {
+        if (!(error instanceof ClusterError)) house.fail(error)
+        process.after(200, () => this.#connect(process))
+      },
+    )
+  }
+
+  toString(): string {
+    const what = JSON.stringify(this.#pending ?? 'nothing')
+    return `voters ${this.#voters.join()}, learners ${this.#learners.join()}, asked for ${what}`
+  }
+}
+
+function isSound(node: SimNode | undefined): boolean {
+  return node !== undefined && !node.disk.isDamaged && !node.isRetired
+}

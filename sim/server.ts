@@ -1,0 +1,298 @@
+/**
+ * One server: a process with the production link to the cluster, conductor and publisher, and the feed as its fan-out
+ * would read it. Invariant: bidders reach the machine through here and in no other way; what the feed tells is held
+ * against the ledger, event by event, and what it leaves out must have been said.
+ */
+
+import { startHeart } from '../monitor/index.ts'
+import type { AuctionId, GroupId, ServerId } from '../protocol/ids.ts'
+import type { NotificationMessage } from '../protocol/notifications.ts'
+import { Conductor } from '../server/duties/conductor.ts'
+import { Publisher } from '../server/duties/publisher.ts'
+import { publicEventFrame } from '../server/ws/frames.ts'
+import {
+  ClusterError,
+  type ClusterErrorCode,
+  type FeedBatch,
+  type FeedGap,
+} from '../state-cluster/cluster.ts'
+import { connectCluster, type RemoteCluster } from '../state-cluster/link/client/remote.ts'
+import type { Command } from '../state-cluster/machine/commands.ts'
+import type { PublicEvent, Reply } from '../state-cluster/machine/events.ts'
+import type { AuctionView } from '../state-cluster/machine/view.ts'
+import type { Random } from '../state-cluster/raft/fuzz/random.ts'
+import { isSame } from './checks.ts'
+import type { HostClock } from './clock.ts'
+import { isPublic } from './event-rules.ts'
+import { Process } from './process.ts'
+import type { House } from './run-context.ts'
+import { noCount, noMeasure, silent } from './silent.ts'
+
+const groupId = 0 as GroupId
+
+/** Where the feed stands in one auction. */
+interface Place {
+  seq: number
+  epoch: number
+  /** The feed said that something was missed, and it was not read again yet. */
+  hasHole: boolean
+}
+
+export class SimServer {
+  readonly id: ServerId
+  readonly host: string
+  readonly clock: HostClock
+  process: Process | undefined
+  cluster: RemoteCluster | undefined
+  /** Messages that the queue has taken: kind, auction, recipient. */
+  readonly published: Set<string>
+  places = new Map<string, Place>()
+  readonly #house: House
+  readonly #random: Random
+  /** Ends what runs, in good order. */
+  #ending: (() => Promise<void>) | undefined
+  #starts = 0
+
+  constructor(
+    house: House,
+    id: string,
+    host: string,
+    clock: HostClock,
+    random: Random,
+    published: Set<string>,
+  ) {
+    this.#house = house
+    this.id = id as ServerId
+    this.host = host
+    this.clock = clock
+    this.#random = random
+    this.published = published
+  }
+
+  start(): void {
+    if (this.process !== undefined) return
+    const house = this.#house
+    this.#starts += 1
+    const process = new Process(house.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
+    this.process = process
+    house.processes.set(this.host, process)
+    this.#connect(process)
+  }
+
+  crash(): void {
+    this.process?.kill()
+    this.process = undefined
+    this.cluster = undefined
+    this.#ending = undefined
+    this.places = new Map()
+    this.#house.processes.delete(this.host)
+    this.#house.wires.kill(this.host)
+  }
+
+  /**
+   * Somebody stops it by plan: it says so, gives away what it owns, and ends. `stopped` is called then, unless it
+   * dies before.
+   */
+  stop(stopped: () => void): void {
+    const { process, cluster } = this
+    const ending = this.#ending
+    if (process === undefined || cluster === undefined || ending === undefined) return
+    process.enter(() => {
+      ending()
+        .then(() => {
+          if (process !== this.process) return
+          this.crash()
+          stopped()
+        })
+        .catch((error) => this.#house.fail(error))
+    })
+  }
+
+  /** A client's command has reached this server. `answer` is called in it, unless the server dies before. */
+  receive(command: Command, answer: (outcome: Reply | ClusterErrorCode) => void): void {
+    const { process } = this
+    process?.enter(() => {
+      const { cluster } = this
+      if (cluster === undefined) return answer('unavailable')
+      cluster.propose(groupId, command).then(
+        (reply) => process.isAlive && answer(reply),
+        (error) => {
+          if (error instanceof ClusterError) answer(error.code)
+          else this.#house.fail(error)
+        },
+      )
+    })
+  }
+
+  /** Reads an auction, linearizably; `answer` gets it, or `undefined` where it is not there. */
+  read(auctionId: AuctionId, answer: (view: AuctionView | undefined) => void): void {
+    const { process, cluster } = this
+    if (process === undefined || cluster === undefined) return
+    process.enter(() => {
+      cluster
+        .readBarrier(groupId)
+        .then(() => cluster.auction(auctionId))
+        .then(
+          (view) => process.isAlive && answer(view),
+          (error) => {
+            if (!(error instanceof ClusterError)) this.#house.fail(error)
+          },
+        )
+    })
+  }
+
+  #connect(process: Process): void {
+    const house = this.#house
+    connectCluster({
+      nodes: [...house.seats().values()],
+      dial: house.wires.dial(this.host),
+      timing: process.timing,
+      instance: process.name,
+    }).then(
+      (cluster) => {
+        if (process.isAlive) this.#begin(process, cluster)
+      },
+      (error) => {
+        if (!(error instanceof ClusterError)) house.fail(error)
+        else if (process.isAlive) process.after(200, () => this.#connect(process))
+      },
+    )
+  }
+
+  #begin(process: Process, cluster: RemoteCluster): void {
+    const house = this.#house
+    this.cluster = cluster
+    const conductor = new Conductor({
+      cluster,
+      clock: process.timing.clock,
+      logger: silent,
+      metrics: { conducted: noCount, conductLateSeconds: noMeasure },
+      serverId: this.id,
+      groupId,
+      fault: (error) => house.fail(error),
+    })
+    const publisher = new Publisher({
+      cluster,
+      clock: process.timing.clock,
+      logger: silent,
+      metrics: { notifications: noCount, notificationFailures: noCount },
+      sink: { publish: (messages) => this.#publish(process, messages) },
+      serverId: this.id,
+      groupId,
+      windowMax: 64,
+      epoch: () => conductor.epoch,
+      fault: (error) => house.fail(error),
+    })
+    const unsubscribe = cluster.subscribe(
+      groupId,
+      (batch) => {
+        this.#fed(process, cluster, batch)
+        conductor.observe(batch)
+        if (batch.hasNotices) publisher.wake()
+        if (batch.gained?.includes(this.id) === true) publisher.gained()
+      },
+      (gap) => {
+        this.#missed(process, cluster, gap)
+        conductor.pulseNow()
+        publisher.gained()
+      },
+    )
+    conductor.start()
+    publisher.start()
+    const heart = startHeart({
+      monitors: house.monitors.map(({ address }) => address),
+      serverId: this.id,
+      instance: process.name,
+      dial: house.wires.dial(this.host),
+      clock: process.timing.clock,
+      random: process.timing.random,
+      load: () => ({
+        sockets: 0,
+        epochs: conductor.epoch === undefined ? [] : [{ groupId, epoch: conductor.epoch }],
+      }),
+    })
+    this.#ending = async () => {
+      heart.leave()
+      await publisher.stop()
+      await conductor.release()
+      unsubscribe()
+      this.cluster = undefined
+      await cluster.close()
+      heart.close()
+    }
+  }
+
+  /** The queue: slow, and not always there. */
+  #publish(process: Process, messages: readonly NotificationMessage[]): Promise<void> {
+    const random = this.#random
+    return new Promise((resolve, reject) => {
+      process.after(1 + random.below(20), () => {
+        if (random.chance(0.02)) return reject(new Error('the queue does not answer'))
+        for (const { event } of messages) {
+          const { kind, auction, recipient } = event.data
+          this.published.add(`${kind} ${auction?.id ?? ''} ${recipient}`)
+        }
+        resolve()
+      })
+    })
+  }
+
+  // ── The feed ─────────────────────────────────────────────────────────────────────────────────────────
+
+  #fed(process: Process, cluster: RemoteCluster, batch: FeedBatch): void {
+    for (const event of batch.events) {
+      if (!isPublic(event)) continue
+      const place = this.places.get(event.auctionId)
+      if (place !== undefined && event.seq > place.seq + 1) {
+        if (!place.hasHole) {
+          this.#house.checks.violate(
+            'the feed has no unsaid hole',
+            `${process.name} was told ${JSON.stringify(event)} after seq ${place.seq}`,
+          )
+        }
+        this.#readAgain(process, cluster, event.auctionId, place)
+        continue
+      }
+      this.#take(process, event)
+    }
+  }
+
+  #take(process: Process, event: PublicEvent): void {
+    const known = this.#house.ledger.events.get(event.auctionId)?.[event.seq - 1]
+    this.#house.checks.hold(
+      known !== undefined && isSame(publicEventFrame(known), publicEventFrame(event)),
+      'one order',
+      () => `${process.name} was told ${JSON.stringify(event)}, committed is ${JSON.stringify(known)}`,
+    )
+    const place = this.places.get(event.auctionId)
+    if (place === undefined)
+      this.places.set(event.auctionId, { seq: event.seq, epoch: event.epoch, hasHole: false })
+    else if (event.seq > place.seq) {
+      place.seq = event.seq
+      place.epoch = event.epoch
+    }
+  }
+
+  #missed(process: Process, cluster: RemoteCluster, _gap: FeedGap): void {
+    this.#house.counts.add('feed.gaps')
+    for (const [auctionId, place] of this.places) {
+      place.hasHole = true
+      this.#readAgain(process, cluster, auctionId as AuctionId, place)
+    }
+  }
+
+  #readAgain(process: Process, cluster: RemoteCluster, auctionId: AuctionId, place: Place): void {
+    const { seq, epoch } = place
+    cluster.eventsSince(auctionId, { seq, epoch }, 10_000).then(
+      (events) => {
+        if (!process.isAlive) return
+        place.hasHole = false
+        for (const event of events ?? []) if (event.seq > place.seq) this.#take(process, event)
+      },
+      (error) => {
+        if (!(error instanceof ClusterError)) this.#house.fail(error)
+        else process.after(100, () => this.#readAgain(process, cluster, auctionId, place))
+      },
+    )
+  }
+}

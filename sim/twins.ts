@@ -1,0 +1,100 @@
+/**
+ * The formats of auction as the auditor knows them, each worked out anew from what every bidder has offered; they
+ * share no code with the machine. Invariant: a format that the machine registers and this table lacks ends the run
+ * before it begins. Source: CONTRACT "English auction rules".
+ */
+import type { AuctionTerms, BidKind } from '../state-cluster/machine/commands.ts'
+
+export interface TwinOffer {
+  readonly bidder: string
+  max: number
+  /** The bid by which the maximum was reached: the earlier leads at equal ones. */
+  reachedAt: number
+}
+
+/** What a twin works on. */
+export interface TwinLot {
+  readonly terms: AuctionTerms
+  /** In order of first bid. */
+  readonly offers: TwinOffer[]
+  bidCount: number
+  price: number | undefined
+  closesAt: number
+}
+
+export interface Twin {
+  askingBid(lot: TwinLot): number
+  /** Why the bid does not count; otherwise it is in the lot. */
+  place(lot: TwinLot, bidder: string, amount: number, kind: BidKind): string | undefined
+  leader(lot: TwinLot): TwinOffer | undefined
+  hammer(lot: TwinLot): { readonly winner: string; readonly price: number } | undefined
+  offersBuyNow(lot: TwinLot): boolean
+  reserveStatus(lot: TwinLot): 'none' | 'not_met' | 'met'
+}
+
+function plusStep(lot: TwinLot, amount: number): number {
+  let step = 0
+  for (const band of lot.terms.increments) if (band.from <= amount) step = band.step
+  return Math.min(amount + step, Number.MAX_SAFE_INTEGER)
+}
+
+function highest(offers: readonly TwinOffer[]): TwinOffer | undefined {
+  let best: TwinOffer | undefined
+  for (const offer of offers) {
+    if (best === undefined || offer.max > best.max) best = offer
+    else if (offer.max === best.max && offer.reachedAt < best.reachedAt) best = offer
+  }
+  return best
+}
+
+function askingBid(lot: TwinLot): number {
+  return lot.price === undefined ? lot.terms.openingBid : plusStep(lot, lot.price)
+}
+
+function placeEnglish(lot: TwinLot, bidder: string, amount: number, kind: BidKind): string | undefined {
+  const before = highest(lot.offers)
+  const asking = askingBid(lot)
+  const isLeader = before?.bidder === bidder
+  if (isLeader && amount <= (before?.max ?? 0)) return 'already_leading'
+  if (isLeader ? kind === 'exact' && amount < asking : amount < asking || amount <= (lot.price ?? -1))
+    return 'bid_too_low'
+
+  lot.bidCount += 1
+  const own = lot.offers.find((offer) => offer.bidder === bidder)
+  if (own === undefined) lot.offers.push({ bidder, max: amount, reachedAt: lot.bidCount })
+  else {
+    own.max = amount
+    own.reachedAt = lot.bidCount
+  }
+  const leader = highest(lot.offers) as TwinOffer
+  const second = highest(lot.offers.filter((offer) => offer !== leader))
+  let price: number
+  if (leader.bidder === bidder && kind === 'exact') price = amount
+  else if (isLeader) price = lot.price as number
+  else if (second === undefined) price = lot.terms.openingBid
+  else price = Math.min(leader.max, plusStep(lot, leader.bidder === bidder ? (before?.max ?? 0) : amount))
+  const { reserve } = lot.terms
+  if (reserve !== undefined && leader.max >= reserve) price = Math.max(price, reserve)
+  lot.price = price
+  return undefined
+}
+
+function reserveStatus({ terms, price }: TwinLot): 'none' | 'not_met' | 'met' {
+  if (terms.reserve === undefined) return 'none'
+  return price !== undefined && price >= terms.reserve ? 'met' : 'not_met'
+}
+
+const english: Twin = {
+  askingBid,
+  place: placeEnglish,
+  leader: (lot) => highest(lot.offers),
+  hammer(lot) {
+    const leader = highest(lot.offers)
+    if (leader === undefined || lot.price === undefined || reserveStatus(lot) === 'not_met') return undefined
+    return { winner: leader.bidder, price: lot.price }
+  },
+  offersBuyNow: (lot) => lot.bidCount === 0 || reserveStatus(lot) === 'not_met',
+  reserveStatus,
+}
+
+export const twins: Readonly<Record<string, Twin>> = { english }

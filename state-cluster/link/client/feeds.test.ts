@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest'
+import type { TransportError } from '../../../wire/errors.ts'
+import { group } from '../../../wire/testing/fixtures.ts'
+import type { FeedBatch } from '../../cluster.ts'
+import { decodeReplyBody, decodeRequest, encodeDone, type ReplyBody } from '../wire.ts'
+import { Feeds } from './feeds.ts'
+import type { NodeLink } from './node-link.ts'
+
+const zero = group(0)
+
+/** A node that notes what it is asked and answers subscriptions when told to. */
+class Node {
+  isOpen = true
+  hasRoom = true
+  readonly asked: string[] = []
+  readonly #open: (() => void)[] = []
+
+  ask(encode: (id: number) => Uint8Array, answered: (outcome: ReplyBody | TransportError) => void): boolean {
+    if (!this.hasRoom) return false
+    const request = decodeRequest(encode(this.asked.length + 1))
+    this.asked.push(request.op === 'subscribe' ? `subscribe after ${request.after}` : request.op)
+    const after = request.op === 'subscribe' ? (request.after ?? 100) : 0
+    this.#open.push(() => answered(decodeReplyBody(encodeDone(request.id, after))))
+    return true
+  }
+
+  answer(): void {
+    for (const done of this.#open.splice(0)) done()
+  }
+
+  get link(): NodeLink {
+    return this as unknown as NodeLink
+  }
+}
+
+function batch(index: number): FeedBatch {
+  return { groupId: zero, index, atMs: 1, events: [], hasNotices: true }
+}
+
+function scene(shown?: number) {
+  const noted: number[] = []
+  const feeds = new Feeds(
+    (_groupId, index) => noted.push(index),
+    () => shown,
+  )
+  const heard: (number | string)[] = []
+  const listen = () =>
+    feeds.subscribe(
+      zero,
+      ({ index }) => heard.push(index),
+      ({ afterIndex, toIndex }) => heard.push(`${afterIndex} to ${toIndex}`),
+    )
+  return { feeds, heard, noted, listen }
+}
+
+describe('the feeds of a process', () => {
+  it('LINK8: repeats, and what a node tells that is not home any more, are not passed on', () => {
+    const { feeds, heard, noted, listen } = scene(5)
+    const first = new Node()
+    const second = new Node()
+    listen()
+    feeds.setHome(first.link)
+    first.answer()
+    for (const index of [6, 7, 7, 6, 9]) feeds.batch(first.link, batch(index))
+    feeds.setHome(second.link)
+    second.answer()
+    feeds.batch(first.link, batch(15))
+    feeds.gap(first.link, { groupId: zero, index: 50 })
+    for (const index of [8, 9, 10, 11]) feeds.batch(second.link, batch(index))
+    feeds.gap(second.link, { groupId: zero, index: 11 })
+    feeds.gap(second.link, { groupId: zero, index: 20 })
+    feeds.batch(second.link, batch(20))
+    feeds.batch(second.link, batch(21))
+    expect(heard).toEqual([6, 7, 9, 10, 11, '11 to 20', 21])
+    expect(first.asked).toEqual(['subscribe after 5', 'unsubscribe'])
+    expect(second.asked).toEqual(['subscribe after 9'])
+    expect(noted.at(-1)).toBe(21)
+  })
+
+  it('LINK8: where nothing was shown yet, a feed begins where the node says', () => {
+    const { feeds, heard, listen } = scene()
+    const node = new Node()
+    listen()
+    feeds.setHome(node.link)
+    feeds.batch(node.link, batch(99))
+    node.answer()
+    feeds.batch(node.link, batch(100))
+    feeds.batch(node.link, batch(101))
+    expect(heard).toEqual([101])
+  })
+
+  it('LINK8: a node without room is asked again when it has some, or comes back', () => {
+    const { feeds, listen } = scene(3)
+    const node = new Node()
+    node.hasRoom = false
+    feeds.setHome(node.link)
+    const end = listen()
+    expect(node.asked).toEqual([])
+    node.hasRoom = true
+    feeds.follow()
+    feeds.follow()
+    expect(node.asked).toEqual(['subscribe after 3'])
+    node.isOpen = false
+    feeds.setHome(undefined)
+    feeds.setHome(node.link)
+    expect(node.asked).toEqual(['subscribe after 3', 'subscribe after 3'])
+    end()
+    end()
+    expect(node.asked.at(-1)).toBe('unsubscribe')
+    expect(node.asked.length).toBe(3)
+  })
+})

@@ -1,0 +1,514 @@
+/**
+ * The cluster over the network: `Cluster` for a process that hosts no replica. It keeps a connection to every state
+ * node that it knows; proposals go to each group's leader, reads and feeds to one node, the home, as long as that
+ * is connected and itself in touch with leaders.
+ *
+ * Invariants: what this link has answered or told, no later answer of it is older than; a feed goes on without
+ * repeats across nodes, or says where it could not; one call, one outcome. Listeners are called before the promises
+ * of replies that came behind. Source: docs/spec.md LINK1 to LINK10; `Cluster` in cluster.ts.
+ */
+import type { AuctionId, GroupId, ServerId, SubjectId } from '../../../protocol/ids.ts'
+import type { BackoffLimits } from '../../../runtime/backoff.ts'
+import type { CancelTimer } from '../../../runtime/clock.ts'
+import { type ConnectionLimits, connectionLimits } from '../../../wire/connection.ts'
+import { TransportError } from '../../../wire/errors.ts'
+import type { Hello } from '../../../wire/handshake.ts'
+import { type Address, type Dial, formatAddress } from '../../../wire/stream.ts'
+import type { Timing } from '../../../wire/timing.ts'
+import { malformed } from '../../../wire/tuples.ts'
+import {
+  type Cluster,
+  ClusterError,
+  type ClusterStatus,
+  type FeedBatch,
+  type FeedGap,
+  type Position,
+} from '../../cluster.ts'
+import { groupOf } from '../../groups.ts'
+import type { Command } from '../../machine/commands.ts'
+import type { Notice, PublicEvent, Reply, Standing } from '../../machine/events.ts'
+import type {
+  AuctionPage,
+  AuctionQuery,
+  AuctionView,
+  BuyerView,
+  HouseView,
+  OwnersView,
+} from '../../machine/view.ts'
+import type { MemberChange } from '../../replica/membership.ts'
+import type { LeaderView, Member } from '../backend.ts'
+import { type ChangeOutcome, type MemberRow, memberRowsOf, outcomeOf } from '../member-wire.ts'
+import { groupsOfScope, type Read, reads } from '../reads.ts'
+import {
+  decodeIndexDone,
+  decodeReadDone,
+  decodeStatusDone,
+  encodeChangeRequest,
+  encodeGroupRequest,
+  encodeRead,
+  encodeStatusRequest,
+  type GroupIndex,
+  understood,
+  type Welcome,
+} from '../wire.ts'
+import { type AskLimits, Asks, type Question } from './asks.ts'
+import { Feeds } from './feeds.ts'
+import { Leaders } from './leaders.ts'
+import { NodeLink, type NodeLinkOwner } from './node-link.ts'
+import { type ProposalLimits, RemoteProposals } from './retry-queue.ts'
+
+export interface RemoteClusterOptions {
+  /** Where state nodes are; one that answers is enough, it names the others. */
+  readonly nodes: readonly Address[]
+  readonly dial: Dial
+  readonly timing: Timing
+  /** Names this process in the nodes' logs. */
+  readonly instance: string
+  /** Refuses nodes of another cluster. Absent: the first node that answers says which it is. */
+  readonly clusterId?: string
+  readonly limits?: Partial<RemoteLimits>
+  /** Refusals, corrupt frames, silent nodes: for the log. Not told: that nobody answers at an address. */
+  readonly fault?: (node: Address, cause: TransportError) => void
+}
+
+export interface RemoteLimits extends ProposalLimits, AskLimits {
+  readonly connection: ConnectionLimits
+  readonly backoff: BackoffLimits
+  /** For one attempt to connect to one node. */
+  readonly connectTimeoutMs: number
+  /** For `connectCluster` to find any node. */
+  readonly startTimeoutMs: number
+  /** How often the status is fetched and the home is looked at. */
+  readonly statusMs: number
+}
+
+const remoteLimits: RemoteLimits = {
+  proposalTimeoutMs: 5_000,
+  attemptTimeoutMs: 1_500,
+  commandsMax: 20_000,
+  commandBytesMax: 64 * 1024 * 1024,
+  askTimeoutMs: 5_000,
+  asksMax: 10_000,
+  connection: connectionLimits,
+  backoff: { baseMs: 20, maxMs: 1_000 },
+  connectTimeoutMs: 1_000,
+  startTimeoutMs: 10_000,
+  statusMs: 1_000,
+}
+
+export interface RemoteCluster extends Cluster {
+  readonly clusterId: string
+  /** Makes later reads of the group linearizable: they show all that was committed when this was called. */
+  readBarrier(groupId: GroupId): Promise<void>
+  /** The members of a group, as its leader knows them. */
+  members(groupId: GroupId): Promise<readonly MemberRow[]>
+  /** Asks a group's leader to change its members. `secret`: the cluster's, where it has one. */
+  changeMembers(groupId: GroupId, change: MemberChange, secret: string): Promise<ChangeOutcome>
+}
+
+/**
+ * Resolves once a node has answered and said which groups there are. Rejects with ClusterError `unavailable` when
+ * none does in time; its cause is the last fault.
+ */
+export async function connectCluster(options: RemoteClusterOptions): Promise<RemoteCluster> {
+  const remote = new Remote(options)
+  try {
+    await remote.start()
+  } catch (error) {
+    await remote.close()
+    throw error
+  }
+  return remote
+}
+
+class Remote implements RemoteCluster, NodeLinkOwner {
+  clusterId: string
+  groups: readonly GroupId[] = []
+  readonly #options: RemoteClusterOptions
+  readonly #limits: RemoteLimits
+  readonly #nodes: NodeLink[] = []
+  /** Those that were configured; the others are known from members' lists. */
+  readonly #configured = new Set<NodeLink>()
+  readonly #leaders = new Leaders()
+  readonly #proposals: RemoteProposals
+  readonly #asks: Asks
+  readonly #feeds: Feeds
+  /** Of each group, the newest index that was shown to this process. */
+  readonly #shown = new Map<GroupId, number>()
+  #home: NodeLink | undefined
+  #status: ClusterStatus = { ready: false, groups: [] }
+  #cancelCare: CancelTimer | undefined
+  #lastFault: TransportError | undefined
+  #closed = false
+
+  constructor(options: RemoteClusterOptions) {
+    this.#options = options
+    this.#limits = { ...remoteLimits, ...options.limits }
+    this.clusterId = options.clusterId ?? ''
+    const { timing } = options
+    const note = (groupId: GroupId, index: number) => this.#note(groupId, index)
+    this.#proposals = new RemoteProposals(timing, this.#limits, this.#leaders, note)
+    this.#asks = new Asks(timing, this.#limits)
+    this.#feeds = new Feeds(note, (groupId) => this.#shown.get(groupId))
+    // Clients spread over the nodes by chance, so that none has all of them at home.
+    for (const address of shuffled(options.nodes, timing.random)) {
+      this.#configured.add(this.#addNode(address))
+    }
+  }
+
+  async start(): Promise<void> {
+    const { startTimeoutMs } = this.#limits
+    const asks = new Asks(this.#options.timing, { askTimeoutMs: startTimeoutMs, asksMax: 1 })
+    this.#startAsks = asks
+    try {
+      await asks.ask(this.#statusQuestion())
+    } catch (error) {
+      if (error instanceof ClusterError && error.code === 'unavailable') {
+        const where = this.#options.nodes.map(formatAddress).join(', ')
+        const why = this.#lastFault === undefined ? '' : `: ${this.#lastFault.message}`
+        throw new ClusterError('unavailable', `no state node answered (${where})${why}`, {
+          cause: this.#lastFault,
+        })
+      }
+      throw error
+    } finally {
+      this.#startAsks = undefined
+      asks.close()
+    }
+    this.#careLater()
+  }
+
+  /** The very first question, which may wait longer than others. */
+  #startAsks: Asks | undefined
+
+  // ── Cluster ──────────────────────────────────────────────────────────────────────────────────────────
+
+  groupOf(auctionId: AuctionId): GroupId {
+    return groupOf(auctionId, this.groups.length)
+  }
+
+  propose(groupId: GroupId, command: Command): Promise<Reply> {
+    return this.#proposals.propose(groupId, command)
+  }
+
+  subscribe(
+    groupId: GroupId,
+    listener: (batch: FeedBatch) => void,
+    onGap?: (gap: FeedGap) => void,
+  ): () => void {
+    return this.#feeds.subscribe(groupId, listener, onGap)
+  }
+
+  auction(auctionId: AuctionId): Promise<AuctionView | undefined> {
+    return this.#find(reads.auction, { auctionId })
+  }
+
+  auctions(query: AuctionQuery): Promise<AuctionPage> {
+    return this.#read(reads.auctions, query)
+  }
+
+  standing(auctionId: AuctionId, bidderId: SubjectId): Promise<Standing> {
+    return this.#read(reads.standing, { auctionId, bidderId })
+  }
+
+  events(auctionId: AuctionId, afterSeq: number, limit: number): Promise<readonly PublicEvent[]> {
+    return this.#read(reads.events, { auctionId, afterSeq, limit })
+  }
+
+  eventsSince(
+    auctionId: AuctionId,
+    since: Position,
+    limit: number,
+  ): Promise<readonly PublicEvent[] | undefined> {
+    return this.#find(reads.eventsSince, { auctionId, since, limit })
+  }
+
+  bidders(auctionId: AuctionId, after: number, limit: number): Promise<readonly SubjectId[]> {
+    return this.#read(reads.bidders, { auctionId, after, limit })
+  }
+
+  interestedBuyers(
+    tags: readonly string[],
+    after: SubjectId | undefined,
+    limit: number,
+  ): Promise<readonly BuyerView[]> {
+    return this.#read(reads.interestedBuyers, { tags, after, limit })
+  }
+
+  buyer(buyerId: SubjectId): Promise<BuyerView | undefined> {
+    return this.#find(reads.buyer, { buyerId })
+  }
+
+  notices(groupId: GroupId, serverId: ServerId, after: number, limit: number): Promise<readonly Notice[]> {
+    return this.#read(reads.notices, { groupId, serverId, after, limit })
+  }
+
+  owners(groupId: GroupId): Promise<OwnersView> {
+    return this.#read(reads.owners, { groupId })
+  }
+
+  house(groupId: GroupId): Promise<HouseView> {
+    return this.#read(reads.house, { groupId })
+  }
+
+  async knownFeatures(): Promise<readonly number[]> {
+    const [groupId] = this.groups
+    const nodes = this.#nodes.filter((node) => node.isOpen)
+    if (groupId === undefined || nodes.length === 0)
+      throw new ClusterError('unavailable', 'no state node is connected')
+    const [known = [], ...others] = await Promise.all(nodes.map((node) => featuresKnownBy(node, groupId)))
+    return known.filter((feature) => others.every((theirs) => theirs.includes(feature)))
+  }
+
+  /** Figures are those that the home said last; whether a group is ready is known at once. */
+  status(): ClusterStatus {
+    const groups = this.#status.groups.map((group) => ({
+      ...group,
+      ready: this.#leaders.of(group.groupId) !== undefined,
+    }))
+    return { ready: groups.length > 0 && groups.every((group) => group.ready), groups }
+  }
+
+  async readBarrier(groupId: GroupId): Promise<void> {
+    const index = await this.#asks.ask({
+      target: () => this.#leaders.of(groupId),
+      encode: (id) => encodeGroupRequest(id, 'readIndex', groupId),
+      decode: decodeIndexDone,
+    })
+    this.#note(groupId, index)
+  }
+
+  members(groupId: GroupId): Promise<readonly MemberRow[]> {
+    return this.#asks.ask({
+      target: () => this.#leaders.of(groupId),
+      encode: (id) => encodeGroupRequest(id, 'members', groupId),
+      decode: memberRowsOf,
+    })
+  }
+
+  changeMembers(groupId: GroupId, change: MemberChange, secret: string): Promise<ChangeOutcome> {
+    return this.#asks.ask({
+      target: () => this.#leaders.of(groupId),
+      encode: (id) => encodeChangeRequest(id, groupId, secret, change),
+      decode: outcomeOf,
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#cancelCare?.()
+    this.#proposals.close()
+    this.#asks.close()
+    this.#startAsks?.close()
+    this.#feeds.close()
+    for (const node of [...this.#nodes]) node.close()
+  }
+
+  // ── What nodes say ───────────────────────────────────────────────────────────────────────────────────
+
+  opened(node: NodeLink, welcome: Welcome, theirs: Hello): void {
+    if (this.#closed) return
+    if (this.clusterId === '') this.clusterId = theirs.clusterId
+    if (this.groups.length === 0) this.groups = welcome.groups
+    else if (this.groups.join() !== welcome.groups.join())
+      throw malformed('the nodes disagree about the groups')
+    this.#learn(welcome.members)
+    this.#chooseHome()
+    if (node.isOpen) this.#roomOrReach()
+  }
+
+  leader(node: NodeLink, groupId: GroupId, view: LeaderView): void {
+    this.#leaders.set(node, groupId, view)
+    this.#proposals.leaderChanged(groupId)
+    this.#asks.flush()
+  }
+
+  feed(node: NodeLink, batch: FeedBatch): void {
+    this.#feeds.batch(node, batch)
+  }
+
+  gap(node: NodeLink, gap: GroupIndex): void {
+    this.#feeds.gap(node, gap)
+  }
+
+  writable(): void {
+    this.#roomOrReach()
+  }
+
+  closed(node: NodeLink): void {
+    this.#leaders.drop(node)
+    if (this.#closed) return
+    if (node === this.#home) this.#chooseHome()
+    for (const groupId of this.groups) this.#proposals.leaderChanged(groupId)
+  }
+
+  fault(node: NodeLink, cause: TransportError): void {
+    this.#lastFault = cause
+    if (cause.code !== 'connect_failed') this.#options.fault?.(node.address, cause)
+  }
+
+  // ── Reads ────────────────────────────────────────────────────────────────────────────────────────────
+
+  #read<Args, Answer>(read: Read<Args, Answer>, args: Args): Promise<Answer> {
+    const scope = groupsOfScope(read.scope(args), this.groups, (auctionId) => this.groupOf(auctionId))
+    return this.#asks.ask({
+      target: () => this.#home,
+      encode: (id) => encodeRead(id, this.#shownOf(scope), read.code, read.encodeArgs(args)),
+      decode: (fields) => {
+        const { applied, answer } = decodeReadDone(fields)
+        const found = understood(() => read.decode(answer, args))
+        for (const { groupId, index } of applied) this.#note(groupId, index)
+        return found
+      },
+      failed: (node) => this.#leaveHome(node),
+    })
+  }
+
+  /**
+   * That there is no such thing is said only when the answering node knows all that was committed before: somebody
+   * may have made it a moment ago, through another server.
+   */
+  async #find<Args, Found>(read: Read<Args, Found | undefined>, args: Args): Promise<Found | undefined> {
+    const found = await this.#read(read, args)
+    if (found !== undefined) return found
+    const scope = groupsOfScope(read.scope(args), this.groups, (auctionId) => this.groupOf(auctionId))
+    await Promise.all(scope.map((groupId) => this.readBarrier(groupId)))
+    return this.#read(read, args)
+  }
+
+  #shownOf(groupIds: readonly GroupId[]): GroupIndex[] {
+    const shown: GroupIndex[] = []
+    for (const groupId of groupIds) {
+      const index = this.#shown.get(groupId)
+      if (index !== undefined) shown.push({ groupId, index })
+    }
+    return shown
+  }
+
+  #note(groupId: GroupId, index: number): void {
+    if (index > (this.#shown.get(groupId) ?? -1)) this.#shown.set(groupId, index)
+  }
+
+  // ── Home and nodes ───────────────────────────────────────────────────────────────────────────────────
+
+  /** The home stays as long as it is connected and knows as many leaders as any other node. */
+  #chooseHome(avoid?: NodeLink): void {
+    let best: NodeLink | undefined
+    let bestKnown = -1
+    for (const node of this.#nodes) {
+      if (!node.isOpen || node === avoid) continue
+      const known = this.#leadersKnownBy(node)
+      if (known > bestKnown || (known === bestKnown && node === this.#home)) {
+        best = node
+        bestKnown = known
+      }
+    }
+    best ??= avoid?.isOpen === true ? avoid : undefined
+    if (best === this.#home) return
+    this.#home = best
+    this.#feeds.setHome(best)
+    this.#roomOrReach()
+  }
+
+  #leadersKnownBy(node: NodeLink): number {
+    return this.groups.filter((groupId) => this.#leaders.viewOf(node, groupId).leaderId !== 0).length
+  }
+
+  /** It could not answer: it lags behind, or stops. */
+  #leaveHome(node: NodeLink): void {
+    if (node === this.#home) this.#chooseHome(node)
+  }
+
+  #roomOrReach(): void {
+    this.#feeds.follow()
+    this.#startAsks?.flush()
+    this.#asks.flush()
+    this.#proposals.flushSoon()
+  }
+
+  #addNode(address: Address): NodeLink {
+    const { dial, timing, instance } = this.#options
+    const { connection, backoff, connectTimeoutMs } = this.#limits
+    const options = { dial, timing, limits: connection, backoff, connectTimeoutMs, instance }
+    const node = new NodeLink(address, options, this)
+    this.#nodes.push(node)
+    return node
+  }
+
+  /** Nodes that joined are connected to; those that left, and were not configured, are not any more. */
+  #learn(members: readonly Member[]): void {
+    if (members.length === 0) return
+    const addresses = new Set(members.map(({ address }) => formatAddress(address)))
+    for (const node of [...this.#nodes]) {
+      const isTwice = this.#nodes.some(
+        (other) => other !== node && other.isOpen && other.nodeId === node.nodeId,
+      )
+      const isWanted = addresses.has(formatAddress(node.address)) && !(node.nodeId !== 0 && isTwice)
+      if (this.#configured.has(node) || isWanted) continue
+      this.#nodes.splice(this.#nodes.indexOf(node), 1)
+      node.close()
+    }
+    for (const { nodeId, address } of members) {
+      const isKnown = this.#nodes.some(
+        (node) => node.nodeId === nodeId || formatAddress(node.address) === formatAddress(address),
+      )
+      if (!isKnown) this.#addNode(address)
+    }
+  }
+
+  #careLater(): void {
+    if (this.#closed) return
+    this.#cancelCare = this.#options.timing.clock.setTimer(this.#limits.statusMs, () => {
+      this.#chooseHome()
+      this.#asks.ask(this.#statusQuestion()).then(
+        () => this.#careLater(),
+        (error) => {
+          // Nobody to ask, or too much else to ask: the next time is soon.
+          if (!(error instanceof ClusterError)) throw error
+          this.#careLater()
+        },
+      )
+    })
+  }
+
+  #statusQuestion(): Question<void> {
+    return {
+      target: () => this.#home,
+      encode: encodeStatusRequest,
+      decode: (fields) => {
+        const { status, members } = decodeStatusDone(fields)
+        this.#status = status
+        for (const { groupId, appliedIndex } of status.groups) this.#note(groupId, appliedIndex)
+        this.#learn(members)
+      },
+    }
+  }
+}
+
+/** A node that does not take the question, as one of an older version, is taken to know none. */
+function featuresKnownBy(node: NodeLink, groupId: GroupId): Promise<readonly number[]> {
+  const { house } = reads
+  return new Promise((resolve, reject) => {
+    const isAsked = node.ask(
+      (id) => encodeRead(id, [], house.code, house.encodeArgs({ groupId })),
+      (outcome) => {
+        if (outcome instanceof TransportError) {
+          reject(new ClusterError('unavailable', `a state node did not answer: ${outcome.message}`))
+        } else if (outcome.failure !== undefined) resolve([])
+        else {
+          const { answer } = decodeReadDone(outcome.fields)
+          resolve(understood(() => house.decode(answer, { groupId })).knownFeatures)
+        }
+      },
+    )
+    if (!isAsked) reject(new ClusterError('unavailable', 'a state node cannot be asked now'))
+  })
+}
+
+function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  const rest = [...items]
+  const result: T[] = []
+  while (rest.length > 0) result.push(...rest.splice(Math.floor(random() * rest.length), 1))
+  return result
+}

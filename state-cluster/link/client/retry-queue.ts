@@ -1,0 +1,323 @@
+/**
+ * Commands on their way to their groups' leaders. Commands of one turn of the event loop travel as one batch per
+ * group. What becomes of a command:
+ *
+ *   queued ──leader known──► sent ──reply──► settled
+ *     ▲                       │
+ *     └── nothing was proposed, or it may be repeated ──┘   otherwise: settled as `unknown`
+ *
+ * A command may be repeated, with its request id, when it counts once however often it is proposed. Invariants:
+ * every command settles once, at the latest at its deadline; it is `unavailable` or `overloaded` only when it was
+ * certainly not proposed; what waits is bounded in number and bytes. Source: docs/spec.md LINK5 to LINK7.
+ */
+import type { GroupId } from '../../../protocol/ids.ts'
+import { assert } from '../../../runtime/assert.ts'
+import type { CancelTimer } from '../../../runtime/clock.ts'
+import { TransportError } from '../../../wire/errors.ts'
+import type { Timing } from '../../../wire/timing.ts'
+import { ClusterError, type ClusterErrorCode } from '../../cluster.ts'
+import type { Command } from '../../machine/commands.ts'
+import type { Reply } from '../../machine/events.ts'
+import {
+  commandBytesMax,
+  commandBytesPerRequestMax,
+  commandsPerRequestMax,
+  decodeProposeDone,
+  encodeCommandBytes,
+  encodePropose,
+  type Failure,
+  type ReplyBody,
+} from '../wire.ts'
+import type { Leaders } from './leaders.ts'
+import type { NodeLink } from './node-link.ts'
+
+export interface ProposalLimits {
+  /** From `propose` to the last moment of an answer. */
+  readonly proposalTimeoutMs: number
+  /** After this long without a reply a command that may be repeated is sent again. */
+  readonly attemptTimeoutMs: number
+  readonly commandsMax: number
+  readonly commandBytesMax: number
+}
+
+interface Pending {
+  readonly groupId: GroupId
+  readonly bytes: Uint8Array
+  readonly mayRepeat: boolean
+  readonly deadlineMs: number
+  readonly resolve: (reply: Reply) => void
+  readonly reject: (error: ClusterError) => void
+  /** The last time that it was sent, while that is open. */
+  attempt: Attempt | undefined
+  /** An attempt ended without saying whether it was proposed. */
+  isUncertain: boolean
+  isSettled: boolean
+}
+
+interface Attempt {
+  readonly groupId: GroupId
+  readonly node: NodeLink
+  readonly sentMs: number
+  readonly commands: readonly Pending[]
+}
+
+/** How often deadlines are looked at. */
+const sweepMs = 50
+/** Wait before a command goes back to whoever could not take it. */
+const againMs = 20
+
+export class RemoteProposals {
+  readonly #timing: Timing
+  readonly #limits: ProposalLimits
+  readonly #leaders: Leaders
+  /** An answer shows the state as of this index. */
+  readonly #noteIndex: (groupId: GroupId, index: number) => void
+  readonly #queues = new Map<GroupId, Pending[]>()
+  /** In order of deadline. */
+  readonly #pending = new Set<Pending>()
+  /** In the order in which they were sent. */
+  readonly #attempts = new Set<Attempt>()
+  #bytes = 0
+  #flushAwaited = false
+  #cancelSweep: CancelTimer | undefined
+  #cancelAgain: CancelTimer | undefined
+  #closed = false
+
+  constructor(
+    timing: Timing,
+    limits: ProposalLimits,
+    leaders: Leaders,
+    noteIndex: (groupId: GroupId, index: number) => void,
+  ) {
+    this.#timing = timing
+    this.#limits = limits
+    this.#leaders = leaders
+    this.#noteIndex = noteIndex
+  }
+
+  /** Commands that have no answer yet. */
+  get count(): number {
+    return this.#pending.size
+  }
+
+  propose(groupId: GroupId, command: Command): Promise<Reply> {
+    const { proposalTimeoutMs, commandsMax, commandBytesMax: bytesMax } = this.#limits
+    if (this.#closed) return Promise.reject(errorOf('stopped'))
+    if (this.#pending.size >= commandsMax || this.#bytes >= bytesMax) {
+      return Promise.reject(errorOf('overloaded'))
+    }
+    const bytes = encodeCommandBytes(command)
+    assert(bytes.length <= commandBytesMax, `a command has at most ${commandBytesMax} bytes`)
+    return new Promise((resolve, reject) => {
+      const pending: Pending = {
+        groupId,
+        bytes,
+        mayRepeat: mayRepeat(command),
+        deadlineMs: this.#timing.clock.monotonicMs() + proposalTimeoutMs,
+        resolve,
+        reject,
+        attempt: undefined,
+        isUncertain: false,
+        isSettled: false,
+      }
+      this.#pending.add(pending)
+      this.#bytes += bytes.length
+      this.#queueOf(groupId).push(pending)
+      this.flushSoon()
+      this.#sweepLater()
+    })
+  }
+
+  /** After this turn, sends what is queued for groups whose leader is known. */
+  flushSoon(): void {
+    if (this.#flushAwaited) return
+    this.#flushAwaited = true
+    this.#timing.afterTurn(() => {
+      this.#flushAwaited = false
+      for (const [groupId, queue] of this.#queues) this.#flush(groupId, queue)
+    })
+  }
+
+  /** Somebody leads, or nobody does: what is open at another node and may be repeated goes to the new leader. */
+  leaderChanged(groupId: GroupId): void {
+    const leader = this.#leaders.of(groupId)
+    if (leader === undefined) return
+    for (const attempt of this.#attempts) {
+      if (attempt.groupId === groupId && attempt.node !== leader) this.#giveUp(attempt)
+    }
+    this.flushSoon()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#cancelSweep?.()
+    this.#cancelAgain?.()
+    for (const pending of this.#pending) {
+      this.#reject(pending, pending.isUncertain || pending.attempt !== undefined ? 'unknown' : 'stopped')
+    }
+    this.#queues.clear()
+    this.#attempts.clear()
+  }
+
+  #queueOf(groupId: GroupId): Pending[] {
+    let queue = this.#queues.get(groupId)
+    if (queue === undefined) {
+      queue = []
+      this.#queues.set(groupId, queue)
+    }
+    return queue
+  }
+
+  #flush(groupId: GroupId, queue: Pending[]): void {
+    while (queue.length > 0) {
+      const node = this.#leaders.of(groupId)
+      if (node === undefined) return
+      const [taken, commands] = nextBatch(queue)
+      if (commands.length > 0 && !this.#send(groupId, node, commands)) return
+      queue.splice(0, taken)
+    }
+  }
+
+  #send(groupId: GroupId, node: NodeLink, commands: readonly Pending[]): boolean {
+    const attempt: Attempt = { groupId, node, sentMs: this.#timing.clock.monotonicMs(), commands }
+    const bytes = commands.map((pending) => pending.bytes)
+    const taken = node.ask(
+      (id) => encodePropose(id, groupId, bytes),
+      (outcome) => this.#answered(attempt, outcome),
+    )
+    if (!taken) return false
+    this.#attempts.add(attempt)
+    for (const pending of commands) pending.attempt = attempt
+    return true
+  }
+
+  #answered(attempt: Attempt, outcome: ReplyBody | TransportError): void {
+    if (outcome instanceof TransportError) this.#failed(attempt, attempt.commands, 'unknown')
+    else if (outcome.failure !== undefined) {
+      if (outcome.leader !== undefined) this.#leaders.set(attempt.node, attempt.groupId, outcome.leader)
+      this.#failed(attempt, attempt.commands, outcome.failure)
+    } else {
+      const { index, outcomes } = decodeProposeDone(outcome.fields)
+      assert(outcomes.length === attempt.commands.length, 'every command has an outcome')
+      this.#noteIndex(attempt.groupId, index)
+      for (const [at, pending] of attempt.commands.entries()) {
+        const reply = outcomes[at] as Reply | Failure
+        if (typeof reply === 'string') this.#failed(attempt, [pending], reply)
+        else this.#resolve(pending, reply)
+      }
+    }
+    this.#attempts.delete(attempt)
+  }
+
+  /** What becomes of commands of an attempt that brought them no reply. */
+  #failed(attempt: Attempt, commands: readonly Pending[], failure: Failure): void {
+    const again: Pending[] = []
+    for (const pending of commands) {
+      // Settled by an earlier attempt, or on its way again by a later one.
+      if (pending.isSettled || pending.attempt !== attempt) continue
+      pending.attempt = undefined
+      if (failure === 'unknown') pending.isUncertain = true
+      if (failure === 'unknown' && !pending.mayRepeat) this.#reject(pending, 'unknown')
+      else if (failure === 'overloaded' && !pending.isUncertain) this.#reject(pending, 'overloaded')
+      else again.push(pending)
+    }
+    if (again.length === 0 || this.#closed) return
+    const queue = this.#queueOf(attempt.groupId)
+    queue.unshift(...again)
+    if (this.#leaders.of(attempt.groupId) !== attempt.node) this.flushSoon()
+    this.#cancelAgain ??= this.#timing.clock.setTimer(againMs, () => {
+      this.#cancelAgain = undefined
+      this.flushSoon()
+    })
+  }
+
+  /** Does not wait for the reply of an attempt any more; one that comes late still counts. */
+  #giveUp(attempt: Attempt): void {
+    this.#attempts.delete(attempt)
+    const repeatable = attempt.commands.filter((pending) => pending.mayRepeat)
+    this.#failed(attempt, repeatable, 'unknown')
+  }
+
+  #sweepLater(): void {
+    if (this.#cancelSweep !== undefined) return
+    this.#cancelSweep = this.#timing.clock.setTimer(sweepMs, () => {
+      this.#cancelSweep = undefined
+      this.#sweep()
+      if (this.#pending.size > 0) this.#sweepLater()
+    })
+  }
+
+  #sweep(): void {
+    const nowMs = this.#timing.clock.monotonicMs()
+    for (const pending of this.#pending) {
+      if (pending.deadlineMs > nowMs) break
+      this.#reject(pending, pending.isUncertain || pending.attempt !== undefined ? 'unknown' : 'unavailable')
+    }
+    for (const attempt of this.#attempts) {
+      if (attempt.sentMs + this.#limits.attemptTimeoutMs > nowMs) break
+      this.#giveUp(attempt)
+    }
+  }
+
+  #resolve(pending: Pending, reply: Reply): void {
+    if (this.#settle(pending)) pending.resolve(reply)
+  }
+
+  #reject(pending: Pending, code: ClusterErrorCode): void {
+    if (this.#settle(pending)) pending.reject(errorOf(code))
+  }
+
+  #settle(pending: Pending): boolean {
+    if (pending.isSettled) return false
+    pending.isSettled = true
+    pending.attempt = undefined
+    this.#pending.delete(pending)
+    this.#bytes -= pending.bytes.length
+    return true
+  }
+}
+
+/** How many of the queue's first commands fit one request, and those of them that still want an answer. */
+function nextBatch(queue: readonly Pending[]): [taken: number, commands: Pending[]] {
+  const commands: Pending[] = []
+  let bytes = 0
+  let taken = 0
+  for (const pending of queue) {
+    if (!pending.isSettled) {
+      if (commands.length === commandsPerRequestMax) break
+      if (commands.length > 0 && bytes + pending.bytes.length > commandBytesPerRequestMax) break
+      commands.push(pending)
+      bytes += pending.bytes.length
+    }
+    taken++
+  }
+  return [taken, commands]
+}
+
+const repeatable: ReadonlySet<Command['type']> = new Set<Command['type']>([
+  'conduct',
+  'acknowledge_notices',
+  'acknowledge_positions',
+  'acquire_monitor_lease',
+  'reassign',
+  'release_server',
+])
+
+/**
+ * Whether a command counts once however often it is proposed: by its request id, or because it says what is to be,
+ * not what to add. A second `enlist_server` makes another epoch; a second `configure_house` might undo a later one.
+ */
+function mayRepeat(command: Command): boolean {
+  return 'requestId' in command || repeatable.has(command.type)
+}
+
+const errorTexts: Readonly<Record<ClusterErrorCode, string>> = {
+  unavailable: 'no leader could be reached: nothing was proposed',
+  unknown: 'whether it was proposed is not known: ask again with the same request id',
+  overloaded: 'too much is waiting already: nothing was proposed',
+  stopped: 'this link is closed',
+}
+
+function errorOf(code: ClusterErrorCode): ClusterError {
+  return new ClusterError(code, errorTexts[code])
+}

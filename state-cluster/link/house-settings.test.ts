@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest'
+import { group } from '../../wire/testing/fixtures.ts'
+import { knownFeatures } from '../machine/features.ts'
+import { FakeCluster } from './testing/fake-cluster.ts'
+import { VirtualWorld } from './testing/virtual.ts'
+import { decodeHouse, encodeHouse } from './view-codec.ts'
+
+const zero = group(0)
+
+describe('the house over the link', () => {
+  it('LINK2: the view of a house comes back equal', () => {
+    const settings = { outageExtensionMinMs: 7_000, outageThresholdMs: 900 }
+    const view = { settings, features: [1], knownFeatures: [1, 2, 65_535] }
+    expect(decodeHouse(encodeHouse(view))).toEqual(view)
+  })
+
+  it('HOUSE4, HOUSE6: is read like any other state, and the least of what the connected nodes know is known', async () => {
+    const world = new VirtualWorld(3)
+    const cluster = new FakeCluster(3)
+    for (const node of cluster.nodes) await world.serve(node)
+    const link = await world.link('server', cluster.nodes)
+    await world.run(50)
+    const settings = { outageExtensionMinMs: 7_000, outageThresholdMs: 900 }
+    await world.settled(link.propose(zero, { type: 'configure_house', settings, features: knownFeatures }))
+    expect(await world.settled(link.house(zero))).toEqual({
+      settings,
+      features: knownFeatures,
+      knownFeatures,
+    })
+    expect(await world.settled(link.knownFeatures())).toEqual(knownFeatures)
+    cluster.node(3).isOlder = true
+    expect(await world.settled(link.knownFeatures())).toEqual([])
+    // Of a node that is down nothing can be said.
+    world.wires.kill('node-3:1')
+    await world.run(50)
+    expect(await world.settled(link.knownFeatures())).toEqual(knownFeatures)
+    await world.close()
+  })
+
+  it('HOUSE6: nothing is known of nodes while none is connected', async () => {
+    const world = new VirtualWorld(4)
+    const cluster = new FakeCluster(1)
+    await world.serve(cluster.node(1))
+    const link = await world.link('server', cluster.nodes)
+    world.wires.kill('node-1:1')
+    await world.run(50)
+    await expect(link.knownFeatures()).rejects.toMatchObject({ code: 'unavailable' })
+    await world.close()
+  })
+})

@@ -1,0 +1,222 @@
+import { describe, expect, it } from 'vitest'
+import type { AuctionId } from '../../../protocol/ids.ts'
+import { Connection, type ConnectionHandlers } from '../../../wire/connection.ts'
+import type { TransportError } from '../../../wire/errors.ts'
+import { frameKinds } from '../../../wire/kinds.ts'
+import type { ByteStream } from '../../../wire/stream.ts'
+import { group, helloOf } from '../../../wire/testing/fixtures.ts'
+import { reads } from '../reads.ts'
+import { createAuction, FakeCluster, placeBid } from '../testing/fake-cluster.ts'
+import { VirtualWorld, virtualLimits } from '../testing/virtual.ts'
+import {
+  decodeFeed,
+  decodeGap,
+  decodeReplyBody,
+  encodeCommandBytes,
+  encodeGroupRequest,
+  encodePropose,
+  encodeRead,
+  encodeStatusRequest,
+  encodeSubscribe,
+} from '../wire.ts'
+import type { LinkService, LinkServiceOptions } from './service.ts'
+import { requestsInFlightMax, stalledMsMax } from './session.ts'
+
+const zero = group(0)
+const lot = 'lot' as AuctionId
+
+/** A client by hand: sends frames as they are, writes down what comes, reads only when told to. */
+class Hand implements ConnectionHandlers {
+  readonly heard: string[] = []
+  readonly closedBy: TransportError[] = []
+  readonly connection: Connection
+
+  constructor(world: VirtualWorld, stream: ByteStream) {
+    this.connection = new Connection({
+      stream,
+      timing: world.timing,
+      limits: virtualLimits,
+      hello: helloOf('link', 0),
+      judge: () => undefined,
+      opened: () => this,
+      failed: (cause) => this.closedBy.push(cause),
+    })
+  }
+
+  frame(kind: number, body: Uint8Array): void {
+    if (kind === frameKinds.linkFeed) this.heard.push(`feed ${decodeFeed(body).index}`)
+    else if (kind === frameKinds.linkGap) this.heard.push(`gap ${decodeGap(body).index}`)
+    else if (kind === frameKinds.linkReply) {
+      const reply = decodeReplyBody(body)
+      this.heard.push(`reply ${reply.id}${reply.failure === undefined ? '' : ` ${reply.failure}`}`)
+    }
+  }
+
+  writable(): void {}
+
+  closed(cause: TransportError): void {
+    this.closedBy.push(cause)
+  }
+
+  ask(body: Uint8Array): void {
+    expect(this.connection.send(frameKinds.linkRequest, [body])).toBe(true)
+  }
+}
+
+interface Scene {
+  readonly world: VirtualWorld
+  readonly cluster: FakeCluster
+  readonly service: LinkService
+  readonly hand: Hand
+}
+
+async function scene(options: Partial<LinkServiceOptions> = {}): Promise<Scene> {
+  const world = new VirtualWorld(1)
+  const cluster = new FakeCluster(2)
+  const service = await world.serve(cluster.node(1), options)
+  let stream: ByteStream | undefined
+  world.wires.dial('hand')(world.addressOf(cluster.node(1)), (outcome) => {
+    stream = outcome as ByteStream
+  })
+  await world.run(5)
+  const hand = new Hand(world, stream as ByteStream)
+  await world.run(20)
+  return { world, cluster, service, hand }
+}
+
+const auctionRead = (id: number, index: number) =>
+  encodeRead(id, [{ groupId: zero, index }], reads.auction.code, reads.auction.encodeArgs({ auctionId: lot }))
+
+describe('a state node and its link clients', () => {
+  it('LINK8: a subscription is answered, then told what comes behind its place; an end is an end', async () => {
+    const { world, cluster, hand } = await scene()
+    cluster.append(zero, [createAuction(lot)])
+    hand.ask(encodeSubscribe(1, zero, undefined))
+    await world.run(20)
+    cluster.append(zero, [placeBid(lot, 'bob', 1_000)])
+    await world.run(20)
+    hand.ask(encodeGroupRequest(2, 'unsubscribe', zero))
+    await world.run(20)
+    cluster.append(zero, [placeBid(lot, 'eve', 2_000)])
+    await world.run(20)
+    hand.ask(encodeSubscribe(3, zero, 1))
+    await world.run(20)
+    expect(hand.heard).toEqual(['reply 1', 'feed 2', 'reply 2', 'reply 3', 'feed 2', 'feed 3'])
+  })
+
+  it('LINK9: a reply waits for the feed before it, also when there was no room for that feed', async () => {
+    const { world, cluster, hand } = await scene()
+    hand.ask(encodeSubscribe(1, zero, undefined))
+    await world.run(20)
+    hand.connection.pause()
+    cluster.append(zero, [createAuction(lot)])
+    for (let at = 1; at <= 600; at++) cluster.append(zero, [placeBid(lot, `b${at}`, at * 20_000)])
+    hand.ask(auctionRead(2, 601))
+    await world.run(50)
+    cluster.append(zero, [placeBid(lot, 'last', 90_000_000)])
+    await world.run(50)
+    expect(hand.heard).toEqual(['reply 1'])
+    hand.connection.resume()
+    await world.run(100)
+    const feeds = Array.from({ length: 602 }, (_, at) => `feed ${at + 1}`)
+    expect(hand.heard.filter((line) => line.startsWith('feed'))).toEqual(feeds)
+    expect(hand.heard.indexOf('reply 2')).toBeGreaterThan(hand.heard.indexOf('feed 601'))
+  })
+
+  it('LINK10: what waits for a client that does not read is bounded; too far behind, it gets a gap', async () => {
+    const { world, cluster, service, hand } = await scene({ feedBytesMax: 10_000 })
+    hand.ask(encodeSubscribe(1, zero, undefined))
+    await world.run(20)
+    hand.connection.pause()
+    cluster.append(zero, [createAuction(lot)])
+    for (let at = 1; at <= 2_000; at++) {
+      cluster.append(zero, [placeBid(lot, `b${at}`, at * 20_000)])
+      if (at % 100 === 0) await world.turns()
+      expect(service.ring(zero)?.bytes).toBeLessThanOrEqual(10_000)
+      expect(service.waitingBytes).toBeLessThan(virtualLimits.outBytesMax + 1_000)
+    }
+    hand.connection.resume()
+    await world.run(100)
+    const gapAt = hand.heard.findIndex((line) => line.startsWith('gap'))
+    expect(gapAt).toBeGreaterThan(10)
+    const before = Number(hand.heard[gapAt - 1]?.slice(5))
+    const gap = Number(hand.heard[gapAt]?.slice(4))
+    expect(before).toBeLessThan(gap)
+    const behind = Array.from({ length: 2_001 - gap }, (_, at) => `feed ${gap + 1 + at}`)
+    expect(hand.heard.slice(gapAt + 1)).toEqual(behind)
+    expect(hand.heard.filter((line) => line.startsWith('gap')).length).toBe(1)
+  })
+
+  it('LINK10: a client that takes nothing for long is cut off', async () => {
+    const { world, cluster, service, hand } = await scene()
+    hand.ask(encodeSubscribe(1, zero, undefined))
+    await world.run(20)
+    hand.connection.pause()
+    cluster.append(zero, [createAuction(lot)])
+    for (let at = 1; at <= 1_000; at++) cluster.append(zero, [placeBid(lot, `b${at}`, at * 20_000)])
+    await world.run(stalledMsMax - 1_000)
+    expect(service.sessionCount).toBe(1)
+    await world.run(2_000)
+    expect(service.sessionCount).toBe(0)
+    expect(world.faults).toEqual(['silent'])
+  })
+
+  it('LINK10: with too many requests in the air a client is not read from; each is answered once', async () => {
+    const { world, cluster, service, hand } = await scene({ freshWaitMs: 5_000 })
+    cluster.node(1).cutOff()
+    const total = requestsInFlightMax + 500
+    for (let id = 1; id <= total; id++) hand.ask(auctionRead(id, 1))
+    await world.run(100)
+    expect(service.requestsInFlight).toBe(requestsInFlightMax)
+    expect(hand.heard).toEqual([])
+    cluster.append(zero, [createAuction(lot)])
+    cluster.node(1).mend()
+    await world.run(200)
+    expect(hand.heard.length).toBe(total)
+    expect(new Set(hand.heard).size).toBe(total)
+    expect(service.requestsInFlight).toBe(0)
+  })
+
+  it('LINK9: a read that asks for more than this node will have in time is told so', async () => {
+    const { world, hand } = await scene({ freshWaitMs: 200 })
+    hand.ask(auctionRead(1, 5))
+    await world.run(150)
+    expect(hand.heard).toEqual([])
+    await world.run(100)
+    expect(hand.heard).toEqual(['reply 1 stale'])
+  })
+
+  it('LINK5: who does not lead proposes nothing and says who does; failures come through by name', async () => {
+    const { world, cluster, hand } = await scene()
+    const bytes = [encodeCommandBytes(createAuction(lot))]
+    cluster.elect(2)
+    hand.ask(encodePropose(1, zero, bytes))
+    hand.ask(encodeGroupRequest(2, 'readIndex', zero))
+    await world.run(20)
+    expect(hand.heard).toEqual(['reply 1 not_leader', 'reply 2 not_leader'])
+    expect(cluster.commandsOf(zero)).toEqual([])
+    cluster.elect(1)
+    hand.ask(encodePropose(3, zero, bytes))
+    hand.ask(encodeStatusRequest(4))
+    await world.run(20)
+    expect(hand.heard.slice(2).sort()).toEqual(['reply 3', 'reply 4'])
+  })
+
+  it('LINK3: more clients than may be are refused, and a stopping node lets nobody in', async () => {
+    const { world, cluster, service } = await scene({ sessionsMax: 1 })
+    const join = async () => {
+      let stream: ByteStream | undefined
+      world.wires.dial('other')(world.addressOf(cluster.node(1)), (outcome) => {
+        stream = outcome as ByteStream
+      })
+      await world.run(5)
+      const hand = new Hand(world, stream as ByteStream)
+      await world.run(20)
+      return hand.closedBy[0]?.message
+    }
+    expect(await join()).toContain('too_many_connections')
+    service.close()
+    expect(await join()).toContain('stopping')
+    expect(service.sessionCount).toBe(0)
+  })
+})

@@ -1,0 +1,301 @@
+/**
+ * The state node's side of the cluster link: serves clients from a `LinkBackend`, keeps the recent feed of each
+ * group, and tells every client who leads. Takes the accepted connections of role `link` as an `Acceptor`'s owner.
+ *
+ * Invariant: nothing is proposed twice for one request, and every request is answered once, unless its connection
+ * ends; a read is never older than the index it asks for. Source: docs/spec.md LINK1 to LINK10.
+ */
+import type { GroupId } from '../../../protocol/ids.ts'
+import type { Clock } from '../../../runtime/clock.ts'
+import type { RoleOwner } from '../../../wire/acceptor.ts'
+import type { Connection, ConnectionHandlers } from '../../../wire/connection.ts'
+import { TransportError } from '../../../wire/errors.ts'
+import { frameBytesMax } from '../../../wire/frame.ts'
+import type { Refusal } from '../../../wire/handshake.ts'
+import { frameKinds } from '../../../wire/kinds.ts'
+import type { Timing } from '../../../wire/timing.ts'
+import { malformed } from '../../../wire/tuples.ts'
+import { ClusterError } from '../../cluster.ts'
+import { groupOf } from '../../groups.ts'
+import type { MemberChange } from '../../replica/membership.ts'
+import type { LinkBackend } from '../backend.ts'
+import { type ChangeOutcome, type MemberRow, memberRowFields } from '../member-wire.ts'
+import { groupsOfScope, readOfCode } from '../reads.ts'
+import {
+  encodeDone,
+  encodeFailure,
+  encodeFeed,
+  encodeLeader,
+  encodeProposeDone,
+  encodeReadDone,
+  encodeStatusDone,
+  encodeWelcome,
+  failureOf,
+  type GroupIndex,
+  type Request,
+} from '../wire.ts'
+import { AppliedWaits } from './applied-waits.ts'
+import { FeedRing } from './feed-ring.ts'
+import { Session, type SessionOwner } from './session.ts'
+
+export interface LinkServiceOptions {
+  readonly backend: LinkBackend
+  readonly timing: Timing
+  /** Recent feed kept for each group, in bytes. Default 16 MiB. */
+  readonly feedBytesMax?: number
+  /** How long a read waits for the state to become as new as it asks for. Default 1 s. */
+  readonly freshWaitMs?: number
+  /** Link clients at a time. Default 256. */
+  readonly sessionsMax?: number
+  /** Absent: nobody learns or changes who the members are by this link. */
+  readonly members?: MemberDesk
+  /** A client that broke the protocol: for the log. */
+  readonly fault: (remote: string, cause: TransportError) => void
+}
+
+/** Who the members of a group are, and changes of them; answered by the group's leader alone. */
+export interface MemberDesk {
+  /** `undefined`: this node does not lead the group. */
+  members(groupId: GroupId): readonly MemberRow[] | undefined
+  /** `undefined`: this node does not lead the group. */
+  change(groupId: GroupId, change: MemberChange): Promise<ChangeOutcome | undefined>
+  isAllowed(remote: string, secret: string): boolean
+}
+
+const defaults = { feedBytesMax: 16 * 1024 * 1024, freshWaitMs: 1_000, sessionsMax: 256 }
+
+/** Bytes that a frame needs beside a read's answer. */
+const answerMarginBytes = 64 * 1024
+
+interface Group {
+  readonly ring: FeedRing
+  readonly waits: AppliedWaits
+  readonly endWatch: () => void
+}
+
+export class LinkService implements RoleOwner, SessionOwner {
+  readonly #backend: LinkBackend
+  readonly #options: Required<Omit<LinkServiceOptions, 'members'>> & Pick<LinkServiceOptions, 'members'>
+  readonly #groups = new Map<GroupId, Group>()
+  readonly #sessions = new Set<Session>()
+  #closed = false
+
+  constructor(options: LinkServiceOptions) {
+    this.#backend = options.backend
+    this.#options = { ...defaults, ...options }
+    for (const groupId of this.#backend.groups) this.#groups.set(groupId, this.#watch(groupId))
+  }
+
+  get clock(): Clock {
+    return this.#options.timing.clock
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size
+  }
+
+  /** Requests that are being answered, of all clients. */
+  get requestsInFlight(): number {
+    return sumOf(this.#sessions, (session) => session.requestsInFlight)
+  }
+
+  /** Bytes that wait to leave, to all clients. */
+  get waitingBytes(): number {
+    return sumOf(this.#sessions, (session) => session.waitingBytes)
+  }
+
+  /** Ends every session in order; whoever waits for an answer goes elsewhere with its request. */
+  close(): void {
+    this.#closed = true
+    for (const { endWatch, waits } of this.#groups.values()) {
+      endWatch()
+      waits.close()
+    }
+    for (const session of [...this.#sessions]) session.close()
+  }
+
+  // ── Connections ──────────────────────────────────────────────────────────────────────────────────────
+
+  admit(): Refusal | undefined {
+    if (this.#closed) return { code: 'stopping', reason: 'this node is stopping' }
+    const { sessionsMax } = this.#options
+    if (this.#sessions.size < sessionsMax) return undefined
+    return { code: 'too_many_connections', reason: `${sessionsMax} link clients are connected` }
+  }
+
+  opened(connection: Connection): ConnectionHandlers {
+    const session = new Session(connection, this)
+    this.#sessions.add(session)
+    const { groups } = this.#backend
+    session.tell(frameKinds.linkWelcome, encodeWelcome({ groups, members: this.#backend.members() }))
+    for (const groupId of groups) {
+      session.tell(frameKinds.linkLeader, encodeLeader(groupId, this.#backend.leader(groupId)))
+    }
+    return session
+  }
+
+  ended(session: Session, cause: TransportError): void {
+    this.#sessions.delete(session)
+    if (cause.code !== 'closed' && cause.code !== 'stopped') this.#options.fault(session.remote, cause)
+  }
+
+  // ── What the replicas tell ───────────────────────────────────────────────────────────────────────────
+
+  ring(groupId: GroupId): FeedRing | undefined {
+    return this.#groups.get(groupId)?.ring
+  }
+
+  #watch(groupId: GroupId): Group {
+    const applied = this.#backend.appliedIndex(groupId)
+    const ring = new FeedRing(this.#options.feedBytesMax, applied)
+    const waits = new AppliedWaits(this.#options.timing.clock, applied)
+    const endWatch = this.#backend.watch(groupId, {
+      batch: (batch) => {
+        const body = encodeFeed(batch)
+        // An entry that tells more than a frame holds is told as a gap: read again.
+        if (body.length < frameBytesMax) ring.push(batch.index, body)
+        else ring.restart(batch.index)
+        this.#pump(groupId)
+      },
+      applied: (index) => waits.reached(index),
+      gap: (index) => {
+        ring.restart(index)
+        this.#pump(groupId)
+        waits.reached(index)
+      },
+      leader: (view) => {
+        const body = encodeLeader(groupId, view)
+        for (const session of [...this.#sessions]) {
+          // It matters more than a client that does not read: such a one finds the leader when it is back.
+          if (!session.tell(frameKinds.linkLeader, body)) session.close()
+        }
+      },
+    })
+    return { ring, waits, endWatch }
+  }
+
+  #pump(groupId: GroupId): void {
+    for (const session of this.#sessions) session.pumpGroup(groupId)
+  }
+
+  // ── Requests ─────────────────────────────────────────────────────────────────────────────────────────
+
+  request(session: Session, request: Request): void {
+    switch (request.op) {
+      case 'propose':
+        this.#group(request.groupId)
+        this.#answer(session, request.id, this.#propose(request))
+        return
+      case 'read':
+        this.#answer(session, request.id, this.#read(request))
+        return
+      case 'readIndex':
+        this.#group(request.groupId)
+        this.#answer(session, request.id, this.#readIndex(request.id, request.groupId))
+        return
+      case 'members':
+        session.reply(this.#members(request.id, request.groupId))
+        return
+      case 'change':
+        this.#answer(session, request.id, this.#change(request, session.remote))
+        return
+      case 'subscribe': {
+        const { waits } = this.#group(request.groupId)
+        const after = request.after ?? waits.applied
+        session.follow(request.groupId, after, encodeDone(request.id, after))
+        return
+      }
+      case 'unsubscribe':
+        session.unfollow(request.groupId)
+        session.reply(encodeDone(request.id))
+        return
+      case 'status':
+        session.reply(encodeStatusDone(request.id, this.#backend.status(), this.#backend.members()))
+    }
+  }
+
+  /** A lawful failure of the backend becomes a reply; anything else is nobody's to handle. */
+  #answer(session: Session, id: number, work: Promise<Uint8Array>): void {
+    work.then(
+      (body) => session.reply(body),
+      (thrown) => {
+        if (thrown instanceof TransportError) session.fail(thrown)
+        else if (thrown instanceof ClusterError) session.reply(encodeFailure(id, failureOf(thrown.code)))
+        else throw thrown
+      },
+    )
+  }
+
+  async #propose(request: Extract<Request, { op: 'propose' }>): Promise<Uint8Array> {
+    const outcome = await this.#backend.propose(request.groupId, request.commands)
+    if (outcome.kind === 'not_leader') return encodeFailure(request.id, 'not_leader', outcome)
+    return encodeProposeDone(request.id, outcome)
+  }
+
+  async #read(request: Extract<Request, { op: 'read' }>): Promise<Uint8Array> {
+    const read = readOfCode(request.code)
+    if (read === undefined) throw new ClusterError('unavailable', `read ${request.code} is not known here`)
+    let args = read.decodeArgs(request.args)
+    request.args.end()
+    const { groups } = this.#backend
+    const scope = groupsOfScope(read.scope(args), groups, (auctionId) => groupOf(auctionId, groups.length))
+    for (const { groupId, index } of request.minIndexes) {
+      const reached = await this.#group(groupId).waits.until(index, this.#options.freshWaitMs)
+      if (!reached) return encodeFailure(request.id, 'stale')
+    }
+    for (;;) {
+      const found = await read.run(this.#backend, args)
+      const body = encodeReadDone(request.id, this.#appliedOf(scope), read.encode(found))
+      if (body.length < frameBytesMax - answerMarginBytes) return body
+      if (read.shrink === undefined) {
+        throw new ClusterError('overloaded', 'the answer is too long: ask for less')
+      }
+      args = read.shrink(args)
+    }
+  }
+
+  async #readIndex(id: number, groupId: GroupId): Promise<Uint8Array> {
+    const index = await this.#backend.readIndex(groupId)
+    if (index === undefined) return encodeFailure(id, 'not_leader', this.#backend.leader(groupId))
+    return encodeDone(id, index)
+  }
+
+  #members(id: number, groupId: GroupId): Uint8Array {
+    this.#group(groupId)
+    const rows = this.#options.members?.members(groupId)
+    if (rows === undefined) return encodeFailure(id, 'not_leader', this.#backend.leader(groupId))
+    return encodeDone(id, rows.map(memberRowFields))
+  }
+
+  async #change(request: Extract<Request, { op: 'change' }>, remote: string): Promise<Uint8Array> {
+    const { id, groupId, secret, change } = request
+    this.#group(groupId)
+    const { members } = this.#options
+    if (members?.isAllowed(remote, secret) !== true) {
+      return encodeDone(
+        id,
+        false,
+        'changes need the secret of the cluster, or to be asked on the same machine',
+      )
+    }
+    const outcome = await members.change(groupId, change)
+    if (outcome === undefined) return encodeFailure(id, 'not_leader', this.#backend.leader(groupId))
+    return encodeDone(id, outcome.ok, outcome.reason)
+  }
+
+  #appliedOf(groupIds: readonly GroupId[]): GroupIndex[] {
+    return groupIds.map((groupId) => ({ groupId, index: this.#group(groupId).waits.applied }))
+  }
+
+  #group(groupId: GroupId): Group {
+    const group = this.#groups.get(groupId)
+    if (group === undefined) throw malformed(`there is no group ${groupId}`)
+    return group
+  }
+}
+
+function sumOf<T>(items: Iterable<T>, figure: (item: T) => number): number {
+  let sum = 0
+  for (const item of items) sum += figure(item)
+  return sum
+}

@@ -1,0 +1,81 @@
+/**
+ * The port between a replica and its peers: raft messages of all groups, snapshots, and who is there.
+ * `peer-network.ts` has it over byte streams, `memory-transport.ts` for tests and the simulator. Invariants:
+ * `send` never waits and never throws for a peer's sake; a message arrives whole or not at all, at most once and
+ * in order on one connection; handlers are never called from within a call of this port. Lost messages are
+ * raft's to cope with. Source: docs/spec.md PEER1 to PEER14; DESIGN "Two pure cores and one shell".
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import type { TransportError } from '../../wire/errors.ts'
+import type { Address } from '../../wire/stream.ts'
+import type { Message } from '../raft/types.ts'
+import type { SnapshotRow } from './snapshot-codec.ts'
+
+export type { SnapshotRow } from './snapshot-codec.ts'
+
+/** The rows of a snapshot, in batches as they are read; a throw aborts the transfer on both sides. */
+export type SnapshotSource = AsyncIterable<readonly SnapshotRow[]>
+
+/** Where the rows of an incoming snapshot go. Calls come one at a time; rows are valid during the call only. */
+export interface SnapshotSink {
+  write(rows: readonly SnapshotRow[]): Promise<void>
+  /** All rows have come and every checksum matched. Once this resolves, the MsgSnap is delivered. */
+  finish(): Promise<void>
+  /** The transfer ended before `finish` was called; what was written is worthless. Called at most once. */
+  abort(cause: TransportError): void
+}
+
+export interface PeerHandlers {
+  /** A message of a peer to this node, safe to keep. Never a MsgSnap before its rows are stored. */
+  message(groupId: GroupId, message: Message): void
+  /** What was sent to this node and group in a past turn was dropped: for `reportUnreachable`. */
+  unreachable(nodeId: number, groupId: GroupId): void
+  /** Messages reach this node from now on; which data folder it has, where the transport tells. */
+  up(nodeId: number, incarnation?: string): void
+  /** The connection ended: at once when the process died, after some heartbeats when it hangs. */
+  down(nodeId: number, cause: TransportError): void
+  /** A peer begins to send the state behind `message` (a MsgSnap). `undefined`: not now. */
+  snapshot(groupId: GroupId, message: Message): SnapshotSink | undefined
+  /** What a node's state of a group hashes to as of an index. */
+  hash?(nodeId: number, groupId: GroupId, index: number, hash: string): void
+  /** A node says that it has noted this one's incarnation for good. */
+  acquainted?(nodeId: number): void
+  /** Something that an operator wants to know: refusals, corrupt frames. `nodeId` 0: not known. */
+  fault(nodeId: number, cause: TransportError): void
+}
+
+export interface PeerStats {
+  readonly nodeId: number
+  readonly up: boolean
+  /** Bytes that wait to leave for this peer. */
+  readonly waitingBytes: number
+  readonly sentMessages: number
+  readonly receivedMessages: number
+  readonly droppedMessages: number
+}
+
+export interface PeerTransport {
+  readonly nodeId: number
+  /** Begins to talk to a node; with another address, begins anew. A node's own id is ignored. */
+  addPeer(nodeId: number, address: Address): void
+  removePeer(nodeId: number): void
+  /**
+   * Sends to `message.to`, in any group; to a node that was never added nor removed on the connection that it
+   * dialled, if there is one. Where the peer is not connected or its queue is full, the message is dropped and
+   * `unreachable` follows in a later turn. A MsgSnap goes with `sendSnapshot` instead.
+   */
+  send(groupId: GroupId, message: Message): void
+  /**
+   * Streams the rows to `message.to`, then delivers `message` (a MsgSnap) there. Resolves when the peer has stored
+   * all and been given the message; rejects with a TransportError (`snapshot_aborted`, `closed`, …) otherwise.
+   */
+  sendSnapshot(
+    groupId: GroupId,
+    message: Message,
+    source: SnapshotSource,
+    signal?: AbortSignal,
+  ): Promise<void>
+  isUp(nodeId: number): boolean
+  stats(): readonly PeerStats[]
+  close(): Promise<void>
+}

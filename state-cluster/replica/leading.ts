@@ -1,0 +1,110 @@
+/**
+ * What a replica does while it leads: gathers commands, stamps them, and proposes them as entries.
+ *
+ *   propose ─► queue ─► one entry for as many commands as fit ─► Raft ─► settle: applied, the reply
+ *
+ * Invariant: nothing is proposed before everything that was in the log when this replica was elected is applied,
+ * because only then the last stamp is known; a stamp is never less than one before it. Leaves turns and what is
+ * committed to the replica, and the promises to proposals.ts. Source: docs/spec.md STORE10 to STORE12, STORE14.
+ */
+import type { Clock } from '../../runtime/clock.ts'
+import { ClusterError } from '../cluster.ts'
+import type { Command } from '../machine/commands.ts'
+import type { Reply } from '../machine/events.ts'
+import { encodeEntry, entryVersion } from '../machine/index.ts'
+import type { RawNode } from '../raft/index.ts'
+import { pack } from '../storage/pack.ts'
+import type { AppliedState } from './applied-state.ts'
+import { Proposals, type Waiting } from './pending-commands.ts'
+import type { ReplicaSettings } from './settings.ts'
+
+export interface LeadingOptions {
+  readonly raft: RawNode
+  readonly settings: ReplicaSettings
+  readonly clock: Clock
+  /** As it is now: a snapshot replaces it. */
+  readonly applied: () => AppliedState
+}
+
+export class Leading {
+  readonly proposals: Proposals
+  readonly #options: LeadingOptions
+  /** The first entry of this leader's term; when it is applied, so is all that was before. */
+  #leadsFrom: number | undefined
+  #lastStampMs = 0
+
+  constructor(options: LeadingOptions) {
+    this.#options = options
+    this.proposals = new Proposals(options.settings.commandsMax)
+  }
+
+  get isLeader(): boolean {
+    return this.#leadsFrom !== undefined
+  }
+
+  /** A new leader knows the last stamp only when it has applied everything before its own first entry. */
+  get isReady(): boolean {
+    return this.#leadsFrom !== undefined && this.#options.applied().appliedIndex >= this.#leadsFrom
+  }
+
+  /** Takes a command into the queue. Rejects with ClusterError. */
+  propose(command: Command, tick: number): Promise<Reply> {
+    if (!this.isLeader) {
+      return Promise.reject(new ClusterError('unavailable', 'this replica does not lead the group'))
+    }
+    const { proposalTimeoutMs, tickMs } = this.#options.settings
+    return this.proposals.add(command, tick + Math.ceil(proposalTimeoutMs / tickMs))
+  }
+
+  /** Raft may have another role than before. */
+  noteRole(): void {
+    const { raft } = this.#options.raft
+    if (raft.state !== 'StateLeader') {
+      this.#leadsFrom = undefined
+      this.proposals.dropQueued('this replica does not lead the group any more')
+    } else if (this.#leadsFrom === undefined) this.#leadsFrom = raft.log.lastIndex()
+  }
+
+  /** What has waited too long, or cannot be proposed here, is told so. */
+  expire(tick: number): void {
+    this.proposals.expire(tick)
+    if (!this.isLeader) this.proposals.dropQueued('another replica leads the group')
+  }
+
+  /** What is queued becomes entries, one for as many commands as fit. */
+  proposeQueued(): void {
+    const { raft: node, settings } = this.#options
+    const { entriesInFlightMax, commandsPerEntryMax } = settings
+    const { proposals } = this
+    if (!this.isReady) return
+    while (proposals.queuedCommands > 0 && proposals.inFlightEntries < entriesInFlightMax) {
+      const { raft } = node
+      const atMs = this.#stampMs()
+      const { data, count } = this.#encode(proposals.peek(commandsPerEntryMax), atMs)
+      // Dropped while leadership is handed over, or while too much is uncommitted: it stays queued.
+      if (node.propose(data) !== null) return
+      this.#lastStampMs = atMs
+      proposals.proposed(count, raft.log.lastIndex(), raft.term)
+    }
+  }
+
+  end(error: ClusterError): void {
+    this.#leadsFrom = undefined
+    this.proposals.end(error)
+  }
+
+  #stampMs(): number {
+    const { clock, applied } = this.#options
+    return Math.max(clock.nowMs(), this.#lastStampMs, applied().state.house.lastAtMs)
+  }
+
+  /** One entry of the first commands, of at most `entryBytesMax` bytes unless a single command is bigger. */
+  #encode(waiting: readonly Waiting[], atMs: number): { data: Uint8Array; count: number } {
+    const { entryBytesMax } = this.#options.settings
+    for (let count = waiting.length; ; count = Math.ceil(count / 2)) {
+      const commands = waiting.slice(0, count).map((one) => one.command)
+      const data = pack(encodeEntry({ version: entryVersion, atMs, commands }))
+      if (data.length <= entryBytesMax || count === 1) return { data, count }
+    }
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * What Raft wants written, in its order: entries, term and vote, and snapshots that take the place of everything.
+ *
+ *   MsgStorageAppend ─► store ─► its responses
+ *        └─ with a snapshot ─► one commit: log replaced ─► rows to their places ─► the new state ─► its responses
+ *
+ * Invariant: the responses of an append leave when it, and all before it, are durable; while a snapshot is installed,
+ * later appends wait. Leaves what comes in, and when a MsgSnap may be stepped, to the replica and to snapshots.ts.
+ * Source: docs/raft.md, the caller's duties 1 to 4; docs/spec.md STORE1, STORE5, SNAP2.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import type { Timing } from '../../wire/timing.ts'
+import type { Message } from '../raft/index.ts'
+import type { DiskLog, LogAppend } from '../storage/disk-log.ts'
+import { finishInstall, writeOfInstalling } from '../storage/incoming-snapshot.ts'
+import { type Members, writeOfMembers } from '../storage/member-record.ts'
+import type { Store } from '../storage/store.ts'
+import { AppliedState, type Machine } from './applied-state.ts'
+import { headOf, type SnapshotTransfers } from './snapshot-transfer.ts'
+
+export interface LogWriterOptions {
+  readonly store: Store
+  readonly groupId: GroupId
+  readonly log: DiskLog
+  readonly transfers: SnapshotTransfers
+  readonly machine: Machine | undefined
+  readonly afterTurn: Timing['afterTurn']
+  /** These may leave now. */
+  readonly written: (responses: readonly Message[]) => void
+  /** A snapshot has taken the place of log and state. */
+  readonly installed: (applied: AppliedState, members: Members) => void
+  /** Runs what the end of a write brings; what it throws ends the replica. */
+  readonly run: (work: () => void) => void
+  readonly failed: (error: unknown) => void
+}
+
+export class LogWriter {
+  readonly #options: LogWriterOptions
+  #term: number
+  #vote: number
+  #isInstalling = false
+  /** What came while a snapshot is installed. */
+  readonly #held: Message[] = []
+
+  constructor(options: LogWriterOptions) {
+    this.#options = options
+    const { term, vote } = options.log.initialState().hardState
+    this.#term = term
+    this.#vote = vote
+  }
+
+  /** A snapshot is being taken over: the state is neither the old one nor yet the new one. */
+  get isInstalling(): boolean {
+    return this.#isInstalling
+  }
+
+  /** Takes a MsgStorageAppend. */
+  append(message: Message): void {
+    if (this.#isInstalling) this.#held.push(message)
+    else if (message.snapshot !== null) void this.#install(message)
+    else this.#write(message)
+  }
+
+  #write({ entries, term, vote, commit, responses }: Message): void {
+    const { store, log, written, run, failed } = this.#options
+    // A commit index alone is not worth a sync: whoever reads an older one finds the newer from the leader.
+    const isNewTermOrVote = term > 0 && (term !== this.#term || vote !== this.#vote)
+    const append: LogAppend = isNewTermOrVote ? { entries, hardState: { term, vote, commit } } : { entries }
+    if (entries.length === 0 && !isNewTermOrVote && responses.length === 0) return
+    if (isNewTermOrVote) {
+      this.#term = term
+      this.#vote = vote
+    }
+    store.commit(log.writesOf(append)).then(
+      () =>
+        run(() => {
+          log.settle(append)
+          written(responses)
+        }),
+      failed,
+    )
+  }
+
+  /** The append of a snapshot, and those that come behind it. */
+  async #install(message: Message): Promise<void> {
+    const { transfers, installed, run, failed } = this.#options
+    this.#isInstalling = true
+    try {
+      const { applied, members } = await this.#replaceState(message)
+      this.#isInstalling = false
+      transfers.done()
+      run(() => {
+        installed(applied, members)
+        this.append({ ...message, snapshot: null })
+        for (const held of this.#held.splice(0)) this.append(held)
+      })
+    } catch (error) {
+      this.#isInstalling = false
+      failed(error)
+    }
+  }
+
+  async #replaceState({ snapshot, term, vote, commit }: Message): Promise<{
+    applied: AppliedState
+    members: Members
+  }> {
+    const { store, groupId, log, transfers, machine, afterTurn } = this.#options
+    if (snapshot === null || !transfers.hasArrived) throw new Error('a snapshot without its rows')
+    const { position, members } = headOf(snapshot)
+    const hardState = {
+      term: Math.max(term, this.#term),
+      vote: term > 0 ? vote : this.#vote,
+      commit: Math.max(commit, position.index),
+    }
+    this.#term = hardState.term
+    this.#vote = hardState.vote
+    await store.commit([
+      ...log.writesOfReplacement(position),
+      ...log.writesOf({ entries: [], hardState }),
+      writeOfMembers(groupId, members),
+      writeOfInstalling(groupId, position),
+    ])
+    log.replaced(position)
+    log.settle({ entries: [], hardState })
+    await finishInstall(store, groupId)
+    // By turns: the group's ticks, the other groups and every connection of the process go on meanwhile.
+    return { applied: await AppliedState.byTurns({ store, groupId, machine }, afterTurn), members }
+  }
+}

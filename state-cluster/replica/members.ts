@@ -1,0 +1,197 @@
+/**
+ * The members of one group as its replica knows them: who they are, where, who was heard from, and the changes that
+ * this replica has proposed. Invariant: what is told here follows from applied entries and installed snapshots
+ * alone; every change that was asked for ends once, by what was applied or by why not.
+ * Leaves turns, time and its own end to the replica, and the judgement of changes to membership.ts.
+ * Source: docs/raft.md, duties 6, 9 and 18; docs/spec.md MEMBER1 to MEMBER4.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import type { ChangeOutcome } from '../link/member-wire.ts'
+import {
+  asV2,
+  type ConfChangeType,
+  type ConfState,
+  decodeConfChange,
+  EMPTY_BYTES,
+  type Entry,
+  type RawNode,
+} from '../raft/index.ts'
+import type { DiskLog } from '../storage/disk-log.ts'
+import {
+  decodeMembers,
+  encodeMembers,
+  type Members,
+  readMembers,
+  writeOfMembers,
+} from '../storage/member-record.ts'
+import type { Store } from '../storage/store.ts'
+import {
+  learnerToPromote,
+  type MemberChange,
+  type MemberView,
+  membersOf,
+  refusalOf,
+  successorOf,
+} from './membership.ts'
+
+export interface GroupMembersOptions {
+  readonly groupId: GroupId
+  readonly nodeId: number
+  readonly raft: RawNode
+  readonly log: DiskLog
+  readonly store: Store
+  /** Ticks after which a node counts as not heard from. */
+  readonly silentTicks: number
+  readonly onMembers: (members: Members) => void
+  /** A write has failed. */
+  readonly failed: (error: unknown) => void
+}
+
+interface PendingChange {
+  readonly term: number
+  readonly resolve: (outcome: ChangeOutcome) => void
+}
+
+const leadershipLost = 'leadership was lost meanwhile: look at the members, and ask again'
+
+export class GroupMembers {
+  readonly #options: GroupMembersOptions
+  #addresses: Members
+  #confState: ConfState
+  /** By index. */
+  readonly #changes = new Map<number, PendingChange>()
+  /** The tick at which each node was heard from last. */
+  readonly #heardAt = new Map<number, number>()
+
+  constructor(options: GroupMembersOptions) {
+    this.#options = options
+    this.#confState = options.log.initialState().confState
+    this.#addresses = readMembers(options.store, options.groupId)
+  }
+
+  get addresses(): Members {
+    return this.#addresses
+  }
+
+  get voters(): readonly number[] {
+    return this.#confState.voters
+  }
+
+  heard(nodeId: number, tick: number): void {
+    this.#heardAt.set(nodeId, tick)
+  }
+
+  gone(nodeId: number): void {
+    this.#heardAt.delete(nodeId)
+  }
+
+  view(tick: number): MemberView[] {
+    const { raft, silentTicks } = this.#options
+    return membersOf(raft.status(), this.#confState, (nodeId) => {
+      const at = this.#heardAt.get(nodeId)
+      return at !== undefined && tick - at <= silentTicks
+    })
+  }
+
+  /** On a leader. May hand leadership over instead, where it is the leader that is to leave. */
+  change(change: MemberChange, tick: number): Promise<ChangeOutcome> {
+    const { nodeId: self } = this.#options
+    const members = this.view(tick)
+    const reason = refusalOf(change, members)
+    if (reason !== undefined) return refused(reason)
+    if (change.type === 'add') {
+      const { type: _, nodeId, ...member } = change
+      return this.#propose('ConfChangeAddLearnerNode', nodeId, encodeMembers(new Map([[nodeId, member]])))
+    }
+    if (change.nodeId !== self) return this.#propose('ConfChangeRemoveNode', change.nodeId, EMPTY_BYTES)
+    const successor = this.handOver(tick)
+    if (successor === undefined) return refused('it leads, and nobody else could')
+    return refused(`node ${self} leads; leadership goes to node ${successor}: ask again`)
+  }
+
+  /** Asks the best of the other voters to lead; `undefined`: there is none. */
+  handOver(tick: number): number | undefined {
+    const { nodeId, raft } = this.#options
+    const successor = successorOf(nodeId, this.view(tick))
+    if (successor !== undefined) raft.transferLeadership(successor)
+    return successor
+  }
+
+  /** On a leader: lets a learner vote that has caught up. */
+  promote(): void {
+    if (this.#changes.size > 0 || this.#confState.learners.length === 0) return
+    const nodeId = learnerToPromote(this.#options.raft.status(), this.#confState)
+    if (nodeId !== undefined) void this.#propose('ConfChangeAddNode', nodeId, EMPTY_BYTES)
+  }
+
+  /** A committed change is applied. Gives the members from now on. */
+  apply(entry: Entry): ConfState {
+    const { raft, log, store, groupId, onMembers, failed } = this.#options
+    const change = asV2(decodeConfChange(entry))
+    this.#confState = raft.applyConfChange(change)
+    const { voters, learners, votersOutgoing, learnersNext } = this.#confState
+    const ids = new Set([...voters, ...learners, ...votersOutgoing, ...learnersNext])
+    const named = change.context.length === 0 ? [] : decodeMembers(change.context)
+    this.#addresses = new Map([...this.#addresses, ...named].filter(([nodeId]) => ids.has(nodeId)))
+    // A new member may need a snapshot, and must find itself in it.
+    log.membersChanged(entry.index)
+    store.commit([writeOfMembers(groupId, this.#addresses)]).catch(failed)
+    onMembers(this.#addresses)
+    this.#settle(entry, { ok: true, reason: '' })
+    return this.#confState
+  }
+
+  /** An entry without a change is applied; the core puts one in the place of a change that may not be made now. */
+  passed(entry: Entry): void {
+    this.#settle(entry, { ok: false, reason: 'another change is under way: ask again' })
+  }
+
+  /** A snapshot was installed. */
+  replaced(confState: ConfState, addresses: Members): void {
+    this.#confState = confState
+    this.#addresses = addresses
+    this.#options.log.membersChanged(0)
+    this.#options.onMembers(addresses)
+  }
+
+  /**
+   * Which folder a member has, where the log has not said it: a founder, or a member of before incarnations. Resolves
+   * when it is noted for good; what is noted already stays.
+   */
+  async note(nodeId: number, incarnation: string): Promise<void> {
+    const { store, groupId } = this.#options
+    const known = this.#addresses.get(nodeId)
+    if (known === undefined || known.incarnation !== undefined) return
+    this.#addresses = new Map([...this.#addresses, [nodeId, { ...known, incarnation }]])
+    await store.commit([writeOfMembers(groupId, this.#addresses)])
+  }
+
+  /** Changes that are under way will not be heard of any more. */
+  drop(reason = leadershipLost): void {
+    for (const { resolve } of this.#changes.values()) resolve({ ok: false, reason })
+    this.#changes.clear()
+  }
+
+  #propose(type: ConfChangeType, nodeId: number, context: Uint8Array): Promise<ChangeOutcome> {
+    const { raft } = this.#options
+    const transition = 'ConfChangeTransitionAuto'
+    const fault = raft.proposeConfChange({ transition, changes: [{ type, nodeId }], context })
+    if (fault !== null) return refused('the change was not taken: ask again')
+    const { term, log } = raft.raft
+    return new Promise((resolve) => {
+      this.#changes.set(log.lastIndex(), { term, resolve })
+    })
+  }
+
+  #settle({ index, term }: Entry, outcome: ChangeOutcome): void {
+    const pending = this.#changes.get(index)
+    if (pending === undefined) return
+    this.#changes.delete(index)
+    const isOther = pending.term !== term
+    pending.resolve(isOther ? { ok: false, reason: 'its leader was replaced: ask again' } : outcome)
+  }
+}
+
+export function refused(reason: string): Promise<ChangeOutcome> {
+  return Promise.resolve({ ok: false, reason })
+}

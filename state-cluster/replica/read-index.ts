@@ -1,0 +1,52 @@
+/**
+ * Linearizable reads of one group that wait for Raft to say which index they rest on. Invariant: every question is
+ * answered once: by the index, or by `undefined` when leadership is lost or the answer does not come in time.
+ * Source: docs/raft.md, duty 16; Raft dissertation §6.4.
+ */
+import type { ReadState } from '../raft/index.ts'
+
+interface Waiting {
+  readonly untilTick: number
+  readonly resolve: (index: number | undefined) => void
+}
+
+const contextBytes = 8
+
+export class PendingReads {
+  readonly #waiting = new Map<number, Waiting>()
+  #lastId = 0
+
+  /** The context to ask Raft with, and the answer to come. */
+  add(untilTick: number): { context: Uint8Array; index: Promise<number | undefined> } {
+    this.#lastId += 1
+    const id = this.#lastId
+    const context = new Uint8Array(contextBytes)
+    new DataView(context.buffer).setFloat64(0, id)
+    const index = new Promise<number | undefined>((resolve) => {
+      this.#waiting.set(id, { untilTick, resolve })
+    })
+    return { context, index }
+  }
+
+  answered(states: readonly ReadState[]): void {
+    for (const { index, requestCtx } of states) {
+      const id = new DataView(requestCtx.buffer, requestCtx.byteOffset, contextBytes).getFloat64(0)
+      this.#waiting.get(id)?.resolve(index)
+      this.#waiting.delete(id)
+    }
+  }
+
+  expire(tick: number): void {
+    for (const [id, { untilTick, resolve }] of this.#waiting) {
+      if (untilTick > tick) return
+      this.#waiting.delete(id)
+      resolve(undefined)
+    }
+  }
+
+  /** Nobody here can say any more. */
+  drop(): void {
+    for (const { resolve } of this.#waiting.values()) resolve(undefined)
+    this.#waiting.clear()
+  }
+}

@@ -1,0 +1,314 @@
+import { describe, expect, it } from 'vitest'
+import type { GroupWatcher } from '../link/backend.ts'
+import { type Row, stateHash } from '../machine/index.ts'
+import { incomingRange, installingKey, keyAfter } from '../storage/layout.ts'
+import type { StoreRange } from '../storage/store.ts'
+import { auctionMachine } from './applied-state.ts'
+import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
+import { auctionIdOf, createAuction, placeBid, registerServer, seededRandom } from './testing/workload.ts'
+
+/** Checkpoints after a few rows and keeps hardly any log, so that whoever was away needs a snapshot. */
+const settings = { checkpointRows: 5, logTailBytesMax: 2_000, proposalTimeoutMs: 60_000 }
+
+async function leaderOf(bench: ReplicaBench): Promise<Node> {
+  await bench.until(() => bench.leader !== undefined)
+  return bench.leader as Node
+}
+
+/** Proposes to whoever leads; resolves when it is applied. */
+async function propose(
+  bench: ReplicaBench,
+  command: Parameters<Node['replica']['propose']>[0],
+): Promise<void> {
+  const leader = await leaderOf(bench)
+  let isDone = false
+  void leader.replica.propose(command).then(() => {
+    isDone = true
+  })
+  await bench.until(() => isDone)
+}
+
+async function bids(bench: ReplicaBench, from: number, count: number): Promise<void> {
+  for (let at = from; at < from + count; at++) await propose(bench, placeBid(at, at % 3))
+}
+
+async function begin(voters: readonly number[], seed = 1): Promise<ReplicaBench> {
+  const bench = await ReplicaBench.make(voters, settings, seed)
+  await propose(bench, registerServer)
+  for (let at = 0; at < 3; at++) await propose(bench, createAuction(at))
+  return bench
+}
+
+const hashOf = (node: Node): string => stateHash(node.replica.applied.state)
+
+function isEqual(bench: ReplicaBench): boolean {
+  const marks = [...bench.nodes.values()].map(
+    (node) => `${node.replica.applied.appliedIndex} ${hashOf(node)} ${node.replica.status().isInstalling}`,
+  )
+  return marks.every((mark) => mark === marks[0])
+}
+
+/** Whole histories, so that rows of the history have come along as well. */
+function histories(node: Node): string {
+  const { applied } = node.replica
+  return JSON.stringify(
+    [0, 1, 2].map((at) => {
+      const { seq } = applied.state.auctions.get(auctionIdOf(at)) ?? { seq: 0 }
+      return applied.events(auctionIdOf(at), 1, seq + 1)
+    }),
+  )
+}
+
+/** What a disk holds, also one whose power is cut. */
+function hasRows({ disk }: Node, { from, to }: StoreRange): boolean {
+  const [low, high] = [from, to].map((key) => Buffer.from(key).toString('latin1')) as [string, string]
+  return [...disk.rows.keys()].some((key) => key >= low && key < high)
+}
+
+/** Leaves node 3 so far behind that the log does not reach back to it. */
+async function outrun(bench: ReplicaBench, from: number): Promise<Node> {
+  const away = bench.nodes.get(3) as Node
+  bench.crash(away, true)
+  await bids(bench, from, 60)
+  const leader = await leaderOf(bench)
+  await bench.until(() => leader.replica.status().firstIndex > away.replica.status().lastIndex + 1)
+  return away
+}
+
+describe('snapshots between replicas', () => {
+  it('SNAP1: a follower that the log does not reach gets state and history, and goes on from there', async () => {
+    const bench = await begin([1, 2, 3])
+    await bids(bench, 0, 5)
+    const away = await outrun(bench, 5)
+    const back = await bench.reopen(3, away.disk)
+    const gaps: number[] = []
+    const nothing = (): void => undefined
+    const watcher: GroupWatcher = {
+      batch: nothing,
+      applied: nothing,
+      leader: nothing,
+      gap: (index) => gaps.push(index),
+    }
+    back.replica.watch(watcher)
+    await bench.until(() => isEqual(bench))
+    expect(gaps).toHaveLength(1)
+    expect(histories(back)).toBe(histories(await leaderOf(bench)))
+    await bids(bench, 100, 5)
+    await bench.until(() => isEqual(bench))
+    expect([...back.store.range(incomingRange(groupId))], 'nothing is left of the transfer').toEqual([])
+  })
+
+  it('SNAP2: killed at any moment of taking it over, a replica starts again and gets there', async () => {
+    const stages = new Set<string>()
+    const key = installingKey(groupId)
+    const installing = { from: key, to: keyAfter(key) }
+    for (let seed = 1; seed <= 12; seed++) {
+      const random = seededRandom(seed)
+      const bench = await begin([1, 2, 3], seed)
+      const away = await outrun(bench, 0)
+      let node = await bench.reopen(3, away.disk)
+      for (let crash = 0; crash < 4; crash++) {
+        // Until the first rows are there, or all is over; then a few steps on.
+        for (let ticks = 0; ticks < 100 && !hasRows(node, incomingRange(groupId)); ) {
+          if (await bench.step()) continue
+          bench.clock.advance(25)
+          ticks += 1
+        }
+        for (let steps = Math.floor(random() * 40); steps > 0; steps--) await bench.step()
+        bench.crash(node, random() < 0.5)
+        if (hasRows(node, installing)) stages.add('while it was installed')
+        else if (hasRows(node, incomingRange(groupId))) stages.add('while it came')
+        node = await bench.reopen(3, node.disk)
+      }
+      await bench.until(() => isEqual(bench))
+      expect(histories(node)).toBe(histories(await leaderOf(bench)))
+      expect([...bench.nodes.values()].map(({ fatal }) => fatal)).toEqual([undefined, undefined, undefined])
+    }
+    expect([...stages].sort(), 'the crashes met both').toEqual(['while it came', 'while it was installed'])
+  })
+
+  it('SNAP4: a big snapshot is taken over in turns of bounded work; killed among them, a replica starts again', async () => {
+    const bench = await begin([1, 2, 3])
+    let made = 3
+    /** Leaves node 3 behind by so many auctions. */
+    const outgrow = async (count: number): Promise<Node> => {
+      const away = bench.nodes.get(3) as Node
+      bench.crash(away, true)
+      const { replica } = await leaderOf(bench)
+      const end = made + count
+      let done = made
+      for (; made < end; made++)
+        void replica.propose(createAuction(made)).then(() => {
+          done += 1
+        })
+      await bench.until(
+        () => done === end && replica.status().firstIndex > away.replica.status().lastIndex + 1,
+      )
+      return away
+    }
+    let rowsInTurn = 0
+    let restoredRows = 0
+    const counted = function* (rows: Iterable<Row>): Generator<Row> {
+      for (const row of rows) {
+        rowsInTurn += 1
+        restoredRows += 1
+        yield row
+      }
+    }
+    const { restoring } = auctionMachine
+    if (restoring === undefined) throw new Error('the machine restores in one go')
+    bench.machine = { ...auctionMachine, restoring: (rows) => restoring(counted(rows)) }
+    let longest = 0
+    const work = async (isOver: () => boolean): Promise<void> => {
+      while (!isOver()) {
+        rowsInTurn = 0
+        if (!(await bench.step())) bench.clock.advance(25)
+        longest = Math.max(longest, rowsInTurn)
+      }
+    }
+
+    let node = await bench.reopen(3, (await outgrow(3_000)).disk)
+    await work(() => isEqual(bench))
+    expect(histories(node)).toBe(histories(await leaderOf(bench)))
+    expect(restoredRows, 'terms and auctions').toBeGreaterThan(6_000)
+    expect(longest).toBeGreaterThan(0)
+    expect(longest).toBeLessThanOrEqual(1_024)
+
+    node = await bench.reopen(3, (await outgrow(500)).disk)
+    restoredRows = 0
+    await work(() => restoredRows > 3_000)
+    expect(node.replica.status().isInstalling).toBe(true)
+    bench.crash(node, false)
+    node = await bench.reopen(3, node.disk)
+    await work(() => isEqual(bench))
+    expect(node.replica.applied.state.auctions.size).toBe(3_503)
+  })
+
+  it('SNAP3: a damaged row is found by the sender, which stops serving; nothing of it is taken over', async () => {
+    const bench = await begin([1, 2, 3])
+    const away = await outrun(bench, 0)
+    const leader = await leaderOf(bench)
+    const [row] = [...leader.store.range({ from: Uint8Array.of(0, 0, 0x30), to: Uint8Array.of(0, 0, 0x31) })]
+    expect(leader.disk.flipBit((row as { key: Uint8Array }).key, 77)).toBe(true)
+    await bench.reopen(3, away.disk)
+    await bench.until(() => leader.fatal !== undefined)
+    expect(leader.fatal).toMatchObject({ code: 'corrupt' })
+  })
+})
+
+describe('members', () => {
+  const roles = (node: Node): string =>
+    node.replica
+      .members()
+      .map((member) => `${member.nodeId} ${member.role}`)
+      .join(', ')
+
+  it('MEMBER1: a node that joins learns first, votes once it has caught up, and knows where all are', async () => {
+    const bench = await begin([1, 2, 3])
+    await bids(bench, 0, 40)
+    const newcomer = await bench.newcomer(4)
+    const leader = await leaderOf(bench)
+    const outcome = leader.replica.change({ type: 'add', nodeId: 4, host: 'fourth', port: 4 })
+    await bench.until(() => roles(leader) === '1 voter, 2 voter, 3 voter, 4 learner')
+    expect(await outcome).toEqual({ ok: true, reason: '' })
+    await bench.until(() => roles(leader) === '1 voter, 2 voter, 3 voter, 4 voter')
+    await bench.until(() => isEqual(bench))
+    expect(roles(newcomer)).toBe('1 voter, 2 voter, 3 voter, 4 voter')
+    expect(newcomer.replica.addresses.get(4)).toEqual({ host: 'fourth', port: 4 })
+    expect(histories(newcomer)).toBe(histories(leader))
+    bench.crash(newcomer, true)
+    const again = await bench.reopen(4, newcomer.disk)
+    expect(again.replica.addresses.get(4)).toEqual({ host: 'fourth', port: 4 })
+  })
+
+  it('MEMBER2: a change that would leave no reachable majority is refused, and says why', async () => {
+    const bench = await begin([1, 2, 3])
+    const leader = await leaderOf(bench)
+    const [other, third] = [...bench.nodes.values()].filter((node) => node !== leader) as [Node, Node]
+    bench.crash(third, true)
+    await bench.advance(1_000)
+    const stays = await leader.replica.change({ type: 'remove', nodeId: other.id })
+    expect(stays).toEqual({
+      ok: false,
+      reason: `without node ${other.id}, 1 of 2 voters would be reachable and 2 are needed: bring back node ${third.id} first`,
+    })
+    const leaves = leader.replica.change({ type: 'remove', nodeId: third.id })
+    await bench.until(() => leader.replica.members().length === 2)
+    expect(await leaves).toEqual({ ok: true, reason: '' })
+    expect(await leader.replica.change({ type: 'remove', nodeId: 9 })).toMatchObject({ ok: false })
+    const alone = await begin([1])
+    expect(await alone.only.replica.change({ type: 'remove', nodeId: 1 })).toEqual({
+      ok: false,
+      reason: 'node 1 is the only voter: without it there is no cluster',
+    })
+  })
+
+  it('MEMBER3: a leader hands over before it is removed', async () => {
+    const bench = await begin([1, 2, 3])
+    const leader = await leaderOf(bench)
+    expect(await leader.replica.change({ type: 'remove', nodeId: leader.id })).toMatchObject({
+      ok: false,
+      reason: expect.stringContaining('ask again'),
+    })
+    await bench.until(() => bench.leader !== undefined && bench.leader !== leader)
+    const next = bench.leader as Node
+    const outcome = next.replica.change({ type: 'remove', nodeId: leader.id })
+    await bench.until(() => next.replica.members().length === 2)
+    expect(await outcome).toEqual({ ok: true, reason: '' })
+    bench.crash(leader, true)
+    await bids(bench, 0, 5)
+  })
+})
+
+describe('reads and succession', () => {
+  it('NODE3: a linearizable read waits for the index that a majority confirms; an old leader gives none', async () => {
+    const bench = await begin([1, 2, 3])
+    const leader = await leaderOf(bench)
+    let index: number | undefined
+    void leader.replica.readIndex().then((answer) => {
+      index = answer
+    })
+    await bench.until(() => index !== undefined)
+    expect(index).toBe(leader.replica.applied.appliedIndex)
+    for (const node of [...bench.nodes.values()]) if (node !== leader) bench.crash(node, true)
+    let late: number | undefined | 'waiting' = 'waiting'
+    void leader.replica.readIndex().then((answer) => {
+      late = answer
+    })
+    await bench.until(() => late !== 'waiting')
+    expect(late).toBeUndefined()
+  })
+
+  it('NODE2: whoever hears that the leader is gone stands for it before the election timeout', async () => {
+    const bench = await begin([1, 2, 3])
+    const leader = await leaderOf(bench)
+    bench.crash(leader, true)
+    for (const { replica } of bench.nodes.values()) replica.peerGone(leader.id)
+    await bench.advance(250)
+    expect(bench.leader).toBeDefined()
+  })
+})
+
+describe('the consistency guard', () => {
+  it('GUARD1: a replica whose state a majority contradicts at the same index stops, and the others go on', async () => {
+    const bench = await begin([1, 2, 3])
+    const told: [number, number, string][] = []
+    bench.onHash = (nodeId, index, hash) => told.push([nodeId, index, hash])
+    await bids(bench, 0, 260)
+    const index = told[0]?.[1] as number
+    expect(index % 256).toBe(0)
+    await bench.until(() => told.filter((one) => one[1] === index).length === 3)
+    expect(new Set(told.map(([, , hash]) => hash)).size, 'they hold the same').toBe(1)
+    const odd = bench.nodes.get(3) as Node
+    odd.replica.hashOf(1, index, 'another')
+    expect(odd.fatal).toBeUndefined()
+    odd.replica.hashOf(2, index, 'another')
+    expect(odd.fatal).toMatchObject({
+      code: 'state_differs',
+      message: expect.stringContaining('must not be used'),
+    })
+    expect(() => odd.replica.read(() => 0)).toThrow()
+    bench.crash(odd, true)
+    await bids(bench, 300, 3)
+  })
+})

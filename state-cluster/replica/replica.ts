@@ -1,0 +1,584 @@
+/**
+ * The one shell that joins Raft, the machine and the disk, for one group: it drains Ready, writes, sends,
+ * applies, stamps time and answers. It is the trunk: what it does while it leads (leading.ts), how it writes and
+ * takes over snapshots (log-writer.ts), checkpoints (upkeep.ts) and whom it tells (group-feed.ts) are its limbs.
+ *
+ *   propose ─► queue ─► one entry a turn ─► Raft ─┬─► MsgStorageAppend ─► store ─► responses ─┐
+ *   tick, step ──────────────────────────────────►│                                           ├─► Raft
+ *                 replies, feed ◄── machine ◄─────┴─◄ MsgStorageApply ◄───────────────────────┘
+ *
+ * Invariant: nothing is acknowledged, and no promise to a peer leaves, before what it rests on is durable; every
+ * committed entry is applied once, in order; a stamp is never less than one before it. A disk that fails, a
+ * damaged value or a broken invariant ends the replica: it answers nothing more and says why, once, to `onFatal`.
+ * Clock, chance, timers, disk and peers are ports, so that the simulator runs this very code. All of it happens
+ * on turns of the caller's queue or when a write has ended. Source: docs/raft.md, the caller's duties.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import type { CancelTimer } from '../../runtime/clock.ts'
+import { ClusterError } from '../cluster.ts'
+import type { GroupWatcher, LeaderView } from '../link/backend.ts'
+import type { ChangeOutcome } from '../link/member-wire.ts'
+import type { Command } from '../machine/commands.ts'
+import type { Reply } from '../machine/events.ts'
+import type { SnapshotSink } from '../peers/peer-transport.ts'
+import {
+  type Entry,
+  LOCAL_APPEND_THREAD,
+  LOCAL_APPLY_THREAD,
+  type Message,
+  NONE,
+  RawNode,
+} from '../raft/index.ts'
+import { DiskLog } from '../storage/disk-log.ts'
+import type { Members } from '../storage/member-record.ts'
+import { StoreError } from '../storage/store.ts'
+import { AppliedState } from './applied-state.ts'
+import { Upkeep } from './checkpointing.ts'
+import { ConsistencyError, HashCompare, hashEveryEntries } from './divergence.ts'
+import { Succession } from './fast-election.ts'
+import { type FeedListener, GroupFeed } from './feed.ts'
+import { Leading } from './leading.ts'
+import { LogWriter } from './log-writer.ts'
+import { GroupMembers, refused } from './members.ts'
+import type { MemberChange, MemberView } from './membership.ts'
+import { PendingReads } from './read-index.ts'
+import {
+  type ReplicaPorts,
+  type ReplicaSettings,
+  type ReplicaStart,
+  type ReplicaStatus,
+  raftSettingsOf,
+} from './settings.ts'
+import { SnapshotTransfers } from './snapshot-transfer.ts'
+import { checkOwnPromise } from './stale-folder.ts'
+
+export class Replica {
+  readonly groupId: GroupId
+  readonly #nodeId: number
+  readonly #settings: ReplicaSettings
+  readonly #ports: ReplicaPorts
+  #applied: AppliedState
+  readonly #log: DiskLog
+  readonly #raft: RawNode
+  readonly #leading: Leading
+  readonly #writer: LogWriter
+  readonly #upkeep: Upkeep
+  readonly #succession: Succession
+  readonly #feed = new GroupFeed()
+  readonly #reads = new PendingReads()
+  readonly #transfers: SnapshotTransfers
+  readonly #members: GroupMembers
+  /** A MsgSnap whose rows are here; stepped when everything handed out is applied. */
+  #heldSnapshot: Message | undefined
+  readonly #hashes = new HashCompare()
+  readonly #onProgress: ReplicaStart['onProgress']
+  /** Batches of committed entries that Raft has handed out and the machine has not seen. */
+  readonly #applyQueue: Message[] = []
+  readonly #replayUpTo: number
+  #tick = 0
+  #cancelTick: CancelTimer | undefined
+  #turnIsDeferred = false
+  #turnIsSoon = false
+  #readyWaiters: { resolve: () => void; reject: (error: Error) => void }[] = []
+  #end: ClusterError | undefined
+
+  /** Loads the checkpoint; the log behind it is replayed by turns once `start` is called. Throws StoreError. */
+  constructor({ groupId, nodeId, settings, ports, onProgress }: ReplicaStart) {
+    this.groupId = groupId
+    this.#nodeId = nodeId
+    this.#settings = settings
+    this.#ports = ports
+    this.#onProgress = onProgress
+    const { store, timing } = ports
+    this.#applied = new AppliedState({
+      store,
+      groupId,
+      machine: ports.machine,
+      onProgress: (done) => onProgress?.({ phase: 'rows', done }),
+    })
+    this.#log = new DiskLog({
+      reader: store,
+      groupId,
+      checkpoint: this.#applied.position,
+      tailBytesMax: settings.logTailBytesMax,
+    })
+    this.#raft = new RawNode({
+      ...raftSettingsOf(settings),
+      id: nodeId,
+      storage: this.#log,
+      random: (bound) => Math.floor(timing.random() * bound),
+      applied: this.#applied.appliedIndex,
+    })
+    const applied = (): AppliedState => this.#applied
+    const failed = (error: unknown): void => this.#fail(asError(error))
+    this.#members = new GroupMembers({
+      groupId,
+      nodeId,
+      raft: this.#raft,
+      log: this.#log,
+      store,
+      silentTicks: settings.electionTicks,
+      onMembers: (members) => ports.onMembers?.(members),
+      failed,
+    })
+    this.#transfers = new SnapshotTransfers({
+      store,
+      groupId,
+      transport: ports.transport,
+      members: () => this.#members.addresses,
+      sent: (to, isStored) =>
+        this.#guard(() => {
+          this.#raft.reportSnapshot(to, isStored ? 'SnapshotFinish' : 'SnapshotFailure')
+          this.#deferTurn()
+        }),
+      failed: (error) => this.#fail(error),
+    })
+    this.#writer = new LogWriter({
+      store,
+      groupId,
+      log: this.#log,
+      transfers: this.#transfers,
+      machine: ports.machine,
+      afterTurn: timing.afterTurn,
+      written: (responses) => {
+        this.#deliver(responses)
+        this.#turnSoon()
+      },
+      installed: (state, members) => this.#installed(state, members),
+      run: (work) => this.#guard(work),
+      failed,
+    })
+    this.#leading = new Leading({ raft: this.#raft, settings, clock: timing.clock, applied })
+    this.#upkeep = new Upkeep({
+      store,
+      log: this.#log,
+      settings,
+      applied,
+      done: () => {
+        if (this.#heldSnapshot !== undefined) this.#deferTurn()
+      },
+      failed,
+    })
+    this.#succession = new Succession(nodeId, this.#raft, timing, (work) =>
+      this.#guard(() => {
+        work()
+        this.#deferTurn()
+      }),
+    )
+    this.#replayUpTo = this.#log.lastIndex()
+  }
+
+  /** Begins to take part. A replica that is the only voter stands for election at once. */
+  start(): void {
+    this.#guard(() => {
+      this.#upkeep.finish()
+      const { voters, learners, votersOutgoing } = this.#log.initialState().confState
+      const isAlone = voters.length === 1 && learners.length === 0 && votersOutgoing.length === 0
+      if (isAlone && voters[0] === this.#nodeId) this.#raft.campaign()
+      this.#scheduleTick()
+      this.#deferTurn()
+    })
+  }
+
+  // ── What comes in ────────────────────────────────────────────────────────────────────────────────────
+
+  /** Resolves with the reply when the command is committed and applied. Rejects with ClusterError. */
+  propose(command: Command): Promise<Reply> {
+    if (this.#end) return Promise.reject(this.#end)
+    const reply = this.#leading.propose(command, this.#tick)
+    this.#deferTurn()
+    return reply
+  }
+
+  /** A message of a peer's replica. A MsgSnap comes after its rows went to `receiveSnapshot`. */
+  step(message: Message): void {
+    if (this.#end) return
+    this.#guard(() => {
+      this.#members.heard(message.from, this.#tick)
+      if (message.type === 'MsgSnap') this.#heldSnapshot = message
+      else {
+        checkOwnPromise(message, this.groupId, this.#raft.raft)
+        this.#raft.step(message)
+      }
+      this.#deferTurn()
+    })
+  }
+
+  /** Where the rows of a peer's snapshot go; `undefined`: not now. */
+  receiveSnapshot(): SnapshotSink | undefined {
+    const isBusy = this.#end !== undefined || this.#heldSnapshot !== undefined
+    return isBusy || this.#writer.isInstalling ? undefined : this.#transfers.receive()
+  }
+
+  /** What was sent to a node did not arrive. */
+  unreachable(nodeId: number): void {
+    this.#guard(() => {
+      this.#raft.reportUnreachable(nodeId)
+      this.#deferTurn()
+    })
+  }
+
+  /**
+   * The process of a node has ended, as far as its closed connection tells. If it led, nobody waits for the election
+   * timeout.
+   */
+  peerGone(nodeId: number): void {
+    this.#members.gone(nodeId)
+    if (this.#end || nodeId !== this.#raft.basicStatus().lead || nodeId === this.#nodeId) return
+    this.#guard(() => {
+      this.#raft.forgetLeader()
+      this.#deferTurn()
+    })
+    this.#succession.begin(this.#members.voters, nodeId)
+  }
+
+  /** Tells from now on what happens here, in order. Gives what ends that. */
+  watch(watcher: GroupWatcher): () => void {
+    return this.#feed.watch(watcher)
+  }
+
+  get leader(): LeaderView {
+    return this.#feed.leader
+  }
+
+  /** The index that a linearizable read waits for; `undefined` where this replica cannot say. */
+  readIndex(): Promise<number | undefined> {
+    if (this.#end || !this.#leading.isLeader) return Promise.resolve(undefined)
+    const { context, index } = this.#reads.add(this.#tick + 2 * this.#settings.electionTicks)
+    this.#guard(() => {
+      this.#raft.readIndex(context)
+      this.#deferTurn()
+    })
+    return index
+  }
+
+  /** What another replica's state hashed to at an index. The one that a majority contradicts stops serving. */
+  hashOf(nodeId: number, index: number, hash: string): void {
+    this.#guard(() => this.#compare(nodeId, index, hash))
+  }
+
+  #noteHash({ index }: Entry): void {
+    if (index % hashEveryEntries !== 0) return
+    const hash = this.#applied.hash()
+    this.#ports.onHash?.(index, hash)
+    this.#compare(this.#nodeId, index, hash)
+  }
+
+  #compare(nodeId: number, index: number, hash: string): void {
+    this.#hashes.told(nodeId, index, hash)
+    if (!this.#hashes.isContradicted(this.#nodeId, index, this.#members.voters)) return
+    throw new ConsistencyError(
+      `the state of node ${this.#nodeId} in group ${this.groupId} differs from that of a majority as of ` +
+        `entry ${index}: it must not be used`,
+    )
+  }
+
+  /** Resolves when all that is applied now is in a checkpoint. Rejects when the replica ends before. */
+  async checkpointed(): Promise<void> {
+    const { appliedIndex } = this.#applied
+    const { clock } = this.#ports.timing
+    while (this.#applied.checkpointer.position.index < appliedIndex) {
+      if (this.#end) throw this.#end
+      this.#upkeep.want()
+      this.#deferTurn()
+      await new Promise<void>((resolve) => {
+        clock.setTimer(this.#settings.tickMs, resolve)
+      })
+    }
+  }
+
+  // ── Members ──────────────────────────────────────────────────────────────────────────────────────────
+
+  get addresses(): Members {
+    return this.#members.addresses
+  }
+
+  members(): MemberView[] {
+    return this.#members.view(this.#tick)
+  }
+
+  /** Which folder a member has, where the log has not said it. Resolves when it is noted for good. */
+  noteIncarnation(nodeId: number, incarnation: string): Promise<void> {
+    return this.#members.note(nodeId, incarnation)
+  }
+
+  /** Changes the membership by one node. Resolves when that is applied here, or with the reason why it is not. */
+  change(change: MemberChange): Promise<ChangeOutcome> {
+    if (this.#end || !this.#leading.isReady) return refused('this replica does not lead the group')
+    const outcome = this.#members.change(change, this.#tick)
+    this.#deferTurn()
+    return outcome
+  }
+
+  /** Hands leadership to another voter, if there is one, so that nobody has to miss this one. */
+  handOver(): void {
+    if (!this.#leading.isLeader) return
+    this.#guard(() => {
+      this.#members.handOver(this.#tick)
+      this.#deferTurn()
+    })
+  }
+
+  /** Calls the listener for each applied entry with events or notices, in order; gives what ends that. */
+  subscribe(listener: FeedListener): () => void {
+    return this.#feed.subscribe(listener)
+  }
+
+  // ── What can be asked ────────────────────────────────────────────────────────────────────────────────
+
+  /** The state as far as it is applied, for status and tests; also when the replica has ended. */
+  get applied(): AppliedState {
+    return this.#applied
+  }
+
+  /** Reads the applied state. Throws ClusterError when the replica has ended, as it does by a damaged value. */
+  read<T>(work: (applied: AppliedState) => T): T {
+    if (this.#end) throw this.#end
+    if (this.#writer.isInstalling) {
+      throw new ClusterError('unavailable', 'this replica is taking over a snapshot')
+    }
+    try {
+      return work(this.#applied)
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error
+      this.#fail(error)
+      throw new ClusterError('unavailable', `this replica has failed: ${error.message}`, { cause: error })
+    }
+  }
+
+  /** Resolves when commands are taken here. Rejects when the replica ends before. */
+  whenReady(): Promise<void> {
+    if (this.#end) return Promise.reject(this.#end)
+    if (this.#leading.isReady) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#readyWaiters.push({ resolve, reject })
+    })
+  }
+
+  status(): ReplicaStatus {
+    const { term, commit, lead } = this.#raft.basicStatus()
+    return {
+      isLeader: this.#leading.isLeader,
+      leader: lead,
+      ready: this.#end === undefined && this.#leading.isReady,
+      term,
+      commitIndex: commit,
+      appliedIndex: this.#applied.appliedIndex,
+      firstIndex: this.#log.firstIndex(),
+      lastIndex: this.#log.lastIndex(),
+      checkpointIndex: this.#applied.checkpointer.position.index,
+      isInstalling: this.#writer.isInstalling,
+      queuedCommands: this.#leading.proposals.queuedCommands,
+      inFlightCommands: this.#leading.proposals.inFlightCommands,
+      inFlightEntries: this.#leading.proposals.inFlightEntries,
+      unappliedEntries: this.#applyQueue.reduce((sum, message) => sum + message.entries.length, 0),
+    }
+  }
+
+  /**
+   * Takes no more commands, makes a last checkpoint, and ends. Commands in flight get `unknown`. The store is the
+   * caller's to close, afterwards.
+   */
+  async stop(): Promise<void> {
+    if (this.#end) return
+    this.#finish(new ClusterError('stopped', 'this process is stopping'))
+    try {
+      await this.#upkeep.ended()
+      // A snapshot that is half taken over is brought to its end at the next start.
+      if (this.#writer.isInstalling) return
+      if (this.#applied.unsavedCount > 0) await this.#applied.checkpoint(() => undefined)
+    } catch (error) {
+      this.#ports.onFatal(asError(error))
+    }
+  }
+
+  // ── Turns ────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** After the caller's turn: gathers whatever else comes in until then. */
+  #deferTurn(): void {
+    if (this.#turnIsDeferred || this.#end) return
+    this.#turnIsDeferred = true
+    this.#ports.timing.afterTurn(() => {
+      this.#turnIsDeferred = false
+      this.#guard(() => this.#turn())
+    })
+  }
+
+  /** As soon as this call is over: a write has ended, and somebody waits for what follows. */
+  #turnSoon(): void {
+    if (this.#turnIsSoon || this.#end) return
+    this.#turnIsSoon = true
+    queueMicrotask(() => {
+      this.#turnIsSoon = false
+      this.#guard(() => this.#turn())
+    })
+  }
+
+  #turn(): void {
+    this.#leading.proposeQueued()
+    this.#drain()
+    this.#stepHeldSnapshot()
+    const batch = this.#applyQueue.shift()
+    if (batch !== undefined) {
+      this.#applyBatch(batch)
+      this.#leading.proposeQueued()
+      this.#drain()
+    }
+    this.#applied.gather()
+    if (!this.#writer.isInstalling && this.#heldSnapshot === undefined) this.#upkeep.look(this.#tick)
+    if (this.#applyQueue.length > 0) this.#deferTurn()
+  }
+
+  #scheduleTick(): void {
+    this.#cancelTick = this.#ports.timing.clock.setTimer(this.#settings.tickMs, () => {
+      this.#guard(() => {
+        this.#tick += 1
+        this.#raft.tick()
+        this.#leading.expire(this.#tick)
+        this.#reads.expire(this.#tick)
+        if (this.#tick % this.#settings.electionTicks === 0 && this.#leading.isReady) this.#members.promote()
+        this.#deferTurn()
+        this.#scheduleTick()
+      })
+    })
+  }
+
+  /** Hands out all that Raft has to say. */
+  #drain(): void {
+    while (this.#raft.hasReady()) {
+      const { messages, softState, readStates } = this.#raft.ready()
+      if (softState !== null) this.#noteRole()
+      this.#reads.answered(readStates)
+      for (const message of messages) {
+        if (message.to === LOCAL_APPEND_THREAD) this.#writer.append(message)
+        else if (message.to === LOCAL_APPLY_THREAD) this.#applyQueue.push(message)
+        else this.#send(message)
+      }
+    }
+    const { lead, term } = this.#raft.basicStatus()
+    this.#feed.leads(lead, term)
+  }
+
+  #send(message: Message): void {
+    if (message.type === 'MsgSnap') this.#transfers.send(message)
+    else this.#ports.transport.send(this.groupId, message)
+  }
+
+  #noteRole(): void {
+    this.#leading.noteRole()
+    if (this.#leading.isLeader) return
+    this.#reads.drop()
+    this.#members.drop()
+  }
+
+  #deliver(responses: readonly Message[]): void {
+    for (const message of responses) {
+      if (message.to === this.#nodeId) this.#raft.step(message)
+      else this.#send(message)
+    }
+  }
+
+  // ── Taking over a snapshot ───────────────────────────────────────────────────────────────────────────
+
+  /** The core takes on a snapshot's members at once, so everything older must have been applied. */
+  #stepHeldSnapshot(): void {
+    const message = this.#heldSnapshot
+    if (message === undefined || this.#applyQueue.length > 0 || this.#upkeep.isBusy) return
+    this.#heldSnapshot = undefined
+    this.#raft.step(message)
+    this.#drain()
+    // The core had no use for it: its log has the entries.
+    if (!this.#writer.isInstalling) this.#transfers.done()
+  }
+
+  #installed(applied: AppliedState, members: Members): void {
+    const { index, confState } = applied.position
+    this.#applied = applied
+    this.#members.replaced(confState, members)
+    this.#leading.proposals.skipTo(index)
+    this.#feed.gap(index)
+    this.#turnSoon()
+  }
+
+  // ── Applying ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /** MsgStorageApply: all of its entries, then its responses, then what they brought is told. */
+  #applyBatch(message: Message): void {
+    const wasReady = this.#leading.isReady
+    for (const entry of message.entries) {
+      this.#applyEntry(entry)
+      this.#noteHash(entry)
+    }
+    this.#feed.applied(this.#applied.appliedIndex)
+    this.#deliver(message.responses)
+    const done = this.#applied.appliedIndex
+    if (done <= this.#replayUpTo) this.#onProgress?.({ phase: 'entries', done, total: this.#replayUpTo })
+    if (wasReady || !this.#leading.isReady) return
+    const waiters = this.#readyWaiters
+    this.#readyWaiters = []
+    for (const { resolve } of waiters) resolve()
+  }
+
+  #applyEntry(entry: Entry): void {
+    const { index, term } = entry
+    if (entry.type !== 'EntryNormal') {
+      this.#applied.pass(entry, this.#members.apply(entry))
+      this.#upkeep.want()
+      this.#leading.proposals.settle(index, NONE, [])
+      return
+    }
+    if (entry.data.length === 0) {
+      this.#applied.pass(entry)
+      this.#leading.proposals.settle(index, NONE, [])
+      this.#members.passed(entry)
+      return
+    }
+    const { replies, events, noticeCount, gained } = this.#applied.apply(entry)
+    this.#leading.proposals.settle(index, term, replies)
+    if (events.length === 0 && noticeCount === 0 && gained.length === 0) return
+    const atMs = this.#applied.state.house.lastAtMs
+    this.#feed.batch({
+      groupId: this.groupId,
+      index,
+      atMs,
+      events,
+      hasNotices: noticeCount > 0,
+      ...(gained.length > 0 && { gained }),
+    })
+  }
+
+  // ── The end ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Everything that runs by itself runs in here: what it throws ends the replica. */
+  #guard(work: () => void): void {
+    if (this.#end) return
+    try {
+      work()
+    } catch (error) {
+      this.#fail(asError(error))
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#end) return
+    this.#finish(
+      new ClusterError('unavailable', `this replica has failed: ${error.message}`, { cause: error }),
+    )
+    this.#ports.onFatal(error)
+  }
+
+  #finish(end: ClusterError): void {
+    this.#end = end
+    this.#cancelTick?.()
+    this.#succession.end()
+    this.#upkeep.stop()
+    this.#leading.end(end)
+    this.#reads.drop()
+    this.#members.drop(end.message)
+    for (const { reject } of this.#readyWaiters.splice(0)) reject(end)
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}

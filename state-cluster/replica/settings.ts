@@ -1,0 +1,131 @@
+/**
+ * What a replica is given, how it is set, and what it tells of itself. Invariant: every bound of a replica stands
+ * here or beside the loop that it bounds, with its unit. Leaves all behaviour to replica.ts.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import type { Timing } from '../../wire/timing.ts'
+import type { PeerTransport } from '../peers/peer-transport.ts'
+import type { Config } from '../raft/index.ts'
+import type { Members } from '../storage/member-record.ts'
+import type { Store } from '../storage/store.ts'
+import type { Machine } from './applied-state.ts'
+
+export interface ReplicaPorts {
+  readonly store: Store
+  /** What is left for after a turn by all groups of a process runs in one go, so that their writes share a sync. */
+  readonly timing: Timing
+  /** To the replicas of the same group on other nodes. */
+  readonly transport: Pick<PeerTransport, 'send' | 'sendSnapshot'>
+  /** The replica has ended and cannot go on; called once. The process is to end. */
+  readonly onFatal: (error: Error) => void
+  /** Default the auction machine as it is. */
+  readonly machine?: Machine
+  /** The state's hash as of an index that all replicas tell theirs of. */
+  readonly onHash?: (index: number, hash: string) => void
+  /** Where the members of this group are, after each change. */
+  readonly onMembers?: (members: Members) => void
+}
+
+export interface ReplicaSettings {
+  /** Raft's clock. Default 25 ms. */
+  readonly tickMs: number
+  /** Ticks between a leader's heartbeats. Default 2. */
+  readonly heartbeatTicks: number
+  /** Ticks without a leader before an election, up to twice as many. Default 12. */
+  readonly electionTicks: number
+  /** Commands that may wait, queued and in flight together; beyond: `overloaded`. Default 20,000. */
+  readonly commandsMax: number
+  /** How long a command waits for its reply. Default 5 s. */
+  readonly proposalTimeoutMs: number
+  /** Entries that are proposed and not yet applied; while so many are, commands gather for the next. Default 4. */
+  readonly entriesInFlightMax: number
+  /** Commands in one entry. Default 1,000. */
+  readonly commandsPerEntryMax: number
+  /** Bytes of one entry, unless one command alone is bigger. Default 1 MiB. */
+  readonly entryBytesMax: number
+  /** The end of the log that stays in memory, and on the disk after compaction. Default 16 MiB. */
+  readonly logTailBytesMax: number
+  /** Unsaved rows and events at which a checkpoint begins. Default 50,000. */
+  readonly checkpointRows: number
+  /** Bytes of log at which one begins. Default 32 MiB. */
+  readonly checkpointBytes: number
+  /** Age of the last one at which one begins, if anything changed. Default 30 s. */
+  readonly checkpointMs: number
+}
+
+export const defaultReplicaSettings: ReplicaSettings = {
+  tickMs: 25,
+  heartbeatTicks: 2,
+  electionTicks: 12,
+  commandsMax: 20_000,
+  proposalTimeoutMs: 5_000,
+  entriesInFlightMax: 4,
+  commandsPerEntryMax: 1_000,
+  entryBytesMax: 2 ** 20,
+  logTailBytesMax: 16 * 2 ** 20,
+  checkpointRows: 50_000,
+  checkpointBytes: 32 * 2 ** 20,
+  checkpointMs: 30_000,
+}
+
+/** Bytes of entries that are applied in one turn, so that a long replay lets others in. */
+const applyBytesPerTurn = 256 * 1024
+/** Bytes of a leader's uncommitted entries; beyond, commands stay queued. */
+const uncommittedBytesMax = 64 * 2 ** 20
+
+/** How a replica runs Raft. */
+export function raftSettingsOf(settings: ReplicaSettings): Omit<Config, 'id' | 'storage' | 'random'> {
+  const { electionTicks, heartbeatTicks, entryBytesMax } = settings
+  return {
+    electionTick: electionTicks,
+    heartbeatTick: heartbeatTicks,
+    asyncStorageWrites: true,
+    maxSizePerMsg: entryBytesMax,
+    maxCommittedSizePerReady: applyBytesPerTurn,
+    maxUncommittedEntriesSize: uncommittedBytesMax,
+    maxInflightMsgs: 256,
+    maxInflightBytes: 16 * entryBytesMax,
+    checkQuorum: true,
+    preVote: true,
+    disableProposalForwarding: true,
+    stepDownOnRemoval: true,
+  }
+}
+
+export interface ReplicaStart {
+  readonly groupId: GroupId
+  /** This node's Raft id, > 0. */
+  readonly nodeId: number
+  readonly settings: ReplicaSettings
+  readonly ports: ReplicaPorts
+  /** Progress of a start: rows of the checkpoint, then entries of the log behind it. */
+  readonly onProgress?: (progress: ReplicaProgress) => void
+}
+
+export interface ReplicaProgress {
+  readonly phase: 'rows' | 'entries'
+  readonly done: number
+  /** Of entries; unknown for rows. */
+  readonly total?: number
+}
+
+export interface ReplicaStatus {
+  readonly isLeader: boolean
+  /** Raft id of the leader; 0: none known. */
+  readonly leader: number
+  /** Whether commands are taken: it leads and has applied what was there before. */
+  readonly ready: boolean
+  readonly term: number
+  readonly commitIndex: number
+  readonly appliedIndex: number
+  readonly firstIndex: number
+  readonly lastIndex: number
+  readonly checkpointIndex: number
+  /** A snapshot is being taken over: nothing is read here until it is. */
+  readonly isInstalling: boolean
+  readonly queuedCommands: number
+  readonly inFlightCommands: number
+  readonly inFlightEntries: number
+  /** Committed entries that wait to be applied. */
+  readonly unappliedEntries: number
+}

@@ -1,0 +1,140 @@
+/**
+ * Snapshots of one group between replicas: what a leader streams to a follower that lags behind its log, and what a
+ * follower takes in. Invariant: what is sent is one checkpoint, read from one view; what comes in touches nothing
+ * that is in use until the replica installs it. A transfer that breaks is worthless and starts from the beginning.
+ * Leaves when to step and to install to the replica, the way over the network to the transport.
+ * Source: docs/raft.md, the caller's duties 4, 5, 9 and 12; docs/spec.md SNAP1 to SNAP5.
+ */
+import type { GroupId } from '../../protocol/ids.ts'
+import type { PeerTransport, SnapshotSink } from '../peers/peer-transport.ts'
+import type { Message, Snapshot } from '../raft/index.ts'
+import { type CheckpointPosition, readCheckpoint } from '../storage/checkpoint.ts'
+import { clearIncoming, storeIncoming } from '../storage/incoming-snapshot.ts'
+import { corrupt } from '../storage/layout.ts'
+import { decodeMembers, encodeMembers, type Members } from '../storage/member-record.ts'
+import { pack, unpack } from '../storage/pack.ts'
+import { snapshotPages } from '../storage/snapshot-rows.ts'
+import { type Store, StoreError } from '../storage/store.ts'
+
+export interface SnapshotTransfersOptions {
+  readonly store: Store
+  readonly groupId: GroupId
+  readonly transport: Pick<PeerTransport, 'sendSnapshot'>
+  readonly members: () => Members
+  /** How a transfer to a node ended. */
+  readonly sent: (nodeId: number, isStored: boolean) => void
+  /** What the disk holds is damaged, or it failed. */
+  readonly failed: (error: StoreError) => void
+}
+
+/** What travels in a snapshot beside its rows. */
+export interface SnapshotHead {
+  readonly position: CheckpointPosition
+  readonly members: Members
+}
+
+type Arrival = 'none' | 'arriving' | 'arrived'
+
+export class SnapshotTransfers {
+  readonly #options: SnapshotTransfersOptions
+  #arrival: Arrival = 'none'
+  #lastWork: Promise<void> = Promise.resolve()
+
+  constructor(options: SnapshotTransfersOptions) {
+    this.#options = options
+  }
+
+  /** Streams the newest checkpoint to `message.to`; it may be newer than the one that the message names. */
+  send(message: Message): void {
+    const { store, groupId, transport, members, sent, failed } = this.#options
+    const view = store.view()
+    const position = readCheckpoint(view, groupId)
+    if (position === undefined) throw corrupt('checkpoint', 'it is not there')
+    const { index, term, confState } = position
+    const data = pack([position.stateHash, encodeMembers(members())])
+    const snapshot: Snapshot = { data, metadata: { index, term, confState } }
+    let damage: StoreError | undefined
+    async function* pages() {
+      try {
+        yield* snapshotPages(view, groupId)
+      } catch (error) {
+        if (error instanceof StoreError) damage = error
+        throw error
+      }
+    }
+    transport
+      .sendSnapshot(groupId, { ...message, snapshot }, pages())
+      .then(
+        () => sent(message.to, true),
+        () => {
+          if (damage !== undefined) failed(damage)
+          else sent(message.to, false)
+        },
+      )
+      .finally(() => view.close())
+  }
+
+  /** Takes the rows behind a MsgSnap; `undefined` while those of an earlier one are here. */
+  receive(): SnapshotSink | undefined {
+    if (this.#arrival !== 'none') return undefined
+    const { store, groupId } = this.#options
+    this.#arrival = 'arriving'
+    let isEmpty = false
+    let isOver = false
+    const empty = async (): Promise<void> => {
+      if (!isEmpty) await clearIncoming(store, groupId)
+      isEmpty = true
+    }
+    return {
+      write: (rows) =>
+        this.#inTurn(async () => {
+          if (!isOver) await empty()
+          if (!isOver) await storeIncoming(store, groupId, rows)
+        }),
+      finish: () =>
+        this.#inTurn(async () => {
+          await empty()
+          this.#arrival = 'arrived'
+        }),
+      abort: () => {
+        isOver = true
+        this.#arrival = 'none'
+      },
+    }
+  }
+
+  /**
+   * One piece of work on the incoming area at a time, also across transfers: what an aborted one has under way must
+   * not come to lie behind the next one's emptying. A disk that fails is told to the replica, not to the sender alone.
+   */
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#lastWork.then(work)
+    this.#lastWork = done.catch(() => undefined)
+    try {
+      await done
+    } catch (error) {
+      // Rows that came damaged are the sender's affair.
+      if (error instanceof StoreError && error.code !== 'corrupt') this.#options.failed(error)
+      throw error
+    }
+  }
+
+  /** Whether the rows behind a MsgSnap are here. */
+  get hasArrived(): boolean {
+    return this.#arrival === 'arrived'
+  }
+
+  /** What had arrived is installed, or of no use: the next may come. */
+  done(): void {
+    this.#arrival = 'none'
+  }
+}
+
+/** Throws StoreError `corrupt`. */
+export function headOf({ data, metadata }: Snapshot): SnapshotHead {
+  const fields = unpack(data)
+  if (!Array.isArray(fields) || typeof fields[0] !== 'string' || !(fields[1] instanceof Uint8Array)) {
+    throw corrupt('snapshot', 'it does not say what its state is')
+  }
+  return { position: { ...metadata, stateHash: fields[0] }, members: decodeMembers(fields[1]) }
+}

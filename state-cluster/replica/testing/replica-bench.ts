@@ -1,0 +1,249 @@
+/**
+ * Replicas of one group in virtual time, on memory disks, for tests: whoever holds the bench decides when turns
+ * run, syncs end, messages arrive and time goes by. Invariant: nothing happens but by `step`, `settle` and
+ * `advance`, so a test with the same seed is the same test.
+ */
+import type { GroupId } from '../../../protocol/ids.ts'
+import { ManualClock } from '../../../runtime/clock.ts'
+import { TransportError } from '../../../wire/errors.ts'
+import type { MachineEntry } from '../../machine/commands.ts'
+import { decodeEntry as decodeMachineEntry } from '../../machine/index.ts'
+import { gatherTurns } from '../../node/turns.ts'
+import type { SnapshotSource } from '../../peers/peer-transport.ts'
+import { type Entry, type Message, newConfState } from '../../raft/index.ts'
+import { type LogPosition, writesOfNewLog } from '../../storage/disk-log.ts'
+import { finishInstall } from '../../storage/incoming-snapshot.ts'
+import { decodeEntry, entryRange, numberOfKey } from '../../storage/layout.ts'
+import { MemoryDisk } from '../../storage/memory-store.ts'
+import { unpack } from '../../storage/pack.ts'
+import type { Store } from '../../storage/store.ts'
+import { type Machine, writesOfEmptyState } from '../applied-state.ts'
+import { Replica } from '../replica.ts'
+import { defaultReplicaSettings, type ReplicaSettings } from '../settings.ts'
+import { seededRandom } from './workload.ts'
+
+export const groupId = 0 as GroupId
+
+/** Lets every promise that can settle do so. */
+const microtasks = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+export interface Node {
+  readonly id: number
+  readonly disk: MemoryDisk
+  store: Store
+  replica: Replica
+  readonly turns: (() => void)[]
+  readonly syncs: (() => void)[]
+  fatal: Error | undefined
+  /** Called when the power is cut. */
+  readonly onCrash: Set<() => void>
+}
+
+export class ReplicaBench {
+  readonly clock = new ManualClock()
+  readonly nodes = new Map<number, Node>()
+  readonly letters: Message[] = []
+  /** Every entry that a replica ever gave to its disk, the latest by index. */
+  readonly seen = new Map<number, Entry>()
+  /** Called with what each replica tells the others of its state. */
+  onHash: (nodeId: number, index: number, hash: string) => void = () => undefined
+  /** Of nodes that are opened from now on. Default: the real one. */
+  machine: Machine | undefined
+  readonly #settings: ReplicaSettings
+  readonly #voters: readonly number[]
+  readonly #random: () => number
+
+  private constructor(voters: readonly number[], settings: Partial<ReplicaSettings>, seed: number) {
+    this.#voters = voters
+    this.#settings = { ...defaultReplicaSettings, ...settings }
+    this.#random = seededRandom(seed)
+  }
+
+  static async make(
+    voters: readonly number[],
+    settings: Partial<ReplicaSettings> = {},
+    seed = 1,
+  ): Promise<ReplicaBench> {
+    const bench = new ReplicaBench(voters, settings, seed)
+    const position: LogPosition = { index: 1, term: 1, confState: newConfState(voters) }
+    for (const id of voters) {
+      const disk = new MemoryDisk()
+      const store = disk.open()
+      await store.commit([...writesOfNewLog(groupId, position), ...writesOfEmptyState(groupId, position)])
+      await store.close()
+      bench.open(id, disk)
+    }
+    return bench
+  }
+
+  get only(): Node {
+    return this.nodes.get(this.#voters[0] as number) as Node
+  }
+
+  /** Starts a node on a disk. Throws what the replica throws. */
+  open(id: number, disk: MemoryDisk): Node {
+    const syncs: (() => void)[] = []
+    const turns: (() => void)[] = []
+    const store = this.#watched(disk.open((_byteCount, done) => syncs.push(done)))
+    const timing = gatherTurns({
+      clock: this.clock,
+      afterTurn: (run) => turns.push(run),
+      random: this.#random,
+    })
+    const node: Node = {
+      id,
+      disk,
+      store,
+      turns,
+      syncs,
+      fatal: undefined,
+      onCrash: new Set(),
+    } as unknown as Node
+    this.nodes.set(id, node)
+    node.replica = new Replica({
+      groupId,
+      nodeId: id,
+      settings: this.#settings,
+      ports: {
+        store,
+        timing,
+        transport: {
+          send: (_groupId, message) => this.letters.push(message),
+          sendSnapshot: (_groupId, message, source) => this.#carry(message, source),
+        },
+        ...(this.machine && { machine: this.machine }),
+        onHash: (index, hash) => this.onHash(id, index, hash),
+        onFatal: (error) => {
+          if (node.fatal !== undefined) throw new Error('onFatal was called twice')
+          node.fatal = error
+        },
+      },
+    })
+    node.replica.start()
+    return node
+  }
+
+  /** Cuts a node's power: it does nothing more. */
+  crash(node: Node, inFlightSurvives: boolean): void {
+    node.disk.crash(inFlightSurvives)
+    node.turns.length = 0
+    node.syncs.length = 0
+    // A dead replica still hears the clock; its turns and its disk are gone, so nothing comes of it.
+    node.turns.push = () => 0
+    this.nodes.delete(node.id)
+    for (const told of node.onCrash) told()
+  }
+
+  /** Does one thing that waits, chosen by chance. Returns false when nothing waits. */
+  async step(): Promise<boolean> {
+    const choices: (() => void)[] = []
+    for (const node of this.nodes.values()) {
+      const { turns, syncs } = node
+      if (turns.length > 0) choices.push(() => turns.shift()?.())
+      if (syncs.length > 0) choices.push(() => syncs.shift()?.())
+    }
+    if (this.letters.length > 0) choices.push(() => this.#deliver(this.letters.shift() as Message))
+    const choice = choices[Math.floor(this.#random() * choices.length)]
+    if (choice === undefined) return false
+    choice()
+    await microtasks()
+    return true
+  }
+
+  /** Does all that waits, without time going by. */
+  async settle(): Promise<void> {
+    await microtasks()
+    while (await this.step());
+  }
+
+  /** Lets time go by, in ticks, doing all that comes of each. */
+  async advance(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += this.#settings.tickMs) {
+      this.clock.advance(this.#settings.tickMs)
+      await this.settle()
+    }
+  }
+
+  /** Until the condition holds; throws when it does not within a virtual minute. */
+  async until(condition: () => boolean): Promise<void> {
+    for (let tick = 0; tick < 60_000 / this.#settings.tickMs; tick++) {
+      if (condition()) return
+      await this.advance(this.#settings.tickMs)
+    }
+    throw new Error('the condition did not come true within a virtual minute')
+  }
+
+  /** Entries that a replica applied, from the first one of the group, as the machine reads them. */
+  entriesUpTo(index: number): MachineEntry[] {
+    const entries: MachineEntry[] = []
+    for (let at = 2; at <= index; at++) {
+      const entry = this.seen.get(at) as Entry
+      if (entry.type === 'EntryNormal' && entry.data.length > 0) {
+        entries.push(decodeMachineEntry(unpack(entry.data)))
+      }
+    }
+    return entries
+  }
+
+  /** Starts a node on a disk as a process does, whatever was interrupted on it. */
+  async reopen(id: number, disk: MemoryDisk): Promise<Node> {
+    const store = disk.open()
+    await finishInstall(store, groupId)
+    await store.close()
+    return this.open(id, disk)
+  }
+
+  /** A node with an empty disk, for a group that is to take it in. */
+  async newcomer(id: number): Promise<Node> {
+    const disk = new MemoryDisk()
+    const store = disk.open()
+    const position: LogPosition = { index: 0, term: 0, confState: newConfState([]) }
+    await store.commit([...writesOfNewLog(groupId, position), ...writesOfEmptyState(groupId, position)])
+    await store.close()
+    return this.open(id, disk)
+  }
+
+  get leader(): Node | undefined {
+    return [...this.nodes.values()].find(({ replica }) => replica.status().ready)
+  }
+
+  /** Brings a snapshot's rows to a node, page by page, unless that dies. */
+  async #carry(message: Message, source: SnapshotSource): Promise<void> {
+    const target = this.nodes.get(message.to)
+    const sink = target?.replica.receiveSnapshot()
+    if (target === undefined || sink === undefined) throw new TransportError('snapshot_aborted', 'not now')
+    let die = (): void => undefined
+    const death = new Promise<never>((_, reject) => {
+      die = () => reject(new TransportError('closed', 'it died'))
+    })
+    death.catch(() => undefined)
+    target.onCrash.add(die)
+    for await (const rows of source) await Promise.race([sink.write(rows), death])
+    await Promise.race([sink.finish(), death])
+    this.letters.push(message)
+  }
+
+  #deliver(message: Message): void {
+    this.nodes.get(message.to)?.replica.step(message)
+  }
+
+  /** The store, with a note of every entry that is given to it. */
+  #watched(store: Store): Store {
+    const first = Buffer.from(entryRange(groupId, 0, 1).from)
+    return {
+      get: (key) => store.get(key),
+      range: (range) => store.range(range),
+      view: () => store.view(),
+      stats: () => store.stats(),
+      close: () => store.close(),
+      commit: (writes) => {
+        for (const { key, value } of writes) {
+          const isEntry =
+            key.length === first.length && Buffer.compare(key.subarray(0, 3), first.subarray(0, 3)) === 0
+          if (isEntry && value !== undefined) this.seen.set(numberOfKey(key), decodeEntry(key, value.slice()))
+        }
+        return store.commit(writes)
+      },
+    }
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Commands for tests of the replica: one server, a few auctions, bidders who raise each other. Invariant: every
+ * command that carries a request id has its own, so that a reply can be found again in another run.
+ */
+import type { AuctionId, RequestId, ServerId, SubjectId } from '../../../protocol/ids.ts'
+import { defaultIncrements } from '../../../protocol/money.ts'
+import type { Command, CreateAuction, PlaceBid } from '../../machine/commands.ts'
+
+export const serverId = 'server-1' as ServerId
+
+export const registerServer: Command = { type: 'register_server', serverId }
+
+export const auctionIdOf = (number: number): AuctionId => `auction-${number}` as AuctionId
+
+export function createAuction(number: number): CreateAuction {
+  return {
+    type: 'create_auction',
+    subject: 'seller' as SubjectId,
+    requestId: `create-${number}` as RequestId,
+    auctionId: auctionIdOf(number),
+    serverId,
+    terms: {
+      title: `Lot ${number}`,
+      tags: ['test'],
+      format: 'english',
+      currency: 'EUR',
+      openingBid: 100,
+      durationMs: 86_400_000,
+      increments: defaultIncrements('EUR'),
+    },
+  }
+}
+
+/** Bid number `number` of a workload: always high enough to be accepted. */
+export function placeBid(number: number, auction: number): PlaceBid {
+  return {
+    type: 'place_bid',
+    subject: `bidder-${number % 7}` as SubjectId,
+    requestId: `bid-${number}` as RequestId,
+    auctionId: auctionIdOf(auction),
+    amount: 1_000_000 + number * 10_000,
+    kind: 'max',
+  }
+}
+
+/** Numbers from [0, 1) that are the same for the same seed. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * What goes wrong between processes, as errors with stable codes. Invariant: a connection that has had one of
+ * these is closed; nothing of it is skipped or read on. The owner of the connection decides about the next one.
+ * Source: STYLE "Errors", 2.
+ */
+import { InvariantError } from '../runtime/assert.ts'
+
+export type TransportErrorCode =
+  /** Nobody answers at the address. */
+  | 'connect_failed'
+  /** The other side closed, or the socket broke. */
+  | 'closed'
+  /** Closed before the other side said who it is: it may want TLS, or another certificate. */
+  | 'not_greeted'
+  /** TLS: one side does not accept what the other shows. */
+  | 'untrusted'
+  /** Nothing was heard for as long as several heartbeats: the peer hangs, or the way is cut. */
+  | 'silent'
+  /** A checksum does not match. */
+  | 'corrupt_frame'
+  /** A frame claims more bytes than may be. */
+  | 'frame_too_large'
+  /** Well framed, but not what this protocol says. */
+  | 'malformed'
+  /** The other side was told no, or told us no: wrong cluster, version, settings or node. */
+  | 'refused'
+  /** A snapshot was given up, by either side. */
+  | 'snapshot_aborted'
+  /** This side is closing. */
+  | 'stopped'
+
+/** Codes after which the same attempt, made later, may work. */
+const retryableCodes: ReadonlySet<TransportErrorCode> = new Set([
+  'connect_failed',
+  'closed',
+  'not_greeted',
+  'untrusted',
+  'silent',
+  'corrupt_frame',
+  'snapshot_aborted',
+])
+
+export class TransportError extends Error {
+  override readonly name = 'TransportError'
+  readonly code: TransportErrorCode
+  readonly retryable: boolean
+  /** Of `refused`, where the other side did it: its code, as it came. */
+  readonly theirRefusal: string | undefined
+
+  constructor(
+    code: TransportErrorCode,
+    message: string,
+    options?: ErrorOptions & { readonly theirRefusal?: string },
+  ) {
+    super(message, options)
+    this.code = code
+    this.theirRefusal = options?.theirRefusal
+    this.retryable = retryableCodes.has(code)
+  }
+}
+
+/**
+ * What was thrown as a TransportError: itself, or the cause of one with the given code. A broken invariant is
+ * thrown on: it is nobody's to handle.
+ */
+export function toTransportError(thrown: unknown, code: TransportErrorCode): TransportError {
+  if (thrown instanceof InvariantError) throw thrown
+  if (thrown instanceof TransportError) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  return new TransportError(code, message, { cause: thrown })
+}
