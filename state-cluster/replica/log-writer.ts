@@ -10,7 +10,7 @@
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import type { Timing } from '../../wire/timing.ts'
-import type { Message } from '../raft/index.ts'
+import type { HardState, Message } from '../raft/index.ts'
 import type { DiskLog, LogAppend } from '../storage/disk-log.ts'
 import { finishInstall, writeOfInstalling } from '../storage/incoming-snapshot.ts'
 import { type Members, writeOfMembers } from '../storage/member-record.ts'
@@ -36,17 +36,18 @@ export interface LogWriterOptions {
 
 export class LogWriter {
   readonly #options: LogWriterOptions
-  #term: number
-  #vote: number
+  /** What Raft has handed out last: what an append has to make durable. */
+  #known: HardState
+  /** What was last given to the store. */
+  #given: HardState
   #isInstalling = false
   /** What came while a snapshot is installed. */
   readonly #held: Message[] = []
 
   constructor(options: LogWriterOptions) {
     this.#options = options
-    const { term, vote } = options.log.initialState().hardState
-    this.#term = term
-    this.#vote = vote
+    this.#known = options.log.initialState().hardState
+    this.#given = this.#known
   }
 
   /** A snapshot is being taken over: the state is neither the old one nor yet the new one. */
@@ -63,14 +64,12 @@ export class LogWriter {
 
   #write({ entries, term, vote, commit, responses }: Message): void {
     const { store, log, written, run, failed } = this.#options
-    // A commit index alone is not worth a sync: whoever reads an older one finds the newer from the leader.
-    const isNewTermOrVote = term > 0 && (term !== this.#term || vote !== this.#vote)
-    const append: LogAppend = isNewTermOrVote ? { entries, hardState: { term, vote, commit } } : { entries }
-    if (entries.length === 0 && !isNewTermOrVote && responses.length === 0) return
-    if (isNewTermOrVote) {
-      this.#term = term
-      this.#vote = vote
-    }
+    // Raft leaves all three 0 where none has changed.
+    if (term > 0) this.#known = { term, vote, commit }
+    const isDue = this.#isDue(entries.length > 0)
+    if (entries.length === 0 && !isDue && responses.length === 0) return
+    const append: LogAppend = isDue ? { entries, hardState: this.#known } : { entries }
+    if (isDue) this.#given = this.#known
     store.commit(log.writesOf(append)).then(
       () =>
         run(() => {
@@ -81,7 +80,19 @@ export class LogWriter {
     )
   }
 
-  /** The append of a snapshot, and those that come behind it. */
+  /**
+   * Whether the hard state has to be written now. Term and vote always, once changed. A commit index goes with the
+   * next entries: a node that has change k + 1 in its log must know after a crash that change k is committed, or it
+   * campaigns with a configuration that is two changes old. Alone it is not worth a sync: a node that restarts with
+   * an older one learns the newer one from the leader.
+   */
+  #isDue(hasEntries: boolean): boolean {
+    const { term, vote, commit } = this.#known
+    if (term !== this.#given.term || vote !== this.#given.vote) return true
+    return hasEntries && commit !== this.#given.commit
+  }
+
+  /** The append of a snapshot, and those that come after it. */
   async #install(message: Message): Promise<void> {
     const { transfers, installed, run, failed } = this.#options
     this.#isInstalling = true
@@ -107,13 +118,10 @@ export class LogWriter {
     const { store, groupId, log, transfers, machine, afterTurn } = this.#options
     if (snapshot === null || !transfers.hasArrived) throw new Error('a snapshot without its rows')
     const { position, members } = headOf(snapshot)
-    const hardState = {
-      term: Math.max(term, this.#term),
-      vote: term > 0 ? vote : this.#vote,
-      commit: Math.max(commit, position.index),
-    }
-    this.#term = hardState.term
-    this.#vote = hardState.vote
+    const latest = term > 0 ? { term, vote, commit } : this.#known
+    const hardState = { ...latest, commit: Math.max(latest.commit, position.index) }
+    this.#known = hardState
+    this.#given = hardState
     await store.commit([
       ...log.writesOfReplacement(position),
       ...log.writesOf({ entries: [], hardState }),

@@ -113,7 +113,9 @@ describe('LMDB', () => {
         } catch (error) {
           const later = await store.commit([]).catch((reason) => reason.code)
           process.stdout.write(error.name + ' ' + error.code + ' ' + later + '\\n')
-          process.exit(7)
+          // The library has overrun a buffer by now: an orderly exit would run its destructors, and may crash.
+          process.kill(process.pid, 'SIGKILL')
+          await new Promise(() => undefined)
         }
       }`
     // The kernel refuses to let a file grow beyond the limit (in blocks of 512 bytes), as it would a full disk.
@@ -129,16 +131,15 @@ describe('LMDB', () => {
       '-e',
       program,
     ]
-    const { code, text } = await new Promise<{ code: number | null; text: string }>((resolve) => {
+    const text = await new Promise<string>((resolve) => {
       const child = spawn('sh', args, { stdio: ['ignore', 'pipe', 'ignore'] })
       let text = ''
       child.stdout.on('data', (chunk: Buffer) => {
         text += chunk.toString()
       })
-      child.on('close', (code) => resolve({ code, text }))
+      child.on('close', () => resolve(text))
     })
     expect(text).toMatch(/StoreError disk_full disk_full\n$/)
-    expect(code).toBe(7)
     const store = openLmdbStore(folder)
     const rows = [...store.range({ from: Uint8Array.of(0), to: Uint8Array.of(255) })]
     expect(rows.length).toBe(text.split('committed').length - 1)

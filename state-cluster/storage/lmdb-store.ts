@@ -294,9 +294,10 @@ class LmdbStore implements Store {
     this.#inFlight = []
     this.#transactions += 1
     this.#commits += done.length
-    // What came in meanwhile goes to the disk first; the callers' answers are computed beside it.
-    this.#start()
+    // Before the next batch begins: one without writes succeeds at once, and must not be reported first. The
+    // callers run in microtasks, after the next batch was handed to the disk.
     for (const commit of done) commit.resolve()
+    this.#start()
   }
 
   #fail(error: StoreError): void {

@@ -205,8 +205,9 @@ class MemoryStore implements Store {
     this.#inFlight = []
     this.#transactions += 1
     this.#commits += done.length
-    this.#start()
+    // Before the next batch begins, which may succeed at once: promises resolve in the order of the commits.
     for (const commit of done) commit.resolve()
+    this.#start()
   }
 
   #fail(error: StoreError): void {

@@ -52,6 +52,27 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
         expect([...(store.get(bytes(7)) ?? [])]).toEqual([48])
       }))
 
+    it('STORE1: promises resolve in the order of the commits, whatever is in flight when they are made', () =>
+      withStore(async (store) => {
+        const order: string[] = []
+        const commit = (name: string, values: readonly number[]): Promise<unknown> =>
+          store
+            .commit(values.map((value) => ({ key: bytes(8), value: bytes(value) })))
+            .then(() => order.push(name))
+        for (let round = 0; round < 20; round++) {
+          const first = commit(`${round} a`, [1])
+          // The first is in flight, or on its way there, after a few microtasks.
+          for (let turns = 0; turns < round % 5; turns++) await Promise.resolve()
+          const rest = [commit(`${round} b, empty`, []), commit(`${round} c, empty`, []), commit(`${round} d`, [2])]
+          await first
+          rest.push(commit(`${round} e, empty`, []))
+          await Promise.all(rest)
+        }
+        const names = ['a', 'b, empty', 'c, empty', 'd', 'e, empty']
+        const expected = Array.from({ length: 20 }, (_, round) => names.map((name) => `${round} ${name}`))
+        expect(order).toEqual(expected.flat())
+      }))
+
     it('STORE2: writes of one commit apply in order and together', () =>
       withStore(async (store) => {
         await store.commit([{ key: bytes(3), value: bytes(1) }])
