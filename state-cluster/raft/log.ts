@@ -202,8 +202,14 @@ export class RaftLog {
       this.applyingEntsSize >= this.maxApplyingEntsSize || index < this.maxAppliableIndex(allowUnstable)
   }
 
+  /** The entries up to `index` are durable: storage must have them by now, or the log would become shorter. */
   stableTo(index: number, term: number): void {
+    const before = this.lastIndex()
     this.unstable.stableTo(index, term)
+    const after = this.lastIndex()
+    if (after < before) {
+      fail('storage holds an entry before it is called stable', { index, term, before, after })
+    }
   }
 
   stableSnapTo(index: number): void {

@@ -227,7 +227,12 @@ export class Raft {
     const { next } = pr
     if (!sendIfEmpty && next > log.lastIndex()) return false
     const prevTerm = log.term(next - 1)
-    if (prevTerm < 0) return this.maybeSendSnapshot(pr)
+    if (prevTerm < 0) {
+      // Compacted, or else a member would be known to hold more than this log: that is a fault, not a snapshot.
+      if (next > log.lastIndex() + 1) this.#failBeyondLog(pr)
+      if (next > log.firstIndex()) this.#failUnknownTerm(next - 1)
+      return this.maybeSendSnapshot(pr)
+    }
     // With a full window an empty append still goes out now and then: if all that filled the window was lost,
     // its rejection is what gets the flow going again.
     const isThrottled = pr.state === 'StateReplicate' && pr.inflights.full()
@@ -244,6 +249,14 @@ export class Raft {
     pr.sentEntries(entries.length, isEmpty ? 0 : payloadsSize(entries))
     pr.sentCommit = log.committed
     return true
+  }
+
+  #failBeyondLog({ id, match, next }: Progress): never {
+    return fail('a member holds no more than the leader', { ...this.facts(), member: id, match, next })
+  }
+
+  #failUnknownTerm(index: number): never {
+    return fail('the term of every entry of the log is known', { ...this.facts(), index })
   }
 
   /** Returns whether a snapshot is on its way; not if the node seems dead or there is none for now. */

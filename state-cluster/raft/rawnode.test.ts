@@ -261,14 +261,12 @@ describe('RawNode with asynchronous storage writes', () => {
   })
 
   it('does not believe a response of an older term: its entries may have been overwritten and restored', () => {
-    const { node } = (() => {
-      const storage = new MemoryStorage()
-      storage.applySnapshot({
-        data: EMPTY_BYTES,
-        metadata: { confState: newConfState([1, 2, 3, 4, 5]), index: 1, term: 1 },
-      })
-      return { node: new RawNode(nodeConfig(1, storage, { asyncStorageWrites: true })) }
-    })()
+    const storage = new MemoryStorage()
+    storage.applySnapshot({
+      data: EMPTY_BYTES,
+      metadata: { confState: newConfState([1, 2, 3, 4, 5]), index: 1, term: 1 },
+    })
+    const node = new RawNode(nodeConfig(1, storage, { asyncStorageWrites: true }))
     const appendFrom = (from: number, term: number, entries: readonly Entry[]): Message => {
       node.step({ ...newMessage('MsgApp', 1), from, term, index: 1, logTerm: 1, entries })
       return node.ready().messages.find(({ type }) => type === 'MsgStorageAppend') as Message
@@ -279,8 +277,28 @@ describe('RawNode with asynchronous storage writes', () => {
     const last = appendFrom(2, 4, ofTermTwo)
     respond(node, first)
     expect([node.raft.log.unstable.offset, node.raft.log.unstable.length]).toEqual([2, 2])
+    storage.append(ofTermTwo)
     respond(node, last)
     expect([node.raft.log.unstable.offset, node.raft.log.unstable.length]).toEqual([4, 0])
+  })
+
+  it('refuses to call stable what storage does not hold: the log would become shorter', () => {
+    const storage = new MemoryStorage()
+    storage.applySnapshot({
+      data: EMPTY_BYTES,
+      metadata: { confState: newConfState([1, 2, 3]), index: 1, term: 1 },
+    })
+    const node = new RawNode(nodeConfig(1, storage, { asyncStorageWrites: true }))
+    node.step({
+      ...newMessage('MsgApp', 1),
+      from: 2,
+      term: 2,
+      index: 1,
+      logTerm: 1,
+      entries: entriesOfTerms([2]),
+    })
+    const append = node.ready().messages.find(({ type }) => type === 'MsgStorageAppend') as Message
+    expect(() => respond(node, append)).toThrow('storage holds an entry before it is called stable')
   })
 
   it('hands a snapshot to the storage, and applies nothing before it is installed', () => {

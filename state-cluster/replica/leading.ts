@@ -5,7 +5,7 @@
  *
  * Invariant: nothing is proposed before everything that was in the log when this replica was elected is applied,
  * because only then the last stamp is known; a stamp is never less than one before it. Leaves turns and what is
- * committed to the replica, and the promises to proposals.ts. Source: docs/spec.md STORE10 to STORE12, STORE14.
+ * committed to the replica, and the promises to pending-commands.ts. Source: docs/spec.md STORE10 to STORE12, STORE14.
  */
 import type { Clock } from '../../runtime/clock.ts'
 import { ClusterError } from '../cluster.ts'
@@ -15,7 +15,7 @@ import { encodeEntry, entryVersion } from '../machine/index.ts'
 import type { RawNode } from '../raft/index.ts'
 import { pack } from '../storage/pack.ts'
 import type { AppliedState } from './applied-state.ts'
-import { Proposals, type Waiting } from './pending-commands.ts'
+import { type PendingCommand, PendingCommands } from './pending-commands.ts'
 import type { ReplicaSettings } from './settings.ts'
 
 export interface LeadingOptions {
@@ -27,7 +27,7 @@ export interface LeadingOptions {
 }
 
 export class Leading {
-  readonly proposals: Proposals
+  readonly pending: PendingCommands
   readonly #options: LeadingOptions
   /** The first entry of this leader's term; when it is applied, so is all that was before. */
   #leadsFrom: number | undefined
@@ -35,7 +35,7 @@ export class Leading {
 
   constructor(options: LeadingOptions) {
     this.#options = options
-    this.proposals = new Proposals(options.settings.commandsMax)
+    this.pending = new PendingCommands(options.settings.commandsMax)
   }
 
   get isLeader(): boolean {
@@ -53,7 +53,7 @@ export class Leading {
       return Promise.reject(new ClusterError('unavailable', 'this replica does not lead the group'))
     }
     const { proposalTimeoutMs, tickMs } = this.#options.settings
-    return this.proposals.add(command, tick + Math.ceil(proposalTimeoutMs / tickMs))
+    return this.pending.add(command, tick + Math.ceil(proposalTimeoutMs / tickMs))
   }
 
   /** Raft may have another role than before. */
@@ -61,36 +61,40 @@ export class Leading {
     const { raft } = this.#options.raft
     if (raft.state !== 'StateLeader') {
       this.#leadsFrom = undefined
-      this.proposals.dropQueued('this replica does not lead the group any more')
-    } else if (this.#leadsFrom === undefined) this.#leadsFrom = raft.log.lastIndex()
+      this.pending.dropQueued('this replica does not lead the group any more')
+    } else if (this.#leadsFrom === undefined) {
+      this.#leadsFrom = raft.log.lastIndex()
+      // What an earlier leadership stamped is in the log, or was never committed.
+      this.#lastStampMs = 0
+    }
   }
 
   /** What has waited too long, or cannot be proposed here, is told so. */
   expire(tick: number): void {
-    this.proposals.expire(tick)
-    if (!this.isLeader) this.proposals.dropQueued('another replica leads the group')
+    this.pending.expire(tick)
+    if (!this.isLeader) this.pending.dropQueued('another replica leads the group')
   }
 
   /** What is queued becomes entries, one for as many commands as fit. */
   proposeQueued(): void {
     const { raft: node, settings } = this.#options
     const { entriesInFlightMax, commandsPerEntryMax } = settings
-    const { proposals } = this
+    const { pending } = this
     if (!this.isReady) return
-    while (proposals.queuedCommands > 0 && proposals.inFlightEntries < entriesInFlightMax) {
+    while (pending.queuedCommands > 0 && pending.inFlightEntriesOf(node.raft.term) < entriesInFlightMax) {
       const { raft } = node
       const atMs = this.#stampMs()
-      const { data, count } = this.#encode(proposals.peek(commandsPerEntryMax), atMs)
+      const { data, count } = this.#encode(pending.peek(commandsPerEntryMax), atMs)
       // Dropped while leadership is handed over, or while too much is uncommitted: it stays queued.
       if (node.propose(data) !== null) return
       this.#lastStampMs = atMs
-      proposals.proposed(count, raft.log.lastIndex(), raft.term)
+      pending.proposed(count, raft.log.lastIndex(), raft.term)
     }
   }
 
   end(error: ClusterError): void {
     this.#leadsFrom = undefined
-    this.proposals.end(error)
+    this.pending.end(error)
   }
 
   #stampMs(): number {
@@ -99,7 +103,7 @@ export class Leading {
   }
 
   /** One entry of the first commands, of at most `entryBytesMax` bytes unless a single command is bigger. */
-  #encode(waiting: readonly Waiting[], atMs: number): { data: Uint8Array; count: number } {
+  #encode(waiting: readonly PendingCommand[], atMs: number): { data: Uint8Array; count: number } {
     const { entryBytesMax } = this.#options.settings
     for (let count = waiting.length; ; count = Math.ceil(count / 2)) {
       const commands = waiting.slice(0, count).map((one) => one.command)

@@ -122,14 +122,15 @@ export class LogWriter {
     const hardState = { ...latest, commit: Math.max(latest.commit, position.index) }
     this.#known = hardState
     this.#given = hardState
+    const append: LogAppend = { entries: [], hardState }
     await store.commit([
       ...log.writesOfReplacement(position),
-      ...log.writesOf({ entries: [], hardState }),
+      ...log.writesOf(append),
       writeOfMembers(groupId, members),
       writeOfInstalling(groupId, position),
     ])
     log.replaced(position)
-    log.settle({ entries: [], hardState })
+    log.settle(append)
     await finishInstall(store, groupId)
     // By turns: the group's ticks, the other groups and every connection of the process go on meanwhile.
     return { applied: await AppliedState.byTurns({ store, groupId, machine }, afterTurn), members }

@@ -1,18 +1,22 @@
 /**
- * Commands on their way into the log and the promises that wait for their replies.
+ * Commands on their way into the log, and the promises that wait for their replies.
  *
- *   add ──► queued ──► take ──► in flight at (index, term) ──► settle: applied there, the reply
- *                                                          └─► another term's entry stands there: not proposed
+ *   add ──► queued ──► proposed ──► in flight at (index, term) ──► applied there: the reply
+ *                                                              └─► an entry of a later term was applied at or before
+ *                                                                  that index: not proposed
  *
- * Invariant: every promise settles exactly once, by the entry that carries its command or by the reason why there
- * is none; `unknown` only where the entry may yet be committed. Queued and in flight together are bounded: beyond
- * `commandsMax`, `overloaded`. Leaves stamping, encoding and proposing to the replica.
+ * Invariant: every promise settles exactly once, by the entry that carries its command or by the reason why there is
+ * none; `unknown` only where the entry may still be committed. A batch is known by index and term, because a later
+ * term may put another entry at the same index. Commands that wait are bounded by `commandsMax`; at the bound a
+ * further one is `overloaded`. Leaves stamping, encoding and proposing to leading.ts.
+ * Source: Raft dissertation §3.5 (log matching); docs/spec.md STORE10.
  */
+import { assert } from '../../runtime/assert.ts'
 import { ClusterError } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
 
-export interface Waiting {
+export interface PendingCommand {
   readonly command: Command
   /** The tick at which its caller has waited long enough. */
   readonly untilTick: number
@@ -20,18 +24,20 @@ export interface Waiting {
   readonly reject: (error: ClusterError) => void
 }
 
+/** The commands of one proposed entry. */
 interface Batch {
+  readonly index: number
   readonly term: number
-  /** Emptied when its callers were told `unknown`. */
-  waiting: readonly Waiting[]
+  /** Empty once its callers were answered `unknown`. */
+  commands: readonly PendingCommand[]
   readonly untilTick: number
 }
 
-export class Proposals {
+export class PendingCommands {
   readonly #commandsMax: number
-  #queued: Waiting[] = []
-  /** By index, in rising order. */
-  readonly #inFlight = new Map<number, Batch>()
+  #queued: PendingCommand[] = []
+  /** In the order of the proposals: by term, then by index. */
+  #inFlight: Batch[] = []
   #inFlightCommands = 0
 
   constructor(commandsMax: number) {
@@ -46,8 +52,14 @@ export class Proposals {
     return this.#inFlightCommands
   }
 
+  /** Entries of all terms that are not known to be applied or overwritten. */
   get inFlightEntries(): number {
-    return this.#inFlight.size
+    return this.#inFlight.length
+  }
+
+  /** Entries in flight that this leader has proposed in `term`. */
+  inFlightEntriesOf(term: number): number {
+    return this.#inFlight.filter((batch) => batch.term === term).length
   }
 
   /** Queues a command. Rejects with `overloaded` at the bound. */
@@ -61,40 +73,44 @@ export class Proposals {
   }
 
   /** The oldest queued commands, without taking them from the queue. */
-  peek(countMax: number): readonly Waiting[] {
+  peek(countMax: number): readonly PendingCommand[] {
     return this.#queued.slice(0, countMax)
   }
 
   /** The first `count` of the queue went into the log at (index, term). */
   proposed(count: number, index: number, term: number): void {
-    const waiting = this.#queued.splice(0, count)
+    const last = this.#inFlight.at(-1)
+    assert(
+      last === undefined || term > last.term || (term === last.term && index > last.index),
+      'proposals rise by term, and within a term by index',
+    )
+    const commands = this.#queued.splice(0, count)
     this.#inFlightCommands += count
-    const untilTick = Math.max(...waiting.map((one) => one.untilTick))
-    this.#inFlight.set(index, { term, waiting, untilTick })
+    const untilTick = Math.max(...commands.map((one) => one.untilTick))
+    this.#inFlight.push({ index, term, commands, untilTick })
   }
 
-  /** The entry of (index, term) was applied, with these replies; the promises of its commands settle. */
-  settle(index: number, term: number, replies: readonly Reply[]): void {
-    const batch = this.#inFlight.get(index)
-    if (batch === undefined) return
-    this.#remove(index, batch)
-    if (batch.term !== term) {
-      // Index and term name an entry: another one stands here, so this one will never be committed.
-      rejectAll(batch.waiting, notProposed('its leader was replaced'))
-      return
-    }
-    batch.waiting.forEach((one, at) => {
+  /**
+   * The entry (index, term) was applied; `replies` are those of its commands, none where it carries none. Terms never
+   * fall along a log, so no batch of an earlier term can be at this index or after it.
+   */
+  applied(index: number, term: number, replies: readonly Reply[]): void {
+    this.#rejectOverwritten(term)
+    const first = this.#inFlight[0]
+    if (first === undefined || first.term !== term || first.index > index) return
+    assert(first.index === index, 'every entry of the log is applied, in order')
+    this.#inFlight.shift()
+    this.#inFlightCommands -= first.commands.length
+    first.commands.forEach((one, at) => {
       one.resolve(replies[at] as Reply)
     })
   }
 
-  /** A snapshot took the place of everything up to here: what became of it is not known. */
-  skipTo(index: number): void {
-    for (const [at, batch] of this.#inFlight) {
-      if (at > index) return
-      this.#remove(at, batch)
-      rejectAll(batch.waiting, unknown('a snapshot took its place'))
-    }
+  /** A snapshot replaced everything up to (index, term): the outcome of what was proposed there is not known. */
+  skipTo(index: number, term: number): void {
+    const isCovered = (batch: Batch): boolean => batch.index <= index && batch.term <= term
+    this.#reject(isCovered, () => unknown('a snapshot took its place'))
+    this.#rejectOverwritten(term)
   }
 
   /** This replica cannot propose: nothing that is queued was or will be proposed. */
@@ -111,28 +127,49 @@ export class Proposals {
       this.#queued = this.#queued.filter((one) => one.untilTick > tick)
       rejectAll(late, notProposed('no majority took it in time'))
     }
-    for (const batch of this.#inFlight.values()) {
-      if (batch.untilTick > tick || batch.waiting.length === 0) continue
-      this.#inFlightCommands -= batch.waiting.length
-      rejectAll(batch.waiting, unknown('it was not committed in time'))
-      batch.waiting = []
+    for (const batch of this.#inFlight) {
+      if (batch.untilTick > tick || batch.commands.length === 0) continue
+      this.#inFlightCommands -= batch.commands.length
+      rejectAll(batch.commands, unknown('it was not committed in time'))
+      batch.commands = []
     }
+    this.#forgetAnswered()
   }
 
-  /** The replica ends: what is in flight has an unknown outcome. */
+  /** The replica ends: the outcome of what is in flight is unknown. */
   end(error: ClusterError): void {
     const queued = this.#queued
     this.#queued = []
     rejectAll(queued, error)
-    for (const [index, batch] of this.#inFlight) {
-      this.#remove(index, batch)
-      rejectAll(batch.waiting, unknown(error.message))
+    this.#reject(
+      () => true,
+      () => unknown(error.message),
+    )
+  }
+
+  #rejectOverwritten(term: number): void {
+    if ((this.#inFlight[0]?.term ?? term) >= term) return
+    this.#reject(
+      (batch) => batch.term < term,
+      () => notProposed('its leader was replaced'),
+    )
+  }
+
+  #reject(isMeant: (batch: Batch) => boolean, why: () => ClusterError): void {
+    const meant = this.#inFlight.filter(isMeant)
+    if (meant.length === 0) return
+    this.#inFlight = this.#inFlight.filter((batch) => !isMeant(batch))
+    for (const { commands } of meant) {
+      this.#inFlightCommands -= commands.length
+      rejectAll(commands, why())
     }
   }
 
-  #remove(index: number, batch: Batch): void {
-    this.#inFlight.delete(index)
-    this.#inFlightCommands -= batch.waiting.length
+  /** Batches of an earlier term whose callers were all answered; those of the last term still bound what is proposed. */
+  #forgetAnswered(): void {
+    const lastTerm = this.#inFlight.at(-1)?.term
+    const isDone = (batch: Batch): boolean => batch.commands.length === 0 && batch.term !== lastTerm
+    if (this.#inFlight.some(isDone)) this.#inFlight = this.#inFlight.filter((batch) => !isDone(batch))
   }
 }
 
@@ -144,6 +181,6 @@ function unknown(reason: string): ClusterError {
   return new ClusterError('unknown', `the outcome of the command is not known: ${reason}`)
 }
 
-function rejectAll(waiting: readonly Waiting[], error: ClusterError): void {
-  for (const one of waiting) one.reject(error)
+function rejectAll(commands: readonly PendingCommand[], error: ClusterError): void {
+  for (const one of commands) one.reject(error)
 }

@@ -21,14 +21,7 @@ import type { ChangeOutcome } from '../link/member-wire.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
 import type { SnapshotSink } from '../peers/peer-transport.ts'
-import {
-  type Entry,
-  LOCAL_APPEND_THREAD,
-  LOCAL_APPLY_THREAD,
-  type Message,
-  NONE,
-  RawNode,
-} from '../raft/index.ts'
+import { type Entry, LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, type Message, RawNode } from '../raft/index.ts'
 import { DiskLog } from '../storage/disk-log.ts'
 import type { Members } from '../storage/member-record.ts'
 import { StoreError } from '../storage/store.ts'
@@ -368,9 +361,9 @@ export class Replica {
       lastIndex: this.#log.lastIndex(),
       checkpointIndex: this.#applied.checkpointer.position.index,
       isInstalling: this.#writer.isInstalling,
-      queuedCommands: this.#leading.proposals.queuedCommands,
-      inFlightCommands: this.#leading.proposals.inFlightCommands,
-      inFlightEntries: this.#leading.proposals.inFlightEntries,
+      queuedCommands: this.#leading.pending.queuedCommands,
+      inFlightCommands: this.#leading.pending.inFlightCommands,
+      inFlightEntries: this.#leading.pending.inFlightEntries,
       unappliedEntries: this.#applyQueue.reduce((sum, message) => sum + message.entries.length, 0),
     }
   }
@@ -492,10 +485,10 @@ export class Replica {
   }
 
   #installed(applied: AppliedState, members: Members): void {
-    const { index, confState } = applied.position
+    const { index, term, confState } = applied.position
     this.#applied = applied
     this.#members.replaced(confState, members)
-    this.#leading.proposals.skipTo(index)
+    this.#leading.pending.skipTo(index, term)
     this.#feed.gap(index)
     this.#turnSoon()
   }
@@ -524,17 +517,17 @@ export class Replica {
     if (entry.type !== 'EntryNormal') {
       this.#applied.pass(entry, this.#members.apply(entry))
       this.#upkeep.want()
-      this.#leading.proposals.settle(index, NONE, [])
+      this.#leading.pending.applied(index, term, [])
       return
     }
     if (entry.data.length === 0) {
       this.#applied.pass(entry)
-      this.#leading.proposals.settle(index, NONE, [])
+      this.#leading.pending.applied(index, term, [])
       this.#members.passed(entry)
       return
     }
     const { replies, events, noticeCount, gained } = this.#applied.apply(entry)
-    this.#leading.proposals.settle(index, term, replies)
+    this.#leading.pending.applied(index, term, replies)
     if (events.length === 0 && noticeCount === 0 && gained.length === 0) return
     const atMs = this.#applied.state.house.lastAtMs
     this.#feed.batch({

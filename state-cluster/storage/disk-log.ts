@@ -85,6 +85,8 @@ export class DiskLog implements Storage {
   #startTerm: number
   readonly #tail: EntryRing
   #tailBytes = 0
+  /** Appends that were given out to be written and are not settled, oldest first. */
+  readonly #unsettled: LogAppend[] = []
   /** The last index that was given out to be written; ahead of `lastIndex` while a write is under way. */
   #writtenLast: number
 
@@ -166,8 +168,10 @@ export class DiskLog implements Storage {
   // ── What the replica writes ──────────────────────────────────────────────────────────────────────────
 
   /** What makes an append durable. Replaces whatever was written at and behind the first entry's index. */
-  writesOf({ entries, hardState }: LogAppend): StoreWrite[] {
+  writesOf(append: LogAppend): StoreWrite[] {
+    const { entries, hardState } = append
     const groupId = this.#groupId
+    this.#unsettled.push(append)
     const writes: StoreWrite[] = []
     for (const entry of entries) {
       if (entry.index <= this.#startIndex) continue
@@ -189,7 +193,12 @@ export class DiskLog implements Storage {
   }
 
   /** The append is durable: the core may read it. To be called in the order of `writesOf`. */
-  settle({ entries: all, hardState }: LogAppend): void {
+  settle(append: LogAppend): void {
+    assert(
+      this.#unsettled.shift() === append,
+      'appends become durable in the order in which they were given out',
+    )
+    const { entries: all, hardState } = append
     if (hardState !== undefined) this.#hardState = hardState
     const entries = all.filter(({ index }) => index > this.#startIndex)
     const first = entries[0]

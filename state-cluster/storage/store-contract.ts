@@ -63,7 +63,11 @@ export function storeContract(name: string, make: () => Promise<StoreUnderTest>)
           const first = commit(`${round} a`, [1])
           // The first is in flight, or on its way there, after a few microtasks.
           for (let turns = 0; turns < round % 5; turns++) await Promise.resolve()
-          const rest = [commit(`${round} b, empty`, []), commit(`${round} c, empty`, []), commit(`${round} d`, [2])]
+          const rest = [
+            commit(`${round} b, empty`, []),
+            commit(`${round} c, empty`, []),
+            commit(`${round} d`, [2]),
+          ]
           await first
           rest.push(commit(`${round} e, empty`, []))
           await Promise.all(rest)
