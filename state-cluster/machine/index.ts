@@ -12,7 +12,7 @@ export { decodeEvent, decodeHistory, encodeEvent, encodeHistory } from './event-
 export { CodecError } from './plain-reader.ts'
 export { decodeReply, encodeReply } from './reply-codec.ts'
 export { restore, restoring } from './restore.ts'
-export { dirtyCount, emptyState, rows, type State, stateHash, takeDirty } from './state.ts'
+export { dirtyCount, emptyState, newGroupState, rows, type State, stateHash, takeDirty } from './state.ts'
 export {
   auctionPage,
   auctionView,

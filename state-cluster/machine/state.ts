@@ -7,6 +7,7 @@
 import { Auctions } from './auctions.ts'
 import { Buyers } from './buyers.ts'
 import { Changes, type Row, type RowChange, type Stored } from './changes.ts'
+import { knownFeatures, requireKnown } from './features.ts'
 import { House } from './group-facts.ts'
 import { Interned } from './interned.ts'
 import { type Limits, limits as productionLimits } from './limits.ts'
@@ -49,6 +50,19 @@ export function emptyState(limits: Limits = productionLimits): State {
     lease: new MonitorLease(),
     interned: new Interned(),
   }
+}
+
+/**
+ * The state of a new group, before its first entry: the features of its build are on (HOUSE3). All replicas of a
+ * group need the same ones. Its first checkpoint holds what `takeDirty` gives: no row while there is no feature.
+ */
+export function newGroupState(features: readonly number[] = knownFeatures, limits?: Limits): State {
+  requireKnown(features)
+  const state = emptyState(limits)
+  if (features.length === 0) return state
+  state.house.features = [...new Set(features)].sort((x, y) => x - y)
+  state.changes.touch(state.house)
+  return state
 }
 
 /** Rows that changed since the last call (or since `restore`), each once; a value of `undefined`: deleted. */

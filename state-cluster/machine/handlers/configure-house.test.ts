@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { InvariantError } from '../assert.ts'
 import { featureNumbers, knownFeatures } from '../features.ts'
 import { restore } from '../restore.ts'
-import { rows, stateHash } from '../state.ts'
+import { emptyState, newGroupState, rows, stateHash, takeDirty } from '../state.ts'
 import { Sale } from '../testing/sale.ts'
 
 const settings = { outageExtensionMinMs: 7_000, outageThresholdMs: 3_000 }
@@ -54,6 +54,24 @@ describe('configure_house', () => {
     one.ask({ type: 'configure_house', settings })
     expect(one.state.house.features).toEqual(knownFeatures)
     expect(one.restart().state.house.has('hand_over_ends_silence')).toBe(true)
+  })
+
+  it('HOUSE3: a new group begins with the features of its build, as one row', () => {
+    const state = newGroupState([1])
+    expect(state.house).toMatchObject({ features: [1], lastAtMs: 0 })
+    const first = takeDirty(state)
+    expect(first).toEqual([...rows(state)])
+    expect(first.map((row) => row.kind)).toEqual(['house'])
+    const again = restore(rows(state))
+    expect(again.house.features).toEqual([1])
+    expect(stateHash(again)).toBe(stateHash(state))
+    expect(() => newGroupState([65_535])).toThrow(/upgrade this node/)
+  })
+
+  it('HOUSE3: without features it has no row and the hash of nothing', () => {
+    const state = newGroupState([])
+    expect(takeDirty(state)).toEqual([])
+    expect(stateHash(state)).toBe(stateHash(emptyState()))
   })
 
   it('numbers of features are unique and positive', () => {
