@@ -27,7 +27,7 @@ export interface LeadingOptions {
 }
 
 export class Leading {
-  readonly pending: PendingCommands
+  readonly pending: PendingCommands<Command, Reply>
   readonly #options: LeadingOptions
   /** The first entry of this leader's term; when it is applied, so is all that was before. */
   #leadsFrom: number | undefined
@@ -103,7 +103,10 @@ export class Leading {
   }
 
   /** One entry of the first commands, of at most `entryBytesMax` bytes unless a single command is bigger. */
-  #encode(waiting: readonly PendingCommand[], atMs: number): { data: Uint8Array; count: number } {
+  #encode(
+    waiting: readonly PendingCommand<Command, Reply>[],
+    atMs: number,
+  ): { data: Uint8Array; count: number } {
     const { entryBytesMax } = this.#options.settings
     for (let count = waiting.length; ; count = Math.ceil(count / 2)) {
       const commands = waiting.slice(0, count).map((one) => one.command)

@@ -5,37 +5,37 @@
  *        └─ with a snapshot ─► one commit: log replaced ─► rows to their places ─► the new state ─► its responses
  *
  * Invariant: the responses of an append leave when it, and all before it, are durable; while a snapshot is installed,
- * later appends wait. Leaves what comes in, and when a MsgSnap may be stepped, to the replica and to snapshots.ts.
+ * later appends wait. Leaves when a MsgSnap may be stepped to the replica, and what a snapshot's state is to the
+ * `SnapshotInstaller`.
  * Source: docs/raft.md, the caller's duties 1 to 4; docs/spec.md STORE1, STORE5, SNAP2.
  */
-import type { GroupId } from '../../protocol/ids.ts'
-import type { Timing } from '../../wire/timing.ts'
-import type { HardState, Message } from '../raft/index.ts'
-import type { DiskLog, LogAppend } from '../storage/disk-log.ts'
-import { finishInstall, writeOfInstalling } from '../storage/incoming-snapshot.ts'
-import { type Members, writeOfMembers } from '../storage/member-record.ts'
-import type { Store } from '../storage/store.ts'
-import { AppliedState, type Machine } from './applied-state.ts'
-import { headOf, type SnapshotTransfers } from './snapshot-transfer.ts'
+import type { HardState, Message, Snapshot } from '../raft/index.ts'
+import type { DiskLog, LogAppend, LogPosition } from '../storage/disk-log.ts'
+import type { Store, StoreWrite } from '../storage/store.ts'
 
-export interface LogWriterOptions {
+/** What a snapshot brings beside the log: the state whose rows have arrived before it. */
+export interface SnapshotInstaller<Installed> {
+  /** What has to be committed together with the new log. Throws where the rows are not here. */
+  begin(snapshot: Snapshot): { readonly position: LogPosition; readonly writes: readonly StoreWrite[] }
+  /** Moves the rows to their places and loads the state, once that commit is durable. */
+  finish(): Promise<Installed>
+}
+
+export interface LogWriterOptions<Installed> {
   readonly store: Store
-  readonly groupId: GroupId
   readonly log: DiskLog
-  readonly transfers: SnapshotTransfers
-  readonly machine: Machine | undefined
-  readonly afterTurn: Timing['afterTurn']
+  readonly installer: SnapshotInstaller<Installed>
   /** These may leave now. */
   readonly written: (responses: readonly Message[]) => void
-  /** A snapshot has taken the place of log and state. */
-  readonly installed: (applied: AppliedState, members: Members) => void
+  /** A snapshot has replaced log and state. */
+  readonly installed: (installed: Installed) => void
   /** Runs what the end of a write brings; what it throws ends the replica. */
   readonly run: (work: () => void) => void
   readonly failed: (error: unknown) => void
 }
 
-export class LogWriter {
-  readonly #options: LogWriterOptions
+export class LogWriter<Installed> {
+  readonly #options: LogWriterOptions<Installed>
   /** What Raft has handed out last: what an append has to make durable. */
   #known: HardState
   /** What was last given to the store. */
@@ -44,7 +44,7 @@ export class LogWriter {
   /** What came while a snapshot is installed. */
   readonly #held: Message[] = []
 
-  constructor(options: LogWriterOptions) {
+  constructor(options: LogWriterOptions<Installed>) {
     this.#options = options
     this.#known = options.log.initialState().hardState
     this.#given = this.#known
@@ -94,14 +94,13 @@ export class LogWriter {
 
   /** The append of a snapshot, and those that come after it. */
   async #install(message: Message): Promise<void> {
-    const { transfers, installed, run, failed } = this.#options
+    const { installed, run, failed } = this.#options
     this.#isInstalling = true
     try {
-      const { applied, members } = await this.#replaceState(message)
+      const state = await this.#replaceState(message)
       this.#isInstalling = false
-      transfers.done()
       run(() => {
-        installed(applied, members)
+        installed(state)
         this.append({ ...message, snapshot: null })
         for (const held of this.#held.splice(0)) this.append(held)
       })
@@ -111,28 +110,17 @@ export class LogWriter {
     }
   }
 
-  async #replaceState({ snapshot, term, vote, commit }: Message): Promise<{
-    applied: AppliedState
-    members: Members
-  }> {
-    const { store, groupId, log, transfers, machine, afterTurn } = this.#options
-    if (snapshot === null || !transfers.hasArrived) throw new Error('a snapshot without its rows')
-    const { position, members } = headOf(snapshot)
+  async #replaceState({ snapshot, term, vote, commit }: Message): Promise<Installed> {
+    const { store, log, installer } = this.#options
+    const { position, writes } = installer.begin(snapshot as Snapshot)
     const latest = term > 0 ? { term, vote, commit } : this.#known
     const hardState = { ...latest, commit: Math.max(latest.commit, position.index) }
     this.#known = hardState
     this.#given = hardState
     const append: LogAppend = { entries: [], hardState }
-    await store.commit([
-      ...log.writesOfReplacement(position),
-      ...log.writesOf(append),
-      writeOfMembers(groupId, members),
-      writeOfInstalling(groupId, position),
-    ])
+    await store.commit([...log.writesOfReplacement(position), ...log.writesOf(append), ...writes])
     log.replaced(position)
     log.settle(append)
-    await finishInstall(store, groupId)
-    // By turns: the group's ticks, the other groups and every connection of the process go on meanwhile.
-    return { applied: await AppliedState.byTurns({ store, groupId, machine }, afterTurn), members }
+    return await installer.finish()
   }
 }

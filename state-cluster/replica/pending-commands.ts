@@ -13,10 +13,8 @@
  */
 import { assert } from '../../runtime/assert.ts'
 import { ClusterError } from '../cluster.ts'
-import type { Command } from '../machine/commands.ts'
-import type { Reply } from '../machine/events.ts'
 
-export interface PendingCommand {
+export interface PendingCommand<Command, Reply> {
   readonly command: Command
   /** The tick at which its caller has waited long enough. */
   readonly untilTick: number
@@ -25,19 +23,19 @@ export interface PendingCommand {
 }
 
 /** The commands of one proposed entry. */
-interface Batch {
+interface Batch<Command, Reply> {
   readonly index: number
   readonly term: number
   /** Empty once its callers were answered `unknown`. */
-  commands: readonly PendingCommand[]
+  commands: readonly PendingCommand<Command, Reply>[]
   readonly untilTick: number
 }
 
-export class PendingCommands {
+export class PendingCommands<Command, Reply> {
   readonly #commandsMax: number
-  #queued: PendingCommand[] = []
+  #queued: PendingCommand<Command, Reply>[] = []
   /** In the order of the proposals: by term, then by index. */
-  #inFlight: Batch[] = []
+  #inFlight: Batch<Command, Reply>[] = []
   #inFlightCommands = 0
 
   constructor(commandsMax: number) {
@@ -73,7 +71,7 @@ export class PendingCommands {
   }
 
   /** The oldest queued commands, without taking them from the queue. */
-  peek(countMax: number): readonly PendingCommand[] {
+  peek(countMax: number): readonly PendingCommand<Command, Reply>[] {
     return this.#queued.slice(0, countMax)
   }
 
@@ -108,7 +106,7 @@ export class PendingCommands {
 
   /** A snapshot replaced everything up to (index, term): the outcome of what was proposed there is not known. */
   skipTo(index: number, term: number): void {
-    const isCovered = (batch: Batch): boolean => batch.index <= index && batch.term <= term
+    const isCovered = (batch: Batch<Command, Reply>): boolean => batch.index <= index && batch.term <= term
     this.#reject(isCovered, () => unknown('a snapshot took its place'))
     this.#rejectOverwritten(term)
   }
@@ -155,7 +153,7 @@ export class PendingCommands {
     )
   }
 
-  #reject(isMeant: (batch: Batch) => boolean, why: () => ClusterError): void {
+  #reject(isMeant: (batch: Batch<Command, Reply>) => boolean, why: () => ClusterError): void {
     const meant = this.#inFlight.filter(isMeant)
     if (meant.length === 0) return
     this.#inFlight = this.#inFlight.filter((batch) => !isMeant(batch))
@@ -168,7 +166,8 @@ export class PendingCommands {
   /** Batches of an earlier term whose callers were all answered; those of the last term still bound what is proposed. */
   #forgetAnswered(): void {
     const lastTerm = this.#inFlight.at(-1)?.term
-    const isDone = (batch: Batch): boolean => batch.commands.length === 0 && batch.term !== lastTerm
+    const isDone = (batch: Batch<Command, Reply>): boolean =>
+      batch.commands.length === 0 && batch.term !== lastTerm
     if (this.#inFlight.some(isDone)) this.#inFlight = this.#inFlight.filter((batch) => !isDone(batch))
   }
 }
@@ -181,6 +180,9 @@ function unknown(reason: string): ClusterError {
   return new ClusterError('unknown', `the outcome of the command is not known: ${reason}`)
 }
 
-function rejectAll(commands: readonly PendingCommand[], error: ClusterError): void {
+function rejectAll(
+  commands: readonly Pick<PendingCommand<unknown, never>, 'reject'>[],
+  error: ClusterError,
+): void {
   for (const one of commands) one.reject(error)
 }

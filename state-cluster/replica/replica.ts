@@ -42,6 +42,7 @@ import {
   type ReplicaStatus,
   raftSettingsOf,
 } from './settings.ts'
+import { type InstalledState, snapshotInstaller } from './snapshot-installer.ts'
 import { SnapshotTransfers } from './snapshot-transfer.ts'
 import { checkOwnPromise } from './stale-folder.ts'
 
@@ -54,7 +55,7 @@ export class Replica {
   readonly #log: DiskLog
   readonly #raft: RawNode
   readonly #leading: Leading
-  readonly #writer: LogWriter
+  readonly #writer: LogWriter<InstalledState>
   readonly #upkeep: Upkeep
   readonly #succession: Succession
   readonly #feed = new GroupFeed()
@@ -128,16 +129,19 @@ export class Replica {
     })
     this.#writer = new LogWriter({
       store,
-      groupId,
       log: this.#log,
-      transfers: this.#transfers,
-      machine: ports.machine,
-      afterTurn: timing.afterTurn,
+      installer: snapshotInstaller({
+        store,
+        groupId,
+        transfers: this.#transfers,
+        machine: ports.machine,
+        afterTurn: timing.afterTurn,
+      }),
       written: (responses) => {
         this.#deliver(responses)
         this.#turnSoon()
       },
-      installed: (state, members) => this.#installed(state, members),
+      installed: ({ applied: state, members }) => this.#installed(state, members),
       run: (work) => this.#guard(work),
       failed,
     })
