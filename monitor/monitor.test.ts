@@ -2,7 +2,6 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../protocol/ids.ts'
 import { ManualClock } from '../runtime/clock.ts'
 import { createLogger } from '../runtime/logger.ts'
-// biome-ignore lint/style/noRestrictedImports: the machine behind a cluster in memory is the same for every role
 import { MemoryCluster } from '../server/testing/memory-cluster.ts'
 import { Detector } from './detector.ts'
 import { Monitor } from './monitor.ts'

@@ -17,7 +17,6 @@ import {
   type PublicEvent,
   type Reply,
 } from '../../state-cluster/index.ts'
-// biome-ignore lint/style/noRestrictedImports: a stand-in for the cluster runs the cluster's own machine
 import * as machine from '../../state-cluster/machine/index.ts'
 
 interface Proposal {
