@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../protocol/ids.ts'
 import { defaultIncrements } from '../protocol/money.ts'
 import { type Command, openLocalCluster } from '../state-cluster/index.ts'
+import { emptyOutbox } from './outbox.ts'
 import { type Growth, type Sample, Samples } from './samples.ts'
 
 interface EndedReport {
@@ -32,8 +33,6 @@ const inFlight = 256
 const sampleCount = 20
 const auctionsDefault = 400_000
 const amounts = [500, 900, 1_400] as const
-/** Creation, three bids, of which two outbid somebody, and the end. */
-const noticesPerAuctionMax = 8
 
 /** All that happens to auction number `number`, in order. */
 function lifeOf(number: number): readonly Command[] {
@@ -84,7 +83,7 @@ export async function ended({ auctions = auctionsDefault } = {}): Promise<EndedR
     return { ...reply }
   }
   try {
-    const { epoch } = await must({ type: 'register_server', serverId })
+    const { epoch } = await must({ type: 'enlist_server', serverId })
     const samples = new Samples(cluster, 'auctions')
     await samples.take(0)
     let next = 0
@@ -95,8 +94,7 @@ export async function ended({ auctions = auctionsDefault } = {}): Promise<EndedR
           const number = next++
           for (const command of lifeOf(number)) await must(command)
           if (number % 100 !== 0) continue
-          const upTo = noticesPerAuctionMax * number
-          await must({ type: 'acknowledge_notices', serverId, epoch: epoch as number, upTo })
+          await emptyOutbox(cluster, groupId, serverId, epoch as number)
         }
       }
       await Promise.all(Array.from({ length: inFlight }, live))

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../protocol/ids.ts'
 import { defaultIncrements } from '../protocol/money.ts'
 import { type Command, openLocalCluster } from '../state-cluster/index.ts'
+import { emptyOutbox } from './outbox.ts'
 import { type Growth, type Sample, Samples } from './samples.ts'
 
 interface FlatReport {
@@ -41,8 +42,6 @@ const repeatEvery = 1_000
 const bidsDefault = 2_000_000
 /** With fewer, the second half is still part of the way to a full memory of requests, and nothing is judged. */
 const judgedFromBids = 2_000_000
-/** A bid makes two notices at most. */
-const noticesPerBidMax = 2
 
 function createAuction(number: number): Command {
   return {
@@ -97,7 +96,7 @@ export async function flat({ bids = bidsDefault } = {}): Promise<FlatReport> {
     return { ...reply }
   }
   try {
-    const { epoch } = await must({ type: 'register_server', serverId })
+    const { epoch } = await must({ type: 'enlist_server', serverId })
     await Promise.all(Array.from({ length: auctionCount }, (_, number) => must(createAuction(number))))
     const samples = new Samples(cluster, 'bids')
     await samples.take(0)
@@ -113,8 +112,7 @@ export async function flat({ bids = bidsDefault } = {}): Promise<FlatReport> {
           if (number % repeatEvery !== 0) continue
           deepStrictEqual(await must(placeBid(number)), reply)
           repeats += 1
-          const upTo = noticesPerBidMax * Math.max(0, number - inFlight)
-          await must({ type: 'acknowledge_notices', serverId, epoch: epoch as number, upTo })
+          await emptyOutbox(cluster, groupId, serverId, epoch as number)
         }
       }
       const beganMs = performance.now()

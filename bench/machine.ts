@@ -18,6 +18,7 @@ import {
   emptyState,
   encodeEntry,
   entryVersion,
+  noticesPage,
   restore,
   rows,
   type State,
@@ -69,7 +70,6 @@ export interface MachineReport {
 const startMs = 1_700_000_000_000
 const serverId = 'server-1' as ServerId
 const increments = defaultIncrements('USD')
-const acknowledge: Command = { type: 'acknowledge_notices', serverId, epoch: 1, upTo: 2 ** 50 }
 
 setFlagsFromString('--expose_gc')
 const collect = runInNewContext('gc') as () => void
@@ -192,7 +192,7 @@ function one(state: State, atMs: number, ...commands: Command[]): Applied {
 function measureBids() {
   const { auctions, biddersPerAuction, bidsPerRound, rounds } = parameters
   const state = emptyState()
-  one(state, startMs, { type: 'register_server', serverId })
+  one(state, startMs, { type: 'enlist_server', serverId })
   const lots = Array.from({ length: auctions }, (_, at) => createAuction(at))
   run(state, entriesOf(startMs, lots), true, new Watch(), new Watch())
 
@@ -210,7 +210,7 @@ function measureBids() {
     const atMs = startMs + 1 + round * 3_000
     const [decoding, applying, refusing, taking] = [new Watch(), new Watch(), new Watch(), new Watch()]
     run(state, entriesOf(atMs, bids), true, decoding, applying)
-    one(state, atMs, acknowledge)
+    acknowledgeAll(state, atMs)
     taking.start()
     takeDirty(state)
     taking.stop()
@@ -231,9 +231,15 @@ function measureBids() {
   }
 }
 
+function acknowledgeAll(state: State, atMs: number): void {
+  const positions = noticesPage(state, serverId, 0, Number.MAX_SAFE_INTEGER).map(({ position }) => position)
+  one(state, atMs, { type: 'acknowledge_positions', serverId, epoch: 1, positions })
+}
+
 /** Lets every remembered request expire, so that the heap shows auctions and nothing else. */
 function forgetRequests(state: State, atMs: number): void {
-  const commands = Array.from({ length: 10_000 }, () => acknowledge)
+  const nothing: Command = { type: 'acknowledge_positions', serverId, epoch: 1, positions: [] }
+  const commands = Array.from({ length: 10_000 }, () => nothing)
   while (state.requests.size > 0) one(state, atMs, ...commands)
   takeDirty(state)
 }
@@ -242,14 +248,14 @@ function measureMemory() {
   const count = parameters.openAuctions
   const before = heapBytes()
   const state = emptyState()
-  one(state, startMs, { type: 'register_server', serverId })
+  one(state, startMs, { type: 'enlist_server', serverId })
   const creating = new Watch()
   for (let from = 0; from < count; from += 10_000) {
     const lots = Array.from({ length: 10_000 }, (_, at) => createAuction(from + at))
     run(state, entriesOf(startMs, lots), true, new Watch(), creating)
     if ((from + 10_000) % 200_000 === 0) process.stderr.write(`machine: ${from + 10_000} auctions created\n`)
   }
-  one(state, startMs, acknowledge)
+  acknowledgeAll(state, startMs)
   const taking = new Watch()
   taking.start()
   takeDirty(state)
@@ -265,7 +271,7 @@ function measureMemory() {
     const bids = Array.from({ length: 10_000 }, (_, at) => bidOn(from + at, at % 500, 900, from + at))
     run(state, entriesOf(atMs, bids), true, new Watch(), new Watch())
   }
-  one(state, atMs, acknowledge)
+  acknowledgeAll(state, atMs)
   forgetRequests(state, atMs + 3_600_000)
   const bid = heapBytes()
 
@@ -290,7 +296,7 @@ function measureCloses(state: State, fromMs: number): Cost {
   const dayMs = 86_400_000
   const settings = { outageThresholdMs: dayMs, outageExtensionMinMs: 5_000 }
   const conduct: Command = { type: 'conduct', serverId, epoch: 1 }
-  one(state, fromMs, { type: 'configure_house', settings }, conduct)
+  one(state, fromMs, { type: 'configure_house', settings, features: [] }, conduct)
   const closing = new Watch()
   closing.start()
   for (let day = 1; day <= 9; day++) {

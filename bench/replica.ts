@@ -84,7 +84,7 @@ async function measure(inFlight: number, seconds: number): Promise<ReplicaRun> {
     },
   })
   try {
-    await commandOrDie(cluster, { type: 'register_server', serverId })
+    await commandOrDie(cluster, { type: 'enlist_server', serverId })
     await Promise.all(
       Array.from({ length: auctionCount }, (_, number) => commandOrDie(cluster, createAuction(number))),
     )

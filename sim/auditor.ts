@@ -15,8 +15,6 @@ const requestsPerSubjectMax = 128
 const nearMs = 5_000
 /** … and a longer silence than this is an outage then. */
 const nearThresholdMs = 500
-/** Number of the feature by which OUTAGE9 holds. */
-const handOverEndsSilence = 1
 
 export interface ModelLot extends TwinLot {
   readonly id: string
@@ -40,7 +38,7 @@ export interface ModelLot extends TwinLot {
 export interface ModelServer {
   readonly id: string
   epoch: number
-  standing: 'unmanaged' | 'live' | 'dead' | 'left'
+  standing: 'live' | 'dead' | 'left'
   lastConductedMs: number
   patienceMs: number
   /** Of an outage that nobody was given back yet. */
@@ -72,7 +70,6 @@ export class Auditor {
   readonly #checks: Checks
   readonly #requests = new Map<string, Map<string, Remembered>>()
   #settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
-  readonly #features = new Set<number>()
   #atMs = 0
   #told: Told[] = []
   #noticeCount = 0
@@ -152,26 +149,17 @@ export class Auditor {
         return this.#bid(command)
       case 'buy_now':
         return this.#buyNow(command)
-      case 'register_server': {
-        const server = this.#serverOf(command.serverId)
-        server.epoch += 1
-        return { ok: true, type: 'server', epoch: server.epoch }
-      }
       case 'conduct':
         return this.#conduct(command.serverId, command.epoch)
-      case 'acknowledge_notices':
-        return this.#acknowledge(command, ({ position }) => position <= command.upTo)
       case 'acknowledge_positions':
         return this.#acknowledge(command, ({ position }) => command.positions.includes(position))
       case 'configure_house':
         if (Object.values(command.settings).some((ms) => ms < 1)) return { ok: false, code: 'terms_invalid' }
         this.#settings = { ...command.settings }
-        for (const feature of command.features ?? []) this.#features.add(feature)
         return { ok: true, type: 'done' }
       case 'register_buyer': {
         const through = this.#serverOf(command.serverId)
-        const isGone = through.standing === 'dead' || through.standing === 'left'
-        const owner = (isGone ? this.#leastLoaded() : undefined) ?? through
+        const owner = through.standing === 'live' ? through : (this.#leastLoaded() ?? through)
         if (command.interests.length > 0) this.#notify(owner, undefined)
         return { ok: true, type: 'buyer', buyerId: command.buyerId }
       }
@@ -179,7 +167,7 @@ export class Auditor {
         return this.#enlist(command.serverId)
       case 'release_server': {
         const server = this.servers.get(command.serverId)
-        if (server?.epoch !== command.epoch || server.standing === 'unmanaged') return stale
+        if (server?.epoch !== command.epoch) return stale
         if (server.standing === 'live') server.standing = 'left'
         return this.#handOver(server, undefined)
       }
@@ -216,9 +204,9 @@ export class Auditor {
       server = {
         id,
         epoch: 0,
-        standing: 'unmanaged',
+        standing: 'left',
         lastConductedMs: this.#atMs,
-        patienceMs: this.#settings.outageThresholdMs,
+        patienceMs: 0,
         outageGapMs: 0,
         lots: new Set(),
       }
@@ -451,24 +439,20 @@ export class Auditor {
     for (const lot of lots) {
       if (lot.status === 'open' && lot.closesAt <= this.#atMs) this.#end(lot, lot.twin.hammer(lot))
     }
-    const isManaged = server.standing !== 'unmanaged'
-    if (isManaged) this.#setPatience(server, gapMs)
-    const stamp = isManaged ? { atMs: this.#atMs } : {}
+    this.#setPatience(server, gapMs)
+    const reply = { ok: true, type: 'conducted', more: false, atMs: this.#atMs } as const
     let nextDueMs = Number.POSITIVE_INFINITY
     for (const lot of lots) {
       if (lot.status === 'open') nextDueMs = Math.min(nextDueMs, lot.closesAt)
       else if (lot.status === 'scheduled') nextDueMs = Math.min(nextDueMs, lot.opensAt)
     }
-    if (nextDueMs === Number.POSITIVE_INFINITY) return { ok: true, type: 'conducted', more: false, ...stamp }
-    return { ok: true, type: 'conducted', nextDueMs, more: false, ...stamp }
+    return nextDueMs === Number.POSITIVE_INFINITY ? reply : { ...reply, nextDueMs }
   }
 
   /** What it has by now gets back a silence that was too long. Returns the silence, in ms. */
   #endSilence(server: ModelServer): number {
     const gapMs = this.#atMs - server.lastConductedMs
-    const { outageThresholdMs } = this.#settings
-    const patienceMs = server.standing === 'unmanaged' ? outageThresholdMs : server.patienceMs
-    if (gapMs > patienceMs) server.outageGapMs += gapMs
+    if (gapMs > server.patienceMs) server.outageGapMs += gapMs
     server.lastConductedMs = this.#atMs
     this.#extendForOutage(server)
     return gapMs
@@ -553,7 +537,7 @@ export class Auditor {
     if (server === undefined) return stale
     const isLater = server.standing === 'dead' && server.epoch === command.epoch + 1
     if (server.epoch !== command.epoch && !isLater) return stale
-    if (server.standing === 'live' || server.standing === 'unmanaged') {
+    if (server.standing === 'live') {
       server.epoch += 1
       server.standing = 'dead'
     }
@@ -569,7 +553,7 @@ export class Auditor {
     const heirs = new Set<ModelServer>()
     for (const lot of moving) {
       const to = this.#leastLoaded() as ModelServer
-      if (this.#features.has(handOverEndsSilence) && !heirs.has(to)) this.#endSilence(to)
+      if (!heirs.has(to)) this.#endSilence(to)
       heirs.add(to)
       from.lots.delete(lot)
       to.lots.add(lot)

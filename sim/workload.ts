@@ -10,7 +10,7 @@ import { defaultIncrements } from '../protocol/money.ts'
 import type { ClusterErrorCode } from '../state-cluster/cluster.ts'
 import type { AuctionTerms, Command } from '../state-cluster/machine/commands.ts'
 import type { Reply } from '../state-cluster/machine/events.ts'
-import { featureNumbers } from '../state-cluster/machine/features.ts'
+import { knownFeatures } from '../state-cluster/machine/features.ts'
 import { formats } from '../state-cluster/machine/formats/registry.ts'
 import type { AuctionView } from '../state-cluster/machine/view.ts'
 import type { Random } from '../state-cluster/raft/fuzz/random.ts'
@@ -264,7 +264,7 @@ export class Workload {
           outageExtensionMinMs: random.pick([0, 1_000, 5_000, 9_000]),
           outageThresholdMs: random.pick([700, 2_000, 4_000]),
         },
-        features: Object.values(featureNumbers).filter(() => random.chance(0.5)),
+        features: knownFeatures.filter(() => random.chance(0.5)),
       },
       () => this.#house.counts.add('configures'),
     )

@@ -242,7 +242,7 @@ describe('the conductor', () => {
     bench = new Bench()
     bench.conductor.start()
     await bench.advance(50)
-    await bench.cluster.propose(groupId, { type: 'register_server', serverId })
+    await bench.cluster.propose(groupId, { type: 'enlist_server', serverId })
     await bench.advance(1050)
     expect(bench.logLines.join()).toContain('conductor_fenced')
     await bench.advance(1100)

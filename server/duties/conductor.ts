@@ -195,7 +195,7 @@ export class Conductor {
       if (lateMs >= 0) metrics.conductLateSeconds.observe(lateMs / 1000)
       this.#nextDueMs = Math.min(this.#nextDueMs, reply.nextDueMs ?? Number.POSITIVE_INFINITY)
       const heardMs = clock.monotonicMs()
-      if (reply.atMs !== undefined) this.#stamp = { atMs: reply.atMs, heardMs }
+      this.#stamp = { atMs: reply.atMs, heardMs }
       return reply.more ? 0 : this.#untilNext(heardMs - sentMs)
     } catch (error) {
       this.#nextDueMs = Math.min(this.#nextDueMs, dueMs)

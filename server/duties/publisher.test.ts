@@ -61,7 +61,7 @@ class Bench {
   }
 
   async register(): Promise<void> {
-    const reply = await this.cluster.propose(groupId, { type: 'register_server', serverId })
+    const reply = await this.cluster.propose(groupId, { type: 'enlist_server', serverId })
     if (reply.ok && reply.type === 'server') this.epoch = reply.epoch
   }
 
@@ -335,7 +335,7 @@ describe('the publisher', () => {
 
   test('PUBLISH6 without an epoch, or while the cluster is away, nothing is lost and nothing is acknowledged', async () => {
     bench = new Bench()
-    await bench.cluster.propose(groupId, { type: 'register_server', serverId })
+    await bench.cluster.propose(groupId, { type: 'enlist_server', serverId })
     await bench.buyer('ann', ['maps'])
     bench.publisher.start()
     await bench.create('lot', ['maps'])

@@ -1,10 +1,13 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { ManualClock } from '../../runtime/clock.ts'
 import { type Cluster, ClusterError, featureNameOf, knownFeatures } from '../../state-cluster/index.ts'
 import type { HttpAnswer } from '../carrier/socket.ts'
 import { MemoryCluster } from '../testing/memory-cluster.ts'
 import { TestHouse } from '../testing/test-server.ts'
 import { configureHouse, showHouse } from './house-settings.ts'
+
+// No release has a feature yet: the test brings one.
+vi.mock('../../state-cluster/machine/feature-numbers.ts', () => ({ featureNumbers: { test_feature: 4 } }))
 
 const names = knownFeatures.map(featureNameOf)
 const usual = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }

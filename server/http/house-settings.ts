@@ -45,7 +45,7 @@ export async function configureHouse(
       const command: ConfigureHouse = {
         type: 'configure_house',
         settings,
-        ...(features !== undefined && { features: knownFeatures }),
+        features: features === undefined ? [] : knownFeatures,
       }
       return cluster.propose(groupId, command)
     }),

@@ -1,9 +1,12 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { group } from '../../wire/testing/fixtures.ts'
 import { knownFeatures } from '../machine/features.ts'
 import { FakeCluster } from './testing/fake-cluster.ts'
 import { VirtualWorld } from './testing/virtual.ts'
 import { decodeHouse, encodeHouse } from './view-codec.ts'
+
+// No release has a feature yet: the test brings one.
+vi.mock('../machine/feature-numbers.ts', () => ({ featureNumbers: { test_feature: 4 } }))
 
 const zero = group(0)
 

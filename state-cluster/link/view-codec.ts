@@ -45,7 +45,7 @@ function fail(what: string): never {
 const statuses = coded<AuctionStatus>(['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled'])
 const reserves = coded<ReserveStatus>(['none', 'not_met', 'met'])
 const standings = coded<BidderStatus>(['none', 'winning', 'outbid', 'won', 'lost'])
-const ownerStandings = coded<OwnerView['standing']>(['unmanaged', 'live', 'dead', 'left'])
+const ownerStandings = coded<OwnerView['standing']>(['live', 'dead', 'left'])
 const noticeKinds = coded<NoticeKind>([
   'NEW_AUCTION',
   'MATCHING_AUCTIONS',

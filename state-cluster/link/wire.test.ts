@@ -7,7 +7,7 @@ import { Fields, packTuple, unpackTuple } from '../../wire/tuples.ts'
 import type { FeedBatch } from '../cluster.ts'
 import { type RejectionCode, type Reply, rejectionCodes } from '../machine/events.ts'
 import { readOfCode, reads } from './reads.ts'
-import { createAuction, placeBid, registerBuyer, registerServer } from './testing/fake-cluster.ts'
+import { createAuction, enlistServer, placeBid, registerBuyer } from './testing/fake-cluster.ts'
 import {
   decodeAuctionPage,
   decodeAuctionView,
@@ -194,7 +194,7 @@ describe('the link on the wire', () => {
   })
 
   it('LINK2: owners, with and without a lease, and feeds that move auctions come back equal', () => {
-    const standings = ['unmanaged', 'live', 'dead', 'left'] as const
+    const standings = ['live', 'dead', 'left'] as const
     const servers = standings.map((standing, at) => ({
       serverId: `s${at}` as never,
       epoch: at,
@@ -219,7 +219,7 @@ describe('the link on the wire', () => {
   })
 
   it('LINK2: requests come back equal', () => {
-    const commands = [createAuction('a1'), placeBid('a1', 'bob', 500), registerBuyer('eve'), registerServer]
+    const commands = [createAuction('a1'), placeBid('a1', 'bob', 500), registerBuyer('eve'), enlistServer]
     const propose = encodePropose(7, group(2), commands.map(encodeCommandBytes))
     expect(decodeRequest(propose)).toEqual({ op: 'propose', id: 7, groupId: 2, commands })
     expect(decodeRequest(encodeSubscribe(8, group(1), undefined))).toEqual({

@@ -8,7 +8,7 @@ import { fail } from './assert.ts'
 import { contentOf } from './codec.ts'
 import { type Command, commandCodes, type MachineEntry } from './commands.ts'
 import type { Applied, Reply } from './events.ts'
-import { acknowledgeNotices, acknowledgePositions } from './handlers/acknowledge-notices.ts'
+import { acknowledgePositions } from './handlers/acknowledge-positions.ts'
 import { acquireMonitorLease } from './handlers/acquire-monitor-lease.ts'
 import { buyNow } from './handlers/buy-now.ts'
 import { cancelAuction } from './handlers/cancel-auction.ts'
@@ -23,7 +23,6 @@ import { placeBid } from './handlers/place-bid.ts'
 import { reassign } from './handlers/reassign.ts'
 import { refuse } from './handlers/refuse.ts'
 import { registerBuyer } from './handlers/register-buyer.ts'
-import { registerServer } from './handlers/register-server.ts'
 import { releaseServer } from './handlers/release-server.ts'
 import { resumeAuction } from './handlers/resume-auction.ts'
 import { hashPlain } from './plain.ts'
@@ -82,8 +81,6 @@ function run(turn: Turn, command: Command): Reply {
       return placeBid(turn, command)
     case 'conduct':
       return conduct(turn, command)
-    case 'acknowledge_notices':
-      return acknowledgeNotices(turn, command)
     case 'create_auction':
       return createAuction(turn, command)
     case 'register_buyer':
@@ -100,8 +97,6 @@ function run(turn: Turn, command: Command): Reply {
       return resumeAuction(turn, command)
     case 'extend_auction':
       return extendAuction(turn, command)
-    case 'register_server':
-      return registerServer(turn, command)
     case 'configure_house':
       return configureHouse(turn, command)
     case 'enlist_server':

@@ -141,15 +141,13 @@ describe('entries', () => {
       pause_auction: 7,
       resume_auction: 8,
       extend_auction: 9,
-      register_server: 10,
+      enlist_server: 10,
       conduct: 11,
-      acknowledge_notices: 12,
+      acknowledge_positions: 12,
       configure_house: 13,
-      enlist_server: 14,
-      release_server: 15,
-      acquire_monitor_lease: 16,
-      reassign: 17,
-      acknowledge_positions: 18,
+      release_server: 14,
+      acquire_monitor_lease: 15,
+      reassign: 16,
     })
     const bid = { subject: 'bob', requestId: 'r1', auctionId: 'a1', amount: 500, kind: 'exact' }
     expect(encodeCommand({ type: 'place_bid', ...bid } as Command)).toEqual([3, 'bob', 'r1', 'a1', 500, 1])
@@ -180,7 +178,7 @@ describe('apply', () => {
 
   it('ENTRY3: replies come in order of the commands, events in order of happening', () => {
     const one = new Sale()
-    one.register()
+    one.enlist()
     one.auction()
     const bid = (subject: string, amount: number): Command =>
       ({ type: 'place_bid', subject, requestId: `r${amount}`, auctionId: 'a1', amount, kind: 'max' }) as never
@@ -258,7 +256,7 @@ describe('events and replies', () => {
 describe('rows', () => {
   it('HASH4: rows that do not belong together are corrupt', () => {
     const one = new Sale()
-    one.register()
+    one.enlist()
     one.auction('a1')
     one.auction('a2')
     one.accept('bob', 500)

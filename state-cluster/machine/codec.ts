@@ -10,13 +10,11 @@
  *   4 buy_now          [subject, request, auction]
  *   5 close, 6 cancel, 7 pause, 8 resume   [subject, request, operator, auction]
  *   9 extend_auction   [subject, request, operator, auction, byMs]
- *  10 register_server  [server]          11 conduct  [server, epoch]
- *  12 acknowledge_notices  [server, epoch, upTo]
+ *  10 enlist_server    [server]          11 conduct  [server, epoch]
+ *  12 acknowledge_positions  [server, epoch, [position …]]
  *  13 configure_house  [outageExtensionMinMs, outageThresholdMs, [feature …]]
- *  14 enlist_server  [server]            15 release_server  [server, epoch]
- *  16 acquire_monitor_lease  [monitor, ttlMs]
- *  17 reassign  [monitor, token, server, epoch]
- *  18 acknowledge_positions  [server, epoch, [position …]]
+ *  14 release_server   [server, epoch]   15 acquire_monitor_lease  [monitor, ttlMs]
+ *  16 reassign  [monitor, token, server, epoch]
  *  terms  [title, [tag …], format, currency, openingBid, durationMs, opensAt | null, reserve | null,
  *          buyNow | null, [from, step, …], [windowMs, extensionMs, limit | null] | null, item | null]
  */
@@ -91,7 +89,6 @@ export function encodeCommand(command: Command): readonly Plain[] {
     case 'resume_auction':
     case 'extend_auction':
       return [code, command.subject, command.requestId, command.operator, ...contentOf(command)]
-    case 'register_server':
     case 'enlist_server':
       return [code, command.serverId]
     case 'conduct':
@@ -103,11 +100,9 @@ export function encodeCommand(command: Command): readonly Plain[] {
       return [code, command.monitorId, command.token, command.serverId, command.epoch]
     case 'acknowledge_positions':
       return [code, command.serverId, command.epoch, command.positions]
-    case 'acknowledge_notices':
-      return [code, command.serverId, command.epoch, command.upTo]
     case 'configure_house': {
       const { outageExtensionMinMs, outageThresholdMs } = command.settings
-      return [code, outageExtensionMinMs, outageThresholdMs, command.features ?? []]
+      return [code, outageExtensionMinMs, outageThresholdMs, command.features]
     }
   }
 }
@@ -165,7 +160,6 @@ function decodeFields(type: CommandType, fields: TupleReader): Command {
       return { type, ...managedOf(fields) }
     case 'extend_auction':
       return { type, ...managedOf(fields), byMs: fields.number() }
-    case 'register_server':
     case 'enlist_server':
       return { type, serverId: fields.id() }
     case 'conduct':
@@ -183,12 +177,9 @@ function decodeFields(type: CommandType, fields: TupleReader): Command {
       }
     case 'acknowledge_positions':
       return { type, serverId: fields.id(), epoch: fields.count(), positions: fields.counts() }
-    case 'acknowledge_notices':
-      return { type, serverId: fields.id(), epoch: fields.count(), upTo: fields.count() }
     case 'configure_house': {
       const settings = { outageExtensionMinMs: fields.number(), outageThresholdMs: fields.number() }
-      const features = fields.counts()
-      return features.length === 0 ? { type, settings } : { type, settings, features }
+      return { type, settings, features: fields.counts() }
     }
   }
 }

@@ -18,15 +18,13 @@ export const commandCodes = {
   pause_auction: 7,
   resume_auction: 8,
   extend_auction: 9,
-  register_server: 10,
+  enlist_server: 10,
   conduct: 11,
-  acknowledge_notices: 12,
+  acknowledge_positions: 12,
   configure_house: 13,
-  enlist_server: 14,
-  release_server: 15,
-  acquire_monitor_lease: 16,
-  reassign: 17,
-  acknowledge_positions: 18,
+  release_server: 14,
+  acquire_monitor_lease: 15,
+  reassign: 16,
 } as const
 
 export type CommandType = keyof typeof commandCodes
@@ -131,11 +129,11 @@ export interface ExtendAuction extends Managed {
 }
 
 /**
- * A server begins (or begins again): it gets a new epoch, older ones of the same id are refused from then on. It
- * takes no part in assignment, as before there was a monitor; servers of today enlist instead.
+ * A server begins (or begins again): it gets a new epoch, older ones of the same id are refused from then on. It is
+ * live: auctions are assigned to it until it is released or found dead.
  */
-export interface RegisterServer {
-  readonly type: 'register_server'
+export interface EnlistServer {
+  readonly type: 'enlist_server'
   readonly serverId: ServerId
 }
 
@@ -147,20 +145,6 @@ export interface Conduct {
   readonly type: 'conduct'
   readonly serverId: ServerId
   readonly epoch: number
-}
-
-/** The owner has published every notice of its own up to and including this outbox position. */
-export interface AcknowledgeNotices {
-  readonly type: 'acknowledge_notices'
-  readonly serverId: ServerId
-  readonly epoch: number
-  readonly upTo: number
-}
-
-/** As `register_server`, and the server is live: auctions are assigned to it until it is released or found dead. */
-export interface EnlistServer {
-  readonly type: 'enlist_server'
-  readonly serverId: ServerId
 }
 
 /** A server stops by plan: its auctions and notices go to live servers, a batch at a time. */
@@ -212,8 +196,8 @@ export interface HouseSettings {
 export interface ConfigureHouse {
   readonly type: 'configure_house'
   readonly settings: HouseSettings
-  /** Numbers of `features.ts` to switch on; those already on stay on. Absent: none. */
-  readonly features?: readonly number[]
+  /** Numbers of features to switch on; those already on stay on. */
+  readonly features: readonly number[]
 }
 
 export type Command =
@@ -226,9 +210,7 @@ export type Command =
   | PauseAuction
   | ResumeAuction
   | ExtendAuction
-  | RegisterServer
   | Conduct
-  | AcknowledgeNotices
   | ConfigureHouse
   | EnlistServer
   | ReleaseServer

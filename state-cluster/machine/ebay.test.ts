@@ -52,7 +52,7 @@ function read(): Map<string, Recorded> {
 
 function replay(id: string, recorded: Recorded) {
   const sale = new Sale()
-  sale.register()
+  sale.enlist()
   sale.auction(id, { openingBid: recorded.openingBid, durationMs: 86_400_000 })
   const bids = [...recorded.bids].sort((x, y) => x.time - y.time)
   for (const bid of bids) sale.bid(bid.bidder, bid.amount, 'max', id)

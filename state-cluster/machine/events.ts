@@ -86,8 +86,8 @@ export interface Conducted {
   readonly nextDueMs?: number
   /** More is due already: propose again at once. */
   readonly more: boolean
-  /** The pulse's stamp, so that whoever conducts needs no clock of its own; absent for servers that only register. */
-  readonly atMs?: number
+  /** The pulse's stamp, so that a conductor needs no clock of its own. */
+  readonly atMs: number
 }
 
 export interface Done {

@@ -162,7 +162,7 @@ describe('random streams of commands', () => {
 
   it('HASH2: the hash is right with more changes than are kept unhashed, in one entry and over many', () => {
     const one = new Sale()
-    one.register()
+    one.enlist()
     const commands: Command[] = []
     for (let i = 0; i < 24_000; i++) {
       const id = { requestId: `r${i}` as RequestId, auctionId: `a${i}` as AuctionId }

@@ -7,7 +7,7 @@
  */
 import { type RowKind, Stored } from './changes.ts'
 import type { HouseSettings } from './commands.ts'
-import { type FeatureName, featureNumbers } from './features.ts'
+import { type FeatureName, featureNumberOf } from './features.ts'
 import type { Plain } from './plain.ts'
 
 const defaultSettings: HouseSettings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
@@ -26,7 +26,8 @@ export class House extends Stored {
 
   /** Whether a change of behaviour is switched on. */
   has(feature: FeatureName): boolean {
-    return this.features.includes(featureNumbers[feature])
+    const number = featureNumberOf(feature)
+    return number !== undefined && this.features.includes(number)
   }
 
   rowKind(): RowKind {

@@ -29,8 +29,8 @@ function moveAuctions(turn: Turn, from: Server, gapMs: number | undefined): numb
   const { changes, house, servers } = turn.state
   const nearMs = turn.atMs + house.settings.outageExtensionMinMs
   const batch = new Batch(turn)
-  /** Whose silence was ended by this hand-over; without the feature none is. */
-  const heirs = house.has('hand_over_ends_silence') ? new Set<Server>() : undefined
+  /** Servers whose silence this hand-over has ended. */
+  const receivers = new Set<Server>()
   let count = 0
   for (;;) {
     const auction = from.peek()
@@ -41,8 +41,8 @@ function moveAuctions(turn: Turn, from: Server, gapMs: number | undefined): numb
       return count
     }
     const to = servers.leastLoaded() ?? fail('somebody is live', { id: from.id })
-    if (heirs?.has(to) === false) {
-      heirs.add(to)
+    if (!receivers.has(to)) {
+      receivers.add(to)
       countFromHere(turn, to, batch)
     }
     if (!batch.take()) return count

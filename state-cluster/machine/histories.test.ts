@@ -62,7 +62,7 @@ function randomEntries(seed: number, count: number): EntryTuple[] {
 /** A sale from its opening to the hammer, with a pause, a soft close, an outage and a buy-now. */
 function sale(): EntryTuple[] {
   const one = new Sale()
-  one.register()
+  one.enlist()
   one.buyer('ann', ['clock'], 'https://ann.example/hook')
   one.auction('a1', {
     tags: ['clock'],
@@ -85,8 +85,8 @@ function sale(): EntryTuple[] {
   one.runTo(one.atMs + 40_000)
   one.manage('cancel_auction', 'sam', 'a3')
   const settings = { outageExtensionMinMs: 4_000, outageThresholdMs: 1_500 }
-  one.ask({ type: 'configure_house', settings })
-  one.ask({ type: 'acknowledge_notices', serverId: 's1' as never, epoch: 1, upTo: 5 })
+  one.ask({ type: 'configure_house', settings, features: [] })
+  one.ask({ type: 'acknowledge_positions', serverId: 's1' as never, epoch: 1, positions: [1, 2, 4, 5] })
   return one.entries
 }
 
@@ -121,11 +121,10 @@ function owners(): EntryTuple[] {
   return one.entries
 }
 
-/** A hand-over to a server that was itself silent, before and after a house was told to look at that (OUTAGE9). */
-function silentHeirs(): EntryTuple[] {
+/** Hand-overs to a server that was itself silent (OUTAGE9). */
+function silentReceivers(): EntryTuple[] {
   const one = new Sale()
   const serverId = (name: string) => name as never
-  const settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
   one.ask({ type: 'acquire_monitor_lease', monitorId: 'm1', ttlMs: 60_000 })
   for (const round of [1, 2, 3]) {
     for (const name of ['s1', 's2']) one.ask({ type: 'enlist_server', serverId: serverId(name) })
@@ -141,7 +140,6 @@ function silentHeirs(): EntryTuple[] {
     const found = { type: 'reassign', monitorId: 'm1', token: 1, serverId: serverId('s1') } as const
     one.ask({ ...found, epoch: first })
     for (let pulse = 0; pulse < 40; pulse++) one.pass(pulse === 9 ? 900 : 240).conduct('s2', second)
-    if (round === 1) one.ask({ type: 'configure_house', settings, features: [1] })
   }
   return one.entries
 }
@@ -149,7 +147,7 @@ function silentHeirs(): EntryTuple[] {
 const recorded: Readonly<Record<string, () => EntryTuple[]>> = {
   'v1-a-sale': sale,
   'v1-owners': owners,
-  'v1-silent-heirs': silentHeirs,
+  'v1-silent-receivers': silentReceivers,
   'v1-random': () => randomEntries(20_261_120, 400),
 }
 

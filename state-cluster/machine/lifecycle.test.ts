@@ -3,7 +3,7 @@ import { Sale, startMs } from './testing/sale.ts'
 
 function sale(softClose: { windowMs: number; extensionMs: number; limit?: number }): Sale {
   const one = new Sale()
-  one.register()
+  one.enlist()
   one.auction('a1', { softClose })
   return one
 }

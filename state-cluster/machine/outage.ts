@@ -31,12 +31,10 @@ export class Batch {
   }
 }
 
-/** A silence longer than the threshold is an outage; one that follows before it is worked off adds to it. */
+/** A silence longer than the server's patience is an outage; one that follows before it is worked off adds to it. */
 export function measureOutage(turn: Turn, server: Server): void {
   const gapMs = turn.atMs - server.lastConductedMs
-  const { outageThresholdMs } = turn.state.house.settings
-  const patienceMs = server.standing === 'unmanaged' ? outageThresholdMs : server.patienceMs
-  if (gapMs > patienceMs) beginOutage(turn, server, gapMs)
+  if (gapMs > server.patienceMs) beginOutage(turn, server, gapMs)
 }
 
 /** What the server last left undone counts as an outage, however short it was. */

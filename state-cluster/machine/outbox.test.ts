@@ -7,12 +7,16 @@ import { stats } from './views.ts'
 
 function sale(few = limits): Sale {
   const one = new Sale(few)
-  one.register()
+  one.enlist()
   return one
 }
 
-const acknowledge = (one: Sale, upTo: number, server = 's1') =>
-  one.ask({ type: 'acknowledge_notices', serverId: server as ServerId, epoch: 1, upTo })
+/** All that wait for the server, up to a position. */
+function acknowledge(one: Sale, upTo: number, server = 's1') {
+  const waiting = one.notices(server, 0, 100_000).map(({ position }) => position)
+  const positions = waiting.filter((position) => position <= upTo)
+  return one.ask({ type: 'acknowledge_positions', serverId: server as ServerId, epoch: 1, positions })
+}
 
 describe('notices', () => {
   it('OUTBOX1: what happens is noted, in order of position', () => {
@@ -71,7 +75,7 @@ describe('notices', () => {
 
   it('OUTBOX2: each server reads its own, in pages', () => {
     const one = sale()
-    one.register('s2')
+    one.enlist('s2')
     for (let i = 1; i <= 6; i++) one.auction(`a${i}`, {}, i % 2 === 0 ? 's2' : 's1')
     const positions = (server: string, after: number, limit: number) =>
       one.notices(server, after, limit).map((notice) => notice.position)
@@ -87,7 +91,7 @@ describe('notices', () => {
 
   it('OUTBOX3: a notice stays until its owner acknowledges its position', () => {
     const one = sale()
-    one.register('s2')
+    one.enlist('s2')
     for (let i = 1; i <= 6; i++) one.auction(`a${i}`, {}, i % 2 === 0 ? 's2' : 's1')
     const left = () => [...one.notices('s1'), ...one.notices('s2')].map((notice) => notice.position)
     expect(acknowledge(one, 3)).toEqual({ ok: true, type: 'done' })

@@ -96,22 +96,8 @@ export class Outbox {
     return true
   }
 
-  /** Removes the owner's notices up to and including a position. Amortised O(1) for each. */
-  acknowledge(owner: ServerId, upTo: number): void {
-    const queue = this.queues.get(owner)
-    if (queue === undefined) return
-    const { records } = queue
-    let { head } = queue
-    for (; head < records.length; head++) {
-      const record = records[head] as NoticeRecord
-      if (record.number > upTo) break
-      this.log.remove(record)
-    }
-    this.settle(owner, queue, head)
-  }
-
   /** Removes these notices of the owner; positions rise. O(the notices up to the last of them). */
-  acknowledgeEach(owner: ServerId, positions: readonly number[]): void {
+  acknowledge(owner: ServerId, positions: readonly number[]): void {
     const queue = this.queues.get(owner)
     if (queue === undefined) return
     const { records } = queue

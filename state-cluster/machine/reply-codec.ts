@@ -39,9 +39,7 @@ export function encodeReply(reply: Reply): readonly Plain[] {
     case 'server':
       return [4, reply.epoch]
     case 'conducted':
-      return reply.atMs === undefined
-        ? [5, orNull(reply.nextDueMs), reply.more]
-        : [5, orNull(reply.nextDueMs), reply.more, reply.atMs]
+      return [5, orNull(reply.nextDueMs), reply.more, reply.atMs]
     case 'done':
       return [6]
     case 'lease':
@@ -92,14 +90,8 @@ function replyOf(fields: TupleReader): Reply {
     case 5: {
       const nextDueMs = fields.optionalCount()
       const more = fields.flag()
-      const atMs = fields.left > 0 ? fields.count() : undefined
-      return {
-        ok: true,
-        type: 'conducted',
-        ...(nextDueMs === undefined ? {} : { nextDueMs }),
-        more,
-        ...(atMs === undefined ? {} : { atMs }),
-      }
+      const conducted = { ok: true, type: 'conducted', more, atMs: fields.count() } as const
+      return nextDueMs === undefined ? conducted : { ...conducted, nextDueMs }
     }
     case 6:
       return { ok: true, type: 'done' }

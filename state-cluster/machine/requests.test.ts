@@ -8,7 +8,7 @@ import { Sale } from './testing/sale.ts'
 
 function sale(few = limits): Sale {
   const one = new Sale(few)
-  one.register()
+  one.enlist()
   one.auction()
   return one
 }
@@ -180,7 +180,7 @@ describe('request ids', () => {
     fc.assert(
       fc.property(fc.array(bid, { minLength: 1, maxLength: 25 }), reserve, (bids, least) => {
         const one = new Sale({ ...limits, requestsPerSubjectMax: 1 })
-        one.register()
+        one.enlist()
         one.auction('a1', least === undefined ? {} : { reserve: least })
         const accepted: typeof bids = []
         let step = 0

@@ -7,7 +7,7 @@ import { auctionView } from './views.ts'
 /** One auction with many bidders among many without. */
 function busySale(auctions: number, bidders: number): Sale {
   const one = new Sale()
-  one.register()
+  one.enlist()
   for (let at = 0; at < auctions; at++) one.auction(`a${at}`)
   for (let at = 0; at < bidders; at++) one.accept(`bidder${at}`, 1_000 + at * 10_000, 'max', 'a7')
   return one

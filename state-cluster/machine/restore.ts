@@ -14,7 +14,7 @@ import { formatOf } from './formats/registry.ts'
 import type { Limits } from './limits.ts'
 import { type NoticeRecord, noticeKindCodes } from './outbox.ts'
 import { corrupt, TupleReader } from './plain-reader.ts'
-import { type ManagedStanding, Server, standingCodes } from './servers.ts'
+import { Server, type ServerStanding, standingCodes } from './servers.ts'
 import { emptyState, type State } from './state.ts'
 
 /** Rows, and records in rows, that one step takes: a few milliseconds. */
@@ -151,17 +151,14 @@ function loadHouse(state: State, value: readonly unknown[]): void {
 }
 
 function loadServer(state: State, id: ServerId, value: readonly unknown[]): void {
-  const fields = new TupleReader('server', value)
+  const fields = new TupleReader('server', value, 6)
   const epoch = fields.count()
   const server = new Server(id, fields.count())
   server.epoch = epoch
   server.outageGapMs = fields.count()
   server.outageHorizonMs = fields.count()
-  if (fields.left > 0) {
-    server.standing = fields.coded<ManagedStanding>(standingCodes)
-    server.patienceMs = fields.count()
-  }
-  fields.end()
+  server.standing = fields.coded<ServerStanding>(standingCodes)
+  server.patienceMs = fields.count()
   state.servers.load(server)
 }
 

@@ -4,11 +4,10 @@
  * paused one in its `held`, an ended one in none.
  *
  *   server  key: server id   value: [epoch, lastConductedMs, outageGapMs, outageHorizonMs, standing's code,
- *                                    patienceMs], without the last two where the server never enlisted
+ *                                    patienceMs]
  *
- *   standing   unmanaged ──enlist──► live ──release──► left ──┐
- *                                     │ ◄──────enlist─────────┤
- *                                     └──reassign──► dead ────┘
+ *   standing   left ──enlist──► live ──release──► left      an auction may name a server that never enlisted:
+ *              dead ──enlist──► live ──reassign─► dead      it begins as `left`, in epoch 0
  */
 import type { ServerId } from '../../protocol/ids.ts'
 import type { Auction } from './auction.ts'
@@ -20,16 +19,14 @@ import type { Plain } from './plain.ts'
 /** Stable codes of rows. Never reuse a number. */
 export const standingCodes = { live: 1, dead: 2, left: 3 } as const
 
-export type ManagedStanding = keyof typeof standingCodes
-
-/** `unmanaged`: it never enlisted, so nobody watches it and nothing is assigned to it but what it creates. */
-export type ServerStanding = 'unmanaged' | ManagedStanding
+/** `live`: auctions are assigned to it. `left`: released, or never enlisted. `dead`: the monitor fenced it. */
+export type ServerStanding = keyof typeof standingCodes
 
 export class Server extends Stored {
   readonly id: ServerId
-  /** 0: named by an auction, never registered. */
+  /** 0: named by an auction, never enlisted. */
   epoch = 0
-  standing: ServerStanding = 'unmanaged'
+  standing: ServerStanding = 'left'
   lastConductedMs: number
   /** Its next pulse may come so much later; a longer silence is an outage. Decided at each pulse. */
   patienceMs = 0
@@ -89,8 +86,8 @@ export class Server extends Stored {
   }
 
   rowValue(): readonly Plain[] {
-    const value = [this.epoch, this.lastConductedMs, this.outageGapMs, this.outageHorizonMs]
-    return this.standing === 'unmanaged' ? value : [...value, standingCodes[this.standing], this.patienceMs]
+    const { epoch, lastConductedMs, outageGapMs, outageHorizonMs, patienceMs } = this
+    return [epoch, lastConductedMs, outageGapMs, outageHorizonMs, standingCodes[this.standing], patienceMs]
   }
 }
 
@@ -134,7 +131,7 @@ export class Servers {
     return server
   }
 
-  setStanding(server: Server, standing: ManagedStanding): void {
+  setStanding(server: Server, standing: ServerStanding): void {
     server.standing = standing
     this.changes.touch(server)
     this.listLive()
@@ -149,7 +146,7 @@ export class Servers {
 
   /**
    * Whose a new auction is: the server's where it is created, unless that is not live or has much more to do than
-   * the least loaded one. With no live server at all: as it was before servers enlisted.
+   * the least loaded one. With no live server at all it is the server's where it is created, and waits.
    */
   ownerFor(createdAt: ServerId, atMs: number): Server | undefined {
     const least = this.leastLoaded()

@@ -62,12 +62,11 @@ export class Turn {
     this.queue(auction.owner.id, kind, auction.id, auction.seq, recipient, price)
   }
 
-  /** A notice to a new buyer, for the server that registered it to publish, or for a live one if that is gone. */
+  /** A notice to a new buyer, for the server that registered it to publish, or for a live one if it is not live. */
   notifyBuyer(through: ServerId, recipient: SubjectId): void {
     const { servers } = this.state
-    const standing = servers.get(through)?.standing
-    const isGone = standing === 'dead' || standing === 'left'
-    const owner = (isGone ? servers.leastLoaded()?.id : undefined) ?? through
+    const isLive = servers.get(through)?.standing === 'live'
+    const owner = isLive ? through : (servers.leastLoaded()?.id ?? through)
     this.queue(owner, 'MATCHING_AUCTIONS', undefined, undefined, recipient, undefined)
   }
 

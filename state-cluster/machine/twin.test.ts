@@ -49,7 +49,7 @@ const terms: fc.Arbitrary<Terms> = fc.record(
 
 function pair(change: Terms): { sale: Sale; twin: NaiveAuction } {
   const sale = new Sale()
-  sale.register()
+  sale.enlist()
   sale.auction('a1', change)
   return { sale, twin: new NaiveAuction(change) }
 }

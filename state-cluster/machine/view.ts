@@ -66,8 +66,7 @@ export interface BuyerView {
 export interface OwnerView {
   readonly serverId: ServerId
   readonly epoch: number
-  /** `unmanaged`: it registered without enlisting; nobody watches it. */
-  readonly standing: 'unmanaged' | 'live' | 'dead' | 'left'
+  readonly standing: 'live' | 'dead' | 'left'
   /** Stamp of its last pulse (epoch ms). */
   readonly lastConductedMs: number
   /** Auctions that have not ended. */

@@ -10,7 +10,7 @@ const statuses: readonly AuctionStatus[] = ['scheduled', 'open', 'paused', 'sold
 /** Auctions of all statuses, ended and managed in no order. */
 function manyAuctions(count: number): Sale {
   const one = new Sale()
-  one.register()
+  one.enlist()
   const tags = [[], ['art'], ['art', 'clock'], ['clock']]
   for (let i = 0; i < count; i++) {
     const opens = i % 6 === 0 ? { opensAtMs: startMs + 90_000 } : {}
@@ -65,7 +65,7 @@ describe('auctionPage', () => {
 
   it('AUCTION5: the open ones are found behind thousands that ended', () => {
     const one = new Sale()
-    one.register()
+    one.enlist()
     for (let i = 0; i < 3_000; i++) {
       one.auction(`a${i}`, { tags: ['art'] })
       if (i % 1_000 !== 999) one.manage('close_auction', 'sam', `a${i}`)
@@ -96,7 +96,7 @@ describe('auctionPage', () => {
 describe('standingOf', () => {
   it('says how a bidder stands, to itself', () => {
     const one = new Sale()
-    one.register()
+    one.enlist()
     for (const id of ['a1', 'a2', 'a3']) {
       one.auction(id, id === 'a2' ? { reserve: 9_999 } : {})
       one.accept('bob', 500, 'max', id)
@@ -119,7 +119,7 @@ describe('standingOf', () => {
 describe('other pages', () => {
   it('bidders come in order of first bid, in pages by alias number', () => {
     const one = new Sale()
-    one.register()
+    one.enlist()
     one.auction()
     for (let i = 1; i <= 20; i++) one.accept(`b${i}`, i * 1_000)
     const of = (after: number, limit: number) => biddersPage(one.state, 'a1' as AuctionId, after, limit)

@@ -5,7 +5,7 @@ import type { GroupId } from '../../protocol/ids.ts'
 import { helloOf } from '../../wire/testing/fixtures.ts'
 import { groupsOf } from '../groups.ts'
 import { clusterIdOf, type RemoteCluster, restoreBackup, type StateNode } from '../index.ts'
-import { auctionIdOf, createAuction, placeBid, registerServer } from '../replica/testing/workload.ts'
+import { auctionIdOf, createAuction, placeBid, enlistServer } from '../replica/testing/workload.ts'
 import { openLmdbStore } from '../storage/lmdb-store.ts'
 import { type MemberAddress, readMembers, writeOfMembers } from '../storage/member-record.ts'
 import { readMeta, type StoreMeta, writeOfMeta } from '../storage/meta.ts'
@@ -32,7 +32,7 @@ async function three(members: TestMembers): Promise<StateNode[]> {
 
 async function begin(remote: RemoteCluster): Promise<void> {
   for (const groupId of remote.groups) {
-    await remote.propose(groupId, registerServer)
+    await remote.propose(groupId, enlistServer)
   }
   for (let at = 0; at < 6; at++) await remote.propose(remote.groupOf(auctionIdOf(at)), createAuction(at))
 }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { FeedBatch } from '../cluster.ts'
 import type { StateNode } from '../index.ts'
-import { auctionIdOf, createAuction, placeBid, registerServer } from '../replica/testing/workload.ts'
+import { auctionIdOf, createAuction, placeBid, enlistServer } from '../replica/testing/workload.ts'
 import { freePort, hashesOf, NodeBench, type TestMembers, until } from './testing/nodes.ts'
 
 let bench: NodeBench
@@ -24,7 +24,7 @@ describe('state nodes', () => {
     const fed: FeedBatch[] = []
     for (const groupId of remote.groups) {
       remote.subscribe(groupId, (batch) => fed.push(batch))
-      await remote.propose(groupId, registerServer)
+      await remote.propose(groupId, enlistServer)
     }
     for (let at = 0; at < 12; at++) {
       const groupId = remote.groupOf(auctionIdOf(at))

@@ -16,7 +16,7 @@ import {
   auctionIdOf,
   createAuction,
   placeBid,
-  registerServer,
+  enlistServer,
   serverId,
 } from '../replica/testing/workload.ts'
 import { entryRange } from '../storage/layout.ts'
@@ -49,7 +49,7 @@ function open(options: Partial<LocalClusterOptions> = {}): Promise<LocalCluster>
 }
 
 async function fill(cluster: LocalCluster, auctions: number): Promise<void> {
-  for (const groupId of cluster.groups) await cluster.propose(groupId, registerServer)
+  for (const groupId of cluster.groups) await cluster.propose(groupId, enlistServer)
   await Promise.all(
     Array.from({ length: auctions }, (_, number) =>
       cluster.propose(cluster.groupOf(auctionIdOf(number)), createAuction(number)),
@@ -267,13 +267,13 @@ describe('local cluster', () => {
 
 const biddingProgram = `
   import { openLocalCluster } from ${JSON.stringify(new URL('../index.ts', import.meta.url).href)}
-  import { createAuction, placeBid, registerServer } from ${JSON.stringify(
+  import { createAuction, placeBid, enlistServer } from ${JSON.stringify(
     new URL('../replica/testing/workload.ts', import.meta.url).href,
   )}
   const [dataDir, from] = process.argv.slice(1)
   const settings = { checkpointRows: 100, logTailBytesMax: 20_000 }
   const cluster = await openLocalCluster({ dataDir, settings, onFatal: (error) => { throw error } })
-  await cluster.propose(0, registerServer)
+  await cluster.propose(0, enlistServer)
   await cluster.propose(0, createAuction(0))
   let number = Number(from)
   async function bid() {

@@ -14,10 +14,10 @@ import { openLmdbStore } from '../storage/lmdb-store.ts'
 import { pack } from '../storage/pack.ts'
 import { FirstFeatures } from './first-features.ts'
 import { type Node, ReplicaBench } from './testing/replica-bench.ts'
-import { registerServer } from './testing/workload.ts'
+import { enlistServer } from './testing/workload.ts'
 
 const settings = { outageExtensionMinMs: 7_000, outageThresholdMs: 3_000 }
-const configure: Command = { type: 'configure_house', settings }
+const configure: Command = { type: 'configure_house', settings, features: [] }
 
 let dataDir: string
 beforeEach(async () => {
@@ -95,10 +95,10 @@ describe('the first command of a group', () => {
     const { replica } = bench.only
     while (!replica.status().isLeader) expect(await bench.step()).toBe(true)
     expect(replica.status().ready).toBe(false)
-    const replies: Promise<Reply>[] = [first.propose(configure), first.propose(registerServer)]
+    const replies: Promise<Reply>[] = [first.propose(configure), first.propose(enlistServer)]
     await bench.settle()
     expect(await Promise.all(replies)).toMatchObject([{ ok: true }, { ok: true }])
-    expect(typesIn(bench, bench.only)).toEqual(['configure_house', 'configure_house', 'register_server'])
+    expect(typesIn(bench, bench.only)).toEqual(['configure_house', 'configure_house', 'enlist_server'])
     expect(replica.applied.state.house).toMatchObject({ settings, features: knownFeatures })
     await first.whenOver()
   })
@@ -106,7 +106,7 @@ describe('the first command of a group', () => {
   it('HOUSE3: a group that has applied commands is left as it is, also when its leader has yet to see them', async () => {
     const bench = await ReplicaBench.make([1])
     await bench.until(() => bench.leader !== undefined)
-    const reply = bench.only.replica.propose(registerServer)
+    const reply = bench.only.replica.propose(enlistServer)
     await bench.settle()
     await reply
     expect(bench.only.replica.status().checkpointIndex).toBe(1)
@@ -120,7 +120,7 @@ describe('the first command of a group', () => {
     await bench.settle()
     await late
     await first.whenOver()
-    expect(typesIn(bench, node)).toEqual(['register_server', 'configure_house'])
+    expect(typesIn(bench, node)).toEqual(['enlist_server', 'configure_house'])
     expect(node.replica.applied.state.house.features).toEqual([])
   })
 
@@ -132,7 +132,7 @@ describe('the first command of a group', () => {
       const leader = [...bench.nodes.values()].find(({ replica }) => replica.status().isLeader) as Node
       firsts
         .get(leader.id)
-        ?.propose(registerServer)
+        ?.propose(enlistServer)
         .catch(() => undefined)
       for (let steps = 0; steps < seed; steps++) await bench.step()
       bench.crash(leader, seed % 2 === 0)
@@ -141,7 +141,7 @@ describe('the first command of a group', () => {
       let isDone = false
       void firsts
         .get(heir.id)
-        ?.propose(registerServer)
+        ?.propose(enlistServer)
         .then(() => {
           isDone = true
         })
@@ -159,9 +159,9 @@ describe('the first command of a group', () => {
     const bench = await ReplicaBench.make([1])
     const first = begin(bench).get(1) as FirstFeatures
     const { replica } = bench.only
-    await expect(first.propose(registerServer)).rejects.toMatchObject({ code: 'unavailable' })
+    await expect(first.propose(enlistServer)).rejects.toMatchObject({ code: 'unavailable' })
     while (!replica.status().isLeader) await bench.step()
-    const held = first.propose(registerServer)
+    const held = first.propose(enlistServer)
     const over = first.whenOver()
     const outcomes = Promise.allSettled([held, over])
     const stopped = replica.stop()

@@ -5,7 +5,7 @@ import { incomingRange, installingKey, keyAfter } from '../storage/layout.ts'
 import type { StoreRange } from '../storage/store.ts'
 import { auctionMachine } from './applied-state.ts'
 import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
-import { auctionIdOf, createAuction, placeBid, registerServer, seededRandom } from './testing/workload.ts'
+import { auctionIdOf, createAuction, enlistServer, placeBid, seededRandom } from './testing/workload.ts'
 
 /** Checkpoints after a few rows and keeps hardly any log, so that whoever was away needs a snapshot. */
 const settings = { checkpointRows: 5, logTailBytesMax: 2_000, proposalTimeoutMs: 60_000 }
@@ -34,7 +34,7 @@ async function bids(bench: ReplicaBench, from: number, count: number): Promise<v
 
 async function begin(voters: readonly number[], seed = 1): Promise<ReplicaBench> {
   const bench = await ReplicaBench.make(voters, settings, seed)
-  await propose(bench, registerServer)
+  await propose(bench, enlistServer)
   for (let at = 0; at < 3; at++) await propose(bench, createAuction(at))
   return bench
 }

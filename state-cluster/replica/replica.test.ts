@@ -5,7 +5,7 @@ import type { Reply } from '../machine/events.ts'
 import { apply, emptyState, rows, stateHash } from '../machine/index.ts'
 import { checkpointKey, decodeHardState, entryKey, eventBlockKey, hardStateKey } from '../storage/layout.ts'
 import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
-import { auctionIdOf, createAuction, placeBid, registerServer, seededRandom } from './testing/workload.ts'
+import { auctionIdOf, createAuction, enlistServer, placeBid, seededRandom } from './testing/workload.ts'
 
 /** What became of a proposal. */
 interface Outcome {
@@ -37,7 +37,7 @@ async function makeHouse(
     [...bench.nodes.values()].find((node) => node.replica.status().ready)
   await bench.until(() => leaderOf() !== undefined)
   const leader = leaderOf() as Node
-  const outcomes = [propose(leader, registerServer)]
+  const outcomes = [propose(leader, enlistServer)]
   for (let number = 0; number < auctions; number++) outcomes.push(propose(leader, createAuction(number)))
   await bench.until(() => outcomes.every((outcome) => outcome.reply?.ok))
   return { bench, leader, outcomes }

@@ -18,11 +18,11 @@ import type { PublicEvent, Reply } from '../../machine/events.ts'
 import { LinkService, type LinkServiceOptions } from '../service/service.ts'
 import {
   createAuction,
+  enlistServer,
   FakeCluster,
   type FakeNode,
   placeBid,
   registerBuyer,
-  registerServer,
 } from '../testing/fake-cluster.ts'
 import { connectCluster, type RemoteCluster, type RemoteClusterOptions, type RemoteLimits } from './remote.ts'
 
@@ -326,7 +326,7 @@ describe('the cluster link', () => {
     const here = await town(2)
     const cluster = await link(addressesOf(here), { attemptTimeoutMs: 40 })
     here.cluster.node(1).isMute = true
-    const registered = cluster.propose(zero, registerServer)
+    const registered = cluster.propose(zero, enlistServer)
     const outcome = expect(registered).rejects.toMatchObject({ code: 'unknown', retryable: true })
     await until(() => here.cluster.commandsOf(zero).length === 1)
     await here.houses[0]?.close()

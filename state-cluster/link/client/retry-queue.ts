@@ -296,7 +296,6 @@ function nextBatch(queue: readonly Pending[]): [taken: number, commands: Pending
 
 const repeatable: ReadonlySet<Command['type']> = new Set<Command['type']>([
   'conduct',
-  'acknowledge_notices',
   'acknowledge_positions',
   'acquire_monitor_lease',
   'reassign',

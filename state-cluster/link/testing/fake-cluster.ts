@@ -341,4 +341,4 @@ export function registerBuyer(id: string): Command {
   }
 }
 
-export const registerServer: Command = { type: 'register_server', serverId: server }
+export const enlistServer: Command = { type: 'enlist_server', serverId: server }

@@ -26,7 +26,7 @@ function sound(sale: Sale): void {
 /** A sale with one auction of the format and no bid yet. */
 function fresh(format: Format, reserve?: number): Sale {
   const sale = new Sale()
-  sale.register()
+  sale.enlist()
   sale.auction('a1', {
     format: format.name,
     openingBid: format.direction === 'rising' ? 100 : 3_000,

@@ -97,7 +97,7 @@ for (const format of trials)
 
 function sale(format: Format, openingBid: number, reserve?: number): Sale {
   const one = new Sale()
-  one.register()
+  one.enlist()
   one.auction('a1', { format: format.name, openingBid, ...(reserve === undefined ? {} : { reserve }) })
   return one
 }

@@ -4,7 +4,7 @@ import { Sale, startMs } from '../testing/sale.ts'
 
 function sale(change: Parameters<Sale['auction']>[1] = {}): Sale {
   const one = new Sale()
-  one.register()
+  one.enlist()
   one.auction('a1', { buyNow: 5_000, ...change })
   return one
 }
@@ -65,14 +65,14 @@ describe('buy_now', () => {
 
   it('BUYNOW3: where there never was one, it is gone', () => {
     const one = new Sale()
-    one.register()
+    one.enlist()
     one.auction()
     expect(one.buyNow('bob')).toMatchObject({ code: 'buy_now_gone', askingBid: 100, seq: 1 })
   })
 
   it('BID2: refusals of a buy-now come in their order', () => {
     const one = new Sale({ ...limits, biddersMax: 1 })
-    one.register()
+    one.enlist()
     one.auction('a1', { buyNow: 5_000, reserve: 1_000, opensAtMs: startMs + 1_000 })
     expect(one.buyNow('sam', 'a9')).toEqual({ ok: false, code: 'auction_not_found' })
     expect(one.buyNow('sam')).toEqual({ ok: false, code: 'own_auction' })

@@ -33,11 +33,9 @@ export function conduct(turn: Turn, command: Conduct): Reply {
   }
   const nextDueMs = server.nextDueMs()
   const more = server.outageGapMs > 0 || nextDueMs <= turn.atMs
-  const reply = { ok: true, type: 'conducted', more } as const
-  const told = nextDueMs === Number.POSITIVE_INFINITY ? reply : { ...reply, nextDueMs }
-  if (server.standing === 'unmanaged') return told
   setPatience(turn, server, gapMs)
-  return { ...told, atMs: turn.atMs }
+  const reply = { ok: true, type: 'conducted', more, atMs: turn.atMs } as const
+  return nextDueMs === Number.POSITIVE_INFINITY ? reply : { ...reply, nextDueMs }
 }
 
 /** An opening that comes late by more than the outage threshold gives the auction its whole duration. */

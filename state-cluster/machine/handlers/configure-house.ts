@@ -12,7 +12,7 @@ import { refuse } from './refuse.ts'
 
 export function configureHouse(turn: Turn, command: ConfigureHouse): Reply {
   const { house, limits } = turn.state
-  const { settings, features = [] } = command
+  const { settings, features } = command
   requireKnown(features)
   if (!isWithin(settings.outageExtensionMinMs, 1, limits.outageMsMax)) return refuse('terms_invalid')
   if (!isWithin(settings.outageThresholdMs, 1, limits.outageMsMax)) return refuse('terms_invalid')

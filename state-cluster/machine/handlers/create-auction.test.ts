@@ -7,7 +7,7 @@ import { Sale, startMs } from '../testing/sale.ts'
 
 function sale(few = limits): Sale {
   const one = new Sale(few)
-  one.register()
+  one.enlist()
   return one
 }
 
@@ -160,8 +160,7 @@ describe('create_auction', () => {
     const rowsButRequests = () => one.state.auctions.size + one.state.servers.size + one.state.tags.size
     const before = rowsButRequests()
     expect(one.auction('a2', { tags: ['b', 'c', 'd'] })).toEqual(rejected)
-    expect(one.auction('a2', {}, 's2')).toEqual(rejected)
-    expect(one.register('s2')).toEqual(rejected)
+    expect(one.enlist('s2')).toEqual(rejected)
     expect(one.buyer('ann', ['c', 'd'])).toEqual(rejected)
     expect(rowsButRequests()).toBe(before)
     expect(one.auction('a2', { tags: ['a', 'c'] })).toMatchObject({ ok: true })
@@ -170,5 +169,12 @@ describe('create_auction', () => {
     expect(one.buyer('bob')).toEqual(rejected)
     expect(one.buyer('ann', ['c'])).toMatchObject({ ok: true })
     expect(stateHash(one.state)).toBe(stateHash(one.restart().state))
+  })
+
+  it('LIMIT1: with no live server an auction names the one where it is created, up to the bound', () => {
+    const one = new Sale({ ...limits, serversMax: 1 })
+    expect(one.auction('a1', {}, 's1')).toMatchObject({ ok: true })
+    expect(one.auction('a2', {}, 's2')).toEqual({ ok: false, code: 'limit_exceeded' })
+    expect([one.state.auctions.size, one.state.servers.size]).toEqual([1, 1])
   })
 })

@@ -3,7 +3,7 @@ import { Sale, startMs } from '../testing/sale.ts'
 
 function sale(change: Parameters<Sale['auction']>[1] = {}): Sale {
   const one = new Sale()
-  one.register()
+  one.enlist()
   one.auction('a1', change)
   return one
 }

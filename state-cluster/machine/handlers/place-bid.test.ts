@@ -4,7 +4,7 @@ import { Sale, startMs } from '../testing/sale.ts'
 
 function sale(change: Parameters<Sale['auction']>[1] = {}): Sale {
   const one = new Sale()
-  one.register()
+  one.enlist()
   one.auction('a1', change)
   return one
 }
@@ -26,7 +26,7 @@ describe('place_bid', () => {
   it('BID2: refusals come in their order', () => {
     const few = { ...limits, biddersMax: 1 }
     const one = new Sale(few)
-    one.register()
+    one.enlist()
     one.auction('a1', { opensAtMs: startMs + 1_000 })
     // Everything is wrong with each of these bids; each line takes the first fault away.
     expect(one.refuse('sam', -1, 'max', 'a9').code).toBe('amount_invalid')
@@ -143,7 +143,7 @@ describe('place_bid', () => {
 
   it('LIMIT2: at the bound of bidders a new one is refused, those who bid already go on', () => {
     const one = new Sale({ ...limits, biddersMax: 3 })
-    one.register()
+    one.enlist()
     one.auction()
     for (const [index, bidder] of ['ann', 'bob', 'eve'].entries()) one.accept(bidder, 100 + index * 100)
     expect(one.refuse('zoe', 9_000)).toEqual({ ok: false, code: 'limit_exceeded' })

@@ -19,7 +19,7 @@ export function reassign(turn: Turn, command: Reassign): Reply {
   const isMeant =
     server.epoch === command.epoch || (server.standing === 'dead' && server.epoch === command.epoch + 1)
   if (!isMeant) return refuse('stale_epoch')
-  if (server.standing === 'live' || server.standing === 'unmanaged') {
+  if (server.standing === 'live') {
     server.epoch++
     servers.setStanding(server, 'dead')
   }

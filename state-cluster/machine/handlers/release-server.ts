@@ -12,8 +12,7 @@ import { refuse } from './refuse.ts'
 export function releaseServer(turn: Turn, command: ReleaseServer): Reply {
   const { servers } = turn.state
   const server = servers.get(command.serverId)
-  if (server === undefined || server.epoch !== command.epoch || server.standing === 'unmanaged')
-    return refuse('stale_epoch')
+  if (server === undefined || server.epoch !== command.epoch) return refuse('stale_epoch')
   if (server.standing === 'live') servers.setStanding(server, 'left')
   return handOver(turn, server, undefined)
 }

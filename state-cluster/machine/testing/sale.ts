@@ -37,6 +37,9 @@ export const terms: AuctionTerms = {
 /** When a sale begins: an arbitrary moment (epoch ms). */
 export const startMs = 1_700_000_000_000
 
+/** A conductor's pause between two pulses while a close is near. */
+const pulseMs = 250
+
 type Managing = 'close_auction' | 'cancel_auction' | 'pause_auction' | 'resume_auction'
 
 export class Sale {
@@ -143,8 +146,8 @@ export class Sale {
     })
   }
 
-  register(server = 's1'): Reply {
-    return this.ask({ type: 'register_server', serverId: server as ServerId })
+  enlist(server = 's1'): Reply {
+    return this.ask({ type: 'enlist_server', serverId: server as ServerId })
   }
 
   buyer(id: string, interests: readonly string[] = [], endpoint?: string): Reply {
@@ -164,9 +167,9 @@ export class Sale {
     return this.apply({ type: 'conduct', serverId: server as ServerId, epoch })
   }
 
-  /** Pulses every second until the moment, so that no outage is measured; the clock then stands there. */
+  /** Pulses as a conductor does until the moment, so that no outage is measured; the clock then shows it. */
   runTo(atMs: number, server = 's1'): void {
-    while (this.atMs + 1_000 < atMs) this.pass(1_000).conduct(server)
+    while (this.atMs + pulseMs < atMs) this.pass(pulseMs).conduct(server)
     this.atMs = atMs
     this.conduct(server)
   }

@@ -4,14 +4,14 @@
  * rule shows as a changed trace.
  *
  *   at 10s                                   the clock stands 10 s after the beginning
- *   server s1 · conduct s1 · pulse s1 to 90s     pulse: once a second up to there
+ *   server s1 · conduct s1 · pulse s1 to 90s     pulse: four times a second up to there
  *   house threshold=2s least=5s
  *   buyer ann interests=art,clock endpoint=https://…
  *   auction a1 opening=1.00 for=60s reserve= buynow= soft=10s/15s/3 opens=5s tags= seller=sam on=s1
  *              steps=0:0.05,1:0.25
  *   bid bob 5.00 on a1 · bid bob 5.00 exact on a1 as r7 · buy bob a1
  *   close | cancel | pause | resume a1 by sam · extend a1 30s by sam     (by operator: as an operator)
- *   show a1 · stand bob a1 · notices s1 · told s1 to 4 · restart
+ *   show a1 · stand bob a1 · notices s1 · published s1 to 4 · restart
  *
  * Amounts are in units with two digits, times in seconds after the beginning (`1.5s`). Lines with # are comments.
  * `auction` and `bid` name a1 when no auction is named.
@@ -127,7 +127,7 @@ class Desk {
   private pulse(server: string, untilMs: number): string[] {
     const mark = this.sale.events.length
     while (this.sale.atMs < startMs + untilMs) {
-      this.sale.pass(Math.min(1_000, startMs + untilMs - this.sale.atMs))
+      this.sale.pass(Math.min(250, startMs + untilMs - this.sale.atMs))
       this.sale.conduct(server, this.epochs.get(server) ?? 0)
     }
     const events = this.sale.events.slice(mark)
@@ -139,7 +139,7 @@ class Desk {
   private apply(command: Command): string[] {
     const { replies, events } = this.sale.apply(command)
     const reply = replies[0] as Reply
-    if (reply.ok && reply.type === 'server' && command.type === 'register_server')
+    if (reply.ok && reply.type === 'server' && command.type === 'enlist_server')
       this.epochs.set(command.serverId, reply.epoch)
     return [showReply(reply), ...events.map((event) => `  ${showEvent(event)}`)]
   }
@@ -149,21 +149,25 @@ class Desk {
     const server = (words.option('on') ?? 's1') as ServerId
     switch (verb) {
       case 'server':
-        return { type: 'register_server', serverId: words.at(1) as ServerId }
+        return { type: 'enlist_server', serverId: words.at(1) as ServerId }
       case 'conduct': {
         const serverId = words.at(1) as ServerId
         const epoch = Number(words.option('epoch') ?? this.epochs.get(serverId) ?? 0)
         return { type: 'conduct', serverId, epoch }
       }
-      case 'told': {
+      case 'published': {
         const serverId = words.at(1) as ServerId
         const epoch = this.epochs.get(serverId) ?? 0
-        return { type: 'acknowledge_notices', serverId, epoch, upTo: Number(words.after('to')) }
+        const upTo = Number(words.after('to'))
+        const waiting = this.sale.notices(serverId).map(({ position }) => position)
+        const positions = waiting.filter((position) => position <= upTo)
+        return { type: 'acknowledge_positions', serverId, epoch, positions }
       }
       case 'house': {
         const outageThresholdMs = millis(words.option('threshold') ?? '2s')
         const outageExtensionMinMs = millis(words.option('least') ?? '5s')
-        return { type: 'configure_house', settings: { outageThresholdMs, outageExtensionMinMs } }
+        const settings = { outageThresholdMs, outageExtensionMinMs }
+        return { type: 'configure_house', settings, features: [] }
       }
       case 'buyer':
         return buyerOf(words, requestId, server)

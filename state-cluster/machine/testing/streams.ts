@@ -64,8 +64,8 @@ export class Stream {
     if (roll < 90) return { type: 'resume_auction', ...managed }
     if (roll < 91)
       return { type: 'extend_auction', ...managed, byMs: this.chance(5) ? 0.5 : this.below(9_000) }
-    if (roll < 94) return this.chance(6) ? { type: 'register_server', serverId } : this.ofOwners(serverId)
-    if (roll < 96) return { type: 'acknowledge_notices', serverId, epoch, upTo: this.below(300) }
+    if (roll < 94) return this.ofOwners(serverId)
+    if (roll < 96) return this.acknowledgement(serverId, epoch)
     if (roll < 99) {
       const endpoint = this.chance(2) ? {} : { endpoint: 'https://buyer.example/hook' }
       const interests = this.pick(tagLists) as string[]
@@ -84,7 +84,7 @@ export class Stream {
       outageExtensionMinMs: 1 + this.below(9_000),
       outageThresholdMs: 500 + this.below(3_000),
     }
-    return { type: 'configure_house', settings }
+    return { type: 'configure_house', settings, features: [] }
   }
 
   /** Servers come and go, seen by two monitors; epochs and tokens are right now and then. */
@@ -102,11 +102,14 @@ export class Stream {
       case 4:
       case 5:
         return { type: 'reassign', monitorId, token: 1 + this.below(3), serverId, epoch }
-      default: {
-        const positions = Array.from({ length: 8 }, (_, at) => at * 30 + this.below(30))
-        return { type: 'acknowledge_positions', serverId, epoch, positions }
-      }
+      default:
+        return this.acknowledgement(serverId, epoch)
     }
+  }
+
+  private acknowledgement(serverId: ServerId, epoch: number): Command {
+    const positions = Array.from({ length: 8 }, (_, at) => at * 30 + this.below(30))
+    return { type: 'acknowledge_positions', serverId, epoch, positions }
   }
 
   private newAuction(): { auctionId: AuctionId; terms: AuctionTerms } {

@@ -8,7 +8,7 @@ import type { Command, CreateAuction, PlaceBid } from '../../machine/commands.ts
 
 export const serverId = 'server-1' as ServerId
 
-export const registerServer: Command = { type: 'register_server', serverId }
+export const enlistServer: Command = { type: 'enlist_server', serverId }
 
 export const auctionIdOf = (number: number): AuctionId => `auction-${number}` as AuctionId
 
