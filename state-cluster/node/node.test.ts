@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { FeedBatch } from '../cluster.ts'
 import type { StateNode } from '../index.ts'
-import { auctionIdOf, createAuction, placeBid, enlistServer } from '../replica/testing/workload.ts'
+import { auctionIdOf, createAuction, enlistServer, placeBid } from '../replica/testing/workload.ts'
 import { freePort, hashesOf, NodeBench, type TestMembers, until } from './testing/nodes.ts'
 
 let bench: NodeBench

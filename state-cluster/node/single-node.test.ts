@@ -12,13 +12,7 @@ import {
   type StartProgress,
 } from '../index.ts'
 import type { Reply } from '../machine/events.ts'
-import {
-  auctionIdOf,
-  createAuction,
-  placeBid,
-  enlistServer,
-  serverId,
-} from '../replica/testing/workload.ts'
+import { auctionIdOf, createAuction, enlistServer, placeBid, serverId } from '../replica/testing/workload.ts'
 import { entryRange } from '../storage/layout.ts'
 import { openLmdbStore } from '../storage/lmdb-store.ts'
 import { readMeta, writeOfMeta } from '../storage/meta.ts'

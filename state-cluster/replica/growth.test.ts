@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { MemberChange } from './membership.ts'
 import { Pump } from './testing/pump.ts'
 import { type Node, ReplicaBench } from './testing/replica-bench.ts'
-import { auctionIdOf, createAuction, placeBid, registerServer } from './testing/workload.ts'
+import { auctionIdOf, createAuction, enlistServer, placeBid } from './testing/workload.ts'
 
 const learner = (nodeId: number): MemberChange => ({
   type: 'add',
@@ -23,7 +23,7 @@ async function growingGroup(): Promise<{ pump: Pump; leader: Node; others: reado
   await pump.until(() => bench.leader !== undefined)
   const leader = bench.leader as Node
   const others = [1, 2, 3].filter((id) => id !== leader.id) as [number, number]
-  await pump.propose(leader, registerServer)
+  await pump.propose(leader, enlistServer)
   for (let i = 0; i < 400; i++) await pump.propose(leader, createAuction(i))
   for (const id of [4, 5]) {
     await bench.newcomer(id)
@@ -81,7 +81,7 @@ describe('a group that grows', () => {
     const pump = new Pump(bench)
     await pump.until(() => bench.leader !== undefined)
     const leader = bench.leader as Node
-    await pump.propose(leader, registerServer)
+    await pump.propose(leader, enlistServer)
     for (let i = 0; i < 5; i++) await pump.propose(leader, createAuction(i))
     const follower = [...bench.nodes.values()].find((node) => node !== leader) as Node
     const { commitIndex, lastIndex } = follower.replica.status()
@@ -99,7 +99,7 @@ describe('a leader that is elected again', () => {
     const pump = new Pump(bench)
     await pump.until(() => bench.leader !== undefined)
     const leader = bench.leader as Node
-    await pump.propose(leader, registerServer)
+    await pump.propose(leader, enlistServer)
     await pump.propose(leader, createAuction(0))
     const fates = new Map<string, string>()
     let bid = 0
