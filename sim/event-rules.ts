@@ -6,7 +6,7 @@
  */
 import { publicEventFrame } from '../server/ws/frames.ts'
 import type { CreateAuction } from '../state-cluster/machine/commands.ts'
-import type { PrivateEvent, PublicEvent } from '../state-cluster/machine/events.ts'
+import { isPublic, type PrivateEvent, type PublicEvent } from '../state-cluster/machine/events.ts'
 import type { Checks } from './checks.ts'
 
 interface Seen {
@@ -116,10 +116,6 @@ export class EventRules {
     }
     return seen
   }
-}
-
-export function isPublic(event: PublicEvent | PrivateEvent): event is PublicEvent {
-  return event.type !== 'outbid' && event.type !== 'won' && event.type !== 'lost'
 }
 
 function areIntegers(event: PublicEvent | PrivateEvent): boolean {

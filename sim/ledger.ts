@@ -4,10 +4,10 @@
  * violation. Feeds the auditor and keeps where each request stands.
  */
 import type { MachineEntry } from '../state-cluster/machine/commands.ts'
-import type { Applied, PublicEvent, Reply } from '../state-cluster/machine/events.ts'
+import { type Applied, isPublic, type PublicEvent, type Reply } from '../state-cluster/machine/events.ts'
 import type { Auditor } from './auditor.ts'
 import type { Checks } from './checks.ts'
-import { EventRules, isPublic } from './event-rules.ts'
+import { EventRules } from './event-rules.ts'
 
 export interface LedgerEntry {
   readonly index: number

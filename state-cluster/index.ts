@@ -20,6 +20,7 @@ export { connectCluster, type RemoteCluster, type RemoteClusterOptions } from '.
 export type { ChangeOutcome, MemberRow } from './link/member-wire.ts'
 export type * from './machine/commands.ts'
 export type * from './machine/events.ts'
+export { isPublic } from './machine/events.ts'
 export { featureNameOf, knownFeatures } from './machine/features.ts'
 export type * from './machine/view.ts'
 export { type Restored, type RestoreOptions, restoreBackup } from './node/backup.ts'

@@ -13,6 +13,7 @@ import {
   type Command,
   type FeedBatch,
   type FeedGap,
+  isPublic,
   type Position,
   type PublicEvent,
   type Reply,
@@ -117,7 +118,7 @@ export class MemoryCluster implements Cluster {
 
   #remember(batch: FeedBatch): void {
     for (const event of batch.events) {
-      if ('bidderId' in event) continue
+      if (!isPublic(event)) continue
       const history = this.#history.get(event.auctionId)
       if (history === undefined) this.#history.set(event.auctionId, [event])
       else history.push(event)

@@ -20,13 +20,14 @@ import type { AuctionId } from '../../protocol/ids.ts'
 import { resumedEventsMax } from '../../protocol/limits.ts'
 import { jsonSubprotocol } from '../../protocol/subprotocols.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import type {
-  AuctionView,
-  Cluster,
-  FeedBatch,
-  Position,
-  PublicEvent,
-  Standing,
+import {
+  type AuctionView,
+  type Cluster,
+  type FeedBatch,
+  isPublic,
+  type Position,
+  type PublicEvent,
+  type Standing,
 } from '../../state-cluster/index.ts'
 import { hasRole } from '../access/auth.ts'
 import { EventTail, eventsMax, type TailEvent } from './event-tail.ts'
@@ -235,12 +236,14 @@ export class FanOut {
   /** Takes one applied entry of the feed to everyone it concerns. */
   deliver(batch: FeedBatch): void {
     for (const event of batch.events) {
-      if ('bidderId' in event) {
-        const sessions = this.#sessionsOf.get(event.bidderId)
-        if (sessions === undefined) continue
-        const frame = encodeServerFrame(privateEventFrame(event))
-        for (const session of sessions) session.send(frame)
-      } else this.#publish(event)
+      if (isPublic(event)) {
+        this.#publish(event)
+        continue
+      }
+      const sessions = this.#sessionsOf.get(event.bidderId)
+      if (sessions === undefined) continue
+      const frame = encodeServerFrame(privateEventFrame(event))
+      for (const session of sessions) session.send(frame)
     }
   }
 

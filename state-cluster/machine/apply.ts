@@ -4,6 +4,8 @@
  * equal; a request that is known gets its first answer and does nothing. Each command's rules, replies, events
  * and notices stand in the header of its file in handlers/. Source: DESIGN "Two pure cores and one shell".
  */
+
+import { ApplyContext } from './apply-context.ts'
 import { fail } from './assert.ts'
 import { contentOf } from './codec.ts'
 import { type Command, commandCodes, type MachineEntry } from './commands.ts'
@@ -27,7 +29,6 @@ import { releaseServer } from './handlers/release-server.ts'
 import { resumeAuction } from './handlers/resume-auction.ts'
 import { hashPlain } from './plain.ts'
 import type { State } from './state.ts'
-import { Turn } from './turn.ts'
 
 /** The entry version that this build writes, and the only one that it reads. */
 export const entryVersion = 1
@@ -50,65 +51,65 @@ export function apply(state: State, entry: MachineEntry): Applied {
   if (!Number.isSafeInteger(atMs) || atMs < house.lastAtMs || atMs > stampMsMax)
     fail('the stamps of entries never fall and are dates', { atMs, lastAtMs: house.lastAtMs })
   house.lastAtMs = atMs
-  const turn = new Turn(state, atMs)
+  const context = new ApplyContext(state, atMs)
   const replies: Reply[] = []
-  for (const command of commands) replies.push(answer(turn, command))
+  for (const command of commands) replies.push(answer(context, command))
   state.requests.expire(atMs, expiryPerEntry + 2 * commands.length)
   state.changes.touch(house)
   state.changes.endEntry()
-  return { replies, events: turn.events, noticeCount: turn.noticeCount, gained: turn.gained }
+  return { replies, events: context.events, noticeCount: context.noticeCount, gained: context.gained }
 }
 
 /** Commands of subjects count once; those of servers carry an epoch or may be repeated. */
-function answer(turn: Turn, command: Command): Reply {
-  if (!('requestId' in command)) return run(turn, command)
-  const { requests } = turn.state
+function answer(context: ApplyContext, command: Command): Reply {
+  if (!('requestId' in command)) return run(context, command)
+  const { requests } = context.state
   const { subject, requestId } = command
   const digest = hashPlain(commandCodes[command.type], contentOf(command))
-  const known = requests.find(subject, requestId, turn.atMs)
+  const known = requests.find(subject, requestId, context.atMs)
   if (known !== undefined)
     return known.digestA === digest.a && known.digestB === digest.b
       ? known.reply
       : refuse('duplicate_request_differs')
-  const reply = run(turn, command)
-  requests.remember(subject, requestId, digest, turn.atMs, reply)
+  const reply = run(context, command)
+  requests.remember(subject, requestId, digest, context.atMs, reply)
   return reply
 }
 
-function run(turn: Turn, command: Command): Reply {
+function run(context: ApplyContext, command: Command): Reply {
   switch (command.type) {
     case 'place_bid':
-      return placeBid(turn, command)
+      return placeBid(context, command)
     case 'conduct':
-      return conduct(turn, command)
+      return conduct(context, command)
     case 'create_auction':
-      return createAuction(turn, command)
+      return createAuction(context, command)
     case 'register_buyer':
-      return registerBuyer(turn, command)
+      return registerBuyer(context, command)
     case 'buy_now':
-      return buyNow(turn, command)
+      return buyNow(context, command)
     case 'close_auction':
-      return closeAuction(turn, command)
+      return closeAuction(context, command)
     case 'cancel_auction':
-      return cancelAuction(turn, command)
+      return cancelAuction(context, command)
     case 'pause_auction':
-      return pauseAuction(turn, command)
+      return pauseAuction(context, command)
     case 'resume_auction':
-      return resumeAuction(turn, command)
+      return resumeAuction(context, command)
     case 'extend_auction':
-      return extendAuction(turn, command)
+      return extendAuction(context, command)
     case 'configure_house':
-      return configureHouse(turn, command)
+      return configureHouse(context, command)
     case 'enlist_server':
-      return enlistServer(turn, command)
+      return enlistServer(context, command)
     case 'release_server':
-      return releaseServer(turn, command)
+      return releaseServer(context, command)
     case 'acquire_monitor_lease':
-      return acquireMonitorLease(turn, command)
+      return acquireMonitorLease(context, command)
     case 'reassign':
-      return reassign(turn, command)
+      return reassign(context, command)
     case 'acknowledge_positions':
-      return acknowledgePositions(turn, command)
+      return acknowledgePositions(context, command)
     default:
       return fail('the command is known', { type: (command satisfies never as Command).type })
   }

@@ -1,14 +1,14 @@
 /**
  * One auction in memory, made for a million of them: what never changes (`Terms`), what every bid changes
  * (`Auction`), and one `Bidder` for each that bid. Each is a row of its own, so that a bid in an auction of
- * 10,000 bidders rewrites three small rows. Invariant: `leader` and `winner` are among `bidders`, whose place
+ * 10,000 bidders rewrites three small rows. Invariant: `highBidder` and `winner` are among `bidders`, whose place
  * in the list is alias − 1. Rules are not here: formats decide, lifecycle.ts carries out.
  *
  *   terms    key: auction id          value: [ordinal, seller, title, [tag …], format, currency, openingBid,
  *                                             durationMs, reserve, buyNow, [from, step, …], [windowMs,
  *                                             extensionMs, limit] | null, item]
  *   auction  key: auction id          value: [owner, epoch, status, seq, opensAt, closesAt, pausedAt,
- *                                             extensions, soft extensions, bidCount, price, leader's alias,
+ *                                             extensions, soft extensions, bidCount, price, high bidder's alias,
  *                                             hammer price, winner's alias]
  *   bidder   key: auction id/alias    value: [bidder id, maximum, seq of the bid that set it]
  */
@@ -161,7 +161,7 @@ export class Auction extends Stored implements DueItem {
   bidCount = 0
   /** The high bid; absent before the first. */
   price: Amount | undefined = undefined
-  leader: Bidder | undefined = undefined
+  highBidder: Bidder | undefined = undefined
   hammerPrice: Amount | undefined = undefined
   winner: Bidder | undefined = undefined
   bidders: readonly Bidder[] = nobody
@@ -232,7 +232,7 @@ export class Auction extends Stored implements DueItem {
       this.softExtensions,
       this.bidCount,
       this.price ?? null,
-      this.leader?.alias ?? null,
+      this.highBidder?.alias ?? null,
       this.hammerPrice ?? null,
       this.winner?.alias ?? null,
     ]

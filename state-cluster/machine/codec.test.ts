@@ -8,7 +8,7 @@ import { decodeCommand, decodeEntry, encodeCommand, encodeEntry } from './codec.
 import { type Command, commandCodes } from './commands.ts'
 import { decodeEvent, decodeHistory, encodeEvent, encodeHistory } from './event-codec.ts'
 import type { Reply } from './events.ts'
-import { rejectionCodes } from './events.ts'
+import { isPublic, rejectionCodes } from './events.ts'
 import { CodecError } from './plain-reader.ts'
 import { decodeReply, encodeReply } from './reply-codec.ts'
 import { restore } from './restore.ts'
@@ -202,7 +202,7 @@ describe('events and replies', () => {
       for (const event of events) {
         seen.add(event.type)
         expect(decodeEvent(throughBytes(encodeEvent(event)))).toEqual(event)
-        if ('bidderId' in event)
+        if (!isPublic(event))
           expect(() => decodeHistory(event.auctionId, encodeEvent(event)[1])).toThrow(CodecError)
         else expect(decodeHistory(event.auctionId, throughBytes(encodeHistory(event)))).toEqual(event)
       }

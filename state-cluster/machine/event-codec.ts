@@ -4,7 +4,7 @@
  *
  *   history  [code, seq, epoch, atMs, …]; the auction is known from where it is stored
  *   event    [auction id, history]   (also private events)
- *   1 bid_placed        [price, askingBid, bidCount, leader's alias, bidder's alias, reserve, bidder id,
+ *   1 bid_placed        [price, askingBid, bidCount, high bidder's alias, bidder's alias, reserve, bidder id,
  *                        amount, 0 max | 1 exact, request id]        aliases as numbers
  *   2 auction_opened    [closesAt]              6 auction_sold       [hammer price, winner's alias]
  *   3 auction_extended  [closesAt, reason]      7 auction_passed     []
@@ -13,7 +13,13 @@
  */
 import type { AuctionId } from '../../protocol/ids.ts'
 import { aliasFrom, aliasNumberOf } from './auction.ts'
-import type { AuctionExtended, PrivateEvent, PublicEvent, ReserveStatus } from './events.ts'
+import {
+  type AuctionExtended,
+  isPublic,
+  type PrivateEvent,
+  type PublicEvent,
+  type ReserveStatus,
+} from './events.ts'
 import type { Plain } from './plain.ts'
 import { corrupt, orNull, TupleReader } from './plain-reader.ts'
 
@@ -49,11 +55,7 @@ export function encodeHistory(event: PublicEvent): readonly Plain[] {
 /** Throws `CodecError`. */
 export function decodeHistory(auctionId: AuctionId, value: unknown): PublicEvent {
   const event = decodeAny(auctionId, value)
-  return isPrivate(event) ? corrupt('history: a private event is not part of it') : event
-}
-
-function isPrivate(event: AnyEvent): event is PrivateEvent {
-  return event.type === 'outbid' || event.type === 'won' || event.type === 'lost'
+  return isPublic(event) ? event : corrupt('history: a private event is not part of it')
 }
 
 /** Any event, private ones too, for a link between processes of the house. */
@@ -103,7 +105,7 @@ function detailsOf(event: AnyEvent): readonly Plain[] {
 }
 
 /** 0: nobody is shown, because bids are sealed. */
-function leaderFrom(alias: number): string {
+function highBidderFrom(alias: number): string {
   return alias === 0 ? '' : aliasFrom(alias)
 }
 
@@ -132,7 +134,7 @@ function eventOf(type: AnyEvent['type'], base: EventBase, fields: TupleReader): 
         price: fields.count(),
         askingBid: fields.count(),
         bidCount: fields.count(),
-        highBidder: leaderFrom(fields.count()),
+        highBidder: highBidderFrom(fields.count()),
         bidder: aliasFrom(fields.count()),
         reserve: fields.coded<ReserveStatus>(reserveCodes),
         secret: {

@@ -140,9 +140,9 @@ export interface BidPlaced extends EventBase {
   readonly price: Amount
   readonly askingBid: Amount
   readonly bidCount: number
-  /** Alias of the leader after this bid; empty while bids are sealed. */
+  /** Alias of the high bidder after this bid; empty while bids are sealed. */
   readonly highBidder: string
-  /** Alias of who bid (the leader, or one that was outbid at once). */
+  /** Alias of who bid (the high bidder, or one that was outbid at once). */
   readonly bidder: string
   readonly reserve: ReserveStatus
   /** For the audit and for the bidder itself; never in a public frame. */
@@ -207,6 +207,11 @@ export interface PrivateEvent extends EventBase {
   readonly price: Amount
   /** Present while the auction is open. */
   readonly askingBid?: Amount
+}
+
+/** Whether everybody may see an event; otherwise it is for one bidder alone. The one place that decides it. */
+export function isPublic(event: PublicEvent | PrivateEvent): event is PublicEvent {
+  return event.type !== 'outbid' && event.type !== 'won' && event.type !== 'lost'
 }
 
 export type NoticeKind =

@@ -5,7 +5,7 @@ import { apply } from './apply.ts'
 import type { RowChange } from './changes.ts'
 import { decodeEntry, encodeEntry } from './codec.ts'
 import type { Command, MachineEntry } from './commands.ts'
-import { type Applied, type PublicEvent, rejectionCodes } from './events.ts'
+import { type Applied, isPublic, type PublicEvent, rejectionCodes } from './events.ts'
 import { type Limits, limits } from './limits.ts'
 import { restore } from './restore.ts'
 import { emptyState, rows, type State, stateHash, takeDirty } from './state.ts'
@@ -31,30 +31,33 @@ const seeds = fc.nat(2 ** 31)
 
 /** What never happens to one auction's public events, seen from outside. */
 class Watcher {
-  private readonly last = new Map<string, { seq: number; price: number; leader: string; ended: boolean }>()
+  private readonly last = new Map<
+    string,
+    { seq: number; price: number; highBidder: string; ended: boolean }
+  >()
 
   see(events: Applied['events'], atMs: number): void {
     for (const event of events) {
       expect(event.atMs).toBe(atMs)
-      if ('bidderId' in event) continue
-      const last = this.last.get(event.auctionId) ?? { seq: 0, price: -1, leader: '', ended: false }
+      if (!isPublic(event)) continue
+      const last = this.last.get(event.auctionId) ?? { seq: 0, price: -1, highBidder: '', ended: false }
       expect(event.seq).toBe(last.seq + 1)
       expect(last.ended).toBe(false)
       this.last.set(event.auctionId, { ...last, ...this.after(event, last), seq: event.seq })
     }
   }
 
-  private after(event: PublicEvent, last: { price: number; leader: string }): object {
+  private after(event: PublicEvent, last: { price: number; highBidder: string }): object {
     if (event.type === 'auction_sold') {
-      expect(event).toMatchObject({ hammerPrice: last.price, winner: last.leader })
+      expect(event).toMatchObject({ hammerPrice: last.price, winner: last.highBidder })
       return { ended: true }
     }
     if (event.type === 'auction_passed' || event.type === 'auction_cancelled') return { ended: true }
     if (event.type !== 'bid_placed') return {}
-    const isOwnRaise = event.bidder === last.leader && event.highBidder === last.leader
+    const isOwnRaise = event.bidder === last.highBidder && event.highBidder === last.highBidder
     expect(isOwnRaise ? event.price >= last.price : event.price > last.price).toBe(true)
     expect(event.askingBid).toBeGreaterThanOrEqual(event.price)
-    return { price: event.price, leader: event.highBidder }
+    return { price: event.price, highBidder: event.highBidder }
   }
 }
 

@@ -3,32 +3,33 @@
  * notices, each to whoever has their auction now. Invariant: an auction that moves gets the next epoch, its events
  * from then on carry it; with nobody live nothing moves and nothing is lost. Rules OWNER5–OWNER8, OUTAGE6, OUTAGE9.
  */
+
+import type { ApplyContext } from './apply-context.ts'
 import { fail } from './assert.ts'
 import type { Auction } from './auction.ts'
 import type { Reassigned } from './events.ts'
 import { Batch, extendBy, extendForOutage, measureOutage } from './outage.ts'
 import type { NoticeRecord } from './outbox.ts'
 import type { Server } from './servers.ts'
-import type { Turn } from './turn.ts'
 
 /** One batch. `gapMs`: how long nobody conducted; `undefined` where nothing was interrupted. */
-export function handOver(turn: Turn, from: Server, gapMs: number | undefined): Reassigned {
-  const { outbox, servers } = turn.state
+export function handOver(context: ApplyContext, from: Server, gapMs: number | undefined): Reassigned {
+  const { outbox, servers } = context.state
   if (from.standing === 'live') fail('only what is not live hands over', { id: from.id })
   let auctions = 0
   let notices = 0
   if (servers.liveCount > 0) {
-    auctions = moveAuctions(turn, from, gapMs)
-    notices = moveNotices(turn, from)
+    auctions = moveAuctions(context, from, gapMs)
+    notices = moveNotices(context, from)
   }
   const isLeft = from.load > 0 || outbox.lengthOf(from.id) > 0
   return { ok: true, type: 'reassigned', auctions, notices, more: isLeft && servers.liveCount > 0 }
 }
 
-function moveAuctions(turn: Turn, from: Server, gapMs: number | undefined): number {
-  const { changes, house, servers } = turn.state
-  const nearMs = turn.atMs + house.settings.outageExtensionMinMs
-  const batch = new Batch(turn)
+function moveAuctions(context: ApplyContext, from: Server, gapMs: number | undefined): number {
+  const { changes, house, servers } = context.state
+  const nearMs = context.atMs + house.settings.outageExtensionMinMs
+  const batch = new Batch(context)
   /** Servers whose silence this hand-over has ended. */
   const receivers = new Set<Server>()
   let count = 0
@@ -43,7 +44,7 @@ function moveAuctions(turn: Turn, from: Server, gapMs: number | undefined): numb
     const to = servers.leastLoaded() ?? fail('somebody is live', { id: from.id })
     if (!receivers.has(to)) {
       receivers.add(to)
-      countFromHere(turn, to, batch)
+      countFromHere(context, to, batch)
     }
     if (!batch.take()) return count
     from.drop(auction)
@@ -51,25 +52,25 @@ function moveAuctions(turn: Turn, from: Server, gapMs: number | undefined): numb
     auction.epoch++
     to.schedule(auction)
     changes.touch(auction)
-    turn.gain(to.id)
+    context.gain(to.id)
     // An outage of the former owner that was not worked off yet is part of the time that was lost.
     const isAffected = gapMs !== undefined || from.outageGapMs > 0
     if (isAffected && auction.status === 'open' && auction.closesAtMs < nearMs)
-      extendBy(turn, auction, (gapMs ?? 0) + from.outageGapMs)
+      extendBy(context, auction, (gapMs ?? 0) + from.outageGapMs)
     count++
   }
 }
 
 /** A silence of the heir up to here is the loss of what it had, and not of what comes to it now. */
-function countFromHere(turn: Turn, heir: Server, batch: Batch): void {
-  measureOutage(turn, heir)
-  heir.lastConductedMs = turn.atMs
-  turn.state.changes.touch(heir)
-  extendForOutage(turn, heir, batch)
+function countFromHere(context: ApplyContext, heir: Server, batch: Batch): void {
+  measureOutage(context, heir)
+  heir.lastConductedMs = context.atMs
+  context.state.changes.touch(heir)
+  extendForOutage(context, heir, batch)
 }
 
-function moveNotices(turn: Turn, from: Server): number {
-  const { auctions, limits, outbox, servers } = turn.state
+function moveNotices(context: ApplyContext, from: Server): number {
+  const { auctions, limits, outbox, servers } = context.state
   const heir = servers.leastLoaded() ?? fail('somebody is live', { id: from.id })
   const ownerOf = (notice: NoticeRecord): Server | undefined => {
     const auction = notice.auctionId === undefined ? undefined : auctions.get(notice.auctionId)
@@ -79,10 +80,10 @@ function moveNotices(turn: Turn, from: Server): number {
   }
   const count = outbox.move(from.id, limits.moveNoticesMax, (notice) => {
     const to = ownerOf(notice)
-    if (to !== undefined) turn.gain(to.id)
+    if (to !== undefined) context.gain(to.id)
     return to?.id
   })
-  turn.noticeCount += count
+  context.noticeCount += count
   return count
 }
 

@@ -1,5 +1,5 @@
 /**
- * The turns of an auction's life, each with its events and notices, whoever caused it (a command, a deadline, an
+ * The steps of an auction's life, each with its events and notices, whoever caused it (a command, a deadline, an
  * outage). Invariant: an auction ends once, what it ended as never changes, and it is sold at no less than its
  * reserve. Rules OPEN, SOFT, PAUSE, CLOSE of docs/spec.md.
  *
@@ -9,12 +9,12 @@
  *                    └──────────┘──► sold | passed
  */
 import { addCapped } from '../../protocol/money.ts'
+import type { ApplyContext } from './apply-context.ts'
 import { fail } from './assert.ts'
 import { type Auction, aliasOf } from './auction.ts'
 import type { AuctionExtended } from './events.ts'
 import { isBeyond } from './face.ts'
 import type { Hammer } from './formats/format.ts'
-import type { Turn } from './turn.ts'
 
 /** Whether the deadline of an open auction has passed: from then on no bid counts, whatever happens later. */
 export function isPastClose(auction: Auction, atMs: number): boolean {
@@ -22,14 +22,14 @@ export function isPastClose(auction: Auction, atMs: number): boolean {
 }
 
 /** Opens an auction that is new or whose time has come. */
-export function open(turn: Turn, auction: Auction): void {
-  if (auction.status !== 'open') turn.state.auctions.setStatus(auction, 'open')
-  turn.publish({ type: 'auction_opened', ...turn.stamp(auction), closesAt: auction.closesAtMs })
+export function open(context: ApplyContext, auction: Auction): void {
+  if (auction.status !== 'open') context.state.auctions.setStatus(auction, 'open')
+  context.publish({ type: 'auction_opened', ...context.stamp(auction), closesAt: auction.closesAtMs })
 }
 
 /** Moves the deadline. A paused auction's deadline moves as well and runs again when it resumes. */
 export function extend(
-  turn: Turn,
+  context: ApplyContext,
   auction: Auction,
   closesAtMs: number,
   reason: AuctionExtended['reason'],
@@ -38,32 +38,32 @@ export function extend(
   auction.closesAtMs = closesAtMs
   auction.extensions++
   auction.owner.schedule(auction)
-  turn.publish({ type: 'auction_extended', ...turn.stamp(auction), closesAt: closesAtMs, reason })
+  context.publish({ type: 'auction_extended', ...context.stamp(auction), closesAt: closesAtMs, reason })
 }
 
-export function pause(turn: Turn, auction: Auction): void {
-  auction.pausedAtMs = turn.atMs
-  turn.state.auctions.setStatus(auction, 'paused')
-  turn.publish({ type: 'auction_paused', ...turn.stamp(auction) })
+export function pause(context: ApplyContext, auction: Auction): void {
+  auction.pausedAtMs = context.atMs
+  context.state.auctions.setStatus(auction, 'paused')
+  context.publish({ type: 'auction_paused', ...context.stamp(auction) })
 }
 
 /** Gives back the time that was left when the pause began. */
-export function resume(turn: Turn, auction: Auction): void {
+export function resume(context: ApplyContext, auction: Auction): void {
   if (auction.pausedAtMs === undefined) fail('a paused auction knows since when', { id: auction.id })
-  auction.closesAtMs += turn.atMs - auction.pausedAtMs
+  auction.closesAtMs += context.atMs - auction.pausedAtMs
   auction.pausedAtMs = undefined
-  turn.state.auctions.setStatus(auction, 'open')
-  turn.publish({ type: 'auction_resumed', ...turn.stamp(auction), closesAt: auction.closesAtMs })
+  context.state.auctions.setStatus(auction, 'open')
+  context.publish({ type: 'auction_resumed', ...context.stamp(auction), closesAt: auction.closesAtMs })
 }
 
 /** The hammer falls: sold or passed, by the rules of the format. */
-export function close(turn: Turn, auction: Auction): void {
+export function close(context: ApplyContext, auction: Auction): void {
   const hammer = auction.format.hammer(auction)
-  if (hammer === undefined) pass(turn, auction)
-  else sell(turn, auction, hammer)
+  if (hammer === undefined) pass(context, auction)
+  else sell(context, auction, hammer)
 }
 
-export function sell(turn: Turn, auction: Auction, { winner, price }: Hammer): void {
+export function sell(context: ApplyContext, auction: Auction, { winner, price }: Hammer): void {
   assertNotEnded(auction)
   const { reserve } = auction.terms
   if (reserve !== undefined && isBeyond(auction, reserve, price))
@@ -71,46 +71,46 @@ export function sell(turn: Turn, auction: Auction, { winner, price }: Hammer): v
   auction.pausedAtMs = undefined
   auction.hammerPrice = price
   auction.winner = winner
-  turn.state.auctions.setStatus(auction, 'sold')
-  turn.publish({
+  context.state.auctions.setStatus(auction, 'sold')
+  context.publish({
     type: 'auction_sold',
-    ...turn.stamp(auction),
+    ...context.stamp(auction),
     hammerPrice: price,
     winner: aliasOf(winner),
   })
-  turn.tell('won', winner, price)
-  for (const bidder of auction.bidders) if (bidder !== winner) turn.tell('lost', bidder, price)
-  turn.notify('WON_AUCTION', auction, winner.id, price)
-  turn.notify('END_OF_AUCTION', auction, undefined, price)
+  context.tell('won', winner, price)
+  for (const bidder of auction.bidders) if (bidder !== winner) context.tell('lost', bidder, price)
+  context.notify('WON_AUCTION', auction, winner.id, price)
+  context.notify('END_OF_AUCTION', auction, undefined, price)
 }
 
 /** Ends an auction; nobody has it. */
-function pass(turn: Turn, auction: Auction): void {
+function pass(context: ApplyContext, auction: Auction): void {
   assertNotEnded(auction)
   auction.pausedAtMs = undefined
-  turn.state.auctions.setStatus(auction, 'passed')
-  turn.publish({ type: 'auction_passed', ...turn.stamp(auction) })
-  for (const bidder of auction.bidders) turn.tell('lost', bidder, auction.price ?? 0)
-  turn.notify('END_OF_AUCTION', auction)
+  context.state.auctions.setStatus(auction, 'passed')
+  context.publish({ type: 'auction_passed', ...context.stamp(auction) })
+  for (const bidder of auction.bidders) context.tell('lost', bidder, auction.price ?? 0)
+  context.notify('END_OF_AUCTION', auction)
 }
 
-export function cancel(turn: Turn, auction: Auction): void {
+export function cancel(context: ApplyContext, auction: Auction): void {
   assertNotEnded(auction)
   auction.pausedAtMs = undefined
-  turn.state.auctions.setStatus(auction, 'cancelled')
-  turn.publish({ type: 'auction_cancelled', ...turn.stamp(auction) })
-  turn.notify('CANCELED_AUCTION', auction)
+  context.state.auctions.setStatus(auction, 'cancelled')
+  context.publish({ type: 'auction_cancelled', ...context.stamp(auction) })
+  context.notify('CANCELED_AUCTION', auction)
 }
 
 /** After an accepted bid: a bid near the close leaves the others time to answer. SOFT rules. */
-export function softClose(turn: Turn, auction: Auction): void {
+export function softClose(context: ApplyContext, auction: Auction): void {
   const terms = auction.terms.softClose
-  if (terms === undefined || auction.closesAtMs - turn.atMs > terms.windowMs) return
+  if (terms === undefined || auction.closesAtMs - context.atMs > terms.windowMs) return
   if (terms.limit !== undefined && auction.softExtensions >= terms.limit) return
-  const closesAtMs = addCapped(turn.atMs, terms.extensionMs)
-  if (closesAtMs <= auction.closesAtMs || closesAtMs > turn.state.limits.closesAtMsMax) return
+  const closesAtMs = addCapped(context.atMs, terms.extensionMs)
+  if (closesAtMs <= auction.closesAtMs || closesAtMs > context.state.limits.closesAtMsMax) return
   auction.softExtensions++
-  extend(turn, auction, closesAtMs, 'soft_close')
+  extend(context, auction, closesAtMs, 'soft_close')
 }
 
 function assertNotEnded(auction: Auction): void {

@@ -3,7 +3,7 @@
  * each: half a million objects of a dozen words would cost three times the memory, and the garbage collector a walk
  * over all of them. Invariant: rows are those of the tuples, whichever way a block is held at the moment; numbers
  * rise by one for ever; a block without live requests is no row, and one that has lost most of its requests lets
- * go of their text by the next checkpoint. Leaves whose requests they are, and for how long, to requests.ts.
+ * go of their text by the next checkpoint. Leaves whose requests they are, and for how long, to request-memory.ts.
  *
  *   requests  key: block number in 14 digits   value: 64 or fewer [number, subject, request id, digest a, digest b,
  *                                                      atMs, reply], `null` where there is none

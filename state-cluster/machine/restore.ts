@@ -27,12 +27,12 @@ interface Gathered {
   readonly terms: Map<string, Terms>
   readonly auctions: Map<string, Auction>
   readonly byOrdinal: Map<number, Auction>
-  /** Only of auctions that have bids: aliases of leader and winner, and the bidders by place. */
+  /** Only of auctions that have bids: aliases of high bidder and winner, and the bidders by place. */
   readonly bids: Map<Auction, Bids>
 }
 
 interface Bids {
-  leader: number | undefined
+  highBidder: number | undefined
   winner: number | undefined
   readonly bidders: Bidder[]
 }
@@ -217,11 +217,11 @@ function loadAuction(state: State, gathered: Gathered, key: string, value: reado
   auction.softExtensions = fields.count()
   auction.bidCount = fields.count()
   auction.price = fields.optionalCount()
-  const leader = fields.optionalCount()
+  const highBidder = fields.optionalCount()
   auction.hammerPrice = fields.optionalCount()
   const winner = fields.optionalCount()
-  if (leader !== undefined || winner !== undefined)
-    gathered.bids.set(auction, { leader, winner, bidders: [] })
+  if (highBidder !== undefined || winner !== undefined)
+    gathered.bids.set(auction, { highBidder, winner, bidders: [] })
   gathered.auctions.set(key, auction)
   gathered.byOrdinal.set(auction.ordinal, auction)
   return true
@@ -234,14 +234,14 @@ function loadBidder(state: State, gathered: Gathered, key: string, value: readon
     corrupt('rows: a bidder without an alias')
   const auction = gathered.auctions.get(key.slice(0, slash))
   if (auction === undefined) return false
-  const bids = gathered.bids.get(auction) ?? corrupt('rows: a bidder of an auction without a leader')
+  const bids = gathered.bids.get(auction) ?? corrupt('rows: a bidder of an auction without a high bidder')
   const fields = new TupleReader('bidder', value, 3)
   const id = state.interned.text(fields.id<SubjectId>())
   bids.bidders[alias - 1] = new Bidder(auction, id, alias, fields.count(), fields.count())
   return true
 }
 
-/** All rows are there: names leaders and winners, and puts the auctions in their places. A step is one row. */
+/** All rows are there: names high bidders and winners, and puts the auctions in their places. A step is one row. */
 function* finishing(state: State, { auctions, byOrdinal, bids: allBids }: Gathered): Generator<void, void> {
   for (let ordinal = 1; ordinal <= auctions.size; ordinal++) {
     const auction = byOrdinal.get(ordinal) ?? corrupt('rows: ordinals of auctions have a gap')
@@ -254,7 +254,7 @@ function* finishing(state: State, { auctions, byOrdinal, bids: allBids }: Gather
         state.changes.load(bidder)
         yield
       }
-      auction.leader = bidderAt(auction, bids.leader)
+      auction.highBidder = bidderAt(auction, bids.highBidder)
       auction.winner = bidderAt(auction, bids.winner)
     }
     state.auctions.load(auction)

@@ -13,7 +13,7 @@ import { Interned } from './interned.ts'
 import { type Limits, limits as productionLimits } from './limits.ts'
 import { MonitorLease } from './monitor-lease.ts'
 import { Outbox } from './outbox.ts'
-import { Requests } from './requests.ts'
+import { RequestMemory } from './request-memory.ts'
 import { Servers } from './servers.ts'
 import { Tags } from './tags.ts'
 
@@ -25,7 +25,7 @@ export interface State {
   readonly tags: Tags
   readonly buyers: Buyers
   readonly auctions: Auctions
-  readonly requests: Requests
+  readonly requests: RequestMemory
   readonly outbox: Outbox
   readonly lease: MonitorLease
   /** Memory only: equal strings and tables are kept once. */
@@ -45,7 +45,7 @@ export function emptyState(limits: Limits = productionLimits): State {
     tags,
     buyers: new Buyers(changes, tags),
     auctions: new Auctions(changes, tags),
-    requests: new Requests(changes, house, limits),
+    requests: new RequestMemory(changes, house, limits),
     outbox: new Outbox(changes, house, limits),
     lease: new MonitorLease(),
     interned: new Interned(),

@@ -32,7 +32,7 @@ const bid: fc.Arbitrary<NaiveBid> = fc.record({
 const near = fc.record({
   bidder: fc.constantFrom(...bidders),
   by: fc.integer({ min: -1, max: 1 }),
-  to: fc.constantFrom('asking', 'leader', 'reserve'),
+  to: fc.constantFrom('asking', 'high_bidder', 'reserve'),
   kind: fc.constantFrom('max', 'max', 'exact'),
 })
 
@@ -60,33 +60,33 @@ function place(sale: Sale, twin: NaiveAuction, one: NaiveBid): void {
   const refusal = twin.place(one)
   expect(reply.ok ? undefined : reply.code, JSON.stringify(one)).toBe(refusal)
   const view = sale.view()
-  const { price, leader } = twin.outcome()
+  const { price, highBidder } = twin.outcome()
   expect(view.price).toBe(price)
   expect(view.askingBid).toBe(twin.askingBid())
   expect(view.bidCount).toBe(twin.bids.length)
-  if (leader !== undefined)
-    expect(standingOf(sale.state, view.id, leader as never)).toMatchObject({ status: 'winning' })
+  if (highBidder !== undefined)
+    expect(standingOf(sale.state, view.id, highBidder as never)).toMatchObject({ status: 'winning' })
   if (reply.ok && reply.type === 'bid') {
     expect(reply).toMatchObject({ price, askingBid: twin.askingBid() })
-    expect(reply.you.status).toBe(leader === one.bidder ? 'winning' : 'outbid')
+    expect(reply.you.status).toBe(highBidder === one.bidder ? 'winning' : 'outbid')
   }
 }
 
 function hammer(sale: Sale, twin: NaiveAuction): void {
-  const { leader } = twin.outcome()
+  const { highBidder } = twin.outcome()
   const expected = twin.hammer()
   sale.manage('close_auction')
   const view = sale.view()
   expect(view.status).toBe(expected === undefined ? 'passed' : 'sold')
   expect(view.hammerPrice).toBe(expected?.price)
-  if (leader !== undefined)
-    expect(standingOf(sale.state, view.id, leader as never).status).toBe(
+  if (highBidder !== undefined)
+    expect(standingOf(sale.state, view.id, highBidder as never).status).toBe(
       expected === undefined ? 'lost' : 'won',
     )
 }
 
 describe('the naive twin', () => {
-  it('BID5, BID6, BID7, RESERVE1: after every bid, price, leader and asking bid are those worked out from the list', () => {
+  it('BID5, BID6, BID7, RESERVE1: after every bid, price, high bidder and asking bid are those worked out from the list', () => {
     fc.assert(
       fc.property(terms, fc.array(bid, { maxLength: 25 }), (change, bids) => {
         const { sale, twin } = pair(change)
@@ -103,7 +103,8 @@ describe('the naive twin', () => {
         const { sale, twin } = pair(change)
         for (const { bidder, by, to, kind } of bids) {
           const highest = Math.max(0, ...twin.bids.map((one) => one.amount))
-          const base = to === 'asking' ? twin.askingBid() : to === 'leader' ? highest : (change.reserve ?? 50)
+          const base =
+            to === 'asking' ? twin.askingBid() : to === 'high_bidder' ? highest : (change.reserve ?? 50)
           place(sale, twin, { bidder, amount: Math.max(1, base + by), kind })
         }
         hammer(sale, twin)

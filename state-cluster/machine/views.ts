@@ -32,7 +32,7 @@ export function auctionView(state: State, id: AuctionId): AuctionView | undefine
 function viewOf(state: State, auction: Auction): AuctionView {
   const { format, terms, winner } = auction
   const { buyNow, item, softClose } = terms
-  const { askingBid, leader, price } = faceOf(auction, state.house.lastAtMs)
+  const { askingBid, highBidder, price } = faceOf(auction, state.house.lastAtMs)
   const isBuyNowOffered = buyNow !== undefined && !auction.hasEnded && format.offersBuyNow(auction)
   return {
     id: terms.id,
@@ -46,7 +46,7 @@ function viewOf(state: State, auction: Auction): AuctionView {
     ...(price === undefined ? {} : { price }),
     askingBid,
     bidCount: auction.bidCount,
-    ...(leader === undefined ? {} : { highBidder: aliasOf(leader) }),
+    ...(highBidder === undefined ? {} : { highBidder: aliasOf(highBidder) }),
     reserve: format.reserveStatus(auction),
     ...(isBuyNowOffered ? { buyNow } : {}),
     increments: terms.increments,

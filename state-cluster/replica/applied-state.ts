@@ -7,7 +7,7 @@
  */
 import type { AuctionId, GroupId } from '../../protocol/ids.ts'
 import type { MachineEntry } from '../machine/commands.ts'
-import type { Applied, PublicEvent } from '../machine/events.ts'
+import { type Applied, isPublic, type PublicEvent } from '../machine/events.ts'
 import {
   apply,
   decodeEntry,
@@ -205,8 +205,4 @@ function* machineRows(store: Store, groupId: GroupId, onProgress: LoadOptions['o
     if (count % progressEvery === 0) onProgress?.(count)
   }
   onProgress?.(count)
-}
-
-function isPublic(event: Applied['events'][number]): event is PublicEvent {
-  return event.type !== 'outbid' && event.type !== 'won' && event.type !== 'lost'
 }

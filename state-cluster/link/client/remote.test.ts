@@ -14,7 +14,7 @@ import { testIdentity } from '../../../wire/testing/tls.ts'
 import { systemTiming } from '../../../wire/timing.ts'
 import { packTuple } from '../../../wire/tuples.ts'
 import type { FeedBatch, FeedGap } from '../../cluster.ts'
-import type { PublicEvent, Reply } from '../../machine/events.ts'
+import { isPublic, type Reply } from '../../machine/events.ts'
 import { LinkService, type LinkServiceOptions } from '../service/service.ts'
 import {
   createAuction,
@@ -144,7 +144,8 @@ class Listener {
   seqs(auctionId: AuctionId = lot): number[] {
     const events = this.batches.flatMap((batch) => batch.events)
     return events
-      .filter((event): event is PublicEvent => event.auctionId === auctionId && !('bidderId' in event))
+      .filter((event) => event.auctionId === auctionId)
+      .filter(isPublic)
       .map((event) => event.seq)
   }
 }

@@ -14,7 +14,7 @@ import {
 } from '../../cluster.ts'
 import { groupOf, groupsOf } from '../../groups.ts'
 import type { Command } from '../../machine/commands.ts'
-import type { Applied, PrivateEvent, PublicEvent } from '../../machine/events.ts'
+import { type Applied, isPublic, type PublicEvent } from '../../machine/events.ts'
 import {
   apply,
   auctionPage,
@@ -34,10 +34,6 @@ import {
 } from '../../machine/index.ts'
 import type { AuctionQuery } from '../../machine/view.ts'
 import type { GroupWatcher, LeaderView, LinkBackend, Member, ProposeOutcome } from '../backend.ts'
-
-function isPrivate(event: PublicEvent | PrivateEvent): event is PrivateEvent {
-  return event.type === 'outbid' || event.type === 'won' || event.type === 'lost'
-}
 
 interface LogEntry {
   readonly atMs: number
@@ -155,7 +151,7 @@ export class FakeNode implements LinkBackend {
       group.lastReplies = applied.replies
       group.applied++
       for (const event of applied.events) {
-        if (isPrivate(event)) continue
+        if (!isPublic(event)) continue
         const history = group.history.get(event.auctionId)
         if (history === undefined) group.history.set(event.auctionId, [event])
         else history.push(event)

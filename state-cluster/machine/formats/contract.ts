@@ -4,7 +4,7 @@
  * format does. A case throws when the format breaks it. Rules: docs/spec.md.
  */
 import type { BidKind } from '../commands.ts'
-import type { BidPlaced } from '../events.ts'
+import { type BidPlaced, isPublic } from '../events.ts'
 import { faultsOf } from '../testing/invariants.ts'
 import { Sale } from '../testing/sale.ts'
 import type { Format } from './format.ts'
@@ -88,7 +88,7 @@ export function formatCases(format: Format): readonly FormatCase[] {
       run() {
         const sale = walked(format)
         sale.pass(20_000).manage('close_auction')
-        const open = sale.events.filter((event) => !('bidderId' in event))
+        const open = sale.events.filter(isPublic)
         open.forEach((event, index) => {
           hold(event.seq === index + 1, `seq ${event.seq} at place ${index + 1}`)
         })

@@ -49,12 +49,12 @@ describe('hidden maxima', () => {
     expect(one.view()).toMatchObject({ highBidder: 'bidder-1', askingBid: 1_050 })
   })
 
-  it('BID8: the leader raises its own maximum at any time and the price stays', () => {
+  it('BID8: the high bidder raises its own maximum at any time and the price stays', () => {
     const one = sale()
     one.accept('bob', 1_000)
     expect(one.accept('bob', 1_001)).toMatchObject({ price: 100, you: { status: 'winning', maxBid: 1_001 } })
     one.accept('eve', 1_001)
-    // The asking bid is 1,051; the leader may go anywhere above its own maximum.
+    // The asking bid is 1,051; the high bidder may go anywhere above its own maximum.
     expect(one.accept('bob', 1_002)).toMatchObject({ price: 1_001, askingBid: 1_051 })
     expect(one.refuse('bob', 1_002)).toMatchObject({ code: 'already_leading', askingBid: 1_051 })
     expect(one.refuse('bob', 10)).toMatchObject({ code: 'already_leading' })
@@ -85,7 +85,7 @@ describe('plain bids', () => {
     expect(one.accept('eve', 600, 'exact')).toMatchObject({ price: 650, you: { status: 'outbid' } })
   })
 
-  it("BID9: the leader's own plain bid must reach the asking bid and moves the price", () => {
+  it("BID9: the high bidder's own plain bid must reach the asking bid and moves the price", () => {
     const one = sale()
     one.accept('bob', 500, 'exact')
     expect(one.refuse('bob', 549, 'exact')).toMatchObject({ code: 'bid_too_low', askingBid: 550 })
@@ -95,7 +95,7 @@ describe('plain bids', () => {
 })
 
 describe('reserve', () => {
-  it('RESERVE1: a leader whose maximum reaches the reserve pays at least the reserve', () => {
+  it('RESERVE1: a high bidder whose maximum reaches the reserve pays at least the reserve', () => {
     const one = sale({ reserve: 1_000 })
     expect(one.accept('bob', 500)).toMatchObject({ price: 100 })
     expect(one.accept('eve', 1_000)).toMatchObject({ price: 1_000 })

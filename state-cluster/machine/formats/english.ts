@@ -1,6 +1,6 @@
 /**
  * The English auction: the price rises, hidden maxima bid for their bidders, the highest maximum wins.
- * Invariant: price ≤ the leader's maximum; every accepted bid of another bidder raises the price; at equal
+ * Invariant: price ≤ the high bidder's maximum; every accepted bid of another bidder raises the price; at equal
  * maxima the earlier one leads. Rules BID3–BID12 and RESERVE1–RESERVE3 of docs/spec.md.
  * Source: CONTRACT "English auction rules".
  */
@@ -21,7 +21,7 @@ function askingBid(auction: Auction): Amount {
   return auction.price === undefined ? auction.terms.openingBid : plusIncrement(auction, auction.price)
 }
 
-/** A leader whose maximum reaches the reserve pays at least the reserve. */
+/** A high bidder whose maximum reaches the reserve pays at least the reserve. */
 function withReserve(auction: Auction, maxBid: Amount, price: Amount): Amount {
   const { reserve } = auction.terms
   return reserve !== undefined && maxBid >= reserve && price < reserve ? reserve : price
@@ -32,24 +32,24 @@ function lead(auction: Auction, maxBid: Amount, price: Amount): BidDecision {
 }
 
 function decideBid(auction: Auction, bidder: Bidder | undefined, amount: Amount, kind: BidKind): BidDecision {
-  const { leader, price } = auction
+  const { highBidder, price } = auction
   const asking = askingBid(auction)
-  if (leader === undefined || price === undefined) {
+  if (highBidder === undefined || price === undefined) {
     if (amount < asking) return tooLow
     return lead(auction, amount, kind === 'exact' ? amount : asking)
   }
-  if (bidder === leader) {
-    if (amount <= leader.maxBid) return alreadyLeading
+  if (bidder === highBidder) {
+    if (amount <= highBidder.maxBid) return alreadyLeading
     if (kind === 'max') return lead(auction, amount, price)
     return amount < asking ? tooLow : lead(auction, amount, amount)
   }
   // At the top of the range the asking bid is the price itself; an equal price is no higher bid.
   if (amount < asking || amount <= price) return tooLow
-  if (amount > leader.maxBid) {
-    const next = kind === 'exact' ? amount : Math.min(amount, plusIncrement(auction, leader.maxBid))
+  if (amount > highBidder.maxBid) {
+    const next = kind === 'exact' ? amount : Math.min(amount, plusIncrement(auction, highBidder.maxBid))
     return lead(auction, amount, next)
   }
-  const next = Math.min(leader.maxBid, plusIncrement(auction, amount))
+  const next = Math.min(highBidder.maxBid, plusIncrement(auction, amount))
   return { isAccepted: true, leads: false, price: next, maxBid: amount, ends: false }
 }
 
@@ -60,9 +60,10 @@ function reserveStatus(auction: Auction): ReserveStatus {
 }
 
 function hammer(auction: Auction): Hammer | undefined {
-  const { leader, price } = auction
-  if (leader === undefined || price === undefined || reserveStatus(auction) === 'not_met') return undefined
-  return { winner: leader, price }
+  const { highBidder, price } = auction
+  if (highBidder === undefined || price === undefined || reserveStatus(auction) === 'not_met')
+    return undefined
+  return { winner: highBidder, price }
 }
 
 export const english: Format = {
@@ -76,9 +77,9 @@ export const english: Format = {
   reserveStatus,
   offersBuyNow: (auction) =>
     auction.terms.reserve === undefined
-      ? auction.leader === undefined
-      : auction.leader === undefined || reserveStatus(auction) === 'not_met',
+      ? auction.highBidder === undefined
+      : auction.highBidder === undefined || reserveStatus(auction) === 'not_met',
   hammer,
   dueMs: (auction) => auction.closesAtMs,
-  fallDue: (auction, turn) => turn.close(auction),
+  fallDue: (auction, context) => context.close(auction),
 }

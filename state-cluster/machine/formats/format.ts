@@ -14,7 +14,7 @@ export type BidDecision =
   | { readonly isAccepted: false; readonly code: RejectionCode }
   | {
       readonly isAccepted: true
-      /** Whether the bidder leads after this bid; otherwise the leader stays. */
+      /** Whether the bidder leads after this bid; otherwise the high bidder stays. */
       readonly leads: boolean
       /** The price after this bid. */
       readonly price: Amount
@@ -42,7 +42,7 @@ export interface Format {
   readonly name: string
   /** Which way bids move the price: up, or down (a reverse auction, where the seller of a service bids). */
   readonly direction: 'rising' | 'falling'
-  /** Bids are secret until the end: no price, no leader, nobody is told of being outbid. */
+  /** Bids are secret until the end: no price, no high bidder, nobody is told of being outbid. */
   readonly isSealed: boolean
   /** Whether terms that are well formed in themselves make sense in this format. */
   accepts(terms: AuctionTerms): boolean
@@ -67,6 +67,6 @@ export interface Format {
   hammer(auction: Auction): Hammer | undefined
   /** When an open auction falls due (epoch ms): its deadline, unless the format wants to be asked earlier. */
   dueMs(auction: Auction): number
-  /** The open auction is due at `turn.atMs`. */
-  fallDue(auction: Auction, turn: DueTurn): void
+  /** The open auction is due at `context.atMs`. */
+  fallDue(auction: Auction, context: DueTurn): void
 }

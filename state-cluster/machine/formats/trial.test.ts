@@ -35,9 +35,9 @@ const reverse: Format = {
   reserveStatus: ({ price, terms }) =>
     terms.reserve === undefined ? 'none' : price !== undefined && price <= terms.reserve ? 'met' : 'not_met',
   hammer: (auction) =>
-    auction.leader === undefined || reverse.reserveStatus(auction) === 'not_met'
+    auction.highBidder === undefined || reverse.reserveStatus(auction) === 'not_met'
       ? undefined
-      : { winner: auction.leader, price: auction.leader.maxBid },
+      : { winner: auction.highBidder, price: auction.highBidder.maxBid },
 }
 
 /** One secret bid counts, the highest; a bidder may raise its own. */
@@ -47,17 +47,17 @@ const sealed: Format = {
   isSealed: true,
   accepts: (terms) => terms.buyNow === undefined,
   askingBid: (auction) => auction.terms.openingBid,
-  decideBid: ({ leader, terms }, bidder, amount) => {
+  decideBid: ({ highBidder, terms }, bidder, amount) => {
     if (amount < terms.openingBid) return tooLow
     if (bidder !== undefined && amount <= bidder.maxBid) return tooLow
-    const leads = leader === undefined || amount > leader.maxBid
+    const leads = highBidder === undefined || amount > highBidder.maxBid
     return { isAccepted: true, leads, price: terms.openingBid, maxBid: amount, ends: false }
   },
   reserveStatus: ({ terms }) => (terms.reserve === undefined ? 'none' : 'not_met'),
-  hammer: ({ leader, terms }) =>
-    leader === undefined || leader.maxBid < (terms.reserve ?? 0)
+  hammer: ({ highBidder, terms }) =>
+    highBidder === undefined || highBidder.maxBid < (terms.reserve ?? 0)
       ? undefined
-      : { winner: leader, price: leader.maxBid },
+      : { winner: highBidder, price: highBidder.maxBid },
 }
 
 /** As sealed, at the second price. */
@@ -65,10 +65,10 @@ const vickrey: Format = {
   ...sealed,
   name: 'vickrey',
   hammer: (auction) => {
-    const { bidders, leader, terms } = auction
-    if (leader === undefined || leader.maxBid < (terms.reserve ?? 0)) return undefined
-    const others = bidders.filter((bidder) => bidder !== leader).map((bidder) => bidder.maxBid)
-    return { winner: leader, price: Math.max(terms.openingBid, terms.reserve ?? 0, ...others) }
+    const { bidders, highBidder, terms } = auction
+    if (highBidder === undefined || highBidder.maxBid < (terms.reserve ?? 0)) return undefined
+    const others = bidders.filter((bidder) => bidder !== highBidder).map((bidder) => bidder.maxBid)
+    return { winner: highBidder, price: Math.max(terms.openingBid, terms.reserve ?? 0, ...others) }
   },
 }
 
@@ -77,8 +77,8 @@ const dutch: Format = {
   ...english,
   name: 'dutch',
   accepts: (terms) => terms.buyNow === undefined,
-  askingBid: ({ leader, opensAtMs, price, terms }, atMs) =>
-    leader === undefined || price === undefined
+  askingBid: ({ highBidder, opensAtMs, price, terms }, atMs) =>
+    highBidder === undefined || price === undefined
       ? Math.max(1, terms.openingBid - Math.floor((atMs - opensAtMs) / 1_000))
       : price,
   decideBid: (auction, _bidder, amount, _kind, atMs) => {
@@ -114,7 +114,7 @@ describe('what the seam carries', () => {
     expect(one.view()).toMatchObject({ status: 'sold', hammerPrice: 1_900, winner: 'bidder-1' })
   })
 
-  it('secret bids: nobody learns a price, a leader or its own standing before the end', () => {
+  it('secret bids: nobody learns a price, a high bidder or its own standing before the end', () => {
     const one = sale(sealed, 100)
     expect(one.accept('ann', 700)).toMatchObject({
       price: 100,

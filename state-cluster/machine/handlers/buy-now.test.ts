@@ -56,7 +56,7 @@ describe('buy_now', () => {
     expect(met.buyNow('bob')).toMatchObject({ code: 'buy_now_gone' })
   })
 
-  it('BUYNOW2: the leader itself may take it', () => {
+  it('BUYNOW2: the high bidder itself may take it', () => {
     const one = sale({ reserve: 1_000 })
     one.accept('eve', 999)
     expect(one.buyNow('eve')).toMatchObject({ price: 5_000, you: { status: 'won', maxBid: 5_000 } })

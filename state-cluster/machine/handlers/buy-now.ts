@@ -4,29 +4,30 @@
  * limit_exceeded, checked in this order. Events: bid_placed at the fixed price, then auction_sold, private won
  * and lost. Notices: those of a sale. Rules BUYNOW1–BUYNOW4.
  */
+
+import type { ApplyContext } from '../apply-context.ts'
 import type { BuyNow } from '../commands.ts'
 import type { Reply } from '../events.ts'
 import { sell } from '../lifecycle.ts'
-import type { Turn } from '../turn.ts'
 import { acceptedReply, recordBid, refuseUnlessBiddable } from './place-bid.ts'
 import { refuse, refuseBid } from './refuse.ts'
 
-export function buyNow(turn: Turn, command: BuyNow): Reply {
-  const auction = turn.state.auctions.get(command.auctionId)
+export function buyNow(context: ApplyContext, command: BuyNow): Reply {
+  const auction = context.state.auctions.get(command.auctionId)
   if (auction === undefined) return refuse('auction_not_found')
-  const shut = refuseUnlessBiddable(turn, auction, command.subject)
+  const shut = refuseUnlessBiddable(context, auction, command.subject)
   if (shut !== undefined) return shut
   const price = auction.terms.buyNow
   if (price === undefined || !auction.format.offersBuyNow(auction))
-    return refuseBid('buy_now_gone', auction, turn.atMs)
+    return refuseBid('buy_now_gone', auction, context.atMs)
   if (
     auction.bidderOf(command.subject) === undefined &&
-    auction.bidders.length >= turn.state.limits.biddersMax
+    auction.bidders.length >= context.state.limits.biddersMax
   )
     return refuse('limit_exceeded')
 
   const outcome = { leads: true, price, maxBid: price }
-  const placed = recordBid(turn, auction, command, price, 'exact', outcome)
-  sell(turn, auction, { winner: placed.bidder, price })
+  const placed = recordBid(context, auction, command, price, 'exact', outcome)
+  sell(context, auction, { winner: placed.bidder, price })
   return acceptedReply(auction, placed)
 }

@@ -3,17 +3,18 @@
  * Replies: auction · auction_not_found · not_the_seller · auction_closed.
  * Events: auction_cancelled. Notices: CANCELED_AUCTION. Rule CLOSE6.
  */
+
+import type { ApplyContext } from '../apply-context.ts'
 import type { CancelAuction } from '../commands.ts'
 import type { Reply } from '../events.ts'
 import { cancel, isPastClose } from '../lifecycle.ts'
-import type { Turn } from '../turn.ts'
 import { manage } from './managed.ts'
 import { refuseByTime } from './refuse.ts'
 
-export function cancelAuction(turn: Turn, command: CancelAuction): Reply {
-  return manage(turn, command, (auction) => {
-    if (auction.hasEnded || isPastClose(auction, turn.atMs)) return refuseByTime('auction_closed', auction)
-    cancel(turn, auction)
+export function cancelAuction(context: ApplyContext, command: CancelAuction): Reply {
+  return manage(context, command, (auction) => {
+    if (auction.hasEnded || isPastClose(auction, context.atMs)) return refuseByTime('auction_closed', auction)
+    cancel(context, auction)
     return undefined
   })
 }

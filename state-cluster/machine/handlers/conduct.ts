@@ -7,54 +7,56 @@
  * auctions open and due ones close. An outage with more auctions than a batch goes on in the next pulse, with
  * nothing closed in between.
  */
+
+import type { ApplyContext } from '../apply-context.ts'
 import type { Conduct } from '../commands.ts'
 import type { Reply } from '../events.ts'
 import type { DueTurn } from '../formats/format.ts'
 import { close, open } from '../lifecycle.ts'
 import { Batch, extendForOutage, measureOutage, setPatience } from '../outage.ts'
 import type { Server } from '../servers.ts'
-import type { Turn } from '../turn.ts'
 import { refuse } from './refuse.ts'
 
-export function conduct(turn: Turn, command: Conduct): Reply {
-  const { changes, servers } = turn.state
+export function conduct(context: ApplyContext, command: Conduct): Reply {
+  const { changes, servers } = context.state
   const server = servers.get(command.serverId)
   if (server === undefined || server.epoch !== command.epoch) return refuse('stale_epoch')
-  const gapMs = turn.atMs - server.lastConductedMs
-  measureOutage(turn, server)
-  server.lastConductedMs = turn.atMs
+  const gapMs = context.atMs - server.lastConductedMs
+  measureOutage(context, server)
+  server.lastConductedMs = context.atMs
   changes.touch(server)
 
-  const batch = new Batch(turn)
-  extendForOutage(turn, server, batch)
+  const batch = new Batch(context)
+  extendForOutage(context, server, batch)
   if (server.outageGapMs === 0) {
-    openScheduled(turn, server, batch)
-    workOff(turn, server, batch)
+    openScheduled(context, server, batch)
+    workOff(context, server, batch)
   }
   const nextDueMs = server.nextDueMs()
-  const more = server.outageGapMs > 0 || nextDueMs <= turn.atMs
-  setPatience(turn, server, gapMs)
-  const reply = { ok: true, type: 'conducted', more, atMs: turn.atMs } as const
+  const more = server.outageGapMs > 0 || nextDueMs <= context.atMs
+  setPatience(context, server, gapMs)
+  const reply = { ok: true, type: 'conducted', more, atMs: context.atMs } as const
   return nextDueMs === Number.POSITIVE_INFINITY ? reply : { ...reply, nextDueMs }
 }
 
 /** An opening that comes late by more than the outage threshold gives the auction its whole duration. */
-function openScheduled(turn: Turn, server: Server, batch: Batch): void {
-  const { settings } = turn.state.house
+function openScheduled(context: ApplyContext, server: Server, batch: Batch): void {
+  const { settings } = context.state.house
   for (;;) {
     const auction = server.openings.peek()
-    if (auction === undefined || auction.opensAtMs > turn.atMs || !batch.take()) return
-    const isLate = turn.atMs - auction.opensAtMs > settings.outageThresholdMs
-    if (isLate || auction.closesAtMs <= turn.atMs) auction.closesAtMs = turn.atMs + auction.terms.durationMs
-    open(turn, auction)
+    if (auction === undefined || auction.opensAtMs > context.atMs || !batch.take()) return
+    const isLate = context.atMs - auction.opensAtMs > settings.outageThresholdMs
+    if (isLate || auction.closesAtMs <= context.atMs)
+      auction.closesAtMs = context.atMs + auction.terms.durationMs
+    open(context, auction)
   }
 }
 
-function workOff(turn: Turn, server: Server, batch: Batch): void {
-  const due: DueTurn = { atMs: turn.atMs, close: (auction) => close(turn, auction) }
+function workOff(context: ApplyContext, server: Server, batch: Batch): void {
+  const due: DueTurn = { atMs: context.atMs, close: (auction) => close(context, auction) }
   for (;;) {
     const auction = server.running.peek()
-    if (auction === undefined || server.running.peekDueMs() > turn.atMs || !batch.take()) return
+    if (auction === undefined || server.running.peekDueMs() > context.atMs || !batch.take()) return
     auction.format.fallDue(auction, due)
   }
 }

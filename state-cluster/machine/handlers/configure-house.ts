@@ -3,15 +3,16 @@
  * Replies: done · terms_invalid. Events: none. A feature that this build does not know ends the process, because
  * a replica that went on without it would differ from the others. Rules HOUSE1–HOUSE2.
  */
+
+import type { ApplyContext } from '../apply-context.ts'
 import type { ConfigureHouse } from '../commands.ts'
 import type { Reply } from '../events.ts'
 import { requireKnown } from '../features.ts'
 import { isWithin } from '../terms.ts'
-import type { Turn } from '../turn.ts'
 import { refuse } from './refuse.ts'
 
-export function configureHouse(turn: Turn, command: ConfigureHouse): Reply {
-  const { house, limits } = turn.state
+export function configureHouse(context: ApplyContext, command: ConfigureHouse): Reply {
+  const { house, limits } = context.state
   const { settings, features } = command
   requireKnown(features)
   if (!isWithin(settings.outageExtensionMinMs, 1, limits.outageMsMax)) return refuse('terms_invalid')

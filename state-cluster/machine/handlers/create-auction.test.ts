@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { defaultIncrements } from '../../../protocol/money.ts'
 import type { AuctionTerms } from '../commands.ts'
+import { isPublic } from '../events.ts'
 import { limits } from '../limits.ts'
 import { stateHash } from '../state.ts'
 import { Sale, startMs } from '../testing/sale.ts'
@@ -146,7 +147,7 @@ describe('create_auction', () => {
     one.extend(1_000)
     one.manage('close_auction')
     const seqs = (id: string) =>
-      one.events.flatMap((event) => (event.auctionId === id && !('bidderId' in event) ? [event.seq] : []))
+      one.events.flatMap((event) => (event.auctionId === id && isPublic(event) ? [event.seq] : []))
     expect(seqs('a1')).toEqual([1, 2, 3, 4, 5, 6, 7])
     expect(seqs('a2')).toEqual([1, 2])
     expect(one.view('a1').seq).toBe(7)

@@ -4,6 +4,8 @@
  * made before on the same terms is answered as made, and nothing happens.
  * Events: auction_opened, unless scheduled. Notices: NEW_AUCTION, scheduled or not. Rules AUCTION1–AUCTION6.
  */
+
+import type { ApplyContext } from '../apply-context.ts'
 import { Auction, Terms } from '../auction.ts'
 import type { CreateAuction } from '../commands.ts'
 import type { Reply } from '../events.ts'
@@ -12,11 +14,10 @@ import { formatOf } from '../formats/registry.ts'
 import { open } from '../lifecycle.ts'
 import type { State } from '../state.ts'
 import { areTermsValid } from '../terms.ts'
-import type { Turn } from '../turn.ts'
 import { refuse } from './refuse.ts'
 
-export function createAuction(turn: Turn, command: CreateAuction): Reply {
-  const { atMs, state } = turn
+export function createAuction(context: ApplyContext, command: CreateAuction): Reply {
+  const { atMs, state } = context
   const { auctions, house, limits, servers, tags } = state
   const { auctionId, terms } = command
   if (!areTermsValid(terms, limits)) return refuse('terms_invalid')
@@ -36,9 +37,9 @@ export function createAuction(turn: Turn, command: CreateAuction): Reply {
   const status = isScheduled ? 'scheduled' : 'open'
   const auction = new Auction(own, owner, status, opensAtMs, opensAtMs + terms.durationMs)
   auctions.add(auction)
-  if (!isScheduled) open(turn, auction)
-  if (owner.id !== command.serverId) turn.gain(owner.id)
-  turn.notify('NEW_AUCTION', auction)
+  if (!isScheduled) open(context, auction)
+  if (owner.id !== command.serverId) context.gain(owner.id)
+  context.notify('NEW_AUCTION', auction)
   return { ok: true, type: 'auction', auctionId, seq: auction.seq }
 }
 

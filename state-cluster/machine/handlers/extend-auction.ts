@@ -4,23 +4,24 @@
  * auction_closed (ended, or past its deadline) · auction_not_open (scheduled) · limit_exceeded (the deadline
  * would pass the last date there is). Events: auction_extended, reason operator. Rule CLOSE7.
  */
+
+import type { ApplyContext } from '../apply-context.ts'
 import type { ExtendAuction } from '../commands.ts'
 import type { Reply } from '../events.ts'
 import { extend, isPastClose } from '../lifecycle.ts'
 import { isWithin } from '../terms.ts'
-import type { Turn } from '../turn.ts'
 import { manage } from './managed.ts'
 import { refuse, refuseByTime } from './refuse.ts'
 
-export function extendAuction(turn: Turn, command: ExtendAuction): Reply {
-  const { limits } = turn.state
+export function extendAuction(context: ApplyContext, command: ExtendAuction): Reply {
+  const { limits } = context.state
   if (!isWithin(command.byMs, 1, limits.extendMsMax)) return refuse('terms_invalid')
-  return manage(turn, command, (auction) => {
-    if (auction.hasEnded || isPastClose(auction, turn.atMs)) return refuseByTime('auction_closed', auction)
+  return manage(context, command, (auction) => {
+    if (auction.hasEnded || isPastClose(auction, context.atMs)) return refuseByTime('auction_closed', auction)
     if (auction.status === 'scheduled') return refuseByTime('auction_not_open', auction)
     const closesAtMs = auction.closesAtMs + command.byMs
     if (closesAtMs > limits.closesAtMsMax) return refuse('limit_exceeded')
-    extend(turn, auction, closesAtMs, 'operator')
+    extend(context, auction, closesAtMs, 'operator')
     return undefined
   })
 }

@@ -1,8 +1,8 @@
 /** Finds the auction that a managing command names and checks who asks: its seller, or an operator. */
 import type { AuctionId, SubjectId } from '../../../protocol/ids.ts'
+import type { ApplyContext } from '../apply-context.ts'
 import type { Auction } from '../auction.ts'
 import type { AuctionChanged, Rejected } from '../events.ts'
-import type { Turn } from '../turn.ts'
 import { refuse } from './refuse.ts'
 
 interface Managing {
@@ -13,11 +13,11 @@ interface Managing {
 
 /** Runs `manage` on the auction; otherwise `auction_not_found` or `not_the_seller`, in this order. */
 export function manage(
-  turn: Turn,
+  context: ApplyContext,
   command: Managing,
   run: (auction: Auction) => Rejected | undefined,
 ): AuctionChanged | Rejected {
-  const auction = turn.state.auctions.get(command.auctionId)
+  const auction = context.state.auctions.get(command.auctionId)
   if (auction === undefined) return refuse('auction_not_found')
   if (!command.operator && auction.terms.sellerId !== command.subject) return refuse('not_the_seller')
   return run(auction) ?? { ok: true, type: 'auction', auctionId: auction.id, seq: auction.seq }

@@ -7,47 +7,51 @@
  */
 import type { SubjectId } from '../../../protocol/ids.ts'
 import { type Amount, isAmount } from '../../../protocol/money.ts'
+import type { ApplyContext } from '../apply-context.ts'
 import { fail } from '../assert.ts'
 import { type Auction, aliasOf, Bidder } from '../auction.ts'
 import type { BidKind, BuyNow, PlaceBid } from '../commands.ts'
 import type { BidAccepted, Rejected, Reply } from '../events.ts'
 import { faceOf, isBeyond, standingIn } from '../face.ts'
 import { close, softClose } from '../lifecycle.ts'
-import type { Turn } from '../turn.ts'
 import { refuse, refuseBid, refuseByTime } from './refuse.ts'
 
-export function placeBid(turn: Turn, command: PlaceBid): Reply {
+export function placeBid(context: ApplyContext, command: PlaceBid): Reply {
   const { amount, kind, subject } = command
   if (!isAmount(amount)) return refuse('amount_invalid')
-  const auction = turn.state.auctions.get(command.auctionId)
+  const auction = context.state.auctions.get(command.auctionId)
   if (auction === undefined) return refuse('auction_not_found')
-  const shut = refuseUnlessBiddable(turn, auction, subject)
+  const shut = refuseUnlessBiddable(context, auction, subject)
   if (shut !== undefined) return shut
   const known = auction.bidderOf(subject)
   const { format } = auction
-  const decision = format.decideBid(auction, known, amount, kind, turn.atMs)
-  if (!decision.isAccepted) return refuseBid(decision.code, auction, turn.atMs)
-  if (known === undefined && auction.bidders.length >= turn.state.limits.biddersMax)
+  const decision = format.decideBid(auction, known, amount, kind, context.atMs)
+  if (!decision.isAccepted) return refuseBid(decision.code, auction, context.atMs)
+  if (known === undefined && auction.bidders.length >= context.state.limits.biddersMax)
     return refuse('limit_exceeded')
 
-  const before = auction.leader
-  const placed = recordBid(turn, auction, command, amount, kind, decision)
-  turn.notify('NEW_BID', auction, placed.bidder.id, placed.price)
+  const before = auction.highBidder
+  const placed = recordBid(context, auction, command, amount, kind, decision)
+  context.notify('NEW_BID', auction, placed.bidder.id, placed.price)
   const outbid = decision.leads ? before : placed.bidder
-  if (outbid !== undefined && outbid !== auction.leader && !format.isSealed) {
-    turn.tell('outbid', outbid, placed.price, placed.askingBid)
-    turn.notify('OUTBID', auction, outbid.id, placed.price)
+  if (outbid !== undefined && outbid !== auction.highBidder && !format.isSealed) {
+    context.tell('outbid', outbid, placed.price, placed.askingBid)
+    context.notify('OUTBID', auction, outbid.id, placed.price)
   }
-  if (decision.ends) close(turn, auction)
-  else softClose(turn, auction)
+  if (decision.ends) close(context, auction)
+  else softClose(context, auction)
   return acceptedReply(auction, placed)
 }
 
 /** `undefined` when the subject may bid on the auction now. */
-export function refuseUnlessBiddable(turn: Turn, auction: Auction, subject: SubjectId): Rejected | undefined {
+export function refuseUnlessBiddable(
+  context: ApplyContext,
+  auction: Auction,
+  subject: SubjectId,
+): Rejected | undefined {
   if (auction.terms.sellerId === subject) return refuse('own_auction')
   if (auction.status === 'open')
-    return turn.atMs < auction.closesAtMs ? undefined : refuseByTime('auction_closed', auction)
+    return context.atMs < auction.closesAtMs ? undefined : refuseByTime('auction_closed', auction)
   return refuseByTime(auction.hasEnded ? 'auction_closed' : 'auction_not_open', auction)
 }
 
@@ -60,20 +64,20 @@ interface PlacedBid {
   readonly askingBid: Amount
 }
 
-/** Carries out an accepted bid: standing, leader, price, and the one `bid_placed`. */
+/** Carries out an accepted bid: standing, high bidder, price, and the one `bid_placed`. */
 export function recordBid(
-  turn: Turn,
+  context: ApplyContext,
   auction: Auction,
   command: PlaceBid | BuyNow,
   amount: Amount,
   kind: BidKind,
   outcome: { readonly leads: boolean; readonly price: Amount; readonly maxBid: Amount },
 ): PlacedBid {
-  assertLawful(turn, auction, command.subject, outcome)
-  const { seq } = turn.stamp(auction)
+  assertLawful(context, auction, command.subject, outcome)
+  const { seq } = context.stamp(auction)
   let bidder = auction.bidderOf(command.subject)
   if (bidder === undefined) {
-    const id = turn.state.interned.text(command.subject)
+    const id = context.state.interned.text(command.subject)
     bidder = new Bidder(auction, id, auction.bidders.length + 1, outcome.maxBid, seq)
     auction.addBidder(bidder)
   } else {
@@ -82,27 +86,27 @@ export function recordBid(
     bidder.maxBid = outcome.maxBid
     bidder.maxSeq = seq
   }
-  turn.state.changes.touch(bidder)
+  context.state.changes.touch(bidder)
   auction.bidCount++
   auction.price = outcome.price
-  if (outcome.leads) auction.leader = bidder
-  if (auction.leader === undefined || isBeyond(auction, outcome.price, auction.leader.maxBid))
-    fail('the price is within the maximum of a leader', { id: auction.id, seq })
+  if (outcome.leads) auction.highBidder = bidder
+  if (auction.highBidder === undefined || isBeyond(auction, outcome.price, auction.highBidder.maxBid))
+    fail('the price is within the maximum of a high bidder', { id: auction.id, seq })
 
-  const face = faceOf(auction, turn.atMs)
+  const face = faceOf(auction, context.atMs)
   const price = face.price ?? auction.terms.openingBid
   const { askingBid } = face
   // Spelled out: spreading a stamp would cost more than the rest of the bid.
-  turn.publish({
+  context.publish({
     type: 'bid_placed',
     auctionId: auction.id,
     seq,
     epoch: auction.epoch,
-    atMs: turn.atMs,
+    atMs: context.atMs,
     price,
     askingBid,
     bidCount: auction.bidCount,
-    highBidder: face.leader === undefined ? '' : aliasOf(face.leader),
+    highBidder: face.highBidder === undefined ? '' : aliasOf(face.highBidder),
     bidder: aliasOf(bidder),
     reserve: auction.format.reserveStatus(auction),
     secret: { bidderId: bidder.id, amount, kind, requestId: command.requestId },
@@ -112,15 +116,15 @@ export function recordBid(
 
 /** What must never happen, whatever a format decided. */
 function assertLawful(
-  turn: Turn,
+  context: ApplyContext,
   auction: Auction,
   subject: SubjectId,
   { leads, price }: { readonly leads: boolean; readonly price: Amount },
 ): void {
-  const { id, leader, price: before } = auction
-  if (turn.atMs >= auction.closesAtMs) fail('late is late: no bid at or after the deadline', { id })
+  const { id, highBidder, price: before } = auction
+  if (context.atMs >= auction.closesAtMs) fail('late is late: no bid at or after the deadline', { id })
   if (before === undefined || auction.format.isSealed) return
-  const isOwnRaise = leads && leader?.id === subject
+  const isOwnRaise = leads && highBidder?.id === subject
   const isMonotone = isBeyond(auction, price, before) || (isOwnRaise && price === before)
   if (!isMonotone) fail('price is monotone: a bid moves it on', { id, seq: auction.seq })
 }

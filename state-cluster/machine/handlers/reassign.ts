@@ -4,15 +4,16 @@
  * time since the server last conducted. Replies: reassigned · stale_epoch (not the acting monitor any more, or
  * another epoch of the server). Events: auction_extended (outage). Rules OWNER5–OWNER8, MONITOR3, OUTAGE6.
  */
+
+import type { ApplyContext } from '../apply-context.ts'
 import type { Reassign } from '../commands.ts'
 import type { Reply } from '../events.ts'
 import { handOver } from '../hand-over.ts'
-import type { Turn } from '../turn.ts'
 import { refuse } from './refuse.ts'
 
-export function reassign(turn: Turn, command: Reassign): Reply {
-  const { lease, servers } = turn.state
-  if (!lease.isHeldBy(command.monitorId, command.token, turn.atMs)) return refuse('stale_epoch')
+export function reassign(context: ApplyContext, command: Reassign): Reply {
+  const { lease, servers } = context.state
+  if (!lease.isHeldBy(command.monitorId, command.token, context.atMs)) return refuse('stale_epoch')
   const server = servers.get(command.serverId)
   if (server === undefined) return refuse('stale_epoch')
   // The first command of several fences by the next epoch; the others still name the one before.
@@ -23,5 +24,5 @@ export function reassign(turn: Turn, command: Reassign): Reply {
     server.epoch++
     servers.setStanding(server, 'dead')
   }
-  return handOver(turn, server, turn.atMs - server.lastConductedMs)
+  return handOver(context, server, context.atMs - server.lastConductedMs)
 }

@@ -3,15 +3,16 @@
  * Replies: buyer · terms_invalid · limit_exceeded. Events: none. Notices: MATCHING_AUCTIONS to the buyer, when
  * it has interests. Rules BUYER1–BUYER3.
  */
+
+import type { ApplyContext } from '../apply-context.ts'
 import { Buyer } from '../buyers.ts'
 import type { RegisterBuyer } from '../commands.ts'
 import type { Reply } from '../events.ts'
 import { areTags } from '../terms.ts'
-import type { Turn } from '../turn.ts'
 import { refuse } from './refuse.ts'
 
-export function registerBuyer(turn: Turn, command: RegisterBuyer): Reply {
-  const { buyers, limits, servers, tags } = turn.state
+export function registerBuyer(context: ApplyContext, command: RegisterBuyer): Reply {
+  const { buyers, limits, servers, tags } = context.state
   const { buyerId, name, interests, endpoint } = command
   if (name.length === 0 || name.length > limits.nameLengthMax) return refuse('terms_invalid')
   if (!areTags(interests, limits.interestsMax, limits)) return refuse('terms_invalid')
@@ -20,11 +21,11 @@ export function registerBuyer(turn: Turn, command: RegisterBuyer): Reply {
   const known = buyers.get(buyerId)
   if (known === undefined && buyers.size >= limits.buyersMax) return refuse('limit_exceeded')
   if (tags.size + tags.countNew(interests) > limits.distinctTagsMax) return refuse('limit_exceeded')
-  const server = servers.obtain(command.serverId, turn.atMs)
+  const server = servers.obtain(command.serverId, context.atMs)
   if (server === undefined) return refuse('limit_exceeded')
 
   if (known === undefined) buyers.add(new Buyer(buyerId, name, interests, endpoint))
   else buyers.replace(known, name, interests, endpoint)
-  if (interests.length > 0) turn.notifyBuyer(server.id, buyerId)
+  if (interests.length > 0) context.notifyBuyer(server.id, buyerId)
   return { ok: true, type: 'buyer', buyerId }
 }

@@ -3,16 +3,17 @@
  * batch at a time; nothing was interrupted, so nothing is extended. Without another live server its auctions stay
  * and wait. Replies: reassigned · stale_epoch. Events: none. Rules OWNER6, OWNER7.
  */
+
+import type { ApplyContext } from '../apply-context.ts'
 import type { ReleaseServer } from '../commands.ts'
 import type { Reply } from '../events.ts'
 import { handOver } from '../hand-over.ts'
-import type { Turn } from '../turn.ts'
 import { refuse } from './refuse.ts'
 
-export function releaseServer(turn: Turn, command: ReleaseServer): Reply {
-  const { servers } = turn.state
+export function releaseServer(context: ApplyContext, command: ReleaseServer): Reply {
+  const { servers } = context.state
   const server = servers.get(command.serverId)
   if (server === undefined || server.epoch !== command.epoch) return refuse('stale_epoch')
   if (server.standing === 'live') servers.setStanding(server, 'left')
-  return handOver(turn, server, undefined)
+  return handOver(context, server, undefined)
 }

@@ -30,37 +30,42 @@ export function faultsOf(state: State): string[] {
 }
 
 function checkBids(auction: Auction, say: (fault: string) => void): void {
-  const { bidders, leader, price, terms } = auction
-  if ((leader === undefined) !== (price === undefined)) say('a price has a leader')
-  if ((leader === undefined) !== (auction.bidCount === 0)) say('bids have a leader')
+  const { bidders, highBidder, price, terms } = auction
+  if ((highBidder === undefined) !== (price === undefined)) say('a price has a high bidder')
+  if ((highBidder === undefined) !== (auction.bidCount === 0)) say('bids have a high bidder')
   if (bidders.length > auction.bidCount) say('a bidder without a bid')
   bidders.forEach((bidder, index) => {
     if (bidder.alias !== index + 1) say('aliases go by first bid')
     if (auction.bidderOf(bidder.id) !== bidder) say('a bidder is found by id')
-    if (leader !== undefined && isBeyond(auction, bidder.maxBid, leader.maxBid))
-      say('the leader goes furthest')
+    if (highBidder !== undefined && isBeyond(auction, bidder.maxBid, highBidder.maxBid))
+      say('the high bidder goes furthest')
     if (bidder.maxSeq > auction.seq) say('a maximum from the future')
   })
-  if (leader !== undefined && price !== undefined && isBeyond(auction, price, leader.maxBid))
-    say('the leader pays more than it bid')
+  if (highBidder !== undefined && price !== undefined && isBeyond(auction, price, highBidder.maxBid))
+    say('the high bidder pays more than it bid')
   if (terms.format.name === 'english') checkEnglish(auction, say)
 }
 
-function checkEnglish({ leader, price, terms }: Auction, say: (fault: string) => void): void {
+function checkEnglish({ highBidder, price, terms }: Auction, say: (fault: string) => void): void {
   if (price !== undefined && !(Number.isSafeInteger(price) && price >= terms.openingBid))
     say('the price is an amount from the opening bid on')
   const { reserve } = terms
-  if (reserve !== undefined && leader !== undefined && leader.maxBid >= reserve && (price ?? 0) < reserve)
+  if (
+    reserve !== undefined &&
+    highBidder !== undefined &&
+    highBidder.maxBid >= reserve &&
+    (price ?? 0) < reserve
+  )
     say('a maximum at the reserve brings the price to it')
 }
 
 function checkEnd(auction: Auction, say: (fault: string) => void): void {
-  const { hammerPrice, leader, status, winner } = auction
+  const { hammerPrice, highBidder, status, winner } = auction
   const { reserve } = auction.terms
   const isSold = status === 'sold'
   if (isSold !== (winner !== undefined)) say('sold means a winner')
   if (isSold !== (hammerPrice !== undefined)) say('sold means a hammer price')
-  if (isSold && winner !== leader) say('the winner is the leader')
+  if (isSold && winner !== highBidder) say('the winner is the high bidder')
   if (winner !== undefined && hammerPrice !== undefined) {
     if (isBeyond(auction, hammerPrice, winner.maxBid)) say('the winner pays more than it bid')
     if (reserve !== undefined && isBeyond(auction, reserve, hammerPrice))

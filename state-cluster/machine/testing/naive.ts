@@ -1,5 +1,5 @@
 /**
- * An English auction the slow way, as a twin to compare with: after every bid, price and leader are worked out
+ * An English auction the slow way, as a twin to compare with: after every bid, price and high bidder are worked out
  * anew from the list of all accepted bids. It shares no code with the machine, not even the increment table's
  * search. Invariant: nothing is kept but the bids. Source: CONTRACT "English auction rules".
  */
@@ -18,7 +18,7 @@ export interface NaiveBid {
 
 export interface NaiveOutcome {
   readonly price: number | undefined
-  readonly leader: string | undefined
+  readonly highBidder: string | undefined
 }
 
 export class NaiveAuction {
@@ -31,10 +31,10 @@ export class NaiveAuction {
 
   /** `undefined` when the bid counts, otherwise why not. */
   place(bid: NaiveBid): 'bid_too_low' | 'already_leading' | undefined {
-    const { price, leader } = this.outcome()
+    const { price, highBidder } = this.outcome()
     const asking = this.askingBid()
-    if (leader === bid.bidder) {
-      if (bid.amount <= this.maximumOf(this.bids, leader)) return 'already_leading'
+    if (highBidder === bid.bidder) {
+      if (bid.amount <= this.maximumOf(this.bids, highBidder)) return 'already_leading'
       if (bid.kind === 'exact' && bid.amount < asking) return 'bid_too_low'
     } else if (bid.amount < asking || (price !== undefined && bid.amount <= price)) return 'bid_too_low'
     this.bids.push(bid)
@@ -50,40 +50,41 @@ export class NaiveAuction {
     let price: number | undefined
     for (let length = 1; length <= this.bids.length; length++) {
       const last = this.bids[length - 1] as NaiveBid
-      const before = this.leaderOf(this.bids.slice(0, length - 1))
+      const before = this.highBidderOf(this.bids.slice(0, length - 1))
       price = this.priceAfter(this.bids.slice(0, length), last, before, price)
     }
-    return { price, leader: this.leaderOf(this.bids) }
+    return { price, highBidder: this.highBidderOf(this.bids) }
   }
 
   /** Sold to whom at what price, or `undefined`: passed. */
   hammer(): { readonly winner: string; readonly price: number } | undefined {
-    const { price, leader } = this.outcome()
-    if (price === undefined || leader === undefined) return undefined
-    return price < (this.terms.reserve ?? 0) ? undefined : { winner: leader, price }
+    const { price, highBidder } = this.outcome()
+    if (price === undefined || highBidder === undefined) return undefined
+    return price < (this.terms.reserve ?? 0) ? undefined : { winner: highBidder, price }
   }
 
   private priceAfter(
     bids: readonly NaiveBid[],
     last: NaiveBid,
-    leaderBefore: string | undefined,
+    highBidderBefore: string | undefined,
     priceBefore: number | undefined,
   ): number {
-    const leader = this.leaderOf(bids) as string
-    const highest = this.maximumOf(bids, leader)
-    const others = bids.filter((bid) => bid.bidder !== leader).map((bid) => bid.amount)
+    const highBidder = this.highBidderOf(bids) as string
+    const highest = this.maximumOf(bids, highBidder)
+    const others = bids.filter((bid) => bid.bidder !== highBidder).map((bid) => bid.amount)
     let price: number
-    if (priceBefore !== undefined && leaderBefore === leader && last.bidder === leader) price = priceBefore
+    if (priceBefore !== undefined && highBidderBefore === highBidder && last.bidder === highBidder)
+      price = priceBefore
     else if (others.length === 0) price = this.terms.openingBid
     else price = Math.min(highest, this.plusStep(Math.max(...others)))
-    if (last.kind === 'exact' && last.bidder === leader) price = last.amount
+    if (last.kind === 'exact' && last.bidder === highBidder) price = last.amount
     const { reserve } = this.terms
     if (reserve !== undefined && highest >= reserve) price = Math.max(price, reserve)
     return price
   }
 
   /** Whoever reached the highest maximum first. */
-  private leaderOf(bids: readonly NaiveBid[]): string | undefined {
+  private highBidderOf(bids: readonly NaiveBid[]): string | undefined {
     const highest = Math.max(...bids.map((bid) => bid.amount))
     return bids.find((bid) => bid.amount === highest)?.bidder
   }

@@ -44,7 +44,7 @@ const none: readonly number[] = []
 
 const idHash = (requestId: RequestId): number => hashPlain(0, requestId).a
 
-export class Requests {
+export class RequestMemory {
   private readonly log: RequestLog
   /** Of each subject, in order of arrival: number, hash of the id, number, hash … */
   private readonly bySubject = new Map<SubjectId, number[]>()

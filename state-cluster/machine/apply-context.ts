@@ -19,12 +19,12 @@ export interface Stamp {
 
 const nobody: readonly ServerId[] = []
 
-export class Turn {
+export class ApplyContext {
   readonly state: State
   readonly atMs: number
   readonly events: (PublicEvent | PrivateEvent)[] = []
   noticeCount = 0
-  /** Shared by all turns in which nobody gains anything: nearly all. */
+  /** Shared by all entries by which nobody gains anything: nearly all. */
   gained: readonly ServerId[] = nobody
 
   constructor(state: State, atMs: number) {
