@@ -8,7 +8,7 @@ import type { GroupId } from '../protocol/ids.ts'
 import { LinkService, type MemberDesk } from '../state-cluster/link/service/service.ts'
 import { stateHash } from '../state-cluster/machine/index.ts'
 import { ReplicaHost } from '../state-cluster/node/host.ts'
-import { hostBackend } from '../state-cluster/node/link-backend.ts'
+import { linkBackend } from '../state-cluster/node/link-backend.ts'
 import { gatherTurns } from '../state-cluster/node/turns.ts'
 import type { PeerTransport } from '../state-cluster/peers/peer-transport.ts'
 import type { Random } from '../state-cluster/raft/fuzz/random.ts'
@@ -217,7 +217,7 @@ export class SimNode {
   #serve(process: Process, host: ReplicaHost, transport: PeerTransport): void {
     const house = this.#house
     const { timing } = host
-    const backend = hostBackend(host, () =>
+    const backend = linkBackend(host, () =>
       [...this.#addresses()].map(([nodeId, address]) => ({ nodeId, address })),
     )
     const service = new LinkService({

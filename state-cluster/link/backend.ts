@@ -6,27 +6,10 @@
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import type { Address } from '../../wire/stream.ts'
-import type { Cluster, ClusterErrorCode, ClusterStatus, FeedBatch } from '../cluster.ts'
+import type { Cluster, ClusterErrorCode, ClusterStatus } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
-
-/** Who leads a group, as one node knows it. */
-export interface LeaderView {
-  /** 0: none is known. */
-  readonly leaderId: number
-  readonly term: number
-}
-
-/** What happens in one group, in order, called as it happens. */
-export interface GroupWatcher {
-  /** An applied entry that has events or notices. */
-  batch(batch: FeedBatch): void
-  /** Everything up to this index is applied; after the batches of those entries. */
-  applied(index: number): void
-  /** The state was replaced by a snapshot as of `index`: entries up to there were not seen one by one. */
-  gap(index: number): void
-  leader(view: LeaderView): void
-}
+import type { GroupWatcher, LeaderView } from '../replica/feed.ts'
 
 export type ProposeOutcome =
   /** One for each command, in order: its reply, or why there is none. `index`: all replies are applied there. */

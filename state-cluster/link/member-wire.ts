@@ -10,17 +10,11 @@
 
 import type { Address } from '../../wire/stream.ts'
 import { Fields, malformed } from '../../wire/tuples.ts'
-import type { MemberChange, MemberView } from '../replica/membership.ts'
+import type { ChangeOutcome, MemberChange, MemberView } from '../replica/membership.ts'
 
 /** A member with its address, where the log names one. */
 export interface MemberRow extends MemberView {
   readonly address: Address
-}
-
-export interface ChangeOutcome {
-  readonly ok: boolean
-  /** Why not; empty where it is done. */
-  readonly reason: string
 }
 
 const nodeIdMax = 2 ** 31 - 1

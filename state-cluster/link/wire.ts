@@ -34,8 +34,9 @@ import {
   encodeReply,
 } from '../machine/index.ts'
 import { groupIdMax } from '../peers/raft-codec.ts'
+import type { LeaderView } from '../replica/feed.ts'
 import type { MemberChange } from '../replica/membership.ts'
-import type { LeaderView, Member, ProposeOutcome } from './backend.ts'
+import type { Member, ProposeOutcome } from './backend.ts'
 import { changeFields, changeOf } from './member-wire.ts'
 import { decodeStatus, encodeStatus } from './view-codec.ts'
 

@@ -9,7 +9,7 @@ import { auctionIdOf, createAuction, enlistServer, placeBid } from '../replica/t
 import { openLmdbStore } from '../storage/lmdb-store.ts'
 import { type MemberAddress, readMembers, writeOfMembers } from '../storage/member-record.ts'
 import { readMeta, type StoreMeta, writeOfMeta } from '../storage/meta.ts'
-import { Incarnations } from './identity.ts'
+import { Identities } from './identity.ts'
 import { freePort, hashesOf, NodeBench, type TestMembers, until } from './testing/nodes.ts'
 
 let bench: NodeBench
@@ -44,7 +44,7 @@ async function bid(remote: RemoteCluster, from: number, count: number): Promise<
   }
 }
 
-/** A group of members as Incarnations sees it; notes are held back until `release` is called. */
+/** A group of members as Identities sees it; notes are held back until `release` is called. */
 class Group {
   readonly addresses: Map<number, MemberAddress>
   readonly releases: (() => void)[] = []
@@ -68,7 +68,7 @@ class Group {
 
 function incarnationsOf(group: Group, isFounding: boolean) {
   const told: string[] = []
-  const incarnations = new Incarnations({
+  const incarnations = new Identities({
     nodeId: 1,
     incarnation: 'a',
     isFounding,

@@ -21,7 +21,7 @@ interface GroupOfMembers {
   noteIncarnation(nodeId: number, incarnation: string): Promise<void>
 }
 
-export interface IncarnationsOptions {
+export interface IdentitiesOptions {
   readonly nodeId: number
   readonly incarnation: string
   readonly isFounding: boolean
@@ -41,15 +41,8 @@ export class LostDataError extends Error {
   readonly retryable = false
 }
 
-/** This node's folder is an older state of itself. */
-export class OldCopyError extends Error {
-  override readonly name = 'OldCopyError'
-  readonly code = 'old_copy'
-  readonly retryable = false
-}
-
-export class Incarnations {
-  readonly #options: IncarnationsOptions
+export class Identities {
+  readonly #options: IdentitiesOptions
   #isFounding: boolean
   /** Nodes whose incarnation is being noted. */
   readonly #underWay = new Set<number>()
@@ -58,7 +51,7 @@ export class Incarnations {
   /** Nodes that refuse this one because of its folder. */
   readonly #refusing = new Set<number>()
 
-  constructor(options: IncarnationsOptions) {
+  constructor(options: IdentitiesOptions) {
     this.#options = options
     this.#isFounding = options.isFounding
   }

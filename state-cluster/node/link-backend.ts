@@ -9,7 +9,7 @@ import { reads } from '../link/reads.ts'
 import type { Reply } from '../machine/events.ts'
 import type { ReplicaHost } from './host.ts'
 
-export function hostBackend(host: ReplicaHost, members: () => readonly Member[]): LinkBackend {
+export function linkBackend(host: ReplicaHost, members: () => readonly Member[]): LinkBackend {
   return {
     ...localReadsOf(host),
     groups: host.groups,

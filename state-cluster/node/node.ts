@@ -3,7 +3,7 @@
  * servers and tools, all behind one address.
  *
  *   peers ──► Acceptor ──role peer──► PeerNetwork ──► replicas of all groups
- *   servers ─►          ──role link──► LinkService ──► hostBackend ──► the same replicas
+ *   servers ─►          ──role link──► LinkService ──► linkBackend ──► the same replicas
  *
  * Invariant: a node takes part only in the cluster, and under the number, that its folder was made for; whom it
  * talks to follows from what the log says of the members, and from the list it was started with until then.
@@ -37,8 +37,8 @@ import { newIncarnation, type StoreMeta } from '../storage/meta.ts'
 import { StoreError } from '../storage/store.ts'
 import { backupOf } from './backup.ts'
 import { type HostLoad, type HostOptions, openHost, type ReplicaHost } from './host.ts'
-import { Incarnations } from './identity.ts'
-import { hostBackend } from './link-backend.ts'
+import { Identities } from './identity.ts'
+import { linkBackend } from './link-backend.ts'
 
 export interface StateNodeOptions extends HostOptions {
   /** 1 to 2^31 − 1; no two nodes of a cluster ever have the same. */
@@ -138,7 +138,7 @@ export async function openStateNode(options: StateNodeOptions): Promise<StateNod
         message: (groupId, message) => node?.step(groupId, message),
         unreachable: (nodeId, groupId) => node?.unreachable(nodeId, groupId),
         up: (nodeId, incarnation) => node?.up(nodeId, incarnation),
-        acquainted: (nodeId) => node?.incarnations.acquainted(nodeId),
+        acquainted: (nodeId) => node?.identities.acquainted(nodeId),
         down: (nodeId, cause) => node?.down(nodeId, cause),
         hash: (nodeId, groupId, index, hash) => node?.hash(nodeId, groupId, index, hash),
         snapshot: (groupId, message) => node?.receiveSnapshot(groupId, message),
@@ -203,7 +203,7 @@ class OpenNode implements StateNode {
   readonly #network: PeerNetwork
   readonly #options: StateNodeOptions
   readonly #link: LinkService
-  readonly incarnations: Incarnations
+  readonly identities: Identities
   /** Faults by who, code and refusal. */
   readonly #notedAtMs = new Map<string, number>()
   #acceptor: Acceptor | undefined
@@ -216,7 +216,7 @@ class OpenNode implements StateNode {
     this.#network = network
     this.#options = options
     const { nodeId, incarnation = '', isFounding = false } = host.meta
-    this.incarnations = new Incarnations({
+    this.identities = new Identities({
       nodeId,
       incarnation,
       isFounding,
@@ -226,7 +226,7 @@ class OpenNode implements StateNode {
       failed: (error) => options.onFatal(error as Error),
     })
     this.#link = new LinkService({
-      backend: hostBackend(host, () => this.#members()),
+      backend: linkBackend(host, () => this.#members()),
       timing: host.timing,
       members: this.#desk(),
       fault: (remote, cause) =>
@@ -261,11 +261,11 @@ class OpenNode implements StateNode {
       })
     }
     const { nodeId, incarnation = '' } = this.#host.meta
-    this.incarnations.met(nodeId, incarnation)
+    this.identities.met(nodeId, incarnation)
     this.keepPeers()
-    if (this.incarnations.isFounding) {
+    if (this.identities.isFounding) {
       this.#host.tellFatal()
-      note('founding', { awaits: this.incarnations.awaited })
+      note('founding', { awaits: this.identities.awaited })
     } else this.#host.start(true)
   }
 
@@ -281,35 +281,33 @@ class OpenNode implements StateNode {
   // ── What peers say ───────────────────────────────────────────────────────────────────────────────────
 
   judge(theirs: Hello): Refusal | undefined {
-    return this.incarnations.judge(theirs)
+    return this.identities.judge(theirs)
   }
 
   step(groupId: GroupId, message: Message): void {
-    if (this.incarnations.isTaken(message.from)) this.#host.replicas[groupId]?.step(message)
+    if (this.identities.isTaken(message.from)) this.#host.replicas[groupId]?.step(message)
   }
 
   receiveSnapshot(groupId: GroupId, message: Message): SnapshotSink | undefined {
-    return this.incarnations.isTaken(message.from)
-      ? this.#host.replicas[groupId]?.receiveSnapshot()
-      : undefined
+    return this.identities.isTaken(message.from) ? this.#host.replicas[groupId]?.receiveSnapshot() : undefined
   }
 
   unreachable(nodeId: number, groupId: GroupId): void {
-    if (!this.incarnations.isFounding) this.#host.replicas[groupId]?.unreachable(nodeId)
+    if (!this.identities.isFounding) this.#host.replicas[groupId]?.unreachable(nodeId)
   }
 
   hash(nodeId: number, groupId: GroupId, index: number, hash: string): void {
-    if (this.incarnations.isTaken(nodeId)) this.#host.replicas[groupId]?.hashOf(nodeId, index, hash)
+    if (this.identities.isTaken(nodeId)) this.#host.replicas[groupId]?.hashOf(nodeId, index, hash)
   }
 
   up(nodeId: number, incarnation = ''): void {
     this.#options.note('peer_up', { nodeId })
-    this.incarnations.met(nodeId, incarnation)
+    this.identities.met(nodeId, incarnation)
   }
 
   down(nodeId: number, cause: TransportError): void {
     this.#options.note('peer_down', { nodeId, reason: cause.message })
-    if (this.incarnations.isFounding) return
+    if (this.identities.isFounding) return
     for (const replica of this.#host.replicas) replica.peerGone(nodeId)
   }
 
@@ -318,7 +316,7 @@ class OpenNode implements StateNode {
     this.#noteFault(nodeId, cause)
     if (this.#closing !== undefined) return
     if (cause.theirRefusal === 'wrong_incarnation') {
-      const end = this.incarnations.refusedBy(nodeId)
+      const end = this.identities.refusedBy(nodeId)
       if (end !== undefined) onFatal(end)
     }
   }
@@ -358,7 +356,7 @@ class OpenNode implements StateNode {
   }
 
   isReady(): boolean {
-    return this.#closing === undefined && !this.incarnations.isFounding && this.#host.status().ready
+    return this.#closing === undefined && !this.identities.isFounding && this.#host.status().ready
   }
 
   /** Talks to whom the log names, and to the list of the start while it names nobody. */
@@ -371,7 +369,7 @@ class OpenNode implements StateNode {
     this.#network.judgeAgain()
     for (const { nodeId, up } of this.#network.stats()) {
       const hello = this.#network.helloOf(nodeId)
-      if (up && hello !== undefined) this.incarnations.met(nodeId, hello.incarnation ?? '')
+      if (up && hello !== undefined) this.identities.met(nodeId, hello.incarnation ?? '')
     }
   }
 

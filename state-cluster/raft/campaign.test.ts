@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { isTransferContext, TRANSFER_CONTEXT } from './campaign.ts'
 import { TestGroup } from './test-group.ts'
+import { coreOf } from './testing/core.ts'
 import { type Message, newMessage } from './types.ts'
 
 const votesOf = (group: TestGroup, type: Message['type']): string[] =>
@@ -68,7 +69,7 @@ describe('a campaign', () => {
     group.handleReady(1)
     group.deliver()
     group.handleReady(2)
-    const { log } = group.node(2).raft
+    const { log } = coreOf(group.node(2))
     log.commitTo(log.lastIndex())
     group.node(2).campaign()
     expect(group.node(2).basicStatus().raftState).toBe('StateFollower')

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { AssertionError } from './assert.ts'
 import { entriesOfTerms, TestGroup } from './test-group.ts'
+import { coreOf } from './testing/core.ts'
 import { type Message, newConfState, newMessage, type Snapshot } from './types.ts'
 
 const fromLeader = (type: Message['type'], fields: Partial<Message> = {}): Message => ({
@@ -184,6 +185,6 @@ describe('a follower and requests', () => {
 
   it('asserts that its term is not taken back', () => {
     const group = follower()
-    expect(() => group.node(2).raft.becomeFollower(1, 0)).toThrow(AssertionError)
+    expect(() => coreOf(group.node(2)).becomeFollower(1, 0)).toThrow(AssertionError)
   })
 })

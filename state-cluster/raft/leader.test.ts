@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import { StorageError } from './errors.ts'
 import { entriesSize } from './sizes.ts'
 import { entriesOfTerms, TestGroup } from './test-group.ts'
+import { coreOf } from './testing/core.ts'
 import {
   type ConfChangeSingle,
   type ConfChangeTransition,
@@ -212,11 +213,11 @@ describe('a leader and snapshots', () => {
 
   it('waits with it for a sign of life, and for a snapshot that is being made', () => {
     const group = behind()
-    const pr = group.node(1).raft.trk.get(3)
+    const pr = coreOf(group.node(1)).trk.get(3)
     if (pr === undefined) throw new Error('node 3 is a member')
     pr.becomeProbe()
     pr.recentActive = false
-    group.node(1).raft.sendAppend(pr)
+    coreOf(group.node(1)).sendAppend(pr)
     expect(pr.state).toBe('StateProbe')
     const { storage } = group.member(1)
     const { snapshot } = storage
@@ -224,14 +225,14 @@ describe('a leader and snapshots', () => {
       storage.snapshot = () => {
         throw error
       }
-      group.node(1).raft.sendAppend(pr)
+      coreOf(group.node(1)).sendAppend(pr)
     }
     pr.recentActive = true
     sendWhile(new StorageError('snapshot_temporarily_unavailable'))
     expect([pr.state, group.node(1).hasReady()]).toEqual(['StateProbe', false])
     expect(() => sendWhile(new Error('disk'))).toThrow('disk')
     storage.snapshot = snapshot
-    group.node(1).raft.sendAppend(pr)
+    coreOf(group.node(1)).sendAppend(pr)
     expect(pr).toMatchObject({ state: 'StateSnapshot', pendingSnapshot: 5, next: 6 })
   })
 
@@ -332,7 +333,7 @@ describe('a leader and transfers', () => {
   it('gives up when the target leaves', () => {
     const group = led()
     group.isolate(2)
-    group.node(1).raft.leadTransferee = 2
+    coreOf(group.node(1)).leadTransferee = 2
     group.node(1).applyConfChange(changeOf('ConfChangeTransitionAuto', ['ConfChangeRemoveNode', 2]))
     expect(group.node(1).basicStatus().leadTransferee).toBe(0)
   })
@@ -462,7 +463,7 @@ describe('a leader and configuration changes', () => {
     group.tick(1)
     group.settle()
     expect(group.node(1).status().config.voters.incoming.ids).toEqual([1, 2])
-    expect(group.node(2).raft.isLearner).toBe(false)
+    expect(coreOf(group.node(2)).isLearner).toBe(false)
     group.isolate(2)
     const { commit } = group.node(1).basicStatus()
     group.node(1).propose(bytes(2))

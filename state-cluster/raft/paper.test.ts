@@ -2,10 +2,12 @@
  * The rules of the Raft paper (Ongaro and Ousterhout, extended version), one test a rule, with the section in the
  * title: elections, replication, safety. Membership, compaction and clients are in paper-members.test.ts.
  */
+
 import { describe, expect, it } from 'vitest'
 import { answers, bytes, commitOf, ids, inRole, message, state, terms } from './paper-words.ts'
 import { RawNode } from './rawnode.ts'
 import { entriesOfTerms, nodeConfig, TestGroup } from './test-group.ts'
+import { coreOf } from './testing/core.ts'
 import type { Message, StateType } from './types.ts'
 
 const roles: StateType[] = ['StateFollower', 'StateCandidate', 'StateLeader']
@@ -427,6 +429,6 @@ describe('§5.4 safety', () => {
     group.handleReady(1)
     const restarted = new RawNode(nodeConfig(1, group.member(1).storage))
     expect(restarted.basicStatus()).toMatchObject({ raftState: 'StateFollower', term: 2, vote: 1, lead: 0 })
-    expect(restarted.raft.log.lastIndex()).toBe(3)
+    expect(coreOf(restarted).log.lastIndex()).toBe(3)
   })
 })

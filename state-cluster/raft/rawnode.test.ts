@@ -4,6 +4,7 @@ import type { Config } from './config.ts'
 import { MemoryStorage } from './memory-storage.ts'
 import { RawNode } from './rawnode.ts'
 import { entriesOfTerms, nodeConfig, TestGroup } from './test-group.ts'
+import { coreOf } from './testing/core.ts'
 import {
   EMPTY_BYTES,
   type Entry,
@@ -226,10 +227,10 @@ describe('RawNode with asynchronous storage writes', () => {
     })
     expect(appends.map((m) => m?.entries.map(({ index }) => index))).toEqual([[3], [4], [5]])
     write(appends[0])
-    expect([node.basicStatus().commit, node.raft.log.unstable.offset]).toEqual([3, 4])
+    expect([node.basicStatus().commit, coreOf(node).log.unstable.offset]).toEqual([3, 4])
     write(appends[1])
     write(appends[2])
-    expect([node.basicStatus().commit, node.raft.log.unstable.offset]).toEqual([5, 6])
+    expect([node.basicStatus().commit, coreOf(node).log.unstable.offset]).toEqual([5, 6])
   })
 
   it('applies only what is on its own disk', () => {
@@ -256,7 +257,7 @@ describe('RawNode with asynchronous storage writes', () => {
     group.settle()
     for (const id of [1, 2, 3]) {
       expect(group.member(id).applied.map(({ data }) => data[0])).toEqual([undefined, 1, 2, 3, 4, 5])
-      expect(group.node(id).raft.log.hasNextOrInProgressUnstableEnts()).toBe(false)
+      expect(coreOf(group.node(id)).log.hasNextOrInProgressUnstableEnts()).toBe(false)
     }
   })
 
@@ -276,10 +277,10 @@ describe('RawNode with asynchronous storage writes', () => {
     appendFrom(3, 3, entriesOfTerms([3, 3]))
     const last = appendFrom(2, 4, ofTermTwo)
     respond(node, first)
-    expect([node.raft.log.unstable.offset, node.raft.log.unstable.length]).toEqual([2, 2])
+    expect([coreOf(node).log.unstable.offset, coreOf(node).log.unstable.length]).toEqual([2, 2])
     storage.append(ofTermTwo)
     respond(node, last)
-    expect([node.raft.log.unstable.offset, node.raft.log.unstable.length]).toEqual([4, 0])
+    expect([coreOf(node).log.unstable.offset, coreOf(node).log.unstable.length]).toEqual([4, 0])
   })
 
   it('refuses to call stable what storage does not hold: the log would become shorter', () => {
@@ -316,7 +317,7 @@ describe('RawNode with asynchronous storage writes', () => {
     group.member(1).storage.applySnapshot(snapshot)
     respond(node, append)
     expect(node.basicStatus().applied).toBe(9)
-    expect(node.raft.promotable()).toBe(true)
+    expect(coreOf(node).promotable()).toBe(true)
   })
 
   it('asserts that advance is not for it', () => {

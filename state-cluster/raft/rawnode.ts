@@ -1,5 +1,7 @@
 /**
- * The seam between the pure core and whoever does the I/O: messages, ticks and requests in, Ready out.
+ * The seam between the pure core and its caller, which does the I/O.
+ *
+ * Messages, ticks and requests go in; what there is to write, send and apply comes out as a `Ready`.
  *
  * ```
  *   step / tick / propose … ──► hasReady? ──► ready() ──► write, send, apply ──► advance()
@@ -7,8 +9,9 @@
  *                                                    ──► step(response)
  * ```
  *
- * The invariant: nothing is handed out twice, and nothing counts as durable or applied before the caller has
- * said so. Not to be entered from two places at once: calls do not nest. Source: etcd-io/raft rawnode.go.
+ * Invariant: nothing is handed out twice, and nothing counts as durable or applied before the caller has reported
+ * it. Calls must not nest. The node's inner state is not part of the seam: tests and the fuzzer reach it through
+ * testing/core.ts. Source: etcd-io/raft rawnode.go.
  */
 import { fail } from './assert.ts'
 import { asV2, encodeConfChange } from './confchange-codec.ts'
@@ -42,7 +45,7 @@ export type { Config } from './config.ts'
 
 export type SnapshotStatus = 'SnapshotFinish' | 'SnapshotFailure'
 
-/** What is true once the caller has done what the last Ready asked for. */
+/** What is true once the caller has done all that the last Ready contains. */
 interface PendingAdvance {
   isSet: boolean
   /** The node's own votes and acknowledgements. */
@@ -55,9 +58,14 @@ interface PendingAdvance {
   committedEntries: readonly Entry[]
 }
 
+let coreOf: (node: RawNode) => Raft
+
 export class RawNode {
-  /** The state behind; for tests and checkers. */
-  readonly raft: Raft
+  static {
+    coreOf = (node) => node.#raft
+  }
+
+  readonly #raft: Raft
   readonly #isAsync: boolean
   #prevSoftState: SoftState
   #prevHardState: HardState
@@ -74,20 +82,20 @@ export class RawNode {
   /** Starts from what `config.storage` holds. A new group starts from a snapshot with its configuration. */
   constructor(config: Config) {
     const settings = settingsOf(config)
-    this.raft = new Raft(settings)
+    this.#raft = new Raft(settings)
     this.#isAsync = settings.asyncStorageWrites
-    this.#prevSoftState = { lead: this.raft.lead, raftState: this.raft.state }
-    this.#prevHardState = this.raft.hardState()
+    this.#prevSoftState = { lead: this.#raft.lead, raftState: this.#raft.state }
+    this.#prevHardState = this.#raft.hardState()
   }
 
-  /** Time goes by: one tick. */
+  /** One tick of time has passed. */
   tick(): void {
-    tick(this.raft)
+    tick(this.#raft)
   }
 
   /** Starts an election, if this node may. */
   campaign(): StepError | null {
-    return step(this.raft, newMessage('MsgHup', this.raft.id))
+    return step(this.#raft, newMessage('MsgHup', this.#raft.id))
   }
 
   /** Proposes an entry. Null means that it is on its way, not that it will be committed. */
@@ -102,19 +110,19 @@ export class RawNode {
 
   /**
    * Proposes a change of the configuration. If it may not be made now, an empty entry is proposed in its
-   * place: what gets committed tells.
+   * place: what is committed shows which.
    */
   proposeConfChange(change: AnyConfChange): StepError | null {
     return this.#proposeEntries([encodeConfChange(change)])
   }
 
   /**
-   * Takes on a committed change, and returns the configuration to store with snapshots. To be called for every
+   * Applies a committed change, and returns the configuration to store with snapshots. To be called for every
    * committed entry that holds a change, when it is applied; or not, if the caller decides to ignore it on all
    * nodes alike.
    */
   applyConfChange(change: AnyConfChange): ConfState {
-    return this.raft.applyConfChange(asV2(change))
+    return this.#raft.applyConfChange(asV2(change))
   }
 
   /** Handles a message from another node, or from a local storage thread. */
@@ -123,13 +131,13 @@ export class RawNode {
     if (!isFromThread) {
       const origin = originOf(m.type)
       if (origin === 'local') return STEP_LOCAL_MESSAGE
-      if (origin === 'member' && this.raft.trk.get(m.from) === undefined) return STEP_PEER_NOT_FOUND
+      if (origin === 'member' && this.#raft.trk.get(m.from) === undefined) return STEP_PEER_NOT_FOUND
     }
-    return step(this.raft, m)
+    return step(this.#raft, m)
   }
 
   hasReady(): boolean {
-    const { raft } = this
+    const raft = this.#raft
     const { log } = raft
     return (
       raft.msgs.length > 0 ||
@@ -143,7 +151,7 @@ export class RawNode {
     )
   }
 
-  /** Hands out what there is to do. It must all be done, see `Ready`. */
+  /** Hands out what there is to do. All of it must be done, see `Ready`. */
   ready(): Ready {
     const ready = this.readyWithoutAccept()
     this.acceptReady(ready)
@@ -152,7 +160,7 @@ export class RawNode {
 
   /** What `ready` would hand out. Changes nothing. */
   readyWithoutAccept(): Ready {
-    const { raft } = this
+    const raft = this.#raft
     const { log } = raft
     const entries = log.nextUnstableEnts()
     const hardState = this.#isHardStateChanged() ? raft.hardState() : null
@@ -170,9 +178,9 @@ export class RawNode {
     return ready
   }
 
-  /** Takes note that `ready` was handed out; nothing may have happened since it was made. */
+  /** Records that `ready` was handed out; nothing may have happened since it was made. */
   acceptReady(ready: Ready): void {
-    const { raft } = this
+    const raft = this.#raft
     const { committedEntries } = ready
     if (ready.softState !== null) this.#prevSoftState = ready.softState
     if (ready.hardState !== null) this.#prevHardState = ready.hardState
@@ -191,7 +199,7 @@ export class RawNode {
   /** The last Ready is written, sent and applied. Not with asynchronous storage writes. */
   advance(): void {
     if (this.#isAsync) fail('with asynchronous storage writes their responses take the place of advance')
-    const { raft } = this
+    const raft = this.#raft
     const pending = this.#pendingAdvance
     if (!pending.isSet) fail('there is a Ready to advance', raft.facts())
     pending.isSet = false
@@ -201,12 +209,25 @@ export class RawNode {
     applied(raft, pending.committedEntries)
   }
 
+  get term(): number {
+    return this.#raft.term
+  }
+
+  get isLeader(): boolean {
+    return this.#raft.state === 'StateLeader'
+  }
+
+  /** Of the last entry in the log, durable or not. */
+  get lastIndex(): number {
+    return this.#raft.log.lastIndex()
+  }
+
   status(): Status {
-    return statusOf(this.raft)
+    return statusOf(this.#raft)
   }
 
   basicStatus(): BasicStatus {
-    return basicStatusOf(this.raft)
+    return basicStatusOf(this.#raft)
   }
 
   /** The last message to a node could not be sent. */
@@ -222,14 +243,14 @@ export class RawNode {
     this.#stepFrom('MsgSnapStatus', id, status === 'SnapshotFailure')
   }
 
-  /** Asks the leader to hand leadership to a voter. It may come to nothing; `status` tells. */
+  /** Requests a leader transfer to a voter. It may fail; `status` shows whether it has happened. */
   transferLeadership(transferee: number): void {
     this.#stepFrom('MsgTransferLeader', transferee, false)
   }
 
   /** Makes a follower forget its leader, so that it will vote; for callers that know that the leader is dead. */
   forgetLeader(): StepError | null {
-    return step(this.raft, newMessage('MsgForgetLeader', this.raft.id))
+    return step(this.#raft, newMessage('MsgForgetLeader', this.#raft.id))
   }
 
   /**
@@ -239,30 +260,30 @@ export class RawNode {
   readIndex(requestCtx: Uint8Array): void {
     const m = newMessage('MsgReadIndex', NONE)
     m.entries = [newEntry('EntryNormal', requestCtx)]
-    step(this.raft, m)
+    step(this.#raft, m)
   }
 
   #proposeEntries(entries: readonly Entry[]): StepError | null {
     const m = newMessage('MsgProp', NONE)
-    m.from = this.raft.id
+    m.from = this.#raft.id
     m.entries = entries
-    return step(this.raft, m)
+    return step(this.#raft, m)
   }
 
   #stepFrom(type: MessageType, from: number, reject: boolean): void {
-    const m = newMessage(type, this.raft.id)
+    const m = newMessage(type, this.#raft.id)
     m.from = from
     m.reject = reject
-    step(this.raft, m)
+    step(this.#raft, m)
   }
 
   #isSoftStateChanged(): boolean {
-    const { raft } = this
+    const raft = this.#raft
     return raft.lead !== this.#prevSoftState.lead || raft.state !== this.#prevSoftState.raftState
   }
 
   #isHardStateChanged(): boolean {
-    const { raft } = this
+    const raft = this.#raft
     const prev = this.#prevHardState
     return raft.log.committed !== prev.commit || raft.term !== prev.term || raft.vote !== prev.vote
   }
@@ -274,7 +295,7 @@ export class RawNode {
   // ── Synchronous writes: the caller writes before it sends ──────────────────────────────────────────
 
   #syncMessages(): readonly Message[] {
-    const { msgs, msgsAfterAppend } = this.raft
+    const { msgs, msgsAfterAppend } = this.#raft
     const others = this.#addressed(msgsAfterAppend, false)
     if (msgs.length === 0) return others
     return others.length === 0 ? msgs : msgs.concat(others)
@@ -282,16 +303,16 @@ export class RawNode {
 
   /** Those of `messages` that go to this node, or those that go to others. */
   #addressed(messages: readonly Message[], toSelf: boolean): readonly Message[] {
-    const { id } = this.raft
+    const { id } = this.#raft
     let count = 0
     for (let i = 0; i < messages.length; i++) if (((messages[i] as Message).to === id) === toSelf) count++
     if (count === 0) return EMPTY_MESSAGES
     return count === messages.length ? messages : messages.filter((m) => (m.to === id) === toSelf)
   }
 
-  /** Keeps what `advance` will say: the same as the responses of the storage threads would. */
+  /** Keeps what `advance` will report: the same as the responses of the storage threads would. */
   #prepareAdvance(ready: Ready): void {
-    const { raft } = this
+    const raft = this.#raft
     const { log } = raft
     const pending = this.#pendingAdvance
     if (pending.isSet) fail('a Ready is advanced before the next one', raft.facts())
@@ -308,7 +329,7 @@ export class RawNode {
   // ── Asynchronous writes: the caller sends at once, and answers when it has written ─────────────────
 
   #asyncMessages(ready: Ready): readonly Message[] {
-    const { msgs } = this.raft
+    const { msgs } = this.#raft
     const append = this.#storageAppend(ready)
     const apply = this.#storageApply(ready)
     if (append === null && apply === null) return msgs.length === 0 ? EMPTY_MESSAGES : msgs
@@ -319,7 +340,7 @@ export class RawNode {
   }
 
   #storageAppend(ready: Ready): Message | null {
-    const { raft } = this
+    const raft = this.#raft
     const { entries, hardState, snapshot } = ready
     const waiting = raft.msgsAfterAppend
     if (entries.length === 0 && hardState === null && snapshot === null && waiting.length === 0) return null
@@ -339,17 +360,17 @@ export class RawNode {
   }
 
   #needsStorageAppendResp(ready: Ready): boolean {
-    return this.raft.log.hasNextOrInProgressUnstableEnts() || ready.snapshot !== null
+    return this.#raft.log.hasNextOrInProgressUnstableEnts() || ready.snapshot !== null
   }
 
   /**
-   * What tells the node that everything up to here is durable. It names the end of the whole unstable log, not
+   * The response that reports that everything up to here is durable. It names the end of the whole unstable log, not
    * only of the entries in this Ready, and the term it was written in. A response of an older term is not
    * believed, because its entries may have been overwritten, and overwritten back, by writes still under way;
-   * but then a write of the newer term is under way as well, and its response vouches for all that is left.
+   * but then a write of the newer term is under way as well, and its response covers all that is left.
    */
   #storageAppendResp(ready: Ready): Message {
-    const { raft } = this
+    const raft = this.#raft
     const { log } = raft
     const m = newMessage('MsgStorageAppendResp', raft.id)
     m.from = LOCAL_APPEND_THREAD
@@ -365,18 +386,23 @@ export class RawNode {
   #storageApply(ready: Ready): Message | null {
     if (ready.committedEntries.length === 0) return null
     const m = newMessage('MsgStorageApply', LOCAL_APPLY_THREAD)
-    m.from = this.raft.id
+    m.from = this.#raft.id
     m.entries = ready.committedEntries
     m.responses = [this.#storageApplyResp(ready.committedEntries)]
     return m
   }
 
   #storageApplyResp(entries: readonly Entry[]): Message {
-    const m = newMessage('MsgStorageApplyResp', this.raft.id)
+    const m = newMessage('MsgStorageApplyResp', this.#raft.id)
     m.from = LOCAL_APPLY_THREAD
     m.entries = entries
     return m
   }
+}
+
+/** The inner state of a node. Only testing/core.ts may call this. */
+export function innerState(node: RawNode): Raft {
+  return coreOf(node)
 }
 
 /**

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { TRANSFER_CONTEXT } from './campaign.ts'
 import { entriesOfTerms, TestGroup } from './test-group.ts'
+import { coreOf } from './testing/core.ts'
 import { EMPTY_BYTES, type Message, newMessage } from './types.ts'
 
 const toTwo = (type: Message['type'], fields: Partial<Message>): Message => ({
@@ -66,7 +67,7 @@ describe('a vote', () => {
     expect(answersTo(group, vote({ context: TRANSFER_CONTEXT }))).toMatchObject([{ reject: false }])
     const late = new TestGroup({ voters: [1, 2, 3], config: { checkQuorum: true } })
     answersTo(late, toTwo('MsgHeartbeat', { from: 1, term: 2 }))
-    late.node(2).raft.randomizedElectionTimeout = 100
+    coreOf(late.node(2)).randomizedElectionTimeout = 100
     late.tick(2, 10)
     expect(answersTo(late, vote({}))).toMatchObject([{ reject: false }])
   })
@@ -139,7 +140,7 @@ describe('terms', () => {
     answersTo(group, toTwo('MsgHeartbeat', { from: 1, term: 5 }))
     const append = { term: 4, index: 1, logTerm: 1, entries: entriesOfTerms([4]) }
     expect(answersTo(group, toTwo('MsgApp', append))).toEqual([])
-    expect(group.node(2).raft.log.lastIndex()).toBe(1)
+    expect(coreOf(group.node(2)).log.lastIndex()).toBe(1)
     expect(group.node(2).basicStatus().lead).toBe(1)
   })
 

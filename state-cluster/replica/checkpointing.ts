@@ -12,7 +12,7 @@ import type { ReplicaSettings } from './settings.ts'
 /** Entries that one commit of compaction removes. */
 const compactionEntriesMax = 1_000
 
-export interface UpkeepOptions {
+export interface CheckpointingOptions {
   readonly store: Store
   readonly log: DiskLog
   readonly settings: ReplicaSettings
@@ -23,14 +23,14 @@ export interface UpkeepOptions {
   readonly failed: (error: unknown) => void
 }
 
-export class Upkeep {
-  readonly #options: UpkeepOptions
+export class Checkpointing {
+  readonly #options: CheckpointingOptions
   #isWanted = false
   #beganAtTick = 0
   #work: Promise<void> | undefined
   #isStopped = false
 
-  constructor(options: UpkeepOptions) {
+  constructor(options: CheckpointingOptions) {
     this.#options = options
   }
 

@@ -10,31 +10,31 @@ export const hashEveryEntries = 256
 const indexesMax = 16
 
 /** The state of this replica is not what the log makes. */
-export class ConsistencyError extends Error {
-  override readonly name = 'ConsistencyError'
+export class DivergenceError extends Error {
+  override readonly name = 'DivergenceError'
   readonly code = 'state_differs'
   readonly retryable = false
 }
 
-export class HashCompare {
+export class Divergence {
   /** By index, in order of arrival; then by node. */
-  readonly #told = new Map<number, Map<number, string>>()
+  readonly #reported = new Map<number, Map<number, string>>()
 
-  told(nodeId: number, index: number, hash: string): void {
-    let hashes = this.#told.get(index)
+  report(nodeId: number, index: number, hash: string): void {
+    let hashes = this.#reported.get(index)
     if (hashes === undefined) {
       hashes = new Map()
-      this.#told.set(index, hashes)
-      for (const old of this.#told.keys()) {
-        if (this.#told.size <= indexesMax) break
-        this.#told.delete(old)
+      this.#reported.set(index, hashes)
+      for (const old of this.#reported.keys()) {
+        if (this.#reported.size <= indexesMax) break
+        this.#reported.delete(old)
       }
     }
     hashes.set(nodeId, hash)
   }
 
-  isContradicted(self: number, index: number, voters: readonly number[]): boolean {
-    const hashes = this.#told.get(index)
+  isDivergent(self: number, index: number, voters: readonly number[]): boolean {
+    const hashes = this.#reported.get(index)
     const own = hashes?.get(self)
     if (hashes === undefined || own === undefined) return false
     const counts = new Map<string, number>()

@@ -1,53 +1,58 @@
 /**
- * Who stands for election when the process of the leader has ended. The voters stand one after the other, in the
- * order of the members, so that they do not split the votes and nobody waits for the election timeout. Invariant: a
- * voter stands a few times at most and never while a leader is known; pre-vote sees to it that this disturbs nobody
- * while the leader lives. After that the election timeout sees to it. Source: docs/spec.md NODE2.
+ * The fast election: the voters stand at once when the leader's process has ended.
+ *
+ * They stand one after the other, in the order of the members, so that they do not split the votes, and without
+ * waiting for the election timeout. Invariant: a voter stands `triesMax` times at most, and never while it knows a
+ * leader; pre-vote keeps this from disturbing a leader that still lives. Where no try succeeds, the election timeout
+ * takes over. Source: docs/spec.md NODE2; Raft dissertation §9.6.
  */
 import type { CancelTimer } from '../../runtime/clock.ts'
 import type { Timing } from '../../wire/timing.ts'
 import { NONE, type RawNode } from '../raft/index.ts'
 
 /** Between two voters that stand: enough for an election over a network. */
-const successionMs = 80
-/** How often a voter stands so. */
-const successionsMax = 3
+const stepMs = 80
+/** How often one voter stands. */
+const triesMax = 3
 
-export class Succession {
-  readonly #nodeId: number
-  readonly #raft: RawNode
-  readonly #timing: Timing
+export interface FastElectionOptions {
+  readonly nodeId: number
+  readonly raft: RawNode
+  readonly timing: Timing
   /** Runs what a timer began, and the turn that follows from it. */
-  readonly #run: (work: () => void) => void
+  readonly run: (work: () => void) => void
+}
+
+export class FastElection {
+  readonly #options: FastElectionOptions
   #cancelTimer: CancelTimer | undefined
 
-  constructor(nodeId: number, raft: RawNode, timing: Timing, run: (work: () => void) => void) {
-    this.#nodeId = nodeId
-    this.#raft = raft
-    this.#timing = timing
-    this.#run = run
+  constructor(options: FastElectionOptions) {
+    this.#options = options
   }
 
-  /** The leader of these voters is gone. */
+  /** The process of the leader of these voters has ended. */
   begin(voters: readonly number[], leaderId: number): void {
-    const heirs = voters.filter((voter) => voter !== leaderId)
-    const rank = heirs.indexOf(this.#nodeId)
+    const { nodeId, timing } = this.#options
+    const standing = voters.filter((voter) => voter !== leaderId)
+    const rank = standing.indexOf(nodeId)
     if (rank < 0) return
-    const delayMs = rank * successionMs + this.#timing.random() * (successionMs / 4)
-    this.#standAfter(delayMs, heirs.length * successionMs, successionsMax)
+    const delayMs = rank * stepMs + timing.random() * (stepMs / 4)
+    this.#standAfter(delayMs, standing.length * stepMs, triesMax)
   }
 
   end(): void {
     this.#cancelTimer?.()
   }
 
-  /** Stands now and then again: the first time, others may not have heard yet. */
+  /** Stands, and stands again later: at the first try the others may not know yet that the leader is gone. */
   #standAfter(delayMs: number, everyMs: number, triesLeft: number): void {
+    const { raft, timing, run } = this.#options
     this.#cancelTimer?.()
-    this.#cancelTimer = this.#timing.clock.setTimer(delayMs, () =>
-      this.#run(() => {
-        if (this.#raft.basicStatus().lead !== NONE) return
-        this.#raft.campaign()
+    this.#cancelTimer = timing.clock.setTimer(delayMs, () =>
+      run(() => {
+        if (raft.basicStatus().lead !== NONE) return
+        raft.campaign()
         if (triesLeft > 1) this.#standAfter(everyMs, everyMs, triesLeft - 1)
       }),
     )

@@ -1,15 +1,33 @@
 /**
- * Who is told what happens in one group: subscribers of its events, and watchers of everything. Invariant: each is
- * told what is applied, in order of index, from the moment it asked; who ends it is told nothing more.
+ * The feed of one group: it reports what is applied to subscribers of events and to watchers of everything.
+ * Invariant: each receives what is applied, in order of index, from the moment it subscribed until it unsubscribes,
+ * and nothing twice. What a subscriber does with it is not the replica's concern.
  * Source: docs/spec.md STORE13, LINK8.
  */
 import type { FeedBatch } from '../cluster.ts'
-import type { GroupWatcher, LeaderView } from '../link/backend.ts'
 import { NONE } from '../raft/index.ts'
 
 export type FeedListener = (batch: FeedBatch) => void
 
-export class GroupFeed {
+/** Who leads a group, as one node knows it. */
+export interface LeaderView {
+  /** 0: none is known. */
+  readonly leaderId: number
+  readonly term: number
+}
+
+/** What happens in one group, in order, called as it happens. */
+export interface GroupWatcher {
+  /** An applied entry that has events or outbox entries. */
+  batch(batch: FeedBatch): void
+  /** Everything up to this index is applied; called after the batches of those entries. */
+  applied(index: number): void
+  /** A snapshot as of `index` replaced the state: entries up to there were not seen one by one. */
+  gap(index: number): void
+  leader(view: LeaderView): void
+}
+
+export class Feed {
   readonly #listeners = new Set<FeedListener>()
   readonly #watchers = new Set<GroupWatcher>()
   #leader: LeaderView = { leaderId: NONE, term: 0 }
@@ -18,7 +36,7 @@ export class GroupFeed {
     return this.#leader
   }
 
-  /** Gives what ends it. */
+  /** Returns the function that unsubscribes. */
   subscribe(listener: FeedListener): () => void {
     this.#listeners.add(listener)
     return () => {
@@ -26,7 +44,7 @@ export class GroupFeed {
     }
   }
 
-  /** Gives what ends it. */
+  /** Returns the function that ends the watch. */
   watch(watcher: GroupWatcher): () => void {
     this.#watchers.add(watcher)
     return () => {
@@ -47,6 +65,7 @@ export class GroupFeed {
     for (const watcher of this.#watchers) watcher.gap(toIndex)
   }
 
+  /** Reports the leader to the watchers where it is another one, or leads in another term. */
   leads(leaderId: number, term: number): void {
     if (leaderId === this.#leader.leaderId && term === this.#leader.term) return
     this.#leader = { leaderId, term }

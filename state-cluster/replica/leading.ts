@@ -58,12 +58,12 @@ export class Leading {
 
   /** Raft may have another role than before. */
   noteRole(): void {
-    const { raft } = this.#options.raft
-    if (raft.state !== 'StateLeader') {
+    const { raft } = this.#options
+    if (!raft.isLeader) {
       this.#leadsFrom = undefined
       this.pending.dropQueued('this replica does not lead the group any more')
     } else if (this.#leadsFrom === undefined) {
-      this.#leadsFrom = raft.log.lastIndex()
+      this.#leadsFrom = raft.lastIndex
       // What an earlier leadership stamped is in the log, or was never committed.
       this.#lastStampMs = 0
     }
@@ -77,18 +77,17 @@ export class Leading {
 
   /** What is queued becomes entries, one for as many commands as fit. */
   proposeQueued(): void {
-    const { raft: node, settings } = this.#options
+    const { raft, settings } = this.#options
     const { entriesInFlightMax, commandsPerEntryMax } = settings
     const { pending } = this
     if (!this.isReady) return
-    while (pending.queuedCommands > 0 && pending.inFlightEntriesOf(node.raft.term) < entriesInFlightMax) {
-      const { raft } = node
+    while (pending.queuedCommands > 0 && pending.inFlightEntriesOf(raft.term) < entriesInFlightMax) {
       const atMs = this.#stampMs()
       const { data, count } = this.#encode(pending.peek(commandsPerEntryMax), atMs)
       // Dropped while leadership is handed over, or while too much is uncommitted: it stays queued.
-      if (node.propose(data) !== null) return
+      if (raft.propose(data) !== null) return
       this.#lastStampMs = atMs
-      pending.proposed(count, raft.log.lastIndex(), raft.term)
+      pending.proposed(count, raft.lastIndex, raft.term)
     }
   }
 

@@ -1,12 +1,12 @@
 /**
- * What Raft wants written, in its order: entries, term and vote, and snapshots that take the place of everything.
+ * Writes what Raft hands out, in its order: entries, hard state and snapshots.
  *
  *   MsgStorageAppend ─► store ─► its responses
  *        └─ with a snapshot ─► one commit: log replaced ─► rows to their places ─► the new state ─► its responses
  *
- * Invariant: the responses of an append leave when it, and all before it, are durable; while a snapshot is installed,
- * later appends wait. Leaves when a MsgSnap may be stepped to the replica, and what a snapshot's state is to the
- * `SnapshotInstaller`.
+ * A snapshot replaces log and state. Invariant: the responses of an append leave only when it, and every append
+ * before it, is durable; while a snapshot is installed, later appends wait. The replica decides when a MsgSnap may be
+ * stepped; the `SnapshotInstaller` knows what a snapshot's state is.
  * Source: docs/raft.md, the caller's duties 1 to 4; docs/spec.md STORE1, STORE5, SNAP2.
  */
 import type { HardState, Message, Snapshot } from '../raft/index.ts'
@@ -25,23 +25,23 @@ export interface LogWriterOptions<Installed> {
   readonly store: Store
   readonly log: DiskLog
   readonly installer: SnapshotInstaller<Installed>
-  /** These may leave now. */
+  /** These responses may leave now. */
   readonly written: (responses: readonly Message[]) => void
   /** A snapshot has replaced log and state. */
   readonly installed: (installed: Installed) => void
-  /** Runs what the end of a write brings; what it throws ends the replica. */
+  /** Runs what follows a write; what it throws ends the replica. */
   readonly run: (work: () => void) => void
   readonly failed: (error: unknown) => void
 }
 
 export class LogWriter<Installed> {
   readonly #options: LogWriterOptions<Installed>
-  /** What Raft has handed out last: what an append has to make durable. */
+  /** The hard state that Raft has handed out last: an append has to make it durable. */
   #known: HardState
-  /** What was last given to the store. */
+  /** The hard state that was last given to the store. */
   #given: HardState
   #isInstalling = false
-  /** What came while a snapshot is installed. */
+  /** Appends that came while a snapshot is installed. */
   readonly #held: Message[] = []
 
   constructor(options: LogWriterOptions<Installed>) {
@@ -50,7 +50,7 @@ export class LogWriter<Installed> {
     this.#given = this.#known
   }
 
-  /** A snapshot is being taken over: the state is neither the old one nor yet the new one. */
+  /** A snapshot is being installed: the state is neither the old one nor yet the new one. */
   get isInstalling(): boolean {
     return this.#isInstalling
   }
@@ -81,8 +81,8 @@ export class LogWriter<Installed> {
   }
 
   /**
-   * Whether the hard state has to be written now. Term and vote always, once changed. A commit index goes with the
-   * next entries: a node that has change k + 1 in its log must know after a crash that change k is committed, or it
+   * Whether the hard state has to be written now. Term and vote always, once changed. A commit index is written with
+   * the next entries: a node that has change k + 1 in its log must know after a crash that change k is committed, or it
    * campaigns with a configuration that is two changes old. Alone it is not worth a sync: a node that restarts with
    * an older one learns the newer one from the leader.
    */
@@ -92,7 +92,7 @@ export class LogWriter<Installed> {
     return hasEntries && commit !== this.#given.commit
   }
 
-  /** The append of a snapshot, and those that come after it. */
+  /** Installs a snapshot, then writes its append and those that came meanwhile. */
   async #install(message: Message): Promise<void> {
     const { installed, run, failed } = this.#options
     this.#isInstalling = true

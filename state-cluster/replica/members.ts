@@ -6,7 +6,6 @@
  * Source: docs/raft.md, duties 6, 9 and 18; docs/spec.md MEMBER1 to MEMBER4.
  */
 import type { GroupId } from '../../protocol/ids.ts'
-import type { ChangeOutcome } from '../link/member-wire.ts'
 import {
   asV2,
   type ConfChangeType,
@@ -26,6 +25,7 @@ import {
 } from '../storage/member-record.ts'
 import type { Store } from '../storage/store.ts'
 import {
+  type ChangeOutcome,
   learnerToPromote,
   type MemberChange,
   type MemberView,
@@ -177,9 +177,9 @@ export class GroupMembers {
     const transition = 'ConfChangeTransitionAuto'
     const fault = raft.proposeConfChange({ transition, changes: [{ type, nodeId }], context })
     if (fault !== null) return refused('the change was not taken: ask again')
-    const { term, log } = raft.raft
+    const { term, lastIndex } = raft
     return new Promise((resolve) => {
-      this.#changes.set(log.lastIndex(), { term, resolve })
+      this.#changes.set(lastIndex, { term, resolve })
     })
   }
 

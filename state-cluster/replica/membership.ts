@@ -22,6 +22,13 @@ export interface RemoveMember {
 
 export type MemberChange = AddLearner | RemoveMember
 
+/** How a change ended. */
+export interface ChangeOutcome {
+  readonly ok: boolean
+  /** Why not; empty where it is done. */
+  readonly reason: string
+}
+
 export interface MemberView {
   readonly nodeId: number
   readonly role: 'voter' | 'learner'

@@ -1,5 +1,5 @@
 /**
- * Commands on their way into the log, and the promises that wait for their replies.
+ * Commands that wait for the log, and the promises that wait for their replies.
  *
  *   add ──► queued ──► proposed ──► in flight at (index, term) ──► applied there: the reply
  *                                                              └─► an entry of a later term was applied at or before
@@ -8,7 +8,7 @@
  * Invariant: every promise settles exactly once, by the entry that carries its command or by the reason why there is
  * none; `unknown` only where the entry may still be committed. A batch is known by index and term, because a later
  * term may put another entry at the same index. Commands that wait are bounded by `commandsMax`; at the bound a
- * further one is `overloaded`. Leaves stamping, encoding and proposing to leading.ts.
+ * further one is `overloaded`. Stamping, encoding and proposing are done by leading.ts.
  * Source: Raft dissertation §3.5 (log matching); docs/spec.md STORE10.
  */
 import { assert } from '../../runtime/assert.ts'
@@ -16,7 +16,7 @@ import { ClusterError } from '../cluster.ts'
 
 export interface PendingCommand<Command, Reply> {
   readonly command: Command
-  /** The tick at which its caller has waited long enough. */
+  /** The tick at which its caller waits no longer. */
   readonly untilTick: number
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: ClusterError) => void
@@ -118,7 +118,7 @@ export class PendingCommands<Command, Reply> {
     rejectAll(queued, notProposed(reason))
   }
 
-  /** Settles what has waited past its time: queued as not proposed, in flight as unknown. */
+  /** Rejects what has waited past its time: queued as not proposed, in flight as unknown. */
   expire(tick: number): void {
     const late = this.#queued.filter((one) => one.untilTick <= tick)
     if (late.length > 0) {

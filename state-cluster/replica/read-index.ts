@@ -12,7 +12,7 @@ interface Waiting {
 
 const contextBytes = 8
 
-export class PendingReads {
+export class ReadIndex {
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
 

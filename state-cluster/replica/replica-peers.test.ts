@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { GroupWatcher } from '../link/backend.ts'
 import { type Row, stateHash } from '../machine/index.ts'
 import { incomingRange, installingKey, keyAfter } from '../storage/layout.ts'
 import type { StoreRange } from '../storage/store.ts'
 import { auctionMachine } from './applied-state.ts'
+import type { GroupWatcher } from './feed.ts'
 import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
 import { auctionIdOf, createAuction, enlistServer, placeBid, seededRandom } from './testing/workload.ts'
 

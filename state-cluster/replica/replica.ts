@@ -16,8 +16,6 @@
 import type { GroupId } from '../../protocol/ids.ts'
 import type { CancelTimer } from '../../runtime/clock.ts'
 import { ClusterError } from '../cluster.ts'
-import type { GroupWatcher, LeaderView } from '../link/backend.ts'
-import type { ChangeOutcome } from '../link/member-wire.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
 import type { SnapshotSink } from '../peers/peer-transport.ts'
@@ -26,15 +24,15 @@ import { DiskLog } from '../storage/disk-log.ts'
 import type { Members } from '../storage/member-record.ts'
 import { StoreError } from '../storage/store.ts'
 import { AppliedState } from './applied-state.ts'
-import { Upkeep } from './checkpointing.ts'
-import { ConsistencyError, HashCompare, hashEveryEntries } from './divergence.ts'
-import { Succession } from './fast-election.ts'
-import { type FeedListener, GroupFeed } from './feed.ts'
+import { Checkpointing } from './checkpointing.ts'
+import { Divergence, DivergenceError, hashEveryEntries } from './divergence.ts'
+import { FastElection } from './fast-election.ts'
+import { Feed, type FeedListener, type GroupWatcher, type LeaderView } from './feed.ts'
 import { Leading } from './leading.ts'
 import { LogWriter } from './log-writer.ts'
 import { GroupMembers, refused } from './members.ts'
-import type { MemberChange, MemberView } from './membership.ts'
-import { PendingReads } from './read-index.ts'
+import type { ChangeOutcome, MemberChange, MemberView } from './membership.ts'
+import { ReadIndex } from './read-index.ts'
 import {
   type ReplicaPorts,
   type ReplicaSettings,
@@ -43,8 +41,8 @@ import {
   raftSettingsOf,
 } from './settings.ts'
 import { type InstalledState, snapshotInstaller } from './snapshot-installer.ts'
-import { SnapshotTransfers } from './snapshot-transfer.ts'
-import { checkOwnPromise } from './stale-folder.ts'
+import { SnapshotTransfer } from './snapshot-transfer.ts'
+import { checkStaleFolder, type OwnLog } from './stale-folder.ts'
 
 export class Replica {
   readonly groupId: GroupId
@@ -56,15 +54,15 @@ export class Replica {
   readonly #raft: RawNode
   readonly #leading: Leading
   readonly #writer: LogWriter<InstalledState>
-  readonly #upkeep: Upkeep
-  readonly #succession: Succession
-  readonly #feed = new GroupFeed()
-  readonly #reads = new PendingReads()
-  readonly #transfers: SnapshotTransfers
+  readonly #checkpointing: Checkpointing
+  readonly #fastElection: FastElection
+  readonly #feed = new Feed()
+  readonly #reads = new ReadIndex()
+  readonly #transfers: SnapshotTransfer
   readonly #members: GroupMembers
   /** A MsgSnap whose rows are here; stepped when everything handed out is applied. */
   #heldSnapshot: Message | undefined
-  readonly #hashes = new HashCompare()
+  readonly #divergence = new Divergence()
   readonly #onProgress: ReplicaStart['onProgress']
   /** Batches of committed entries that Raft has handed out and the machine has not seen. */
   readonly #applyQueue: Message[] = []
@@ -115,7 +113,7 @@ export class Replica {
       onMembers: (members) => ports.onMembers?.(members),
       failed,
     })
-    this.#transfers = new SnapshotTransfers({
+    this.#transfers = new SnapshotTransfer({
       store,
       groupId,
       transport: ports.transport,
@@ -146,7 +144,7 @@ export class Replica {
       failed,
     })
     this.#leading = new Leading({ raft: this.#raft, settings, clock: timing.clock, applied })
-    this.#upkeep = new Upkeep({
+    this.#checkpointing = new Checkpointing({
       store,
       log: this.#log,
       settings,
@@ -156,19 +154,23 @@ export class Replica {
       },
       failed,
     })
-    this.#succession = new Succession(nodeId, this.#raft, timing, (work) =>
-      this.#guard(() => {
-        work()
-        this.#deferTurn()
-      }),
-    )
+    this.#fastElection = new FastElection({
+      nodeId,
+      raft: this.#raft,
+      timing,
+      run: (work) =>
+        this.#guard(() => {
+          work()
+          this.#deferTurn()
+        }),
+    })
     this.#replayUpTo = this.#log.lastIndex()
   }
 
   /** Begins to take part. A replica that is the only voter stands for election at once. */
   start(): void {
     this.#guard(() => {
-      this.#upkeep.finish()
+      this.#checkpointing.finish()
       const { voters, learners, votersOutgoing } = this.#log.initialState().confState
       const isAlone = voters.length === 1 && learners.length === 0 && votersOutgoing.length === 0
       if (isAlone && voters[0] === this.#nodeId) this.#raft.campaign()
@@ -194,7 +196,7 @@ export class Replica {
       this.#members.heard(message.from, this.#tick)
       if (message.type === 'MsgSnap') this.#heldSnapshot = message
       else {
-        checkOwnPromise(message, this.groupId, this.#raft.raft)
+        checkStaleFolder(message, this.#ownLog())
         this.#raft.step(message)
       }
       this.#deferTurn()
@@ -226,7 +228,7 @@ export class Replica {
       this.#raft.forgetLeader()
       this.#deferTurn()
     })
-    this.#succession.begin(this.#members.voters, nodeId)
+    this.#fastElection.begin(this.#members.voters, nodeId)
   }
 
   /** Tells from now on what happens here, in order. Gives what ends that. */
@@ -254,6 +256,11 @@ export class Replica {
     this.#guard(() => this.#compare(nodeId, index, hash))
   }
 
+  #ownLog(): OwnLog {
+    const { term, lastIndex } = this.#raft
+    return { nodeId: this.#nodeId, groupId: this.groupId, term, lastIndex }
+  }
+
   #noteHash({ index }: Entry): void {
     if (index % hashEveryEntries !== 0) return
     const hash = this.#applied.hash()
@@ -262,9 +269,9 @@ export class Replica {
   }
 
   #compare(nodeId: number, index: number, hash: string): void {
-    this.#hashes.told(nodeId, index, hash)
-    if (!this.#hashes.isContradicted(this.#nodeId, index, this.#members.voters)) return
-    throw new ConsistencyError(
+    this.#divergence.report(nodeId, index, hash)
+    if (!this.#divergence.isDivergent(this.#nodeId, index, this.#members.voters)) return
+    throw new DivergenceError(
       `the state of node ${this.#nodeId} in group ${this.groupId} differs from that of a majority as of ` +
         `entry ${index}: it must not be used`,
     )
@@ -276,7 +283,7 @@ export class Replica {
     const { clock } = this.#ports.timing
     while (this.#applied.checkpointer.position.index < appliedIndex) {
       if (this.#end) throw this.#end
-      this.#upkeep.want()
+      this.#checkpointing.want()
       this.#deferTurn()
       await new Promise<void>((resolve) => {
         clock.setTimer(this.#settings.tickMs, resolve)
@@ -380,7 +387,7 @@ export class Replica {
     if (this.#end) return
     this.#finish(new ClusterError('stopped', 'this process is stopping'))
     try {
-      await this.#upkeep.ended()
+      await this.#checkpointing.ended()
       // A snapshot that is half taken over is brought to its end at the next start.
       if (this.#writer.isInstalling) return
       if (this.#applied.unsavedCount > 0) await this.#applied.checkpoint(() => undefined)
@@ -422,7 +429,7 @@ export class Replica {
       this.#drain()
     }
     this.#applied.gather()
-    if (!this.#writer.isInstalling && this.#heldSnapshot === undefined) this.#upkeep.look(this.#tick)
+    if (!this.#writer.isInstalling && this.#heldSnapshot === undefined) this.#checkpointing.look(this.#tick)
     if (this.#applyQueue.length > 0) this.#deferTurn()
   }
 
@@ -480,7 +487,7 @@ export class Replica {
   /** The core takes on a snapshot's members at once, so everything older must have been applied. */
   #stepHeldSnapshot(): void {
     const message = this.#heldSnapshot
-    if (message === undefined || this.#applyQueue.length > 0 || this.#upkeep.isBusy) return
+    if (message === undefined || this.#applyQueue.length > 0 || this.#checkpointing.isBusy) return
     this.#heldSnapshot = undefined
     this.#raft.step(message)
     this.#drain()
@@ -520,7 +527,7 @@ export class Replica {
     const { index, term } = entry
     if (entry.type !== 'EntryNormal') {
       this.#applied.pass(entry, this.#members.apply(entry))
-      this.#upkeep.want()
+      this.#checkpointing.want()
       this.#leading.pending.applied(index, term, [])
       return
     }
@@ -567,8 +574,8 @@ export class Replica {
   #finish(end: ClusterError): void {
     this.#end = end
     this.#cancelTick?.()
-    this.#succession.end()
-    this.#upkeep.stop()
+    this.#fastElection.end()
+    this.#checkpointing.stop()
     this.#leading.end(end)
     this.#reads.drop()
     this.#members.drop(end.message)

@@ -13,7 +13,7 @@ import { type Members, writeOfMembers } from '../storage/member-record.ts'
 import type { Store } from '../storage/store.ts'
 import { AppliedState, type Machine } from './applied-state.ts'
 import type { SnapshotInstaller } from './log-writer.ts'
-import { headOf, type SnapshotTransfers } from './snapshot-transfer.ts'
+import { headOf, type SnapshotTransfer } from './snapshot-transfer.ts'
 
 export interface InstalledState {
   readonly applied: AppliedState
@@ -23,7 +23,7 @@ export interface InstalledState {
 export interface SnapshotInstallerOptions {
   readonly store: Store
   readonly groupId: GroupId
-  readonly transfers: SnapshotTransfers
+  readonly transfers: SnapshotTransfer
   readonly machine: Machine | undefined
   readonly afterTurn: Timing['afterTurn']
 }

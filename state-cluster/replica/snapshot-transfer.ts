@@ -16,7 +16,7 @@ import { pack, unpack } from '../storage/pack.ts'
 import { snapshotPages } from '../storage/snapshot-rows.ts'
 import { type Store, StoreError } from '../storage/store.ts'
 
-export interface SnapshotTransfersOptions {
+export interface SnapshotTransferOptions {
   readonly store: Store
   readonly groupId: GroupId
   readonly transport: Pick<PeerTransport, 'sendSnapshot'>
@@ -35,12 +35,12 @@ export interface SnapshotHead {
 
 type Arrival = 'none' | 'arriving' | 'arrived'
 
-export class SnapshotTransfers {
-  readonly #options: SnapshotTransfersOptions
+export class SnapshotTransfer {
+  readonly #options: SnapshotTransferOptions
   #arrival: Arrival = 'none'
   #lastWork: Promise<void> = Promise.resolve()
 
-  constructor(options: SnapshotTransfersOptions) {
+  constructor(options: SnapshotTransferOptions) {
     this.#options = options
   }
 

@@ -1,10 +1,10 @@
 /**
- * The Raft log of one group: the core's `Storage` port over a store, with the recent tail in memory.
+ * The Raft log of one group on disk, with its recent tail in memory.
  *
- * Invariant: entries are consecutive from the log's start to `lastIndex`, and what the core reads here is
- * durable: `writesOf` says what to commit, `settle` takes it over once that commit has resolved, in the same
- * order. A hole or a damaged entry is StoreError `corrupt`, never a shorter log. Leaves when to compact to the
- * replica. Source: raft/storage.ts; docs/raft.md, the caller's duties.
+ * It is the core's `Storage` port over a store. Invariant: entries are consecutive from the log's start to
+ * `lastIndex`, and what the core reads here is durable: `writesOf` returns what to commit, and `settle`, called in
+ * the same order once that commit has resolved, makes it readable. A hole or a damaged entry is StoreError `corrupt`,
+ * never a shorter log. The replica decides when to compact. Source: raft/storage.ts; docs/raft.md, the caller's duties.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { assert } from '../../runtime/assert.ts'
@@ -43,7 +43,7 @@ export interface LogAppend {
   readonly hardState?: HardState
 }
 
-/** Where the state machine's checkpoint stands; the log behind it leads on from there. */
+/** The position of the state machine's checkpoint; the log after it continues from there. */
 export interface LogPosition {
   readonly index: number
   readonly term: number
@@ -56,13 +56,13 @@ const indexEnd = 2 ** 48 - 1
 export interface DiskLogOptions {
   readonly reader: StoreReader
   readonly groupId: GroupId
-  /** The checkpoint in place. Its index is at or behind the log's start. */
+  /** The checkpoint in place. Its index is not less than that of the log's start. */
   readonly checkpoint: LogPosition
   /** How much of the log's end stays in memory, and on the disk when the log is compacted. */
   readonly tailBytesMax: number
 }
 
-/** What makes a new group's empty log, which begins behind the position that all its members start from. */
+/** The writes of a new group's empty log, which begins after the position that all its members start from. */
 export function writesOfNewLog(groupId: GroupId, { index, term }: LogPosition): StoreWrite[] {
   const startKey = logStartKey(groupId)
   const stateKey = hardStateKey(groupId)
@@ -78,16 +78,16 @@ export class DiskLog implements Storage {
   readonly #tailBytesMax: number
   #hardState: HardState
   #checkpoint: LogPosition
-  /** A snapshot must be at or behind this: an older one does not name all members. */
+  /** A snapshot must have this index or a later one: an older one does not name all members. */
   #snapshotFrom = 0
   /** The entry before the first one. */
   #startIndex: number
   #startTerm: number
   readonly #tail: EntryRing
   #tailBytes = 0
-  /** Appends that were given out to be written and are not settled, oldest first. */
+  /** Appends whose writes were returned and that are not settled, oldest first. */
   readonly #unsettled: LogAppend[] = []
-  /** The last index that was given out to be written; ahead of `lastIndex` while a write is under way. */
+  /** The last index of all appends so far; greater than `lastIndex` while a write is under way. */
   #writtenLast: number
 
   /** Reads hard state, start and tail. Throws StoreError `corrupt` where they are damaged or do not fit. */
@@ -104,7 +104,7 @@ export class DiskLog implements Storage {
     for (const entry of entries) this.#remember(entry)
     this.#writtenLast = last
     const stored = readHardState(reader, groupId)
-    // The commit index on disk may lag behind what was applied and checkpointed.
+    // The commit index on disk may be less than what was applied and checkpointed.
     this.#hardState = { ...stored, commit: Math.max(stored.commit, checkpoint.index) }
     if (checkpoint.index < index || this.#hardState.commit > last) {
       const facts = `start ${index}, checkpoint ${checkpoint.index}, commit ${stored.commit}, end ${last}`
@@ -167,7 +167,7 @@ export class DiskLog implements Storage {
 
   // ── What the replica writes ──────────────────────────────────────────────────────────────────────────
 
-  /** What makes an append durable. Replaces whatever was written at and behind the first entry's index. */
+  /** The writes of an append. They replace every entry from the first one's index on. */
   writesOf(append: LogAppend): StoreWrite[] {
     const { entries, hardState } = append
     const groupId = this.#groupId
@@ -194,10 +194,7 @@ export class DiskLog implements Storage {
 
   /** The append is durable: the core may read it. To be called in the order of `writesOf`. */
   settle(append: LogAppend): void {
-    assert(
-      this.#unsettled.shift() === append,
-      'appends become durable in the order in which they were given out',
-    )
+    assert(this.#unsettled.shift() === append, 'appends become durable in their order')
     const { entries: all, hardState } = append
     if (hardState !== undefined) this.#hardState = hardState
     const entries = all.filter(({ index }) => index > this.#startIndex)
@@ -248,7 +245,7 @@ export class DiskLog implements Storage {
     this.#startTerm = term
   }
 
-  /** What makes the log begin anew behind a snapshot's position: everything that was in it goes. */
+  /** The writes of a log that begins again after a snapshot's position: all its entries go. */
   writesOfReplacement(position: LogPosition): StoreWrite[] {
     const writes = writesOfNewLog(this.#groupId, position)
     for (let index = this.#startIndex + 1; index <= this.#writtenLast; index++) {

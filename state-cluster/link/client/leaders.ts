@@ -4,7 +4,7 @@
  * refused does not come straight back. Source: docs/spec.md LINK5.
  */
 import type { GroupId } from '../../../protocol/ids.ts'
-import type { LeaderView } from '../backend.ts'
+import type { LeaderView } from '../../replica/feed.ts'
 import type { NodeLink } from './node-link.ts'
 
 export class Leaders {

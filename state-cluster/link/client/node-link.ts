@@ -14,7 +14,7 @@ import type { Address, Dial } from '../../../wire/stream.ts'
 import type { Timing } from '../../../wire/timing.ts'
 import { malformed } from '../../../wire/tuples.ts'
 import type { FeedBatch } from '../../cluster.ts'
-import type { LeaderView } from '../backend.ts'
+import type { LeaderView } from '../../replica/feed.ts'
 import {
   decodeFeed,
   decodeGap,

@@ -35,9 +35,10 @@ import type {
   HouseView,
   OwnersView,
 } from '../../machine/view.ts'
-import type { MemberChange } from '../../replica/membership.ts'
-import type { LeaderView, Member } from '../backend.ts'
-import { type ChangeOutcome, type MemberRow, memberRowsOf, outcomeOf } from '../member-wire.ts'
+import type { LeaderView } from '../../replica/feed.ts'
+import type { ChangeOutcome, MemberChange } from '../../replica/membership.ts'
+import type { Member } from '../backend.ts'
+import { type MemberRow, memberRowsOf, outcomeOf } from '../member-wire.ts'
 import { groupsOfScope, type Read, reads } from '../reads.ts'
 import {
   decodeIndexDone,

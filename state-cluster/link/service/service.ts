@@ -17,9 +17,9 @@ import type { Timing } from '../../../wire/timing.ts'
 import { malformed } from '../../../wire/tuples.ts'
 import { ClusterError } from '../../cluster.ts'
 import { groupOf } from '../../groups.ts'
-import type { MemberChange } from '../../replica/membership.ts'
+import type { ChangeOutcome, MemberChange } from '../../replica/membership.ts'
 import type { LinkBackend } from '../backend.ts'
-import { type ChangeOutcome, type MemberRow, memberRowFields } from '../member-wire.ts'
+import { type MemberRow, memberRowFields } from '../member-wire.ts'
 import { groupsOfScope, readOfCode } from '../reads.ts'
 import {
   encodeDone,

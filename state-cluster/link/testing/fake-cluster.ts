@@ -33,7 +33,8 @@ import {
   stats,
 } from '../../machine/index.ts'
 import type { AuctionQuery } from '../../machine/view.ts'
-import type { GroupWatcher, LeaderView, LinkBackend, Member, ProposeOutcome } from '../backend.ts'
+import type { GroupWatcher, LeaderView } from '../../replica/feed.ts'
+import type { LinkBackend, Member, ProposeOutcome } from '../backend.ts'
 
 interface LogEntry {
   readonly atMs: number

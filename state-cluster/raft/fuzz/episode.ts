@@ -5,6 +5,7 @@
  * loses the oldest. What happens next is drawn by weight. Invariant: everything that happens comes from the
  * episode's random numbers, and goes into the trace hash.
  */
+import { coreOf } from '../testing/core.ts'
 import type { AnyConfChange, ConfChangeSingle, Message, Snapshot } from '../types.ts'
 import { newConfState } from '../types.ts'
 import type { Fault } from './faults.ts'
@@ -451,12 +452,12 @@ export class Episode {
    */
   #isWedged(): boolean {
     return this.#nodes.every(({ raft }) => {
-      if (raft === null || !raft.raft.promotable()) return true
-      const { log, trk } = raft.raft
+      if (raft === null || !coreOf(raft).promotable()) return true
+      const { log, trk } = coreOf(raft)
       const votes = new Map<number, boolean>()
       for (const other of this.#nodes) {
         if (other.raft === null) continue
-        votes.set(other.id, other.raft.raft.log.isUpToDate(log.lastIndex(), log.lastTerm()))
+        votes.set(other.id, coreOf(other.raft).log.isUpToDate(log.lastIndex(), log.lastTerm()))
       }
       return trk.config.voters.voteResult(votes) !== 'VoteWon'
     })
@@ -466,7 +467,7 @@ export class Episode {
     const texts = this.#nodes.map(({ id, raft, machine }) => {
       if (raft === null) return `${id} is down`
       const { raftState, term, lead, commit, applied, config } = raft.status()
-      const log = `log ..${raft.raft.log.lastIndex()}, commit ${commit}, applied ${applied}/${machine.index}`
+      const log = `log ..${coreOf(raft).log.lastIndex()}, commit ${commit}, applied ${applied}/${machine.index}`
       return `${id} ${raftState} term ${term} lead ${lead} ${log} voters ${config.voters} learners (${config.learners.join(' ')})`
     })
     return texts.join('; ')
@@ -493,8 +494,8 @@ export class Episode {
     this.#count(what)
     this.#hash.add(id * 64 + what.length)
     if (message !== null) this.#hash.add(message.term * 31 + message.index * 7 + message.type.length)
-    const raft = this.#nodes[id - 1]?.raft?.raft
-    if (raft != null) this.#hash.add(raft.term * 1009 + raft.log.committed)
+    const status = this.#nodes[id - 1]?.raft?.basicStatus()
+    if (status !== undefined) this.#hash.add(status.term * 1009 + status.commit)
     this.#trace.push([what, id, message])
     if (this.#trace.length > traceLength) this.#trace.shift()
   }

@@ -6,8 +6,10 @@
  *
  * Each is a mistake that real implementations have made; the rule it breaks is named with it.
  */
+
 import { COMMITTED_ALL, JointConfig, MajorityConfig } from '../quorum.ts'
 import type { RawNode } from '../rawnode.ts'
+import { coreOf } from '../testing/core.ts'
 import { type Message, NONE } from '../types.ts'
 
 export interface Fault {
@@ -37,7 +39,8 @@ class SingleQuorum extends JointConfig {
   }
 }
 
-function decideByIncomingAlone({ raft }: RawNode): void {
+function decideByIncomingAlone(node: RawNode): void {
+  const raft = coreOf(node)
   const { config, progress } = raft.trk
   const { incoming, outgoing, isJoint } = config.voters
   if (!isJoint) return
@@ -54,8 +57,8 @@ const faults: readonly Fault[] = [
   {
     name: 'commit-earlier-term',
     description: 'a leader commits entries of earlier terms by counting copies (paper §5.4.2, figure 8)',
-    started: ({ raft }) => {
-      const { log } = raft
+    started: (node) => {
+      const { log } = coreOf(node)
       log.maybeCommit = (index) => {
         if (index <= log.committed) return false
         log.commitTo(index)
@@ -66,8 +69,8 @@ const faults: readonly Fault[] = [
   {
     name: 'append-without-check',
     description: 'an append is accepted whatever the term of the entry before it (paper §5.3)',
-    started: ({ raft }) => {
-      const { log } = raft
+    started: (node) => {
+      const { log } = coreOf(node)
       log.hasPrevious = (index) => index <= log.lastIndex()
     },
   },
@@ -80,7 +83,8 @@ const faults: readonly Fault[] = [
   {
     name: 'snapshot-drops-vote',
     description: 'installing a snapshot forgets whom the node voted for in its term (paper §5.2, §7)',
-    stepped: ({ raft }, message) => {
+    stepped: (node, message) => {
+      const raft = coreOf(node)
       if (message.type === 'MsgSnap' && raft.log.hasNextOrInProgressSnapshot()) raft.vote = NONE
     },
   },

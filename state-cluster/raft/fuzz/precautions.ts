@@ -12,8 +12,10 @@
  *
  * Invariant of this observer: it compares what nodes say with what is on their disks and on the network.
  */
+
 import { JointConfig, MajorityConfig } from '../quorum.ts'
 import type { RawNode } from '../rawnode.ts'
+import { coreOf } from '../testing/core.ts'
 import type { HardState, Ready } from '../types.ts'
 import { Violation } from './violation.ts'
 
@@ -105,7 +107,7 @@ export class Precautions {
     const { id, term, commit } = node.basicStatus()
     // The log as of this Ready: what is being handed out is not on any disk yet.
     const entryTerm =
-      ready.entries.find((entry) => entry.index === commit)?.term ?? node.raft.log.term(commit)
+      ready.entries.find((entry) => entry.index === commit)?.term ?? coreOf(node).log.term(commit)
     if (entryTerm !== term) {
       throw new Violation(
         'own term commits',
@@ -129,7 +131,7 @@ export class Precautions {
 
 /** The node's configuration, deciding as it should. */
 function configOf(node: RawNode): JointConfig {
-  const { incoming, outgoing } = node.raft.trk.config.voters
+  const { incoming, outgoing } = coreOf(node).trk.config.voters
   return new JointConfig(new MajorityConfig(incoming.ids), new MajorityConfig(outgoing.ids))
 }
 

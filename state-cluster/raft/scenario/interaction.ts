@@ -9,6 +9,7 @@
  */
 
 import type { StepError } from '../errors.ts'
+import { coreOf } from '../testing/core.ts'
 import type { AnyConfChange, ConfChangeTransition, MessageType, Snapshot } from '../types.ts'
 import { EMPTY_BYTES, NO_LIMIT } from '../types.ts'
 import { firstNodeId, flag, integer, namedInteger, nodeIds, UsageError } from './arguments.ts'
@@ -116,7 +117,7 @@ const commands: Readonly<Record<string, Handler>> = {
   'set-randomized-election-timeout': (env, args) => {
     const timeout = namedInteger(args, 'timeout')
     if (timeout === 0) throw new UsageError('timeout must not be 0')
-    env.member(firstNodeId(args)).raft.raft.randomizedElectionTimeout = timeout
+    coreOf(env.member(firstNodeId(args)).raft).randomizedElectionTimeout = timeout
   },
 
   /** `stabilize [ID…] [log-level=LEVEL]` */
