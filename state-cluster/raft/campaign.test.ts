@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { isTransferContext, TRANSFER_CONTEXT } from './campaign.ts'
+import { coreOf } from './inner-state.ts'
 import { TestGroup } from './test-group.ts'
-import { coreOf } from './testing/core.ts'
 import { type Message, newMessage } from './types.ts'
 
 const votesOf = (group: TestGroup, type: Message['type']): string[] =>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { AssertionError } from './assert.ts'
+import { coreOf } from './inner-state.ts'
 import { entriesOfTerms, TestGroup } from './test-group.ts'
-import { coreOf } from './testing/core.ts'
 import { type Message, newConfState, newMessage, type Snapshot } from './types.ts'
 
 const fromLeader = (type: Message['type'], fields: Partial<Message> = {}): Message => ({

@@ -3,9 +3,9 @@ import { AssertionError } from './assert.ts'
 import { encodeConfChange } from './confchange-codec.ts'
 import type { Config } from './config.ts'
 import { StorageError } from './errors.ts'
+import { coreOf } from './inner-state.ts'
 import { entriesSize } from './sizes.ts'
 import { entriesOfTerms, TestGroup } from './test-group.ts'
-import { coreOf } from './testing/core.ts'
 import {
   type ConfChangeSingle,
   type ConfChangeTransition,

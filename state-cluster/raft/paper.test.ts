@@ -4,10 +4,10 @@
  */
 
 import { describe, expect, it } from 'vitest'
+import { coreOf } from './inner-state.ts'
 import { answers, bytes, commitOf, ids, inRole, message, state, terms } from './paper-words.ts'
 import { RawNode } from './rawnode.ts'
 import { entriesOfTerms, nodeConfig, TestGroup } from './test-group.ts'
-import { coreOf } from './testing/core.ts'
 import type { Message, StateType } from './types.ts'
 
 const roles: StateType[] = ['StateFollower', 'StateCandidate', 'StateLeader']

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { AssertionError } from './assert.ts'
 import type { Config } from './config.ts'
+import { coreOf } from './inner-state.ts'
 import { MemoryStorage } from './memory-storage.ts'
 import { RawNode } from './rawnode.ts'
 import { entriesOfTerms, nodeConfig, TestGroup } from './test-group.ts'
-import { coreOf } from './testing/core.ts'
 import {
   EMPTY_BYTES,
   type Entry,

@@ -11,7 +11,7 @@
  *
  * Invariant: nothing is handed out twice, and nothing counts as durable or applied before the caller has reported
  * it. Calls must not nest. The node's inner state is not part of the seam: tests and the fuzzer reach it through
- * testing/core.ts. Source: etcd-io/raft rawnode.go.
+ * inner-state.ts. Source: etcd-io/raft rawnode.go.
  */
 import { fail } from './assert.ts'
 import { asV2, encodeConfChange } from './confchange-codec.ts'
@@ -400,7 +400,7 @@ export class RawNode {
   }
 }
 
-/** The inner state of a node. Only testing/core.ts may call this. */
+/** The inner state of a node. Only inner-state.ts may call this. */
 export function innerState(node: RawNode): Raft {
   return coreOf(node)
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { TRANSFER_CONTEXT } from './campaign.ts'
+import { coreOf } from './inner-state.ts'
 import { entriesOfTerms, TestGroup } from './test-group.ts'
-import { coreOf } from './testing/core.ts'
 import { EMPTY_BYTES, type Message, newMessage } from './types.ts'
 
 const toTwo = (type: Message['type'], fields: Partial<Message>): Message => ({

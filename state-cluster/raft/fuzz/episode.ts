@@ -5,7 +5,7 @@
  * loses the oldest. What happens next is drawn by weight. Invariant: everything that happens comes from the
  * episode's random numbers, and goes into the trace hash.
  */
-import { coreOf } from '../testing/core.ts'
+import { coreOf } from '../inner-state.ts'
 import type { AnyConfChange, ConfChangeSingle, Message, Snapshot } from '../types.ts'
 import { newConfState } from '../types.ts'
 import type { Fault } from './faults.ts'

@@ -7,9 +7,9 @@
  * Each is a mistake that real implementations have made; the rule it breaks is named with it.
  */
 
+import { coreOf } from '../inner-state.ts'
 import { COMMITTED_ALL, JointConfig, MajorityConfig } from '../quorum.ts'
 import type { RawNode } from '../rawnode.ts'
-import { coreOf } from '../testing/core.ts'
 import { type Message, NONE } from '../types.ts'
 
 export interface Fault {

@@ -13,9 +13,9 @@
  * Invariant of this observer: it compares what nodes say with what is on their disks and on the network.
  */
 
+import { coreOf } from '../inner-state.ts'
 import { JointConfig, MajorityConfig } from '../quorum.ts'
 import type { RawNode } from '../rawnode.ts'
-import { coreOf } from '../testing/core.ts'
 import type { HardState, Ready } from '../types.ts'
 import { Violation } from './violation.ts'
 

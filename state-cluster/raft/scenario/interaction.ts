@@ -9,7 +9,7 @@
  */
 
 import type { StepError } from '../errors.ts'
-import { coreOf } from '../testing/core.ts'
+import { coreOf } from '../inner-state.ts'
 import type { AnyConfChange, ConfChangeTransition, MessageType, Snapshot } from '../types.ts'
 import { EMPTY_BYTES, NO_LIMIT } from '../types.ts'
 import { firstNodeId, flag, integer, namedInteger, nodeIds, UsageError } from './arguments.ts'
