@@ -9,12 +9,14 @@ import { parseArgs } from 'node:util'
 import { type FuzzResult, fuzz } from '../state-cluster/raft/fuzz/driver.ts'
 import { describeFaults, faultNamed, noFault } from '../state-cluster/raft/fuzz/faults.ts'
 import type { EpisodeOptions } from '../state-cluster/raft/fuzz/options.ts'
+import { productionNodes } from '../state-cluster/replica/fuzz/production-nodes.ts'
 
 const help = `Usage: npm run --silent raft:fuzz -- [--seed N] [--steps N] [--fault NAME] [--consequences] [--episodes] [--json]
 
 Drives groups of three to seven nodes at random: loss, reordering, duplication, partitions, power loss, membership
-changes, snapshots, transfers of leadership, reads, with and without asynchronous storage writes. After every move it
-checks one leader a term, log matching, leader completeness, state machine safety, commit never goes back, reads see
+changes, snapshots, transfers of leadership, reads. Every other episode runs the production log writer, disk log,
+pending commands and fast election on a memory disk; the others the core alone, with synchronous writes too.
+After every move it checks one leader a term, log matching, leader completeness, state machine safety, commit never goes back, reads see
 commits, and the precautions behind them: one vote a term, votes are kept, leaders are elected, own term commits,
 commits are kept. Each episode ends calmly and has to come to rest: progress.
 
@@ -39,7 +41,7 @@ interface Options {
   readonly consequences: boolean
 }
 
-function main(): number {
+async function main(): Promise<number> {
   let options: Options
   try {
     const { values } = parseArgs({
@@ -74,7 +76,7 @@ function main(): number {
     process.stderr.write(`${(error as Error).message}\n\n${help}`)
     return 2
   }
-  return run(options)
+  return await run(options)
 }
 
 function number(text: string, option: string): number {
@@ -84,7 +86,7 @@ function number(text: string, option: string): number {
   return value
 }
 
-function run({ seed, steps, fault: name, json, episodes, consequences }: Options): number {
+async function run({ seed, steps, fault: name, json, episodes, consequences }: Options): Promise<number> {
   const fault = name === noFault.name ? noFault : faultNamed(name)
   if (fault === undefined) {
     process.stderr.write(`there is no fault ${name}; there are:\n${describeFaults()}`)
@@ -95,7 +97,8 @@ function run({ seed, steps, fault: name, json, episodes, consequences }: Options
   }
   print({ event: 'start', seed, steps, fault: name }, `seed ${seed}, steps ${steps}, fault ${name}`)
   let current: EpisodeOptions | null = null
-  const result = fuzz({
+  const result = await fuzz({
+    makeNodes: productionNodes,
     seed,
     steps,
     fault,
@@ -134,4 +137,4 @@ function describe(result: FuzzResult, options: EpisodeOptions | null, again: str
   ].join('\n')
 }
 
-process.exitCode = main()
+process.exitCode = await main()

@@ -204,12 +204,9 @@ export class RaftLog {
 
   /** The entries up to `index` are durable: storage must have them by now, or the log would become shorter. */
   stableTo(index: number, term: number): void {
-    const before = this.lastIndex()
-    this.unstable.stableTo(index, term)
-    const after = this.lastIndex()
-    if (after < before) {
-      fail('storage holds an entry before it is called stable', { index, term, before, after })
-    }
+    if (!this.unstable.stableTo(index, term)) return
+    const stored = this.storage.lastIndex()
+    if (stored < index) fail('storage holds an entry before it is called stable', { index, term, stored })
   }
 
   stableSnapTo(index: number): void {

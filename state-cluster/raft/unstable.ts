@@ -82,12 +82,13 @@ export class Unstable {
 
   /**
    * The entries up to `index` are durable and no write under way will overwrite them. Ignored when the entry
-   * at `index` has another term by now, or is not in here any more.
+   * at `index` has another term by now, or is not in here any more. Returns whether it was believed.
    */
-  stableTo(index: number, term: number): void {
-    if (index < this.offset || this.maybeTerm(index) !== term) return
+  stableTo(index: number, term: number): boolean {
+    if (index < this.offset || this.maybeTerm(index) !== term) return false
     this.#entries.dropBefore(index + 1)
     if (this.offsetInProgress <= index) this.offsetInProgress = index + 1
+    return true
   }
 
   /** The snapshot at `index` was installed. */

@@ -74,6 +74,11 @@ export class MemoryDisk {
     return true
   }
 
+  /** What is on the platter at a key: what a crash leaves. */
+  read(key: Uint8Array): Uint8Array | undefined {
+    return this.#rows.get(textOf(key))
+  }
+
   /** For the store: writes a whole transaction, or says why it cannot. */
   apply(writes: readonly StoreWrite[]): StoreErrorCode | undefined {
     if (this.#failure && !this.#failedIsWritten) return this.#failure

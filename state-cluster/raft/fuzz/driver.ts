@@ -10,6 +10,7 @@
 import { AssertionError } from '../assert.ts'
 import { Episode } from './episode.ts'
 import { type Fault, noFault } from './faults.ts'
+import { FuzzNode, type NodeFactory } from './node.ts'
 import { drawOptions, type EpisodeOptions } from './options.ts'
 import { Random, TraceHash } from './random.ts'
 import { type RuleName, Violation } from './violation.ts'
@@ -20,6 +21,8 @@ export interface FuzzOptions {
   readonly fault?: Fault
   /** Whether precautions.ts watches too, or consequences alone are looked for. Default true. */
   readonly hasPrecautions?: boolean
+  /** What the nodes of an episode are made of. Default: the core on a disk of the driver's own. */
+  readonly makeNodes?: (episode: number) => NodeFactory
   /** Called when an episode begins. */
   readonly onEpisode?: (episode: number, options: EpisodeOptions) => void
 }
@@ -45,17 +48,20 @@ export interface FuzzViolation {
   readonly trace: readonly string[]
 }
 
+const memoryNode: NodeFactory = (id, world, config, random) => new FuzzNode(id, world, config, random)
+
 /** Steps of an episode until it is calmed. */
 const stepsPerEpisode = 5000
 
 /** Runs `steps` steps, or until something is violated. */
-export function fuzz({
+export async function fuzz({
   seed,
   steps,
   fault = noFault,
   hasPrecautions = true,
   onEpisode,
-}: FuzzOptions): FuzzResult {
+  makeNodes = () => memoryNode,
+}: FuzzOptions): Promise<FuzzResult> {
   const hash = new TraceHash()
   const counts = new Map<string, number>()
   let done = 0
@@ -66,9 +72,10 @@ export function fuzz({
     const random = new Random(seed, number)
     const options = drawOptions(random)
     onEpisode?.(number, options)
-    const episode = new Episode(options, random, fault, hasPrecautions, hash, counts)
+    const makeNode = makeNodes(number)
+    const episode = new Episode({ options, random, fault, hasPrecautions, hash, counts, makeNode })
     try {
-      episode.run(Math.min(stepsPerEpisode, steps - done))
+      await episode.run(Math.min(stepsPerEpisode, steps - done))
     } catch (error) {
       const rule = ruleOf(error)
       const message = error instanceof Error ? error.message : String(error)

@@ -10,7 +10,7 @@ import type { AnyConfChange, ConfChangeSingle, Message, Snapshot } from '../type
 import { newConfState } from '../types.ts'
 import type { Fault } from './faults.ts'
 import { Invariants } from './invariants.ts'
-import { FuzzNode, type NodeConfig, type World, writeState } from './node.ts'
+import { type DriverNode, type NodeConfig, type NodeFactory, type World, writeState } from './node.ts'
 import { type EpisodeOptions, type EventName, eventNames } from './options.ts'
 import { Precautions } from './precautions.ts'
 import type { Random, TraceHash } from './random.ts'
@@ -33,6 +33,16 @@ interface SnapshotReport {
   readonly hasArrived: boolean
 }
 
+export interface EpisodeParts {
+  readonly options: EpisodeOptions
+  readonly random: Random
+  readonly fault: Fault
+  readonly hasPrecautions: boolean
+  readonly hash: TraceHash
+  readonly counts: Map<string, number>
+  readonly makeNode: NodeFactory
+}
+
 export class Episode {
   steps = 0
   readonly #options: EpisodeOptions
@@ -40,7 +50,7 @@ export class Episode {
   readonly #hash: TraceHash
   readonly #counts: Map<string, number>
   readonly #invariants = new Invariants()
-  readonly #nodes: FuzzNode[] = []
+  readonly #nodes: DriverNode[] = []
   #inFlight: Message[] = []
   /** Copies of messages that arrive much later than the originals. */
   readonly #late: Message[] = []
@@ -53,14 +63,7 @@ export class Episode {
   /** The last things that happened, as numbers: formatted only when asked for. */
   readonly #trace: (readonly [string, number, Message | null])[] = []
 
-  constructor(
-    options: EpisodeOptions,
-    random: Random,
-    fault: Fault,
-    hasPrecautions: boolean,
-    hash: TraceHash,
-    counts: Map<string, number>,
-  ) {
+  constructor({ options, random, fault, hasPrecautions, hash, counts, makeNode }: EpisodeParts) {
     this.#options = options
     this.#random = random
     this.#hash = hash
@@ -75,21 +78,21 @@ export class Episode {
       count: (what) => this.#count(what),
     }
     for (let id = 1; id <= options.nodes; id++) {
-      const node = new FuzzNode(id, world, this.#nodeConfig(id), random)
-      this.#nodes.push(node)
-      if (id <= options.voters) {
-        node.disk.append(null, [], bootstrapSnapshot(options.voters))
-        node.disk.sync()
-      }
-      node.start()
+      this.#nodes.push(makeNode(id, world, this.#nodeConfig(id), random))
     }
   }
 
   /** Runs `steps` random steps and then brings the group to rest. Throws what was violated. */
-  run(steps: number): void {
+  async run(steps: number): Promise<void> {
     this.#invariants.restored(0, bootstrapIndex, 0)
-    while (this.steps < steps) this.#step()
-    this.#comeToRest()
+    const { voters } = this.#options
+    for (const node of this.#nodes) {
+      await node.prepare(node.id <= voters ? bootstrapSnapshot(voters) : null)
+      node.start()
+      await node.settle()
+    }
+    while (this.steps < steps) await this.#step()
+    await this.#comeToRest()
   }
 
   /** The last things that happened, oldest first. */
@@ -100,12 +103,22 @@ export class Episode {
   }
 
   /** Something happens from outside, and then network and disks move on a bit. */
-  #step(): void {
+  async #step(): Promise<void> {
     this.steps++
     this.#happen(this.#drawEvent())
+    await this.#settle()
     for (let moves = this.#random.below(this.#options.pace + 1); moves > 0; moves--) {
       if (this.#random.chance(0.35)) this.#deliver()
       else this.#work(this.#random.pick(this.#nodes))
+      await this.#settle()
+    }
+  }
+
+  /** Waits for what follows without a disk, where nodes run code that is asynchronous. */
+  async #settle(): Promise<void> {
+    for (const node of this.#nodes) {
+      const settled = node.settle()
+      if (settled !== null) await settled
     }
   }
 
@@ -137,6 +150,7 @@ export class Episode {
       case 'crash':
         if (!node.isUp) return false
         node.crash()
+        for (const other of this.#nodes) if (this.#random.chance(0.5)) other.peerGone(node.id)
         return this.#noteDone('crash', node)
       case 'restart':
         return this.#restart(this.#nodes.find((other) => !other.isUp))
@@ -159,13 +173,13 @@ export class Episode {
     }
   }
 
-  #noteDone(what: string, node: FuzzNode | null): true {
+  #noteDone(what: string, node: DriverNode | null): true {
     this.#note(what, node?.id ?? 0)
     return true
   }
 
   readonly #holdsDurably = (id: number, index: number, term: number): boolean =>
-    this.#nodes[id - 1]?.disk.holdsDurably(index, term) === true
+    this.#nodes[id - 1]?.holdsDurably(index, term) === true
 
   // ── Network ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -196,7 +210,7 @@ export class Episode {
       this.#lose(message)
       return true
     }
-    const receiver = this.#nodes[message.to - 1] as FuzzNode
+    const receiver = this.#nodes[message.to - 1] as DriverNode
     if (!receiver.isUp || this.#isCut(message)) {
       messages.splice(at, 1)
       this.#lose(message)
@@ -258,9 +272,9 @@ export class Episode {
   // ── Nodes and clients ──────────────────────────────────────────────────────────────────────────────
 
   /** The node's work, or where it has none, the next one's that has. */
-  #work(node: FuzzNode): boolean {
+  #work(node: DriverNode): boolean {
     for (let i = 0; i < this.#nodes.length; i++) {
-      const worker = this.#nodes[(node.id - 1 + i) % this.#nodes.length] as FuzzNode
+      const worker = this.#nodes[(node.id - 1 + i) % this.#nodes.length] as DriverNode
       const what = worker.work()
       if (what === null) continue
       this.#note(what, worker.id)
@@ -270,32 +284,32 @@ export class Episode {
   }
 
   /** One tick, or now and then so many that an election is due. */
-  #tick(node: FuzzNode): boolean {
+  #tick(node: DriverNode): boolean {
     if (!node.isUp) return false
     const ticks = this.#random.chance(0.1) ? this.#options.electionTick : 1
-    for (let i = 0; i < ticks; i++) node.raft?.tick()
+    for (let i = 0; i < ticks; i++) node.tick()
     return this.#noteDone('tick', node)
   }
 
-  #restart(node: FuzzNode | undefined): boolean {
+  #restart(node: DriverNode | undefined): boolean {
     if (node === undefined) return false
     this.#note('restart', node.id)
     node.start()
     return true
   }
 
-  #propose(node: FuzzNode): boolean {
-    const { raft } = node
-    if (raft === null) return false
+  #propose(node: DriverNode): boolean {
+    if (node.raft === null) return false
     const payload = writeState(++this.#serial)
     const isBatch = this.#random.chance(0.1)
-    const refusal = isBatch ? raft.proposeAll([payload, new Uint8Array(0), payload]) : raft.propose(payload)
-    this.#note(refusal === null ? 'proposed' : 'refused', node.id)
+    // Where production code runs, only a leader takes commands.
+    const isTaken = node.propose(payload, isBatch) || this.#leader()?.propose(payload, isBatch) === true
+    this.#note(isTaken ? 'proposed' : 'refused', node.id)
     return true
   }
 
   /** Most changes are proposed where they can succeed: at whoever believes to lead. */
-  #changeMembers(node: FuzzNode): boolean {
+  #changeMembers(node: DriverNode): boolean {
     const leader = this.#nodes.find(({ raft }) => raft?.basicStatus().raftState === 'StateLeader')
     const { raft, id } = leader ?? node
     if (raft === null) return false
@@ -349,7 +363,7 @@ export class Episode {
     return { type, nodeId }
   }
 
-  #readIndex(node: FuzzNode): boolean {
+  #readIndex(node: DriverNode): boolean {
     const { raft } = node
     if (raft === null) return false
     this.#note('readIndex', node.id)
@@ -362,12 +376,12 @@ export class Episode {
   // ── The end ────────────────────────────────────────────────────────────────────────────────────────
 
   /** Heals everything and lets time go by evenly, until all members agree and have applied the same. */
-  #comeToRest(): void {
+  async #comeToRest(): Promise<void> {
     this.#isCalm = true
     this.#cut.fill(0)
     for (const node of this.#nodes) if (!node.isUp) this.#restart(node)
     for (let round = 0; round < calmRounds; round++) {
-      this.#drain()
+      await this.#drain()
       if (this.#isAtRest()) {
         this.#count('episodesAtRest')
         return
@@ -375,9 +389,10 @@ export class Episode {
       for (const node of this.#nodes) {
         this.steps++
         this.#note('tick', node.id)
-        node.raft?.tick()
+        node.tick()
       }
       this.#nudge(round)
+      await this.#settle()
     }
     if (this.#isWedged()) {
       this.#count('episodesWedged')
@@ -394,7 +409,7 @@ export class Episode {
     )
   }
 
-  #drain(): void {
+  async #drain(): Promise<void> {
     let moves = 0
     for (let isBusy = true; isBusy; ) {
       isBusy = false
@@ -404,12 +419,14 @@ export class Episode {
           moves++
           this.#note(what, node.id)
           isBusy = true
+          await this.#settle()
         }
       }
       for (let i = this.#inFlight.length; i > 0; i--) {
         moves++
         isBusy = true
         this.#deliver()
+        await this.#settle()
       }
       if (moves > calmMoves) throw new Violation('progress', `messages did not end within ${calmMoves} moves`)
     }
@@ -431,7 +448,7 @@ export class Episode {
   }
 
   /** Members as the node with the newest applied configuration sees them. */
-  #isMember(node: FuzzNode): boolean {
+  #isMember(node: DriverNode): boolean {
     const newest = this.#nodes.reduce((best, other) =>
       other.machine.index > best.machine.index ? other : best,
     )
@@ -439,7 +456,7 @@ export class Episode {
     return [...voters, ...votersOutgoing, ...learners].includes(node.id)
   }
 
-  #leader(): FuzzNode | undefined {
+  #leader(): DriverNode | undefined {
     const leaders = this.#nodes.filter(({ raft }) => raft?.basicStatus().raftState === 'StateLeader')
     return leaders.sort((a, b) => (b.raft?.basicStatus().term ?? 0) - (a.raft?.basicStatus().term ?? 0))[0]
   }
@@ -478,10 +495,13 @@ export class Episode {
     if (leader?.raft == null || !this.#isMember(leader)) return false
     const { term, commit } = leader.raft.basicStatus()
     if (leader.raft.status().config.voters.isJoint) return false
-    if (commit !== leader.disk.written.lastIndex() || commit < this.#invariants.highestCommit) return false
+    if (commit !== leader.lastIndex || commit < this.#invariants.highestCommit) return false
     return this.#nodes
       .filter((node) => this.#isMember(node))
-      .every((node) => node.machine.index === commit && node.raft?.basicStatus().term === term)
+      .every(
+        (node) =>
+          node.machine.index === commit && node.raft?.basicStatus().term === term && node.openPromises === 0,
+      )
   }
 
   // ── Bookkeeping ────────────────────────────────────────────────────────────────────────────────────

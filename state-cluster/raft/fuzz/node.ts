@@ -29,7 +29,7 @@ import type { Precautions } from './precautions.ts'
 import type { Random } from './random.ts'
 
 /** The state machine: a hash of everything that was applied, in order. */
-interface Machine {
+export interface Machine {
   index: number
   term: number
   /** 32 bits. */
@@ -54,7 +54,40 @@ export interface NodeConfig extends Omit<Config, 'id' | 'storage' | 'applied' | 
   readonly keptEntries: number
 }
 
-export class FuzzNode {
+/** A node as an episode drives it: this file's, or one with the production code between core and disk. */
+export interface DriverNode {
+  readonly id: number
+  /** Whether it runs, or is about to. */
+  readonly isUp: boolean
+  /** Null while the node is down. */
+  readonly raft: RawNode | null
+  readonly machine: Machine
+  /** The end of the log that the core reads from storage. */
+  readonly lastIndex: number
+  /** Promises of this node that are open; 0 where it makes none. */
+  readonly openPromises: number
+  /** Fills the disk of a new node: with what a founder begins from, or with nothing. */
+  prepare(founding: Snapshot | null): Promise<void> | null
+  start(): void
+  crash(): void
+  accepts(message: Message): boolean
+  step(message: Message): void
+  tick(): void
+  /** Proposes a payload here; whether it was taken. */
+  propose(payload: Uint8Array, isBatch: boolean): boolean
+  /** The process of another node has ended. */
+  peerGone(id: number): void
+  /** Does one piece of work, chosen at random. Returns what it was, or null when there is none. */
+  work(): string | null
+  checkpoint(): boolean
+  /** Waits for what follows from the last call without the disk; null when nothing can. Throws what went wrong. */
+  settle(): Promise<void> | null
+  holdsDurably(index: number, term: number): boolean
+}
+
+export type NodeFactory = (id: number, world: World, config: NodeConfig, random: Random) => DriverNode
+
+export class FuzzNode implements DriverNode {
   readonly id: number
   readonly disk = new Disk()
   readonly #world: World
@@ -81,6 +114,41 @@ export class FuzzNode {
 
   get isUp(): boolean {
     return this.raft !== null
+  }
+
+  get lastIndex(): number {
+    return this.disk.written.lastIndex()
+  }
+
+  readonly openPromises = 0
+
+  prepare(founding: Snapshot | null): null {
+    if (founding === null) return null
+    this.disk.append(null, [], founding)
+    this.disk.sync()
+    return null
+  }
+
+  tick(): void {
+    this.raft?.tick()
+  }
+
+  propose(payload: Uint8Array, isBatch: boolean): boolean {
+    const { raft } = this
+    if (raft === null) return false
+    const refusal = isBatch ? raft.proposeAll([payload, new Uint8Array(0), payload]) : raft.propose(payload)
+    return refusal === null
+  }
+
+  /** Finds out by its election timeout. */
+  peerGone(): void {}
+
+  settle(): null {
+    return null
+  }
+
+  holdsDurably(index: number, term: number): boolean {
+    return this.disk.holdsDurably(index, term)
   }
 
   /** Starts from what is on the disk. */
@@ -247,7 +315,7 @@ export class FuzzNode {
       }
       machine.index = entry.index
       machine.term = entry.term
-      machine.state = fold(machine.state, entry)
+      machine.state = foldEntry(machine.state, entry)
       this.#world.invariants.applied(this.id, entry, machine.state)
       // A snapshot that does not name a new member is no use to it, and would be sent to it again and again.
       if (entry.type !== 'EntryNormal') this.checkpoint()
@@ -286,7 +354,8 @@ const emptyConfState: ConfState = {
   autoLeave: false,
 }
 
-function fold(state: number, entry: Entry): number {
+/** The state after an entry: a hash of all before it and of this one. */
+export function foldEntry(state: number, entry: Entry): number {
   let hash = Math.imul(state ^ entry.index, 0x01000193)
   hash = Math.imul(hash ^ entry.term, 0x85ebca6b)
   for (const byte of entry.data) hash = Math.imul(hash ^ byte, 0x01000193)

@@ -16,6 +16,8 @@ export type RuleName =
   | 'leaders are elected'
   | 'own term commits'
   | 'commits are kept'
+  | 'answers are kept'
+  | 'promises settle'
   | 'progress'
 
 /** A rule that does not hold, with the facts. */
