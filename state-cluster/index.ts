@@ -36,7 +36,7 @@ export {
 export { type RebuildOptions, rebuildFolder } from './node/rebuild.ts'
 export { type Recovered, recoverFolder } from './node/recover.ts'
 export { type LocalCluster, type LocalClusterOptions, openLocalCluster } from './node/single-node.ts'
-export type { ChangeOutcome, MemberChange } from './replica/membership.ts'
+export { type ChangeOutcome, isRetryable, type MemberChange } from './replica/membership.ts'
 export type { ReplicaSettings } from './replica/settings.ts'
 export type { DiskParts } from './storage/disk-parts.ts'
 export { hasRoom } from './storage/lmdb-store.ts'

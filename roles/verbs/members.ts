@@ -10,6 +10,7 @@ import { ConfigError, type LoadedConfig } from '../../runtime/config.ts'
 import {
   type Address,
   connectCluster,
+  isRetryable,
   type MemberChange,
   type MemberRow,
   type RemoteCluster,
@@ -181,11 +182,11 @@ class Desk {
     }
   }
 
-  /** What is refused for a moment alone is asked again. */
+  /** Requests a change; a refusal that may pass is left to the next attempt. */
   async #change(groupId: GroupId, change: MemberChange): Promise<void> {
-    const { ok, reason } = await this.#cluster.changeMembers(groupId, change, this.#secret)
-    this.#lastReason = ok ? '' : reason
-    if (!ok && !/ask again$|already$/.test(reason)) throw new MembershipError(`refused: ${reason}`)
+    const outcome = await this.#cluster.changeMembers(groupId, change, this.#secret)
+    this.#lastReason = outcome.ok ? '' : outcome.reason
+    if (!outcome.ok && !isRetryable(outcome.code)) throw new MembershipError(`refused: ${outcome.reason}`)
   }
 
   async #until(what: string, isSo: () => Promise<boolean>): Promise<void> {

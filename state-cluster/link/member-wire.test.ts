@@ -6,6 +6,7 @@ import {
   type MemberRow,
   memberRowFields,
   memberRowsOf,
+  outcomeFields,
   outcomeOf,
 } from './member-wire.ts'
 
@@ -25,7 +26,13 @@ describe('members on the wire', () => {
       { nodeId: 2, role: 'learner', isActive: false, matchIndex: 0, address: { host: '', port: 0 } },
     ]
     expect(memberRowsOf(travelled([rows.map(memberRowFields)]))).toEqual(rows)
-    expect(outcomeOf(travelled([false, 'no']))).toEqual({ ok: false, reason: 'no' })
+    for (const outcome of [
+      { ok: true },
+      { ok: false, code: 'not_leader', reason: 'no' },
+      { ok: false, code: 'not_allowed', reason: '' },
+    ] as const) {
+      expect(outcomeOf(travelled(outcomeFields(outcome)))).toEqual(outcome)
+    }
   })
 
   it('LINK2: what cannot be is malformed', () => {
@@ -41,6 +48,8 @@ describe('members on the wire', () => {
       expect(() => changeOf(travelled(values))).toThrow(expect.objectContaining({ code: 'malformed' }))
     }
     expect(() => memberRowsOf(travelled([[[1, 3, true, 0, 'h', 1]]]))).toThrow()
-    expect(() => outcomeOf(travelled(['yes', '']))).toThrow()
+    for (const values of [['yes', ''], [99, ''], [0, 'more'], [1]]) {
+      expect(() => outcomeOf(travelled(values))).toThrow(expect.objectContaining({ code: 'malformed' }))
+    }
   })
 })

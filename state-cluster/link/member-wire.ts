@@ -2,7 +2,7 @@
  * What the link says about members: who they are, as a group's leader knows it, and changes of them.
  *
  *   request 7 members  [id, 7, group]                                 done [[node, role, active, match, host, port] …]
- *   request 8 change   [id, 8, group, secret, 1, node, host, port, incarnation]    done [ok, reason]
+ *   request 8 change   [id, 8, group, secret, 1, node, host, port, incarnation]    done [0] made, [code, reason] not
  *                      [id, 8, group, secret, 2, node]
  *
  * Invariant: a decoder returns a whole, checked value or throws `malformed`. Source: docs/spec.md MEMBER1 to MEMBER5.
@@ -10,7 +10,13 @@
 
 import type { Address } from '../../wire/stream.ts'
 import { Fields, malformed } from '../../wire/tuples.ts'
-import type { ChangeOutcome, MemberChange, MemberView } from '../replica/membership.ts'
+import {
+  type ChangeOutcome,
+  type ChangeRefusal,
+  type MemberChange,
+  type MemberView,
+  refused,
+} from '../replica/membership.ts'
 
 /** A member with its address, where the log names one. */
 export interface MemberRow extends MemberView {
@@ -24,6 +30,24 @@ const portMax = 65_535
 const membersMax = 1_000
 const reasonMax = 1_000
 const changeCodes = { add: 1, remove: 2 } as const
+/** 0 is a change that was made. Never reuse a number. */
+const refusalCodes: Readonly<Record<ChangeRefusal, number>> = {
+  not_leader: 1,
+  leadership_lost: 2,
+  stopped: 3,
+  leader_leaves: 4,
+  in_progress: 5,
+  not_connected: 6,
+  already_member: 7,
+  not_member: 8,
+  only_voter: 9,
+  unreachable: 10,
+  no_successor: 11,
+  not_allowed: 12,
+}
+const refusalOfCode = new Map(
+  Object.entries(refusalCodes).map(([refusal, code]) => [code, refusal as ChangeRefusal]),
+)
 const roleCodes = { voter: 1, learner: 2 } as const
 
 export function changeFields(change: MemberChange): readonly unknown[] {
@@ -65,8 +89,15 @@ export function memberRowsOf(fields: Fields): readonly MemberRow[] {
   return rows
 }
 
+export function outcomeFields(outcome: ChangeOutcome): readonly unknown[] {
+  return outcome.ok ? [0] : [refusalCodes[outcome.code], outcome.reason.slice(0, reasonMax)]
+}
+
 export function outcomeOf(fields: Fields): ChangeOutcome {
-  const outcome = { ok: fields.flag(), reason: fields.text(reasonMax) }
+  const number = fields.integer()
+  const code = refusalOfCode.get(number)
+  if (number !== 0 && code === undefined) throw malformed(`outcome ${number} of a change is not known`)
+  const outcome: ChangeOutcome = code === undefined ? { ok: true } : refused(code, fields.text(reasonMax))
   fields.end()
   return outcome
 }

@@ -68,10 +68,12 @@ describe('state nodes', () => {
     const change = { type: 'add', nodeId: 2, ...second } as const
     expect(await remote.changeMembers(remote.groups[0] as never, change, 'guessed')).toMatchObject({
       ok: false,
+      code: 'not_allowed',
     })
     expect(await remote.members(remote.groups[0] as never)).toHaveLength(1)
     expect(await remote.changeMembers(remote.groups[0] as never, change, 'open sesame')).toMatchObject({
       ok: false,
+      code: 'not_connected',
       reason: expect.stringContaining('node 2 is not connected to node 1'),
     })
     const newcomer = await bench.open(2, new Map([...members, [2, second]]), { isJoining: true })

@@ -30,7 +30,7 @@ import { entryVersion } from '../machine/index.ts'
 import { PeerNetwork } from '../peers/peer-network.ts'
 import type { PeerStats, SnapshotSink } from '../peers/peer-transport.ts'
 import { type Message, newConfState } from '../raft/index.ts'
-import type { MemberView } from '../replica/membership.ts'
+import { type MemberView, refused } from '../replica/membership.ts'
 import type { ReplicaStatus } from '../replica/settings.ts'
 import type { Members } from '../storage/member-record.ts'
 import { newIncarnation, type StoreMeta } from '../storage/meta.ts'
@@ -427,7 +427,7 @@ class OpenNode implements StateNode {
         const { nodeId, incarnation = this.#network.helloOf(nodeId)?.incarnation } = change
         if (incarnation !== undefined) return await replica.change({ ...change, incarnation })
         const reason = `node ${nodeId} is not connected to node ${this.nodeId}, which leads: start it with --join and all members, and ask again`
-        return { ok: false, reason }
+        return refused('not_connected', reason)
       },
       isAllowed: (remote, secret) => this.isAllowed(remote, secret),
     }

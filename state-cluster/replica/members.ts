@@ -30,7 +30,9 @@ import {
   type MemberChange,
   type MemberView,
   membersOf,
+  type RefusedChange,
   refusalOf,
+  refused,
   successorOf,
 } from './membership.ts'
 
@@ -52,7 +54,10 @@ interface PendingChange {
   readonly resolve: (outcome: ChangeOutcome) => void
 }
 
-const leadershipLost = 'leadership was lost meanwhile: look at the members, and ask again'
+const leadershipLost = refused(
+  'leadership_lost',
+  'leadership was lost meanwhile: look at the members, and ask again',
+)
 
 export class GroupMembers {
   readonly #options: GroupMembersOptions
@@ -97,16 +102,19 @@ export class GroupMembers {
   change(change: MemberChange, tick: number): Promise<ChangeOutcome> {
     const { nodeId: self } = this.#options
     const members = this.view(tick)
-    const reason = refusalOf(change, members)
-    if (reason !== undefined) return refused(reason)
+    const refusal = refusalOf(change, members)
+    if (refusal !== undefined) return Promise.resolve(refusal)
     if (change.type === 'add') {
       const { type: _, nodeId, ...member } = change
       return this.#propose('ConfChangeAddLearnerNode', nodeId, encodeMembers(new Map([[nodeId, member]])))
     }
     if (change.nodeId !== self) return this.#propose('ConfChangeRemoveNode', change.nodeId, EMPTY_BYTES)
     const successor = this.handOver(tick)
-    if (successor === undefined) return refused('it leads, and nobody else could')
-    return refused(`node ${self} leads; leadership goes to node ${successor}: ask again`)
+    return Promise.resolve(
+      successor === undefined
+        ? refused('no_successor', `node ${self} leads, and no other voter can lead`)
+        : refused('leader_leaves', `node ${self} leads; leadership goes to node ${successor}: ask again`),
+    )
   }
 
   /** Asks the best of the other voters to lead; `undefined`: there is none. */
@@ -137,13 +145,13 @@ export class GroupMembers {
     log.membersChanged(entry.index)
     store.commit([writeOfMembers(groupId, this.#addresses)]).catch(failed)
     onMembers(this.#addresses)
-    this.#settle(entry, { ok: true, reason: '' })
+    this.#settle(entry, { ok: true })
     return this.#confState
   }
 
   /** An entry without a change is applied; the core puts one in the place of a change that may not be made now. */
   passed(entry: Entry): void {
-    this.#settle(entry, { ok: false, reason: 'another change is under way: ask again' })
+    this.#settle(entry, refused('in_progress', 'another change is under way: ask again'))
   }
 
   /** A snapshot was installed. */
@@ -167,8 +175,8 @@ export class GroupMembers {
   }
 
   /** Changes that are under way will not be heard of any more. */
-  drop(reason = leadershipLost): void {
-    for (const { resolve } of this.#changes.values()) resolve({ ok: false, reason })
+  drop(outcome: RefusedChange = leadershipLost): void {
+    for (const { resolve } of this.#changes.values()) resolve(outcome)
     this.#changes.clear()
   }
 
@@ -176,7 +184,9 @@ export class GroupMembers {
     const { raft } = this.#options
     const transition = 'ConfChangeTransitionAuto'
     const fault = raft.proposeConfChange({ transition, changes: [{ type, nodeId }], context })
-    if (fault !== null) return refused('the change was not taken: ask again')
+    if (fault !== null) {
+      return Promise.resolve(refused('in_progress', 'the change was not taken: ask again'))
+    }
     const { term, lastIndex } = raft
     return new Promise((resolve) => {
       this.#changes.set(lastIndex, { term, resolve })
@@ -187,11 +197,6 @@ export class GroupMembers {
     const pending = this.#changes.get(index)
     if (pending === undefined) return
     this.#changes.delete(index)
-    const isOther = pending.term !== term
-    pending.resolve(isOther ? { ok: false, reason: 'its leader was replaced: ask again' } : outcome)
+    pending.resolve(pending.term === term ? outcome : leadershipLost)
   }
-}
-
-export function refused(reason: string): Promise<ChangeOutcome> {
-  return Promise.resolve({ ok: false, reason })
 }

@@ -22,11 +22,47 @@ export interface RemoveMember {
 
 export type MemberChange = AddLearner | RemoveMember
 
-/** How a change ended. */
-export interface ChangeOutcome {
-  readonly ok: boolean
-  /** Why not; empty where it is done. */
+/** Why a change was not made; whether the same request may succeed a moment later, without an operator's action. */
+const refusals = {
+  /** Another replica leads, or this leader has not applied its first entry. */
+  not_leader: { isRetryable: true },
+  /** Leadership was lost while the change was in the log: it may have been made. */
+  leadership_lost: { isRetryable: true },
+  /** The replica stopped while the change was in the log: it may have been made. */
+  stopped: { isRetryable: true },
+  /** The member to remove leads; it hands leadership over first. */
+  leader_leaves: { isRetryable: true },
+  in_progress: { isRetryable: true },
+  /** The node to add is not connected to the leader. */
+  not_connected: { isRetryable: true },
+  already_member: { isRetryable: true },
+  not_member: { isRetryable: false },
+  only_voter: { isRetryable: false },
+  /** The voters that remain and are reachable would be no majority. */
+  unreachable: { isRetryable: false },
+  /** The leader is to leave and no other voter can lead. */
+  no_successor: { isRetryable: false },
+  /** The request did not prove that it may change members. */
+  not_allowed: { isRetryable: false },
+} as const
+
+export type ChangeRefusal = keyof typeof refusals
+
+/** How a change ended. `reason` is a sentence for the operator; programs decide by `code`. */
+export type ChangeOutcome = { readonly ok: true } | RefusedChange
+
+export interface RefusedChange {
+  readonly ok: false
+  readonly code: ChangeRefusal
   readonly reason: string
+}
+
+export function isRetryable(code: ChangeRefusal): boolean {
+  return refusals[code].isRetryable
+}
+
+export function refused(code: ChangeRefusal, reason: string): RefusedChange {
+  return { ok: false, code, reason }
 }
 
 export interface MemberView {
@@ -62,23 +98,27 @@ export function membersOf(
   ]
 }
 
-/** Why a change may not be made now, in words for the operator; `undefined` where it may. */
-export function refusalOf(change: MemberChange, members: readonly MemberView[]): string | undefined {
+/** Why a change may not be made now; `undefined` where it may. */
+export function refusalOf(change: MemberChange, members: readonly MemberView[]): RefusedChange | undefined {
   const known = members.find(({ nodeId }) => nodeId === change.nodeId)
   if (change.type === 'add') {
-    return known === undefined ? undefined : `node ${change.nodeId} is a ${known.role} already`
+    if (known === undefined) return undefined
+    return refused('already_member', `node ${change.nodeId} is a ${known.role} already`)
   }
-  if (known === undefined) return `node ${change.nodeId} is not a member`
+  if (known === undefined) return refused('not_member', `node ${change.nodeId} is not a member`)
   if (known.role === 'learner') return undefined
   const rest = members.filter(({ nodeId, role }) => role === 'voter' && nodeId !== change.nodeId)
-  if (rest.length === 0) return `node ${change.nodeId} is the only voter: without it there is no cluster`
+  if (rest.length === 0) {
+    return refused('only_voter', `node ${change.nodeId} is the only voter: without it there is no cluster`)
+  }
   const active = rest.filter(({ isActive }) => isActive)
   const needed = majorityOf(rest.length)
   if (active.length >= needed) return undefined
   const silent = rest.filter(({ isActive }) => !isActive).map(({ nodeId }) => nodeId)
-  return (
+  return refused(
+    'unreachable',
     `without node ${change.nodeId}, ${active.length} of ${rest.length} voters would be reachable and ` +
-    `${needed} are needed: bring back node ${silent.join(', ')} first`
+      `${needed} are needed: bring back node ${silent.join(', ')} first`,
   )
 }
 

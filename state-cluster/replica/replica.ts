@@ -30,8 +30,8 @@ import { FastElection } from './fast-election.ts'
 import { Feed, type FeedListener, type GroupWatcher, type LeaderView } from './feed.ts'
 import { Leading } from './leading.ts'
 import { LogWriter } from './log-writer.ts'
-import { GroupMembers, refused } from './members.ts'
-import type { ChangeOutcome, MemberChange, MemberView } from './membership.ts'
+import { GroupMembers } from './members.ts'
+import { type ChangeOutcome, type MemberChange, type MemberView, refused } from './membership.ts'
 import { ReadIndex } from './read-index.ts'
 import {
   type ReplicaPorts,
@@ -308,7 +308,9 @@ export class Replica {
 
   /** Changes the membership by one node. Resolves when that is applied here, or with the reason why it is not. */
   change(change: MemberChange): Promise<ChangeOutcome> {
-    if (this.#end || !this.#leading.isReady) return refused('this replica does not lead the group')
+    if (this.#end || !this.#leading.isReady) {
+      return Promise.resolve(refused('not_leader', 'this replica does not lead the group: ask again'))
+    }
     const outcome = this.#members.change(change, this.#tick)
     this.#deferTurn()
     return outcome
@@ -578,7 +580,7 @@ export class Replica {
     this.#checkpointing.stop()
     this.#leading.end(end)
     this.#reads.drop()
-    this.#members.drop(end.message)
+    this.#members.drop(refused('stopped', end.message))
     for (const { reject } of this.#readyWaiters.splice(0)) reject(end)
   }
 }

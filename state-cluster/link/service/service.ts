@@ -17,9 +17,9 @@ import type { Timing } from '../../../wire/timing.ts'
 import { malformed } from '../../../wire/tuples.ts'
 import { ClusterError } from '../../cluster.ts'
 import { groupOf } from '../../groups.ts'
-import type { ChangeOutcome, MemberChange } from '../../replica/membership.ts'
+import { type ChangeOutcome, type MemberChange, refused } from '../../replica/membership.ts'
 import type { LinkBackend } from '../backend.ts'
-import { type MemberRow, memberRowFields } from '../member-wire.ts'
+import { type MemberRow, memberRowFields, outcomeFields } from '../member-wire.ts'
 import { groupsOfScope, readOfCode } from '../reads.ts'
 import {
   encodeDone,
@@ -272,15 +272,13 @@ export class LinkService implements RoleOwner, SessionOwner {
     this.#group(groupId)
     const { members } = this.#options
     if (members?.isAllowed(remote, secret) !== true) {
-      return encodeDone(
-        id,
-        false,
-        'changes need the secret of the cluster, or to be asked on the same machine',
-      )
+      const reason =
+        "changes need the cluster's secret or, where a node has none, a connection from its machine"
+      return encodeDone(id, ...outcomeFields(refused('not_allowed', reason)))
     }
     const outcome = await members.change(groupId, change)
     if (outcome === undefined) return encodeFailure(id, 'not_leader', this.#backend.leader(groupId))
-    return encodeDone(id, outcome.ok, outcome.reason)
+    return encodeDone(id, ...outcomeFields(outcome))
   }
 
   #appliedOf(groupIds: readonly GroupId[]): GroupIndex[] {
