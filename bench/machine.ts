@@ -18,7 +18,7 @@ import {
   emptyState,
   encodeEntry,
   entryVersion,
-  noticesPage,
+  outboxPage,
   restore,
   rows,
   type State,
@@ -232,7 +232,7 @@ function measureBids() {
 }
 
 function acknowledgeAll(state: State, atMs: number): void {
-  const positions = noticesPage(state, serverId, 0, Number.MAX_SAFE_INTEGER).map(({ position }) => position)
+  const positions = outboxPage(state, serverId, 0, Number.MAX_SAFE_INTEGER).map(({ position }) => position)
   one(state, atMs, { type: 'acknowledge_positions', serverId, epoch: 1, positions })
 }
 

@@ -9,13 +9,13 @@ const pageLength = 1_000
 
 /** Rejects when a command is refused. */
 export async function emptyOutbox(
-  cluster: Pick<Cluster, 'notices' | 'propose'>,
+  cluster: Pick<Cluster, 'outbox' | 'propose'>,
   groupId: GroupId,
   serverId: ServerId,
   epoch: number,
 ): Promise<void> {
   for (;;) {
-    const page = await cluster.notices(groupId, serverId, 0, pageLength)
+    const page = await cluster.outbox(groupId, serverId, 0, pageLength)
     if (page.length === 0) return
     const positions = page.map(({ position }) => position)
     const reply = await cluster.propose(groupId, {

@@ -39,7 +39,7 @@ export interface Reassignment {
   readonly serverId: ServerId
   readonly reason: 'closed' | 'silent' | 'no_pulse' | 'left_behind'
   readonly auctions: number
-  readonly notices: number
+  readonly outboxEntries: number
   /** From the decision to the last committed command. */
   readonly tookMs: number
 }
@@ -213,9 +213,9 @@ export class Monitor {
     const nowMs = clock.monotonicMs()
     const hasSettled = this.#isActing(group) && nowMs - group.actingSinceMs >= settleMs
     const hasLive = owners.servers.some(({ standing }) => standing === 'live')
-    for (const { serverId, standing, epoch, auctions, notices, lastConductedMs } of owners.servers) {
+    for (const { serverId, standing, epoch, auctions, outboxEntries, lastConductedMs } of owners.servers) {
       if (standing === 'dead' || standing === 'left') detector.settled(serverId, nowMs)
-      const hasWork = auctions + notices > 0
+      const hasWork = auctions + outboxEntries > 0
       const isQuiet = owners.atMs - lastConductedMs > pulseLostMs
       if (standing === 'live') {
         const hasHeir = owners.servers.some(
@@ -249,7 +249,7 @@ export class Monitor {
     const { groupId, token } = group
     const sinceMs = clock.monotonicMs()
     let auctions = 0
-    let notices = 0
+    let outboxEntries = 0
     for (let more = true; more && token !== undefined && !this.#isStopped; ) {
       const reply = await cluster.propose(groupId, { type: 'reassign', monitorId, token, serverId, epoch })
       if (!reply.ok || reply.type !== 'reassigned') {
@@ -259,12 +259,12 @@ export class Monitor {
         return
       }
       auctions += reply.auctions
-      notices += reply.notices
+      outboxEntries += reply.outboxEntries
       more = reply.more
     }
     const tookMs = Math.round(clock.monotonicMs() - sinceMs)
-    logger.warn('server_reassigned', { groupId, serverId, epoch, reason, auctions, notices, tookMs })
-    const what = { atMs: clock.nowMs(), groupId, serverId, reason, auctions, notices, tookMs }
+    logger.warn('server_reassigned', { groupId, serverId, epoch, reason, auctions, outboxEntries, tookMs })
+    const what = { atMs: clock.nowMs(), groupId, serverId, reason, auctions, outboxEntries, tookMs }
     this.#recent.unshift(what)
     this.#context.reassigned?.(what)
     this.#recent.length = Math.min(this.#recent.length, recentMax)

@@ -38,7 +38,7 @@ export function monitorPage(status: MonitorStatus, nowMs: number): string {
             : bad(link.state),
         `${link?.sockets ?? '–'}`,
         `${server.auctions}`,
-        `${server.notices}`,
+        `${server.outboxEntries}`,
         seconds((view?.atMs ?? 0) - server.lastConductedMs),
       ]
     }),
@@ -49,7 +49,7 @@ export function monitorPage(status: MonitorStatus, nowMs: number): string {
     `${one.groupId}`,
     one.reason,
     `${one.auctions}`,
-    `${one.notices}`,
+    `${one.outboxEntries}`,
     `${one.tookMs} ms`,
   ])
   const acting = status.isActing ? 'This monitor acts.' : 'This monitor stands by.'
@@ -62,9 +62,9 @@ export function monitorPage(status: MonitorStatus, nowMs: number): string {
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="1">
 <meta name="viewport" content="width=device-width"><title>Martillo monitor</title><style>${style}</style>
 <h1>Martillo monitor ${text(status.monitorId)}</h1><p>${acting} <span class="quiet">${held.join(' · ')}</span></p>
-<h2>Servers</h2>${table(['server', 'group', 'standing', 'epoch', 'link', 'sockets', 'auctions', 'notices', 'last pulse'], owners)}
+<h2>Servers</h2>${table(['server', 'group', 'standing', 'epoch', 'link', 'sockets', 'auctions', 'outbox', 'last pulse'], owners)}
 <h2>Groups</h2>${table(['group', 'state', 'term', 'committed', 'lag', 'open', 'auctions', 'outbox'], state)}
-<h2>Recent reassignments</h2>${table(['ago', 'server', 'group', 'why', 'auctions', 'notices', 'took'], moved)}</html>`
+<h2>Recent reassignments</h2>${table(['ago', 'server', 'group', 'why', 'auctions', 'outbox', 'took'], moved)}</html>`
 }
 
 /** The same in a few lines of text. */
@@ -75,10 +75,10 @@ export function monitorLines({ monitorId, isActing, groups, recent, watched }: M
     lines.push(
       `group ${groupId}: ${lease === undefined ? 'no lease' : `lease of ${lease.monitorId}, token ${lease.token}`}`,
     )
-    for (const { serverId, standing, epoch, auctions, notices } of owners?.servers ?? []) {
+    for (const { serverId, standing, epoch, auctions, outboxEntries } of owners?.servers ?? []) {
       const link = watched.find((one) => one.serverId === serverId)?.state ?? 'no link'
       lines.push(
-        `  ${serverId}  ${standing}  epoch ${epoch}  ${link}  ${auctions} auctions  ${notices} notices`,
+        `  ${serverId}  ${standing}  epoch ${epoch}  ${link}  ${auctions} auctions  ${outboxEntries} outbox entries`,
       )
     }
   }

@@ -30,7 +30,7 @@ async function flood(auctionId: string, fromSeq: number, count: number): Promise
       hammerPrice: 1,
       winner: padding,
     }))
-    house.cluster.inject({ groupId: group, index: 1000 + at, atMs: 1, hasNotices: false, events })
+    house.cluster.inject({ groupId: group, index: 1000 + at, atMs: 1, hasOutboxEntries: false, events })
     await new Promise((resolve) => setImmediate(resolve))
   }
 }
@@ -294,7 +294,7 @@ describe('clients that do not read', () => {
         bidderId: 'ann' as SubjectId,
         price: at,
       }))
-      house.cluster.inject({ groupId: group, index: at, atMs: 1, hasNotices: false, events })
+      house.cluster.inject({ groupId: group, index: at, atMs: 1, hasOutboxEntries: false, events })
       await new Promise((resolve) => setImmediate(resolve))
     }
     late.socket.resume()
@@ -316,7 +316,7 @@ describe('clients that do not read', () => {
         bidderId: 'ann' as SubjectId,
         price: at,
       }))
-      house.cluster.inject({ groupId: group, index: at, atMs: 1, hasNotices: false, events })
+      house.cluster.inject({ groupId: group, index: at, atMs: 1, hasOutboxEntries: false, events })
       await new Promise((resolve) => setImmediate(resolve))
     }
     stuck.socket.resume()

@@ -182,7 +182,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         metrics.events.add(batch.events.length)
         fanOut.deliver(batch)
         conductor.observe(batch)
-        if (batch.hasNotices) publisher?.wake()
+        if (batch.hasOutboxEntries) publisher?.wake()
         if (batch.gained?.includes(config.serverId as ServerId) === true) publisher?.gained()
       },
       // Events and private frames are gone that sockets were promised: their clients resume from where they are.

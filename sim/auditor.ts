@@ -48,7 +48,7 @@ export interface ModelServer {
 }
 
 /** Something to be told, and who is to tell it. */
-interface ModelNotice {
+interface ModelOutboxEntry {
   readonly position: number
   owner: ModelServer
   readonly lot: ModelLot | undefined
@@ -66,15 +66,15 @@ export class Auditor {
   readonly lots = new Map<string, ModelLot>()
   readonly servers = new Map<string, ModelServer>()
   /** Who is to be told of what: `WON_AUCTION lot bidder`. */
-  readonly notices: string[] = []
+  readonly outboxEntries: string[] = []
   readonly #checks: Checks
   readonly #requests = new Map<string, Map<string, Remembered>>()
   #settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
   #atMs = 0
   #told: Told[] = []
-  #noticeCount = 0
-  #noticesMade = 0
-  #outbox: ModelNotice[] = []
+  #outboxCount = 0
+  #outboxEntriesMade = 0
+  #outbox: ModelOutboxEntry[] = []
   #lease = { monitorId: '', token: 0, untilMs: 0 }
 
   constructor(checks: Checks) {
@@ -87,7 +87,7 @@ export class Auditor {
     { atMs, commands }: MachineEntry,
     replies: readonly Reply[],
     events: readonly (PublicEvent | PrivateEvent)[],
-    noticeCount: number,
+    outboxCount: number,
   ): readonly Reply[] {
     this.#checks.hold(
       atMs >= this.#atMs,
@@ -96,7 +96,7 @@ export class Auditor {
     )
     this.#atMs = atMs
     this.#told = []
-    this.#noticeCount = 0
+    this.#outboxCount = 0
     const expected = commands.map((command) => this.#answer(command))
     commands.forEach((command, at) => {
       this.#checks.hold(isSame(replies[at], expected[at]), 'the auditor agrees', () => {
@@ -106,9 +106,9 @@ export class Auditor {
     })
     this.#compareEvents(index, events)
     this.#checks.hold(
-      noticeCount === this.#noticeCount,
+      outboxCount === this.#outboxCount,
       'the auditor agrees',
-      () => `entry ${index} brought ${noticeCount} notices, the auditor counts ${this.#noticeCount}`,
+      () => `entry ${index} brought ${outboxCount} outbox entries, the auditor counts ${this.#outboxCount}`,
     )
     return expected
   }
@@ -181,20 +181,20 @@ export class Auditor {
   }
 
   #notify(owner: ModelServer, lot: ModelLot | undefined, count = 1): void {
-    this.#noticeCount += count
+    this.#outboxCount += count
     for (let i = 0; i < count; i++) {
-      this.#noticesMade += 1
-      this.#outbox.push({ position: this.#noticesMade, owner, lot })
+      this.#outboxEntriesMade += 1
+      this.#outbox.push({ position: this.#outboxEntriesMade, owner, lot })
     }
   }
 
   #acknowledge(
     { serverId, epoch }: { readonly serverId: string; readonly epoch: number },
-    isDone: (notice: ModelNotice) => boolean,
+    isDone: (outboxEntry: ModelOutboxEntry) => boolean,
   ): Reply {
     const server = this.servers.get(serverId)
     if (server?.epoch !== epoch) return stale
-    this.#outbox = this.#outbox.filter((notice) => notice.owner !== server || !isDone(notice))
+    this.#outbox = this.#outbox.filter((outboxEntry) => outboxEntry.owner !== server || !isDone(outboxEntry))
     return { ok: true, type: 'done' }
   }
 
@@ -416,9 +416,9 @@ export class Auditor {
     for (const bidder of bidders)
       this.#whisper(lot, bidder === hammer.winner ? 'won' : 'lost', bidder, hammer.price)
     this.#notify(lot.owner, lot, 2)
-    this.notices.push(`WON_AUCTION ${lot.id} ${hammer.winner}`)
+    this.outboxEntries.push(`WON_AUCTION ${lot.id} ${hammer.winner}`)
     for (const bidder of bidders)
-      if (bidder !== hammer.winner) this.notices.push(`END_OF_AUCTION ${lot.id} ${bidder}`)
+      if (bidder !== hammer.winner) this.outboxEntries.push(`END_OF_AUCTION ${lot.id} ${bidder}`)
   }
 
   // ── Conducting ───────────────────────────────────────────────────────────────────────────────────────
@@ -544,11 +544,12 @@ export class Auditor {
     return this.#handOver(server, this.#atMs - server.lastConductedMs)
   }
 
-  /** Its lots go to whoever has least to do, the pressing ones first; its notices follow them. */
+  /** Its lots go to whoever has least to do, the pressing ones first; its outbox entries follow them. */
   #handOver(from: ModelServer, gapMs: number | undefined): Reply {
-    const has = (): boolean => from.lots.size > 0 || this.#outbox.some((notice) => notice.owner === from)
+    const has = (): boolean =>
+      from.lots.size > 0 || this.#outbox.some((outboxEntry) => outboxEntry.owner === from)
     if (this.#live().length === 0)
-      return { ok: true, type: 'reassigned', auctions: 0, notices: 0, more: false }
+      return { ok: true, type: 'reassigned', auctions: 0, outboxEntries: 0, more: false }
     const moving = [...from.lots].sort(byPressure)
     const heirs = new Set<ModelServer>()
     for (const lot of moving) {
@@ -562,15 +563,15 @@ export class Auditor {
     }
     from.outageGapMs = 0
     const heir = this.#leastLoaded() as ModelServer
-    let notices = 0
-    for (const notice of this.#outbox) {
-      if (notice.owner !== from) continue
-      const { lot } = notice
-      notice.owner = lot?.owner.standing === 'live' ? lot.owner : heir
-      notices += 1
+    let outboxEntries = 0
+    for (const outboxEntry of this.#outbox) {
+      if (outboxEntry.owner !== from) continue
+      const { lot } = outboxEntry
+      outboxEntry.owner = lot?.owner.standing === 'live' ? lot.owner : heir
+      outboxEntries += 1
     }
-    this.#noticeCount += notices
-    return { ok: true, type: 'reassigned', auctions: moving.length, notices, more: has() }
+    this.#outboxCount += outboxEntries
+    return { ok: true, type: 'reassigned', auctions: moving.length, outboxEntries, more: has() }
   }
 
   // ── Telling ──────────────────────────────────────────────────────────────────────────────────────────

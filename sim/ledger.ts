@@ -59,7 +59,7 @@ export class Ledger {
     who: string,
     index: number,
     entry: MachineEntry,
-    { replies, events, noticeCount }: Applied,
+    { replies, events, outboxCount }: Applied,
     hash: string,
   ): void {
     const known = this.#byIndex.get(index)
@@ -101,7 +101,7 @@ export class Ledger {
       if (own === undefined) this.events.set(event.auctionId, [event])
       else own.push(event)
     }
-    this.#auditor.apply(index, entry, replies, events, noticeCount)
+    this.#auditor.apply(index, entry, replies, events, outboxCount)
   }
 
   #noteAnswers(index: number, { commands }: MachineEntry, replies: readonly Reply[]): void {

@@ -140,7 +140,7 @@ function joined(parts: readonly Applied[]): Applied {
   return {
     replies: parts.flatMap(({ replies }) => replies),
     events: parts.flatMap(({ events }) => events),
-    noticeCount: parts.reduce((sum, { noticeCount }) => sum + noticeCount, 0),
+    outboxCount: parts.reduce((sum, { outboxCount }) => sum + outboxCount, 0),
     gained: [...new Set(parts.flatMap(({ gained }) => gained))],
   }
 }

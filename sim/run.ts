@@ -228,7 +228,7 @@ class Simulation {
     const world = this.#world
     let untilMs = world.elapsedMs + restMsMax
     let leftCount = Number.POSITIVE_INFINITY
-    const isMissing = (): string[] => this.#missingNotices()
+    const isMissing = (): string[] => this.#missingOutboxEntries()
     let isProbed = false
     let targetIndex: number | undefined
     this.#workload.probe(() => {
@@ -305,8 +305,8 @@ class Simulation {
     }
   }
 
-  #missingNotices(): string[] {
-    return this.#house.auditor.notices.filter((notice) => !this.#published.has(notice))
+  #missingOutboxEntries(): string[] {
+    return this.#house.auditor.outboxEntries.filter((outboxEntry) => !this.#published.has(outboxEntry))
   }
 
   #leads(nodeId: number, term: number): void {

@@ -187,7 +187,7 @@ export class SimServer {
       (batch) => {
         this.#fed(process, cluster, batch)
         conductor.observe(batch)
-        if (batch.hasNotices) publisher.wake()
+        if (batch.hasOutboxEntries) publisher.wake()
         if (batch.gained?.includes(this.id) === true) publisher.gained()
       },
       (gap) => {

@@ -5,7 +5,7 @@
  */
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../protocol/ids.ts'
 import type { Command } from './machine/commands.ts'
-import type { Notice, PrivateEvent, PublicEvent, Reply, Standing } from './machine/events.ts'
+import type { OutboxEntry, PrivateEvent, PublicEvent, Reply, Standing } from './machine/events.ts'
 import type {
   AuctionPage,
   AuctionQuery,
@@ -43,7 +43,7 @@ export interface FeedBatch {
   readonly atMs: number
   readonly events: readonly (PublicEvent | PrivateEvent)[]
   /** The outbox grew: the publisher has something to fetch. */
-  readonly hasNotices: boolean
+  readonly hasOutboxEntries: boolean
   /** Servers that own more than before; absent: none. */
   readonly gained?: readonly ServerId[]
 }
@@ -73,7 +73,7 @@ export interface Cluster {
   propose(groupId: GroupId, command: Command): Promise<Reply>
 
   /**
-   * Calls the listener for every applied entry that has events or notices or moved auctions, from now on, in order. Returns an end.
+   * Calls the listener for every applied entry that has events or outbox entries or moved auctions, from now on, in order. Returns an end.
    * Where the feed lost its place (a replica that no longer has what was missed), `onGap` is called instead of the
    * batches that are lost, before the next one: read again what is watched, by `eventsSince`.
    */
@@ -107,8 +107,8 @@ export interface Cluster {
     limit: number,
   ): Promise<readonly BuyerView[]>
   buyer(buyerId: SubjectId): Promise<BuyerView | undefined>
-  /** Unpublished notices of auctions (or registrations) that this server owns, in order of position. */
-  notices(groupId: GroupId, serverId: ServerId, after: number, limit: number): Promise<readonly Notice[]>
+  /** Unpublished outbox entries of auctions (or registrations) that this server owns, in order of position. */
+  outbox(groupId: GroupId, serverId: ServerId, after: number, limit: number): Promise<readonly OutboxEntry[]>
   /** Who owns the group's auctions, and who acts as its monitor. */
   owners(groupId: GroupId): Promise<OwnersView>
   /** Settings and features that the operator decides, as this group has them. */

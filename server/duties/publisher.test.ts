@@ -55,7 +55,7 @@ class Bench {
       fault: (error) => this.faults.push(error),
     })
     this.cluster.subscribe(groupId, (batch) => {
-      if (batch.hasNotices) publisher.wake()
+      if (batch.hasOutboxEntries) publisher.wake()
     })
     return publisher
   }
@@ -305,7 +305,7 @@ describe('the publisher', () => {
     expect(bench.underWayMax).toBe(7)
   })
 
-  test('PUBLISH7 a page of notices asks for each of its auctions and buyers once, all at the same time', async () => {
+  test('PUBLISH7 a page of outbox entries asks for each of its auctions and buyers once, all at the same time', async () => {
     bench = new Bench()
     await bench.register()
     const buyers = ['a', 'b', 'c']

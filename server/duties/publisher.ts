@@ -1,7 +1,7 @@
 /**
- * Tells buyers what the outbox of one group holds for this server: reads notices, expands each to its recipients,
+ * Tells buyers what the outbox of one group holds for this server: reads outbox entries, expands each to its recipients,
  * hands the messages to the queue, and commits how far it has come.
- * Invariant: a notice is acknowledged only when each of its messages is safe with the queue; a recipient's messages
+ * Invariant: an outbox entry is acknowledged only when each of its messages is safe with the queue; a recipient's messages
  * are handed over one after the other, in order of position; ids derive from position and recipient, so what is
  * handed over twice after a crash can be told as the same. At most `windowMax` messages are under way. Delivery is the notifier's. Source: DESIGN "Notifications"; spec NOTE.
  */
@@ -14,10 +14,10 @@ import {
 } from '../../protocol/notifications.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
-import { type BuyerView, type Cluster, ClusterError, type Notice } from '../../state-cluster/index.ts'
+import { type BuyerView, type Cluster, ClusterError, type OutboxEntry } from '../../state-cluster/index.ts'
 import type { ServerMetrics } from '../metrics.ts'
 import { wireView } from '../ws/frames.ts'
-import { NoticeFacts } from './notice-facts.ts'
+import { OutboxFacts } from './outbox-facts.ts'
 
 /** Where notifications go. */
 export interface NotificationSink {
@@ -42,17 +42,17 @@ export interface PublisherContext {
   readonly fault: (error: unknown, where: string) => void
 }
 
-const noticesPageMax = 256
+const outboxPageMax = 256
 const recipientsPageMax = 256
 const retryBaseMs = 100
 const retryMaxMs = 10_000
-/** Notices read ahead of the oldest unfinished one, as a multiple of the window: one slow recipient holds up no more. */
+/** Outbox entries read ahead of the oldest unfinished one, as a multiple of the window: one slow recipient holds up no more. */
 const readAheadFactor = 10
 
 /** One command acknowledges at most so many. */
 const acknowledgedPerCommandMax = 1000
 
-/** A notice that was read and is not acknowledged yet. */
+/** An outbox entry that was read and is not acknowledged yet. */
 interface Tracked {
   /** Messages that are not handed over yet. */
   pendingCount: number
@@ -91,7 +91,7 @@ export class Publisher {
     this.#wake?.()
   }
 
-  /** Notices came from another server, with positions that may lie before those that were read. */
+  /** Outbox entries came from another server, with positions that may lie before those that were read. */
   gained(): void {
     this.#hasGained = true
     this.wake()
@@ -123,31 +123,31 @@ export class Publisher {
     }
   }
 
-  /** Hands over one page of notices; whether there were any, and room for them. */
+  /** Hands over one page of outbox entries; whether there were any, and room for them. */
   async #readPage(): Promise<boolean> {
     const { cluster, groupId, serverId, windowMax } = this.#context
     if (this.#tracked.size >= readAheadFactor * windowMax) return false
     if (this.#tracked.size === 0 || this.#hasGained) this.#readPosition = 0
     this.#hasGained = false
-    const notices = await cluster.notices(groupId, serverId, this.#readPosition, noticesPageMax)
-    const untold = notices.filter(({ position }) => !this.#tracked.has(position))
-    const facts = new NoticeFacts(cluster, untold)
-    for (const notice of notices) {
-      if (!this.#tracked.has(notice.position)) {
+    const outboxEntries = await cluster.outbox(groupId, serverId, this.#readPosition, outboxPageMax)
+    const untold = outboxEntries.filter(({ position }) => !this.#tracked.has(position))
+    const facts = new OutboxFacts(cluster, untold)
+    for (const outboxEntry of outboxEntries) {
+      if (!this.#tracked.has(outboxEntry.position)) {
         const tracked: Tracked = { pendingCount: 0 }
-        await this.#expand(notice, tracked, facts)
+        await this.#expand(outboxEntry, tracked, facts)
         if (this.#isStopped) return false
-        this.#tracked.set(notice.position, tracked)
+        this.#tracked.set(outboxEntry.position, tracked)
       }
-      // Another server's notices came while this was told: they may lie before it.
+      // Another server's outbox entries came while this was told: they may lie before it.
       if (this.#hasGained) break
-      this.#readPosition = notice.position
+      this.#readPosition = outboxEntry.position
     }
-    return notices.length > 0
+    return outboxEntries.length > 0
   }
 
-  async #expand(notice: Notice, tracked: Tracked, facts: NoticeFacts): Promise<void> {
-    const { auctionId, recipient, kind } = notice
+  async #expand(outboxEntry: OutboxEntry, tracked: Tracked, facts: OutboxFacts): Promise<void> {
+    const { auctionId, recipient, kind } = outboxEntry
     if (recipient !== undefined) {
       const buyer = await facts.buyer(recipient)
       const auction = auctionId === undefined ? undefined : await facts.auction(auctionId)
@@ -157,24 +157,24 @@ export class Publisher {
         ...(auction === undefined ? {} : { auction }),
         ...(auctions === undefined ? {} : { auctions }),
       }
-      return this.#hand(notice, tracked, buyer ?? { id: recipient }, told)
+      return this.#hand(outboxEntry, tracked, buyer ?? { id: recipient }, told)
     }
     if (auctionId === undefined) return
     const auction = await facts.auction(auctionId)
     if (auction === undefined) return
     if (kind === 'NEW_AUCTION') {
       for await (const buyer of this.#interested(auction.tags))
-        await this.#hand(notice, tracked, buyer, { auction })
+        await this.#hand(outboxEntry, tracked, buyer, { auction })
       return
     }
     const winner = kind === 'END_OF_AUCTION' ? (auction.winner ?? undefined) : undefined
     for await (const buyer of this.#biddersBut(winner, auctionId, facts))
-      await this.#hand(notice, tracked, buyer, { auction })
+      await this.#hand(outboxEntry, tracked, buyer, { auction })
   }
 
   /** Waits for room, then sends the message off, behind the recipient's previous one. */
   async #hand(
-    notice: Notice,
+    outboxEntry: OutboxEntry,
     tracked: Tracked,
     { id: recipient, endpoint }: Recipient,
     facts: { readonly auction?: WireView; readonly auctions?: readonly WireView[] },
@@ -186,15 +186,15 @@ export class Publisher {
     if (this.#isStopped) return
     const message = notificationMessage({
       groupId: this.#context.groupId,
-      position: notice.position,
-      atMs: notice.atMs,
+      position: outboxEntry.position,
+      atMs: outboxEntry.atMs,
       ...(endpoint === undefined ? {} : { endpoint }),
       data: {
-        kind: notice.kind,
+        kind: outboxEntry.kind,
         recipient,
         ...facts,
-        ...(notice.seq === undefined ? {} : { seq: notice.seq }),
-        ...(notice.price === undefined ? {} : { price: notice.price }),
+        ...(outboxEntry.seq === undefined ? {} : { seq: outboxEntry.seq }),
+        ...(outboxEntry.price === undefined ? {} : { price: outboxEntry.price }),
       },
     })
     tracked.pendingCount += 1
@@ -281,7 +281,7 @@ export class Publisher {
   async *#biddersBut(
     winner: string | undefined,
     auctionId: AuctionId,
-    facts: NoticeFacts,
+    facts: OutboxFacts,
   ): AsyncGenerator<Recipient> {
     for (let after = 0; ; after += recipientsPageMax) {
       const page = await this.#context.cluster.bidders(auctionId, after, recipientsPageMax)

@@ -174,8 +174,8 @@ export class MemoryCluster implements Cluster {
     return this.#read(() => this.nodesKnow ?? machine.houseView(this.state).knownFeatures)
   }
 
-  notices(_groupId: GroupId, serverId: ServerId, after: number, limit: number) {
-    return this.#read(() => machine.noticesPage(this.state, serverId, after, limit))
+  outbox(_groupId: GroupId, serverId: ServerId, after: number, limit: number) {
+    return this.#read(() => machine.outboxPage(this.state, serverId, after, limit))
   }
 
   status(): ClusterStatus {
@@ -221,7 +221,7 @@ export class MemoryCluster implements Cluster {
     const commands = proposals.map(({ command }) => command)
     this.applied.push(...commands)
     const entry = { version: machine.entryVersion, atMs: this.#atMs, commands }
-    const { replies, events, noticeCount, gained } = machine.apply(this.state, entry)
+    const { replies, events, outboxCount, gained } = machine.apply(this.state, entry)
     this.#index += 1
     void this.replyGate.then(() => {
       for (const [at, proposal] of proposals.entries()) {
@@ -229,9 +229,9 @@ export class MemoryCluster implements Cluster {
         if (reply !== undefined) proposal.resolve(reply)
       }
     })
-    if (events.length === 0 && noticeCount === 0 && gained.length === 0) return
-    const hasNotices = noticeCount > 0
-    const own = { groupId: group, index: this.#index, atMs: this.#atMs, events, hasNotices }
+    if (events.length === 0 && outboxCount === 0 && gained.length === 0) return
+    const hasOutboxEntries = outboxCount > 0
+    const own = { groupId: group, index: this.#index, atMs: this.#atMs, events, hasOutboxEntries }
     const batch: FeedBatch = gained.length > 0 ? { ...own, gained } : own
     if (this.#isFeedHeld) this.#held.push(batch)
     else this.inject(batch)

@@ -378,7 +378,7 @@ describe('fan-out', () => {
     expect(follow(socket, a).lastSeq).toBe(3)
     socket.isReading = false
     // One sweep: fills the socket with events of b, then the snapshot's own event of a, then one more of each.
-    const batch = { groupId: 0 as GroupId, index: 99, atMs: 1, hasNotices: false }
+    const batch = { groupId: 0 as GroupId, index: 99, atMs: 1, hasOutboxEntries: false }
     const paused = (auctionId: AuctionId, seq: number) =>
       ({ type: 'auction_paused', auctionId, seq, epoch: 1, atMs: 1 }) as const
     const many = Array.from({ length: 20 }, (_, at) => paused(b, 3 + at))
@@ -436,7 +436,7 @@ describe('fan-out', () => {
     await bench.bid(a)
     await bench.turn()
     const event = { type: 'auction_paused', auctionId: a, epoch: 1, atMs: 1 } as const
-    const batch = { groupId: 0 as GroupId, index: 9, atMs: 1, hasNotices: false }
+    const batch = { groupId: 0 as GroupId, index: 9, atMs: 1, hasOutboxEntries: false }
     bench.cluster.inject({ ...batch, events: [{ ...event, seq: 2 }] })
     bench.cluster.inject({ ...batch, events: [{ ...event, seq: 7 }] })
     await bench.turn()

@@ -38,7 +38,7 @@ export type LocalReads = Pick<
   | 'bidders'
   | 'interestedBuyers'
   | 'buyer'
-  | 'notices'
+  | 'outbox'
   | 'owners'
   | 'house'
 >

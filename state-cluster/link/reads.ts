@@ -6,7 +6,7 @@
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { Fields } from '../../wire/tuples.ts'
 import type { Position } from '../cluster.ts'
-import type { Notice, PublicEvent, Standing } from '../machine/events.ts'
+import type { OutboxEntry, PublicEvent, Standing } from '../machine/events.ts'
 import { decodeHistory, encodeHistory } from '../machine/index.ts'
 import type {
   AuctionPage,
@@ -23,14 +23,14 @@ import {
   decodeAuctionView,
   decodeBuyer,
   decodeHouse,
-  decodeNotice,
+  decodeOutboxEntry,
   decodeOwners,
   decodeStanding,
   encodeAuctionPage,
   encodeAuctionView,
   encodeBuyer,
   encodeHouse,
-  encodeNotice,
+  encodeOutboxEntry,
   encodeOwners,
   encodeStanding,
 } from './view-codec.ts'
@@ -204,12 +204,12 @@ const buyer: Read<{ readonly buyerId: SubjectId }, BuyerView | undefined> = {
   decode: (value) => orUndefined(value, decodeBuyer),
 }
 
-interface NoticesArgs extends PageArgs {
+interface OutboxArgs extends PageArgs {
   readonly groupId: GroupId
   readonly serverId: ServerId
 }
 
-const notices: Read<NoticesArgs, readonly Notice[]> = {
+const outboxEntries: Read<OutboxArgs, readonly OutboxEntry[]> = {
   code: 9,
   scope: ({ groupId }) => ({ groupId }),
   encodeArgs: ({ groupId, serverId, after, limit }) => [groupId, serverId, after, limit],
@@ -219,9 +219,9 @@ const notices: Read<NoticesArgs, readonly Notice[]> = {
     after: fields.integer(),
     limit: fields.integer(0, rowsMax),
   }),
-  run: (reads, { groupId, serverId, after, limit }) => reads.notices(groupId, serverId, after, limit),
-  encode: (found) => found.map(encodeNotice),
-  decode: (value) => listOf(value).map(decodeNotice),
+  run: (reads, { groupId, serverId, after, limit }) => reads.outbox(groupId, serverId, after, limit),
+  encode: (found) => found.map(encodeOutboxEntry),
+  decode: (value) => listOf(value).map(decodeOutboxEntry),
 }
 
 const owners: Read<{ readonly groupId: GroupId }, OwnersView> = {
@@ -253,7 +253,7 @@ export const reads = {
   bidders,
   interestedBuyers,
   buyer,
-  notices,
+  outboxEntries,
   owners,
   house,
 }

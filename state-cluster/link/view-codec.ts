@@ -1,5 +1,5 @@
 /**
- * What reads of the cluster answer, as plain tuples: auctions, buyers, notices, standings, status. Commands,
+ * What reads of the cluster answer, as plain tuples: auctions, buyers, outbox entries, standings, status. Commands,
  * replies and events have their codecs in the machine. Invariant: decoding what was encoded gives an equal value;
  * absent fields are null; anything that does not fit throws `malformed`. Codes are stable.
  */
@@ -10,8 +10,8 @@ import type { ClusterStatus, GroupStatus } from '../cluster.ts'
 import type {
   AuctionStatus,
   BidderStatus,
-  Notice,
-  NoticeKind,
+  OutboxEntry,
+  OutboxKind,
   ReserveStatus,
   Standing,
 } from '../machine/events.ts'
@@ -46,7 +46,7 @@ const statuses = coded<AuctionStatus>(['scheduled', 'open', 'paused', 'sold', 'p
 const reserves = coded<ReserveStatus>(['none', 'not_met', 'met'])
 const standings = coded<BidderStatus>(['none', 'winning', 'outbid', 'won', 'lost'])
 const ownerStandings = coded<OwnerView['standing']>(['live', 'dead', 'left'])
-const noticeKinds = coded<NoticeKind>([
+const outboxKinds = coded<OutboxKind>([
   'NEW_AUCTION',
   'MATCHING_AUCTIONS',
   'NEW_BID',
@@ -202,23 +202,23 @@ export function decodeBuyer(value: unknown): BuyerView {
   return { id, name, interests, ...given('endpoint', endpoint) }
 }
 
-export function encodeNotice(notice: Notice): readonly unknown[] {
+export function encodeOutboxEntry(outboxEntry: OutboxEntry): readonly unknown[] {
   return [
-    notice.position,
-    noticeKinds.encode(notice.kind),
-    notice.atMs,
-    notice.auctionId ?? null,
-    notice.seq ?? null,
-    notice.recipient ?? null,
-    notice.price ?? null,
+    outboxEntry.position,
+    outboxKinds.encode(outboxEntry.kind),
+    outboxEntry.atMs,
+    outboxEntry.auctionId ?? null,
+    outboxEntry.seq ?? null,
+    outboxEntry.recipient ?? null,
+    outboxEntry.price ?? null,
   ]
 }
 
-export function decodeNotice(value: unknown): Notice {
-  const fields = Fields.of(value, 'notice')
+export function decodeOutboxEntry(value: unknown): OutboxEntry {
+  const fields = Fields.of(value, 'outbox entry')
   const base = {
     position: fields.integer(),
-    kind: noticeKinds.decode(fields.integer()),
+    kind: outboxKinds.decode(fields.integer()),
     atMs: fields.integer(),
   }
   const auctionId = fields.optionalText(idMax) as AuctionId | undefined
@@ -244,7 +244,7 @@ export function encodeOwners({ atMs, servers, lease }: OwnersView): readonly unk
       ownerStandings.encode(server.standing),
       server.lastConductedMs,
       server.auctions,
-      server.notices,
+      server.outboxEntries,
     ]),
     lease === undefined ? null : [lease.monitorId, lease.token, lease.untilMs],
   ]
@@ -267,7 +267,7 @@ function decodeOwner(value: unknown): OwnerView {
     standing: ownerStandings.decode(fields.integer()),
     lastConductedMs: fields.integer(),
     auctions: fields.integer(),
-    notices: fields.integer(),
+    outboxEntries: fields.integer(),
   }
   fields.end()
   return owner

@@ -12,14 +12,14 @@ import {
   decodeAuctionPage,
   decodeAuctionView,
   decodeBuyer,
-  decodeNotice,
+  decodeOutboxEntry,
   decodeOwners,
   decodeStanding,
   decodeStatus,
   encodeAuctionPage,
   encodeAuctionView,
   encodeBuyer,
-  encodeNotice,
+  encodeOutboxEntry,
   encodeOwners,
   encodeStanding,
   encodeStatus,
@@ -104,7 +104,7 @@ const buyer = shape<Parameters<typeof encodeBuyer>[0]>({
   interests: fc.array(text, { maxLength: 4 }),
   endpoint: optional(text),
 })
-const notice = shape<Parameters<typeof encodeNotice>[0]>({
+const outboxEntry = shape<Parameters<typeof encodeOutboxEntry>[0]>({
   position: count,
   kind: fc.constantFrom(
     'NEW_AUCTION',
@@ -150,7 +150,7 @@ const batch: FeedBatch = {
   groupId: group(3),
   index: 17,
   atMs: 1_700_000_000_000,
-  hasNotices: true,
+  hasOutboxEntries: true,
   events: [
     {
       type: 'bid_placed',
@@ -180,14 +180,14 @@ const batch: FeedBatch = {
 }
 
 describe('the link on the wire', () => {
-  it('LINK2: views, buyers, notices, standings and status come back equal', () => {
+  it('LINK2: views, buyers, outbox entries, standings and status come back equal', () => {
     fc.assert(
-      fc.property(view, page, standing, buyer, notice, status, (a, b, c, d, e, f) => {
+      fc.property(view, page, standing, buyer, outboxEntry, status, (a, b, c, d, e, f) => {
         expect(decodeAuctionView(travel(encodeAuctionView(a)))).toEqual(a)
         expect(decodeAuctionPage(travel(encodeAuctionPage(b)))).toEqual(b)
         expect(decodeStanding(travel(encodeStanding(c)))).toEqual(c)
         expect(decodeBuyer(travel(encodeBuyer(d)))).toEqual(d)
-        expect(decodeNotice(travel(encodeNotice(e)))).toEqual(e)
+        expect(decodeOutboxEntry(travel(encodeOutboxEntry(e)))).toEqual(e)
         expect(decodeStatus(travel(encodeStatus(f)))).toEqual(f)
       }),
     )
@@ -201,7 +201,7 @@ describe('the link on the wire', () => {
       standing,
       lastConductedMs: 1_700_000_000_000 + at,
       auctions: at * 3,
-      notices: at * 5,
+      outboxEntries: at * 5,
     }))
     const bare = { atMs: 1_700_000_000_009, servers }
     expect(decodeOwners(travel(encodeOwners(bare)))).toEqual(bare)
@@ -212,7 +212,7 @@ describe('the link on the wire', () => {
       index: 9,
       atMs: 1,
       events: [],
-      hasNotices: false,
+      hasOutboxEntries: false,
       gained: ['s2' as never],
     }
     expect(decodeFeed(encodeFeed(moved))).toEqual(moved)
@@ -247,7 +247,7 @@ describe('the link on the wire', () => {
       bidders: { auctionId: 'a1' as AuctionId, after: 3, limit: 10 },
       interestedBuyers: { tags: ['a', 'b'], after: 'bob' as SubjectId, limit: 10 },
       buyer: { buyerId: 'bob' as SubjectId },
-      notices: { groupId: group(2), serverId: 'server-1' as never, after: 5, limit: 10 },
+      outboxEntries: { groupId: group(2), serverId: 'server-1' as never, after: 5, limit: 10 },
       owners: { groupId: group(2) },
       house: { groupId: group(2) },
     } satisfies { [Name in keyof typeof reads]: Parameters<(typeof reads)[Name]['encodeArgs']>[0] }

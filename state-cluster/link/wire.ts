@@ -5,7 +5,7 @@
  *   welcome  [[group …], [[node, host, port] …]]      request  [id, op, …]
  *   leader   [group, leader or 0, term]                 1 propose      [id, 1, group, [command bytes …]]
  *   reply    [id, 0, …] done, [id, code, …] not         2 read         [id, 2, [group, min index, …], code, …]
- *   feed     [group, index, atMs, notices, [event …]    3 subscribe    [id, 3, group, after | null]
+ *   feed     [group, index, atMs, outbox entries, [event …]    3 subscribe    [id, 3, group, after | null]
  *             , [gained server …] where any gained]       4 unsubscribe  [id, 4, group]
  *   gap      [group, index]                             5 status       [id, 5]
  *                                                       6 read index   [id, 6, group]
@@ -331,19 +331,19 @@ export function decodeLeader(body: Uint8Array): { groupId: GroupId; view: Leader
 }
 
 export function encodeFeed(batch: FeedBatch): Uint8Array {
-  const { groupId, index, atMs, hasNotices, events, gained } = batch
-  const body = [groupId, index, atMs, hasNotices, events.map(encodeEvent)]
+  const { groupId, index, atMs, hasOutboxEntries, events, gained } = batch
+  const body = [groupId, index, atMs, hasOutboxEntries, events.map(encodeEvent)]
   return packTuple(gained === undefined ? body : [...body, gained])
 }
 
 export function decodeFeed(body: Uint8Array): FeedBatch {
   const fields = new Fields(unpackTuple(body), 'link feed')
   const head = { groupId: groupIdOf(fields), index: fields.integer(), atMs: fields.integer() }
-  const hasNotices = fields.flag()
+  const hasOutboxEntries = fields.flag()
   const events = fields.list(eventsMax).map((value) => understood(() => decodeEvent(value)))
   const gained = fields.left > 0 ? (fields.texts(serversMax, idMax) as ServerId[]) : undefined
   fields.end()
-  return { ...head, events, hasNotices, ...(gained === undefined ? {} : { gained }) }
+  return { ...head, events, hasOutboxEntries, ...(gained === undefined ? {} : { gained }) }
 }
 
 export function encodeGap(groupId: GroupId, index: number): Uint8Array {

@@ -1,12 +1,12 @@
 /**
- * What one entry brings while it is applied: its stamp, its events, its notices. Invariant: public events leave
+ * What one entry brings while it is applied: its stamp, its events, its outbox entries. Invariant: public events leave
  * only through `publish`, which gives the auction's next `seq`; whatever a public field may not show is in
  * `secret` or in a private event. Source: events.ts.
  */
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Amount } from '../../protocol/money.ts'
 import type { Auction, Bidder } from './auction.ts'
-import type { NoticeKind, PrivateEvent, PublicEvent } from './events.ts'
+import type { OutboxKind, PrivateEvent, PublicEvent } from './events.ts'
 import type { State } from './state.ts'
 
 /** Where an event stands: the fields that all events of an auction share. */
@@ -23,7 +23,7 @@ export class ApplyContext {
   readonly state: State
   readonly atMs: number
   readonly events: (PublicEvent | PrivateEvent)[] = []
-  noticeCount = 0
+  outboxCount = 0
   /** Shared by all entries by which nobody gains anything: nearly all. */
   gained: readonly ServerId[] = nobody
 
@@ -57,12 +57,12 @@ export class ApplyContext {
     if (!this.gained.includes(serverId)) this.gained = [...this.gained, serverId]
   }
 
-  /** A notice about an auction, for its owner to publish. */
-  notify(kind: NoticeKind, auction: Auction, recipient?: SubjectId, price?: Amount): void {
+  /** An outbox entry about an auction, for its owner to publish. */
+  notify(kind: OutboxKind, auction: Auction, recipient?: SubjectId, price?: Amount): void {
     this.queue(auction.owner.id, kind, auction.id, auction.seq, recipient, price)
   }
 
-  /** A notice to a new buyer, for the server that registered it to publish, or for a live one if it is not live. */
+  /** An outbox entry to a new buyer, for the server that registered it to publish, or for a live one if it is not live. */
   notifyBuyer(through: ServerId, recipient: SubjectId): void {
     const { servers } = this.state
     const isLive = servers.get(through)?.standing === 'live'
@@ -72,13 +72,13 @@ export class ApplyContext {
 
   private queue(
     owner: ServerId,
-    kind: NoticeKind,
+    kind: OutboxKind,
     auctionId: AuctionId | undefined,
     seq: number | undefined,
     recipient: SubjectId | undefined,
     price: Amount | undefined,
   ): void {
     const { outbox } = this.state
-    if (outbox.add(owner, kind, this.atMs, auctionId, seq, recipient, price)) this.noticeCount++
+    if (outbox.add(owner, kind, this.atMs, auctionId, seq, recipient, price)) this.outboxCount++
   }
 }

@@ -2,7 +2,7 @@
  * The trunk of the auction machine: one committed entry in, replies and events out, the state moved on.
  * Invariant: the result depends on the state and the entry alone, so replicas that applied the same entries are
  * equal; a request that is known gets its first answer and does nothing. Each command's rules, replies, events
- * and notices stand in the header of its file in handlers/. Source: DESIGN "Two pure cores and one shell".
+ * and outbox entries stand in the header of its file in handlers/. Source: DESIGN "Two pure cores and one shell".
  */
 
 import { ApplyContext } from './apply-context.ts'
@@ -57,7 +57,7 @@ export function apply(state: State, entry: MachineEntry): Applied {
   state.requests.expire(atMs, expiryPerEntry + 2 * commands.length)
   state.changes.touch(house)
   state.changes.endEntry()
-  return { replies, events: context.events, noticeCount: context.noticeCount, gained: context.gained }
+  return { replies, events: context.events, outboxCount: context.outboxCount, gained: context.gained }
 }
 
 /** Commands of subjects count once; those of servers carry an epoch or may be repeated. */

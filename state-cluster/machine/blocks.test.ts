@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { BlockLog, type Numbered } from './blocks.ts'
 import { Changes } from './changes.ts'
 
-const codec = { kind: 'notices', encode: (record: Numbered) => [record.number] } as const
+const codec = { kind: 'outbox', encode: (record: Numbered) => [record.number] } as const
 
 function log(): { log: BlockLog<Numbered>; changes: Changes } {
   const changes = new Changes()

@@ -1,5 +1,5 @@
 /**
- * Records in order of a running number, stored 64 to a row: notices come and go at the rate of bids, and a row each
+ * Records in order of a running number, stored 64 to a row: outbox entries come and go at the rate of bids, and a row each
  * would cost the disk more than the bids do.
  * Invariant: numbers rise by one for ever and are never reused; a block without live records is no row.
  *

@@ -19,7 +19,7 @@ export const rowKindCodes = {
   auction: 5,
   bidder: 6,
   requests: 7,
-  notices: 8,
+  outbox: 8,
   lease: 9,
 } as const
 

@@ -236,7 +236,7 @@ describe('events and replies', () => {
       { ok: true, type: 'conducted', more: true, atMs: 7 },
       { ok: true, type: 'conducted', nextDueMs: 9, more: false, atMs: 7 },
       { ok: true, type: 'lease', monitorId: 'm1', token: 2, untilMs: 77 },
-      { ok: true, type: 'reassigned', auctions: 3, notices: 9, more: true },
+      { ok: true, type: 'reassigned', auctions: 3, outboxEntries: 9, more: true },
     ]
     for (const reply of replies) expect(decodeReply(encodeReply(reply))).toEqual(reply)
   })

@@ -147,7 +147,7 @@ export interface Conduct {
   readonly epoch: number
 }
 
-/** A server stops by plan: its auctions and notices go to live servers, a batch at a time. */
+/** A server stops by plan: its auctions and outbox entries go to live servers, a batch at a time. */
 export interface ReleaseServer {
   readonly type: 'release_server'
   readonly serverId: ServerId
@@ -166,7 +166,7 @@ export interface AcquireMonitorLease {
 }
 
 /**
- * The acting monitor found a server dead: it is fenced, and a batch of its auctions and notices goes to live ones.
+ * The acting monitor found a server dead: it is fenced, and a batch of its auctions and outbox entries goes to live ones.
  * `epoch` is the server's as the monitor knew it: a server that came back since is left alone.
  */
 export interface Reassign {
@@ -177,7 +177,7 @@ export interface Reassign {
   readonly epoch: number
 }
 
-/** The owner has published exactly these notices of its own: rising positions, at most 1,000. */
+/** The owner has published exactly these outbox entries of its own: rising positions, at most 1,000. */
 export interface AcknowledgePositions {
   readonly type: 'acknowledge_positions'
   readonly serverId: ServerId

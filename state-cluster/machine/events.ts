@@ -1,6 +1,6 @@
 /**
  * What the machine says back: a reply per command, events for everybody, private events for one bidder, and
- * notices for the outbox. Invariant: public events of one auction carry `seq` 1, 2, 3 … without a gap, and no
+ * outbox entries for the outbox. Invariant: public events of one auction carry `seq` 1, 2, 3 … without a gap, and no
  * reserve, maximum or real bidder id is in a public field. Private facts stand only in `secret` fields, which
  * the feed stores for the audit and never sends. Source: CONTRACT "WebSocket", DESIGN "What must never happen".
  */
@@ -110,7 +110,7 @@ export interface Reassigned {
   readonly ok: true
   readonly type: 'reassigned'
   readonly auctions: number
-  readonly notices: number
+  readonly outboxEntries: number
   /** There is more to hand over and somebody to take it: propose again at once. */
   readonly more: boolean
 }
@@ -214,7 +214,7 @@ export function isPublic(event: PublicEvent | PrivateEvent): event is PublicEven
   return event.type !== 'outbid' && event.type !== 'won' && event.type !== 'lost'
 }
 
-export type NoticeKind =
+export type OutboxKind =
   | 'NEW_AUCTION'
   | 'MATCHING_AUCTIONS'
   | 'NEW_BID'
@@ -228,10 +228,10 @@ export type NoticeKind =
  * NEW_AUCTION → buyers interested in its tags · CANCELED_AUCTION and END_OF_AUCTION → its bidders (END: those
  * that did not win) · NEW_BID, OUTBID, WON_AUCTION → `recipient` · MATCHING_AUCTIONS → `recipient`, a new buyer.
  */
-export interface Notice {
+export interface OutboxEntry {
   /** Outbox position: 1, 2, 3 … in a group. */
   readonly position: number
-  readonly kind: NoticeKind
+  readonly kind: OutboxKind
   readonly atMs: number
   readonly auctionId?: AuctionId
   /** The event that caused it, where there is an auction (0 before its first event). */
@@ -245,8 +245,8 @@ export interface Applied {
   /** One for each command, in order. */
   readonly replies: readonly Reply[]
   readonly events: readonly (PublicEvent | PrivateEvent)[]
-  /** How many notices this entry put in the outbox, or moved to another server's part of it. */
-  readonly noticeCount: number
+  /** How many outbox entries this entry put in the outbox, or moved to another server's part of it. */
+  readonly outboxCount: number
   /** Servers that own more than before by this entry; mostly none. */
   readonly gained: readonly ServerId[]
 }

@@ -2,7 +2,7 @@
  * The one row of facts about the whole group: the last stamp, running numbers, settings, features.
  * Invariant: the running numbers rise only, `lastAtMs` never falls.
  *
- *   value: [lastAtMs, auctions made, notices made, requests made, notices not queued,
+ *   value: [lastAtMs, auctions made, outbox entries made, requests made, outbox entries not queued,
  *           outageExtensionMinMs, outageThresholdMs, [feature …]]
  */
 import { type RowKind, Stored } from './changes.ts'
@@ -16,10 +16,10 @@ export class House extends Stored {
   /** Stamp of the last applied entry; 0 before the first. */
   lastAtMs = 0
   auctionsMade = 0
-  noticesMade = 0
+  outboxEntriesMade = 0
   requestsMade = 0
   /** NEW_BID and OUTBID that found the outbox full. */
-  noticesDropped = 0
+  outboxEntriesDropped = 0
   settings: HouseSettings = defaultSettings
   /** Switched on, in rising order. */
   features: readonly number[] = []
@@ -42,9 +42,9 @@ export class House extends Stored {
     return [
       this.lastAtMs,
       this.auctionsMade,
-      this.noticesMade,
+      this.outboxEntriesMade,
       this.requestsMade,
-      this.noticesDropped,
+      this.outboxEntriesDropped,
       this.settings.outageExtensionMinMs,
       this.settings.outageThresholdMs,
       this.features,

@@ -1,6 +1,6 @@
 /**
  * What a server that is dead or leaves owns goes to live ones: its auctions, each to the least loaded, and its
- * notices, each to whoever has their auction now. Invariant: an auction that moves gets the next epoch, its events
+ * outbox entries, each to whoever has their auction now. Invariant: an auction that moves gets the next epoch, its events
  * from then on carry it; with nobody live nothing moves and nothing is lost. Rules OWNER5–OWNER8, OUTAGE6, OUTAGE9.
  */
 
@@ -9,7 +9,7 @@ import { fail } from './assert.ts'
 import type { Auction } from './auction.ts'
 import type { Reassigned } from './events.ts'
 import { Batch, extendBy, extendForOutage, measureOutage } from './outage.ts'
-import type { NoticeRecord } from './outbox.ts'
+import type { OutboxRecord } from './outbox.ts'
 import type { Server } from './servers.ts'
 
 /** One batch. `gapMs`: how long nobody conducted; `undefined` where nothing was interrupted. */
@@ -17,13 +17,13 @@ export function handOver(context: ApplyContext, from: Server, gapMs: number | un
   const { outbox, servers } = context.state
   if (from.standing === 'live') fail('only what is not live hands over', { id: from.id })
   let auctions = 0
-  let notices = 0
+  let outboxEntries = 0
   if (servers.liveCount > 0) {
     auctions = moveAuctions(context, from, gapMs)
-    notices = moveNotices(context, from)
+    outboxEntries = moveOutbox(context, from)
   }
   const isLeft = from.load > 0 || outbox.lengthOf(from.id) > 0
-  return { ok: true, type: 'reassigned', auctions, notices, more: isLeft && servers.liveCount > 0 }
+  return { ok: true, type: 'reassigned', auctions, outboxEntries, more: isLeft && servers.liveCount > 0 }
 }
 
 function moveAuctions(context: ApplyContext, from: Server, gapMs: number | undefined): number {
@@ -69,21 +69,21 @@ function countFromHere(context: ApplyContext, heir: Server, batch: Batch): void 
   extendForOutage(context, heir, batch)
 }
 
-function moveNotices(context: ApplyContext, from: Server): number {
+function moveOutbox(context: ApplyContext, from: Server): number {
   const { auctions, limits, outbox, servers } = context.state
   const heir = servers.leastLoaded() ?? fail('somebody is live', { id: from.id })
-  const ownerOf = (notice: NoticeRecord): Server | undefined => {
-    const auction = notice.auctionId === undefined ? undefined : auctions.get(notice.auctionId)
+  const ownerOf = (outboxEntry: OutboxRecord): Server | undefined => {
+    const auction = outboxEntry.auctionId === undefined ? undefined : auctions.get(outboxEntry.auctionId)
     return auction === undefined || auction.owner !== from
       ? ownerNow(auction, heir)
       : lastOwner(auction, heir)
   }
-  const count = outbox.move(from.id, limits.moveNoticesMax, (notice) => {
-    const to = ownerOf(notice)
+  const count = outbox.move(from.id, limits.moveOutboxMax, (outboxEntry) => {
+    const to = ownerOf(outboxEntry)
     if (to !== undefined) context.gain(to.id)
     return to?.id
   })
-  context.noticeCount += count
+  context.outboxCount += count
   return count
 }
 
@@ -92,7 +92,7 @@ function ownerNow(auction: Auction | undefined, heir: Server): Server {
   return auction !== undefined && auction.owner.standing === 'live' ? auction.owner : heir
 }
 
-/** Of an auction that ended it stays the owner's for ever; one that has not moved yet keeps its notices. */
+/** Of an auction that ended it stays the owner's for ever; one that has not moved yet keeps its outbox entries. */
 function lastOwner(auction: Auction, heir: Server): Server | undefined {
   return auction.hasEnded ? heir : undefined
 }

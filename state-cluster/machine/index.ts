@@ -20,7 +20,7 @@ export {
   buyerView,
   houseView,
   interestedBuyers,
-  noticesPage,
+  outboxPage,
   ownersView,
   standingOf,
   stats,

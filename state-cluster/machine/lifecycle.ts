@@ -1,5 +1,5 @@
 /**
- * The steps of an auction's life, each with its events and notices, whoever caused it (a command, a deadline, an
+ * The steps of an auction's life, each with its events and outbox entries, whoever caused it (a command, a deadline, an
  * outage). Invariant: an auction ends once, what it ended as never changes, and it is sold at no less than its
  * reserve. Rules OPEN, SOFT, PAUSE, CLOSE of docs/spec.md.
  *

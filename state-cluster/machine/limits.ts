@@ -43,8 +43,8 @@ export interface Limits {
   /** … and stops early once it has told this many bidders. */
   readonly conductToldMax: number
 
-  /** A command that hands over a server's work moves at most this many notices; auctions as `conductBatchMax`. */
-  readonly moveNoticesMax: number
+  /** A command that hands over a server's work moves at most this many outbox entries; auctions as `conductBatchMax`. */
+  readonly moveOutboxMax: number
   /** An owner with a close this near pulses more often … */
   readonly outageNearMs: number
   /** … and a longer silence of it than this is an outage. */
@@ -60,7 +60,7 @@ export interface Limits {
   /** … and of the whole group the latest so many. */
   readonly requestsMax: number
 
-  /** With this many notices waiting, NEW_BID and OUTBID are counted and no longer queued. */
+  /** With this many outbox entries waiting, NEW_BID and OUTBID are counted and no longer queued. */
   readonly outboxMax: number
 }
 
@@ -85,7 +85,7 @@ export const limits: Limits = {
   closesAtMsMax: 8_640_000_000_000_000,
   conductBatchMax: 512,
   conductToldMax: 20_000,
-  moveNoticesMax: 4_096,
+  moveOutboxMax: 4_096,
   outageNearMs: 5_000,
   outageNearThresholdMs: 500,
   leaseMsMin: 100,

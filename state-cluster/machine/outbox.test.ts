@@ -13,12 +13,12 @@ function sale(few = limits): Sale {
 
 /** All that wait for the server, up to a position. */
 function acknowledge(one: Sale, upTo: number, server = 's1') {
-  const waiting = one.notices(server, 0, 100_000).map(({ position }) => position)
+  const waiting = one.outbox(server, 0, 100_000).map(({ position }) => position)
   const positions = waiting.filter((position) => position <= upTo)
   return one.ask({ type: 'acknowledge_positions', serverId: server as ServerId, epoch: 1, positions })
 }
 
-describe('notices', () => {
+describe('outbox', () => {
   it('OUTBOX1: what happens is noted, in order of position', () => {
     const one = sale()
     one.buyer('ann', ['clock'])
@@ -32,7 +32,7 @@ describe('notices', () => {
     one.manage('cancel_auction', 'sam', 'a2')
     one.auction('a3')
     one.manage('close_auction', 'sam', 'a3')
-    expect(one.notices()).toEqual([
+    expect(one.outbox()).toEqual([
       { position: 1, kind: 'MATCHING_AUCTIONS', atMs: startMs, recipient: 'ann' },
       { position: 2, kind: 'NEW_AUCTION', atMs: startMs, auctionId: 'a1', seq: 1 },
       { position: 3, kind: 'NEW_AUCTION', atMs: startMs, auctionId: 'a2', seq: 0 },
@@ -57,11 +57,11 @@ describe('notices', () => {
     ])
   })
 
-  it('OUTBOX1: an entry says how many notices it brought', () => {
+  it('OUTBOX1: an entry says how many outbox entries it brought', () => {
     const one = sale()
     one.auction()
     one.accept('ann', 500)
-    const { noticeCount } = one.apply({
+    const { outboxCount } = one.apply({
       type: 'place_bid',
       subject: 'bob' as never,
       requestId: 'r' as never,
@@ -69,8 +69,8 @@ describe('notices', () => {
       amount: 900,
       kind: 'max',
     })
-    expect(noticeCount).toBe(2)
-    expect(one.conduct().noticeCount).toBe(0)
+    expect(outboxCount).toBe(2)
+    expect(one.conduct().outboxCount).toBe(0)
   })
 
   it('OUTBOX2: each server reads its own, in pages', () => {
@@ -78,7 +78,7 @@ describe('notices', () => {
     one.enlist('s2')
     for (let i = 1; i <= 6; i++) one.auction(`a${i}`, {}, i % 2 === 0 ? 's2' : 's1')
     const positions = (server: string, after: number, limit: number) =>
-      one.notices(server, after, limit).map((notice) => notice.position)
+      one.outbox(server, after, limit).map((outboxEntry) => outboxEntry.position)
     expect(positions('s1', 0, 10)).toEqual([1, 3, 5])
     expect(positions('s2', 0, 10)).toEqual([2, 4, 6])
     expect(positions('s1', 1, 1)).toEqual([3])
@@ -89,11 +89,11 @@ describe('notices', () => {
     expect(positions('s2', 2, 10)).toEqual([4, 6])
   })
 
-  it('OUTBOX3: a notice stays until its owner acknowledges its position', () => {
+  it('OUTBOX3: an outbox entry stays until its owner acknowledges its position', () => {
     const one = sale()
     one.enlist('s2')
     for (let i = 1; i <= 6; i++) one.auction(`a${i}`, {}, i % 2 === 0 ? 's2' : 's1')
-    const left = () => [...one.notices('s1'), ...one.notices('s2')].map((notice) => notice.position)
+    const left = () => [...one.outbox('s1'), ...one.outbox('s2')].map((outboxEntry) => outboxEntry.position)
     expect(acknowledge(one, 3)).toEqual({ ok: true, type: 'done' })
     expect(left()).toEqual([5, 2, 4, 6])
     expect(acknowledge(one, 3)).toEqual({ ok: true, type: 'done' })
@@ -112,12 +112,12 @@ describe('notices', () => {
     const one = sale()
     one.auction()
     for (let i = 0; i < 3_000; i++) one.accept(i % 2 === 0 ? 'ann' : 'bob', 1_000 + i * 10_000)
-    const count = one.notices('s1', 0, 100_000).length
+    const count = one.outbox('s1', 0, 100_000).length
     expect(count).toBe(1 + 3_000 + 2_999)
     for (let upTo = 500; upTo < count + 500; upTo += 500) {
       acknowledge(one, upTo)
       expect(stats(one.state).outboxLength).toBe(Math.max(0, count - upTo))
-      expect(one.notices('s1', 0, 1)[0]?.position).toBe(upTo < count ? upTo + 1 : undefined)
+      expect(one.outbox('s1', 0, 1)[0]?.position).toBe(upTo < count ? upTo + 1 : undefined)
     }
   })
 
@@ -126,17 +126,17 @@ describe('notices', () => {
     one.auction('a1')
     one.accept('ann', 500)
     one.accept('bob', 400)
-    expect(stats(one.state)).toMatchObject({ outboxLength: 3, noticesDropped: 1 })
+    expect(stats(one.state)).toMatchObject({ outboxLength: 3, outboxEntriesDropped: 1 })
     one.accept('eve', 900)
-    expect(stats(one.state)).toMatchObject({ outboxLength: 3, noticesDropped: 3 })
+    expect(stats(one.state)).toMatchObject({ outboxLength: 3, outboxEntriesDropped: 3 })
     one.auction('a2')
     one.manage('close_auction')
     const kinds = ['NEW_AUCTION', 'NEW_BID', 'NEW_BID', 'NEW_AUCTION', 'WON_AUCTION', 'END_OF_AUCTION']
-    expect(one.notices().map((notice) => notice.kind)).toEqual(kinds)
+    expect(one.outbox().map((outboxEntry) => outboxEntry.kind)).toEqual(kinds)
     acknowledge(one, 99)
     one.auction('a3')
     one.accept('ann', 500, 'max', 'a3')
-    expect(one.notices().map((notice) => notice.position)).toEqual([7, 8])
+    expect(one.outbox().map((outboxEntry) => outboxEntry.position)).toEqual([7, 8])
     expect(stateHash(one.state)).toBe(stateHash(one.restart().state))
   })
 })

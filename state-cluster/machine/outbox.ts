@@ -1,23 +1,23 @@
 /**
- * What must still be told to buyers: notices in order of position, one queue per owner. Invariant: positions
- * rise by one in the group and never repeat; a notice stays until its owner acknowledges it. When the outbox is
+ * What must still be told to buyers: outbox entries in order of position, one queue per owner. Invariant: positions
+ * rise by one in the group and never repeat; an outbox entry stays until its owner acknowledges it. When the outbox is
  * full, bids are no longer told one by one (NEW_BID, OUTBID: counted in the house row); all other kinds are
  * bounded by the auctions and buyers themselves and always queued. Source: DESIGN "Notifications".
  *
- *   notices  value: a block of [position, owner, kind, atMs, auction id | null, seq | null, recipient | null,
+ *   outbox entries  value: a block of [position, owner, kind, atMs, auction id | null, seq | null, recipient | null,
  *                               price | null]
  */
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Amount } from '../../protocol/money.ts'
 import { BlockLog, type Numbered } from './blocks.ts'
 import type { Changes } from './changes.ts'
-import type { NoticeKind } from './events.ts'
+import type { OutboxKind } from './events.ts'
 import type { House } from './group-facts.ts'
 import type { Limits } from './limits.ts'
 import type { Plain } from './plain.ts'
 
 /** Stable codes of rows. Never reuse a number. */
-export const noticeKindCodes = {
+export const outboxKindCodes = {
   NEW_AUCTION: 1,
   MATCHING_AUCTIONS: 2,
   NEW_BID: 3,
@@ -25,13 +25,13 @@ export const noticeKindCodes = {
   END_OF_AUCTION: 5,
   WON_AUCTION: 6,
   OUTBID: 7,
-} as const satisfies Record<NoticeKind, number>
+} as const satisfies Record<OutboxKind, number>
 
-export interface NoticeRecord extends Numbered {
+export interface OutboxRecord extends Numbered {
   /** The position. */
   readonly number: number
   readonly owner: ServerId
-  readonly kind: NoticeKind
+  readonly kind: OutboxKind
   readonly atMs: number
   readonly auctionId: AuctionId | undefined
   readonly seq: number | undefined
@@ -39,11 +39,11 @@ export interface NoticeRecord extends Numbered {
   readonly price: Amount | undefined
 }
 
-function encodeNotice(record: NoticeRecord): readonly Plain[] {
+function encodeOutboxEntry(record: OutboxRecord): readonly Plain[] {
   return [
     record.number,
     record.owner,
-    noticeKindCodes[record.kind],
+    outboxKindCodes[record.kind],
     record.atMs,
     record.auctionId ?? null,
     record.seq ?? null,
@@ -52,21 +52,21 @@ function encodeNotice(record: NoticeRecord): readonly Plain[] {
   ]
 }
 
-/** Notices of one owner: taken from the front, found by position. */
+/** Outbox entries of one owner: taken from the front, found by position. */
 interface Queue {
-  records: NoticeRecord[]
+  records: OutboxRecord[]
   /** Place of the first live record; those before it are acknowledged. */
   head: number
 }
 
 export class Outbox {
-  private readonly log: BlockLog<NoticeRecord>
+  private readonly log: BlockLog<OutboxRecord>
   private readonly queues = new Map<ServerId, Queue>()
   private readonly house: House
   private readonly limits: Limits
 
   constructor(changes: Changes, house: House, limits: Limits) {
-    this.log = new BlockLog<NoticeRecord>({ kind: 'notices', encode: encodeNotice }, changes)
+    this.log = new BlockLog<OutboxRecord>({ kind: 'outbox', encode: encodeOutboxEntry }, changes)
     this.house = house
     this.limits = limits
   }
@@ -75,10 +75,10 @@ export class Outbox {
     return this.log.size
   }
 
-  /** Queues a notice; `false` when it was counted only. The caller touches the house row. */
+  /** Queues an outbox entry; `false` when it was counted only. The caller touches the house row. */
   add(
     owner: ServerId,
-    kind: NoticeKind,
+    kind: OutboxKind,
     atMs: number,
     auctionId: AuctionId | undefined,
     seq: number | undefined,
@@ -86,26 +86,26 @@ export class Outbox {
     price: Amount | undefined,
   ): boolean {
     if (this.log.size >= this.limits.outboxMax && (kind === 'NEW_BID' || kind === 'OUTBID')) {
-      this.house.noticesDropped++
+      this.house.outboxEntriesDropped++
       return false
     }
-    const number = ++this.house.noticesMade
-    const record: NoticeRecord = { number, owner, kind, atMs, auctionId, seq, recipient, price }
+    const number = ++this.house.outboxEntriesMade
+    const record: OutboxRecord = { number, owner, kind, atMs, auctionId, seq, recipient, price }
     this.log.append(record)
     this.queueOf(owner).records.push(record)
     return true
   }
 
-  /** Removes these notices of the owner; positions rise. O(the notices up to the last of them). */
+  /** Removes these outbox entries of the owner; positions rise. O(the outbox entries up to the last of them). */
   acknowledge(owner: ServerId, positions: readonly number[]): void {
     const queue = this.queues.get(owner)
     if (queue === undefined) return
     const { records } = queue
-    const kept: NoticeRecord[] = []
+    const kept: OutboxRecord[] = []
     let { head } = queue
     let at = 0
     for (; head < records.length && at < positions.length; ) {
-      const record = records[head] as NoticeRecord
+      const record = records[head] as OutboxRecord
       const position = positions[at] as number
       if (position < record.number) at++
       else {
@@ -116,22 +116,22 @@ export class Outbox {
     }
     // What was passed over goes back in front of what is left.
     for (let place = head - 1; kept.length > 0; place--) {
-      records[place] = kept.pop() as NoticeRecord
+      records[place] = kept.pop() as OutboxRecord
       head = place
     }
     this.settle(owner, queue, head)
   }
 
   /**
-   * Gives notices of one owner to others: `to` says whose each is now, or nobody's else. Looks at most at `limit`
+   * Gives outbox entries of one owner to others: `to` says whose each is now, or nobody's else. Looks at most at `limit`
    * of them, in order; returns how many moved.
    */
-  move(from: ServerId, limit: number, to: (notice: NoticeRecord) => ServerId | undefined): number {
+  move(from: ServerId, limit: number, to: (outboxEntry: OutboxRecord) => ServerId | undefined): number {
     const queue = this.queues.get(from)
     if (queue === undefined) return 0
     const end = Math.min(queue.records.length, queue.head + limit)
-    const kept: NoticeRecord[] = []
-    const moved = new Map<ServerId, NoticeRecord[]>()
+    const kept: OutboxRecord[] = []
+    const moved = new Map<ServerId, OutboxRecord[]>()
     let count = 0
     for (const record of queue.records.slice(queue.head, end)) {
       const owner = to(record)
@@ -153,14 +153,14 @@ export class Outbox {
     return count
   }
 
-  /** Notices that wait for this owner. O(1). */
+  /** Outbox entries that wait for this owner. O(1). */
   lengthOf(owner: ServerId): number {
     const queue = this.queues.get(owner)
     return queue === undefined ? 0 : queue.records.length - queue.head
   }
 
-  /** The owner's notices after a position, in order, at most `limit`. O(log n + limit). */
-  page(owner: ServerId, after: number, limit: number): readonly NoticeRecord[] {
+  /** The owner's outbox entries after a position, in order, at most `limit`. O(log n + limit). */
+  page(owner: ServerId, after: number, limit: number): readonly OutboxRecord[] {
     const queue = this.queues.get(owner)
     if (queue === undefined) return []
     const { records } = queue
@@ -168,18 +168,18 @@ export class Outbox {
     let high = records.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if ((records[middle] as NoticeRecord).number <= after) low = middle + 1
+      if ((records[middle] as OutboxRecord).number <= after) low = middle + 1
       else high = middle
     }
     return records.slice(low, low + limit)
   }
 
   /** Puts back one saved block; blocks may come in any order, `sealing` follows the last. */
-  load(records: readonly NoticeRecord[]): void {
+  load(records: readonly OutboxRecord[]): void {
     this.log.load(records)
   }
 
-  /** Builds the queues of the owners from the loaded blocks; a step is one notice. */
+  /** Builds the queues of the owners from the loaded blocks; a step is one outbox entry. */
   *sealing(): Generator<void, void> {
     for (const record of this.log.all()) {
       this.queueOf(record.owner).records.push(record)
@@ -187,7 +187,7 @@ export class Outbox {
     }
   }
 
-  blocks(): ReturnType<BlockLog<NoticeRecord>['sorted']> {
+  blocks(): ReturnType<BlockLog<OutboxRecord>['sorted']> {
     return this.log.sorted()
   }
 
@@ -202,20 +202,20 @@ export class Outbox {
     }
   }
 
-  /** Puts notices that come from elsewhere, in order, among the owner's. O(both). */
-  private mergeInto(owner: ServerId, own: readonly NoticeRecord[]): void {
+  /** Puts outbox entries that come from elsewhere, in order, among the owner's. O(both). */
+  private mergeInto(owner: ServerId, own: readonly OutboxRecord[]): void {
     const queue = this.queueOf(owner)
-    const merged: NoticeRecord[] = []
+    const merged: OutboxRecord[] = []
     let at = queue.head
     for (const record of own) {
       for (; at < queue.records.length; at++) {
-        const there = queue.records[at] as NoticeRecord
+        const there = queue.records[at] as OutboxRecord
         if (there.number > record.number) break
         merged.push(there)
       }
       merged.push(record)
     }
-    for (; at < queue.records.length; at++) merged.push(queue.records[at] as NoticeRecord)
+    for (; at < queue.records.length; at++) merged.push(queue.records[at] as OutboxRecord)
     queue.records = merged
     queue.head = 0
   }

@@ -45,7 +45,7 @@ describe('enlisting', () => {
     expect(enlist(one, 's1')).toEqual({ ok: true, type: 'server', epoch: 2 })
     expect(one.conduct('s1', 1).replies).toEqual([{ ok: false, code: 'stale_epoch' }])
     expect(ownersView(one.state).servers).toMatchObject([
-      { serverId: 's1', epoch: 2, standing: 'live', auctions: 0, notices: 0 },
+      { serverId: 's1', epoch: 2, standing: 'live', auctions: 0, outboxEntries: 0 },
     ])
   })
 
@@ -82,13 +82,13 @@ describe('enlisting', () => {
     lease(one)
     one.auction('a1', { durationMs: 1_000 }, 's9')
     expect(ownersView(one.state).servers).toMatchObject([
-      { serverId: 's9', epoch: 0, standing: 'left', auctions: 1, notices: 1 },
+      { serverId: 's9', epoch: 0, standing: 'left', auctions: 1, outboxEntries: 1 },
     ])
     const hash = stateHash(one.state)
     expect(stateHash(one.restart().state)).toBe(hash)
     one.pass(3_000)
     enlist(one, 's1')
-    expect(moved(reassign(one, 's9'))).toMatchObject({ auctions: 1, notices: 1, more: false })
+    expect(moved(reassign(one, 's9'))).toMatchObject({ auctions: 1, outboxEntries: 1, more: false })
     expect(one.view()).toMatchObject({
       owner: 's1',
       status: 'open',
@@ -108,21 +108,21 @@ describe('release', () => {
     one.auction('sold')
     one.accept('bob', 500, 'max', 'sold')
     one.manage('close_auction', 'sam', 'sold')
-    const notices = one.notices('s1')
-    expect(notices.length).toBeGreaterThan(4)
+    const outboxEntries = one.outbox('s1')
+    expect(outboxEntries.length).toBeGreaterThan(4)
     one.pass(1_500)
     const epoch = one.state.servers.get(id('s1'))?.epoch ?? 0
     const applied = one.apply({ type: 'release_server', serverId: id('s1'), epoch })
     expect(applied.replies).toEqual([
-      { ok: true, type: 'reassigned', auctions: 3, notices: notices.length, more: false },
+      { ok: true, type: 'reassigned', auctions: 3, outboxEntries: outboxEntries.length, more: false },
     ])
-    expect(applied).toMatchObject({ gained: ['s2'], noticeCount: notices.length, events: [] })
+    expect(applied).toMatchObject({ gained: ['s2'], outboxCount: outboxEntries.length, events: [] })
     for (const name of ['a1', 'held', 'later'])
       expect(one.view(name)).toMatchObject({ owner: 's2', epoch: 2 })
     expect(one.view('a1').closesAt).toBe(startMs + 2_000)
     expect(one.view('sold').owner).toBe('s1')
-    expect(one.notices('s2')).toEqual(notices)
-    expect(one.notices('s1')).toEqual([])
+    expect(one.outbox('s2')).toEqual(outboxEntries)
+    expect(one.outbox('s1')).toEqual([])
     one.pass(500).conduct('s2')
     expect(one.view('a1').status).toBe('passed')
     one.manage('resume_auction', 'sam', 'held')
@@ -134,7 +134,7 @@ describe('release', () => {
   it('OWNER6: the last one keeps what it owns until it or another comes', () => {
     const one = house(1)
     one.auction('a1', { durationMs: 2_000 })
-    expect(moved(release(one, 's1'))).toMatchObject({ auctions: 0, notices: 0, more: false })
+    expect(moved(release(one, 's1'))).toMatchObject({ auctions: 0, outboxEntries: 0, more: false })
     one.pass(60_000)
     expect(one.view()).toMatchObject({ owner: 's1', status: 'open' })
     expect(one.refuse('bob', 500).code).toBe('auction_closed')
@@ -194,7 +194,7 @@ describe('the monitor', () => {
 
 describe('a dead server', () => {
   it('OWNER7: its auctions are spread over the live ones, in batches, in order of pressure', () => {
-    const one = house(3, { ...limits, conductBatchMax: 4, moveNoticesMax: 100 })
+    const one = house(3, { ...limits, conductBatchMax: 4, moveOutboxMax: 100 })
     for (let at = 0; at < 9; at++) one.auction(`a${at}`, { durationMs: 60_000 + at }, 's1')
     one.auction('x', {}, 's2')
     const epoch = 1
@@ -205,7 +205,7 @@ describe('a dead server', () => {
     expect(moved(reassign(one, 's1', { epoch }))).toMatchObject({ auctions: 1, more: false })
     expect(loadOf(one, 's1')).toBe(0)
     expect([loadOf(one, 's2'), loadOf(one, 's3')]).toEqual([5, 5])
-    expect(one.notices('s1')).toEqual([])
+    expect(one.outbox('s1')).toEqual([])
   })
 
   it('OWNER7: with nobody live nothing moves, nothing closes, and the outage rule decides later', () => {
@@ -384,20 +384,20 @@ describe('outages of owners', () => {
   })
 })
 
-describe('notices of owners', () => {
+describe('outbox entries of owners', () => {
   const acknowledge = (one: Sale, server: string, positions: readonly number[], epoch = 1) =>
     one.ask({ type: 'acknowledge_positions', serverId: id(server), epoch, positions })
 
   it('OUTBOX5: exactly the named ones leave the outbox', () => {
     const one = house(2)
     for (let at = 0; at < 6; at++) one.auction(`a${at}`, {}, at % 2 === 0 ? 's1' : 's2')
-    expect(one.notices('s1').map((notice) => notice.position)).toEqual([1, 3, 5])
+    expect(one.outbox('s1').map((outboxEntry) => outboxEntry.position)).toEqual([1, 3, 5])
     expect(acknowledge(one, 's1', [1, 2, 5])).toEqual({ ok: true, type: 'done' })
-    expect(one.notices('s1').map((notice) => notice.position)).toEqual([3])
-    expect(one.notices('s2').map((notice) => notice.position)).toEqual([2, 4, 6])
+    expect(one.outbox('s1').map((outboxEntry) => outboxEntry.position)).toEqual([3])
+    expect(one.outbox('s2').map((outboxEntry) => outboxEntry.position)).toEqual([2, 4, 6])
     expect(acknowledge(one, 's1', [3], 2)).toEqual({ ok: false, code: 'stale_epoch' })
     acknowledge(one, 's1', [3, 99])
-    expect(one.notices('s1')).toEqual([])
+    expect(one.outbox('s1')).toEqual([])
     const hash = stateHash(one.state)
     expect(stateHash(one.restart().state)).toBe(hash)
   })
@@ -405,18 +405,18 @@ describe('notices of owners', () => {
   it('OUTBOX6: a buyer that registers through a server that is gone by then is told by a live one', () => {
     const one = house(2)
     one.buyer('ann', ['clock'])
-    expect(one.notices('s1')).toHaveLength(1)
+    expect(one.outbox('s1')).toHaveLength(1)
     release(one, 's1')
-    expect(one.notices('s2')).toHaveLength(1)
+    expect(one.outbox('s2')).toHaveLength(1)
     one.buyer('bob', ['clock'])
-    expect(one.notices('s1')).toEqual([])
-    expect(one.notices('s2')).toMatchObject([{ recipient: 'ann' }, { recipient: 'bob' }])
+    expect(one.outbox('s1')).toEqual([])
+    expect(one.outbox('s2')).toMatchObject([{ recipient: 'ann' }, { recipient: 'bob' }])
     release(one, 's2')
     one.buyer('eve', ['clock'])
-    expect(one.notices('s1')).toMatchObject([{ recipient: 'eve' }])
+    expect(one.outbox('s1')).toMatchObject([{ recipient: 'eve' }])
   })
 
-  it('OUTBOX6: notices go where their auction is, in order of position, and none is skipped', () => {
+  it('OUTBOX6: outbox entries go where their auction is, in order of position, and none is skipped', () => {
     const one = house(3)
     one.auction('a1', {}, 's1')
     one.auction('a2', {}, 's2')
@@ -424,27 +424,30 @@ describe('notices of owners', () => {
     one.accept('bob', 500, 'max', 'a1')
     one.accept('bob', 500, 'max', 'a2')
     one.accept('bob', 500, 'max', 'a3')
-    const all = [...one.notices('s1'), ...one.notices('s2')].map((notice) => notice.position).sort()
-    const read = one.notices('s2').map((notice) => notice.position)
+    const all = [...one.outbox('s1'), ...one.outbox('s2')].map((outboxEntry) => outboxEntry.position).sort()
+    const read = one.outbox('s2').map((outboxEntry) => outboxEntry.position)
     reassign(one, 's1')
-    const owners = ['s2', 's3'].map((server) => one.notices(server))
-    for (const notices of owners) {
-      const positions = notices.map((notice) => notice.position)
+    const owners = ['s2', 's3'].map((server) => one.outbox(server))
+    for (const outboxEntries of owners) {
+      const positions = outboxEntries.map((outboxEntry) => outboxEntry.position)
       expect(positions).toEqual([...positions].sort())
     }
-    for (const [at, notices] of owners.entries())
-      for (const notice of notices) expect(one.view(notice.auctionId).owner).toBe(`s${at + 2}`)
+    for (const [at, outboxEntries] of owners.entries())
+      for (const outboxEntry of outboxEntries)
+        expect(one.view(outboxEntry.auctionId).owner).toBe(`s${at + 2}`)
     expect(
       owners
         .flat()
-        .map((notice) => notice.position)
+        .map((outboxEntry) => outboxEntry.position)
         .sort(),
     ).toEqual(all)
     // What s2 had read before the others came is all that it may take away.
     acknowledge(one, 's2', read)
-    const left = ['s2', 's3'].flatMap((server) => one.notices(server).map((notice) => notice.position)).sort()
+    const left = ['s2', 's3']
+      .flatMap((server) => one.outbox(server).map((outboxEntry) => outboxEntry.position))
+      .sort()
     expect(left).toEqual(all.filter((position) => !read.includes(position)))
     expect(stateHash(one.restart().state)).toBe(stateHash(one.state))
-    expect(one.notices('s1')).toEqual([])
+    expect(one.outbox('s1')).toEqual([])
   })
 })

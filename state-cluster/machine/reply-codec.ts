@@ -5,7 +5,7 @@
  *   [0, code, askingBid, closesAt, seq]  refused        [3, buyer id]          [5, nextDueMs, more, stamp]
  *   [1, auction id, seq, price, askingBid, status, maxBid]  bid                [6]  done
  *   [2, auction id, seq]  auction                       [4, server epoch]
- *   [7, monitor, token, untilMs]  lease                 [8, auctions, notices, more]  reassigned
+ *   [7, monitor, token, untilMs]  lease                 [8, auctions, outbox entries, more]  reassigned
  */
 import type { BidderStatus, RejectionCode, Reply } from './events.ts'
 import { rejectionCodes } from './events.ts'
@@ -45,7 +45,7 @@ export function encodeReply(reply: Reply): readonly Plain[] {
     case 'lease':
       return [7, reply.monitorId, reply.token, reply.untilMs]
     case 'reassigned':
-      return [8, reply.auctions, reply.notices, reply.more]
+      return [8, reply.auctions, reply.outboxEntries, reply.more]
   }
 }
 
@@ -108,7 +108,7 @@ function replyOf(fields: TupleReader): Reply {
         ok: true,
         type: 'reassigned',
         auctions: fields.count(),
-        notices: fields.count(),
+        outboxEntries: fields.count(),
         more: fields.flag(),
       }
     default:

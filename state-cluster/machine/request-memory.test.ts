@@ -25,7 +25,7 @@ describe('request ids', () => {
     expect(one.pass(60_000).bid('bob', 500, 'max', 'a1', 'r1')).toEqual(first)
     expect(events).toHaveLength(mark)
     expect(one.view().bidCount).toBe(2)
-    expect(one.notices()).toHaveLength(4)
+    expect(one.outbox()).toHaveLength(4)
     expect(hash).not.toBe('0000000000000000')
   })
 

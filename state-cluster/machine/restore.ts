@@ -8,11 +8,11 @@ import { Auction, Bidder, statusCodes, Terms } from './auction.ts'
 import { Buyer } from './buyers.ts'
 import type { Row } from './changes.ts'
 import { decodeIncrements, decodeSoftClose } from './codec.ts'
-import type { AuctionStatus, NoticeKind } from './events.ts'
+import type { AuctionStatus, OutboxKind } from './events.ts'
 import { requireKnown } from './features.ts'
 import { formatOf } from './formats/registry.ts'
 import type { Limits } from './limits.ts'
-import { type NoticeRecord, noticeKindCodes } from './outbox.ts'
+import { type OutboxRecord, outboxKindCodes } from './outbox.ts'
 import { corrupt, TupleReader } from './plain-reader.ts'
 import { Server, type ServerStanding, standingCodes } from './servers.ts'
 import { emptyState, type State } from './state.ts'
@@ -81,9 +81,9 @@ export function* restoring(rows: Iterable<Row>, limits?: Limits): Generator<numb
 const one = (): number => 1
 const nothing = (): void => undefined
 
-/** Requests and notices come many to a row. */
+/** Requests and outbox entries come many to a row. */
 function weightOf({ kind, value }: Row): number {
-  return kind === 'requests' || kind === 'notices' ? value.length : 1
+  return kind === 'requests' || kind === 'outbox' ? value.length : 1
 }
 
 /** Works through items, and gives way each time when so many are done. */
@@ -128,8 +128,8 @@ function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): b
     case 'lease':
       loadLease(state, value)
       return true
-    case 'notices':
-      state.outbox.load(recordsOf(value, noticeOf))
+    case 'outbox':
+      state.outbox.load(recordsOf(value, outboxRecordOf))
       return true
     default:
       return corrupt(`rows: kind ${String(kind satisfies never)} is not known`)
@@ -141,9 +141,9 @@ function loadHouse(state: State, value: readonly unknown[]): void {
   const { house } = state
   house.lastAtMs = fields.count()
   house.auctionsMade = fields.count()
-  house.noticesMade = fields.count()
+  house.outboxEntriesMade = fields.count()
   house.requestsMade = fields.count()
-  house.noticesDropped = fields.count()
+  house.outboxEntriesDropped = fields.count()
   house.settings = { outageExtensionMinMs: fields.count(), outageThresholdMs: fields.count() }
   house.features = fields.counts()
   requireKnown(house.features)
@@ -273,11 +273,11 @@ function recordsOf<T>(value: readonly unknown[], read: (fields: TupleReader) => 
   return records
 }
 
-function noticeOf(fields: TupleReader): NoticeRecord {
+function outboxRecordOf(fields: TupleReader): OutboxRecord {
   return {
     number: fields.count(),
     owner: fields.id<ServerId>(),
-    kind: fields.coded<NoticeKind>(noticeKindCodes),
+    kind: fields.coded<OutboxKind>(outboxKindCodes),
     atMs: fields.count(),
     auctionId: fields.optionalId<AuctionId>(),
     seq: fields.optionalCount(),

@@ -71,8 +71,8 @@ export interface OwnerView {
   readonly lastConductedMs: number
   /** Auctions that have not ended. */
   readonly auctions: number
-  /** Notices that it has not published yet. */
-  readonly notices: number
+  /** Outbox entries that it has not published yet. */
+  readonly outboxEntries: number
 }
 
 /** Who owns a group's auctions, and who acts as its monitor. */
@@ -110,5 +110,5 @@ export interface MachineStats {
   readonly requests: number
   readonly outboxLength: number
   /** NEW_BID and OUTBID that found the outbox full, since the beginning. */
-  readonly noticesDropped: number
+  readonly outboxEntriesDropped: number
 }

@@ -142,7 +142,7 @@ describe('other pages', () => {
       buyers: 0,
       servers: 1,
       tags: 2,
-      noticesDropped: 0,
+      outboxEntriesDropped: 0,
     })
     expect(auctionView(one.state, 'a9999' as AuctionId)).toBeUndefined()
   })

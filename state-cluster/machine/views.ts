@@ -5,11 +5,11 @@
  */
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { type Auction, aliasOf } from './auction.ts'
-import type { AuctionStatus, Notice, Standing } from './events.ts'
+import type { AuctionStatus, OutboxEntry, Standing } from './events.ts'
 import { faceOf, standingIn } from './face.ts'
 import { knownFeatures } from './features.ts'
 import { mergeAfter, type OrderedSet } from './ordered-set.ts'
-import type { NoticeRecord } from './outbox.ts'
+import type { OutboxRecord } from './outbox.ts'
 import type { State } from './state.ts'
 import type {
   AuctionPage,
@@ -134,17 +134,17 @@ export function interestedBuyers(
   return views
 }
 
-/** Notices that a server must publish, those after a position, in order. */
-export function noticesPage(
+/** Outbox entries that a server must publish, those after a position, in order. */
+export function outboxPage(
   state: State,
   serverId: ServerId,
   after: number,
   limit: number,
-): readonly Notice[] {
-  return state.outbox.page(serverId, after, limit).map(noticeOf)
+): readonly OutboxEntry[] {
+  return state.outbox.page(serverId, after, limit).map(outboxRecordOf)
 }
 
-function noticeOf(record: NoticeRecord): Notice {
+function outboxRecordOf(record: OutboxRecord): OutboxEntry {
   const { auctionId, seq, recipient, price } = record
   return {
     position: record.number,
@@ -168,7 +168,7 @@ export function ownersView({ house, lease, outbox, servers }: State): OwnersView
       standing: server.standing,
       lastConductedMs: server.lastConductedMs,
       auctions: server.load,
-      notices: outbox.lengthOf(server.id),
+      outboxEntries: outbox.lengthOf(server.id),
     })),
     ...(token === 0 ? {} : { lease: { monitorId, token, untilMs } }),
   }
@@ -192,6 +192,6 @@ export function stats(state: State): MachineStats {
     tags: state.tags.size,
     requests: state.requests.size,
     outboxLength: state.outbox.size,
-    noticesDropped: house.noticesDropped,
+    outboxEntriesDropped: house.outboxEntriesDropped,
   }
 }

@@ -15,7 +15,7 @@ import { systemTiming, type Timing } from '../../wire/timing.ts'
 import type { Cluster, ClusterStatus, FeedBatch, FeedGap, GroupStatus, Position } from '../cluster.ts'
 import { groupCountMax, groupOf, groupsOf } from '../groups.ts'
 import type { Command } from '../machine/commands.ts'
-import type { Notice, PublicEvent, Reply, Standing } from '../machine/events.ts'
+import type { OutboxEntry, PublicEvent, Reply, Standing } from '../machine/events.ts'
 import { knownFeatures } from '../machine/features.ts'
 import {
   auctionPage,
@@ -24,7 +24,7 @@ import {
   buyerView,
   houseView,
   interestedBuyers,
-  noticesPage,
+  outboxPage,
   ownersView,
   standingOf,
   stateHash,
@@ -378,13 +378,13 @@ export class ReplicaHost implements Cluster {
     return this.#first().read(({ state }) => buyerView(state, buyerId))
   }
 
-  async notices(
+  async outbox(
     groupId: GroupId,
     serverId: ServerId,
     after: number,
     limit: number,
-  ): Promise<readonly Notice[]> {
-    return this.replica(groupId).read(({ state }) => noticesPage(state, serverId, after, limit))
+  ): Promise<readonly OutboxEntry[]> {
+    return this.replica(groupId).read(({ state }) => outboxPage(state, serverId, after, limit))
   }
 
   async owners(groupId: GroupId): Promise<OwnersView> {

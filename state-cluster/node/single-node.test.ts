@@ -67,7 +67,7 @@ describe('local cluster', () => {
     expect(await cluster.auction('nothing' as AuctionId)).toBeUndefined()
     expect((await cluster.auctions({ limit: 2 })).auctions.length).toBe(2)
     expect(feed.flatMap((batch) => batch.events).length).toBeGreaterThanOrEqual(33)
-    expect((await cluster.notices(first, serverId, 0, 1_000)).length).toBeGreaterThan(30)
+    expect((await cluster.outbox(first, serverId, 0, 1_000)).length).toBeGreaterThan(30)
     const { stateHash, ...status } = cluster.status().groups[0] ?? {}
     expect(status).toMatchObject({ ready: true, auctions: 3, openAuctions: 3 })
     expect(cluster.load()).toMatchObject({ queuedCommands: 0, inFlightCommands: 0, unappliedEntries: 0 })

@@ -147,7 +147,7 @@ describe('replica, alone', () => {
     expect(seqs.filter((event) => event.auctionId === auctionIdOf(0)).map((event) => event.seq)).toEqual([
       2, 3, 4, 5, 6,
     ])
-    expect(feed.every((batch) => batch.hasNotices)).toBe(true)
+    expect(feed.every((batch) => batch.hasOutboxEntries)).toBe(true)
     expect(leader.replica.applied.events(auctionIdOf(0), 2, 8).map((event) => event.seq)).toEqual([
       2, 3, 4, 5, 6, 7,
     ])

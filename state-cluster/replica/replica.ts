@@ -325,7 +325,7 @@ export class Replica {
     })
   }
 
-  /** Calls the listener for each applied entry with events or notices, in order; gives what ends that. */
+  /** Calls the listener for each applied entry with events or outbox entries, in order; gives what ends that. */
   subscribe(listener: FeedListener): () => void {
     return this.#feed.subscribe(listener)
   }
@@ -539,16 +539,16 @@ export class Replica {
       this.#members.passed(entry)
       return
     }
-    const { replies, events, noticeCount, gained } = this.#applied.apply(entry)
+    const { replies, events, outboxCount, gained } = this.#applied.apply(entry)
     this.#leading.pending.applied(index, term, replies)
-    if (events.length === 0 && noticeCount === 0 && gained.length === 0) return
+    if (events.length === 0 && outboxCount === 0 && gained.length === 0) return
     const atMs = this.#applied.state.house.lastAtMs
     this.#feed.batch({
       groupId: this.groupId,
       index,
       atMs,
       events,
-      hasNotices: noticeCount > 0,
+      hasOutboxEntries: outboxCount > 0,
       ...(gained.length > 0 && { gained }),
     })
   }

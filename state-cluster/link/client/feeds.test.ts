@@ -34,7 +34,7 @@ class Node {
 }
 
 function batch(index: number): FeedBatch {
-  return { groupId: zero, index, atMs: 1, events: [], hasNotices: true }
+  return { groupId: zero, index, atMs: 1, events: [], hasOutboxEntries: true }
 }
 
 function scene(shown?: number) {

@@ -185,8 +185,8 @@ describe('the cluster link', () => {
     expect(await cluster.buyer('eve' as SubjectId)).toMatchObject({ name: 'Buyer eve' })
     expect(await cluster.buyer(bob)).toBeUndefined()
     const server = 'server-1' as never
-    expect((await cluster.notices(zero, server, 0, 100)).length).toBeGreaterThan(0)
-    expect(await cluster.notices(zero, server, 0, 100)).toEqual(await node.notices(zero, server, 0, 100))
+    expect((await cluster.outbox(zero, server, 0, 100)).length).toBeGreaterThan(0)
+    expect(await cluster.outbox(zero, server, 0, 100)).toEqual(await node.outbox(zero, server, 0, 100))
     await until(() => cluster.status().groups[0]?.auctions === 1)
     expect(cluster.status()).toMatchObject({ ready: true, groups: [{ groupId: 0, ready: true }] })
   })

@@ -26,7 +26,7 @@ import {
 } from '../../cluster.ts'
 import { groupOf } from '../../groups.ts'
 import type { Command } from '../../machine/commands.ts'
-import type { Notice, PublicEvent, Reply, Standing } from '../../machine/events.ts'
+import type { OutboxEntry, PublicEvent, Reply, Standing } from '../../machine/events.ts'
 import type {
   AuctionPage,
   AuctionQuery,
@@ -240,8 +240,13 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     return this.#find(reads.buyer, { buyerId })
   }
 
-  notices(groupId: GroupId, serverId: ServerId, after: number, limit: number): Promise<readonly Notice[]> {
-    return this.#read(reads.notices, { groupId, serverId, after, limit })
+  outbox(
+    groupId: GroupId,
+    serverId: ServerId,
+    after: number,
+    limit: number,
+  ): Promise<readonly OutboxEntry[]> {
+    return this.#read(reads.outboxEntries, { groupId, serverId, after, limit })
   }
 
   owners(groupId: GroupId): Promise<OwnersView> {

@@ -25,7 +25,7 @@ import {
   entryVersion,
   houseView,
   interestedBuyers,
-  noticesPage,
+  outboxPage,
   ownersView,
   type State,
   standingOf,
@@ -162,11 +162,11 @@ export class FakeNode implements LinkBackend {
     if (how === 'snapshot') for (const watcher of [...group.watchers]) watcher.gap(group.applied)
   }
 
-  #tell(group: FakeGroup, groupId: GroupId, atMs: number, { events, noticeCount, gained }: Applied): void {
-    const own = { groupId, index: group.applied, atMs, events, hasNotices: noticeCount > 0 }
+  #tell(group: FakeGroup, groupId: GroupId, atMs: number, { events, outboxCount, gained }: Applied): void {
+    const own = { groupId, index: group.applied, atMs, events, hasOutboxEntries: outboxCount > 0 }
     const batch: FeedBatch = gained.length > 0 ? { ...own, gained } : own
     for (const watcher of [...group.watchers]) {
-      if (events.length > 0 || noticeCount > 0 || gained.length > 0) watcher.batch(batch)
+      if (events.length > 0 || outboxCount > 0 || gained.length > 0) watcher.batch(batch)
       watcher.applied(group.applied)
     }
   }
@@ -274,8 +274,8 @@ export class FakeNode implements LinkBackend {
     return houseView(this.#group(groupId).state)
   }
 
-  async notices(groupId: GroupId, serverId: ServerId, after: number, limit: number) {
-    return noticesPage(this.#group(groupId).state, serverId, after, limit)
+  async outbox(groupId: GroupId, serverId: ServerId, after: number, limit: number) {
+    return outboxPage(this.#group(groupId).state, serverId, after, limit)
   }
 
   #first(): FakeGroup {

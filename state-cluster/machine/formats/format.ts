@@ -1,5 +1,5 @@
 /**
- * What a format of auction decides; all else (de-duplication, status, deadlines, events, notices, standings) is
+ * What a format of auction decides; all else (de-duplication, status, deadlines, events, outbox entries, standings) is
  * the trunk's. Invariant: a format reads an auction and never changes it: it answers with a decision, and
  * `lifecycle.ts` and `place-bid.ts` carry it out. A price that moves by the clock is a function of `atMs`.
  * Every format passes `formats/contract.ts`; that the seam carries falling, sealed, second-price and clock

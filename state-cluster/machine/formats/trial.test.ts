@@ -126,7 +126,7 @@ describe('what the seam carries', () => {
     const shown = JSON.stringify([one.view(), one.events.map((event) => ({ ...event, secret: undefined }))])
     for (const amount of ['700', '800', '900']) expect(shown).not.toContain(`:${amount},`)
     expect(one.typesSince(0)).toEqual(['auction_opened', 'bid_placed', 'bid_placed', 'bid_placed'])
-    expect(one.notices().map((notice) => notice.kind)).not.toContain('OUTBID')
+    expect(one.outbox().map((outboxEntry) => outboxEntry.kind)).not.toContain('OUTBID')
     expect(one.view().highBidder).toBeUndefined()
     expect(one.standing('bob')).toEqual({ status: 'none', maxBid: 900 })
     one.restart().manage('close_auction')

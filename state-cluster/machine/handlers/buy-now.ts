@@ -2,7 +2,7 @@
  * buy_now: takes the auction at once at the seller's fixed price, while that is offered.
  * Replies: bid · auction_not_found · own_auction · auction_not_open · auction_closed · buy_now_gone ·
  * limit_exceeded, checked in this order. Events: bid_placed at the fixed price, then auction_sold, private won
- * and lost. Notices: those of a sale. Rules BUYNOW1–BUYNOW4.
+ * and lost. Outbox entries: those of a sale. Rules BUYNOW1–BUYNOW4.
  */
 
 import type { ApplyContext } from '../apply-context.ts'

@@ -1,7 +1,7 @@
 /**
  * cancel_auction: withdraws an auction that has neither ended nor passed its deadline.
  * Replies: auction · auction_not_found · not_the_seller · auction_closed.
- * Events: auction_cancelled. Notices: CANCELED_AUCTION. Rule CLOSE6.
+ * Events: auction_cancelled. Outbox entries: CANCELED_AUCTION. Rule CLOSE6.
  */
 
 import type { ApplyContext } from '../apply-context.ts'

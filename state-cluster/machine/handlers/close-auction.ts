@@ -1,7 +1,7 @@
 /**
  * close_auction: the hammer falls now, on an open or paused auction.
  * Replies: auction · auction_not_found · not_the_seller · auction_closed (ended) · auction_not_open (scheduled).
- * Events: auction_sold or auction_passed, private won and lost. Notices: those of an end. Rules CLOSE1–CLOSE5.
+ * Events: auction_sold or auction_passed, private won and lost. Outbox entries: those of an end. Rules CLOSE1–CLOSE5.
  */
 
 import type { ApplyContext } from '../apply-context.ts'

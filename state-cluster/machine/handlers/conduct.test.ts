@@ -134,7 +134,7 @@ describe('owners', () => {
     }
     expect(one.conduct('s9', 1).replies).toEqual([{ ok: false, code: 'stale_epoch' }])
     expect(one.view()).toEqual(before)
-    expect(one.notices()).toHaveLength(1)
+    expect(one.outbox()).toHaveLength(1)
     expect(conducted(one, 's1', 2)).toMatchObject({ more: false })
   })
 

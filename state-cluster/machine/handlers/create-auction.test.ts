@@ -59,7 +59,7 @@ describe('create_auction', () => {
     for (const change of wrong)
       expect(one.auction('a1', change), JSON.stringify(change)).toEqual({ ok: false, code: 'terms_invalid' })
     expect(one.state.auctions.size).toBe(0)
-    expect(one.notices()).toEqual([])
+    expect(one.outbox()).toEqual([])
   })
 
   it('AUCTION1: terms at the edge of their ranges are accepted', () => {

@@ -2,7 +2,7 @@
  * create_auction: makes an auction; it opens at once, or is scheduled when its opening lies ahead.
  * Replies: auction · terms_invalid · auction_exists · limit_exceeded, checked in this order. One that its seller
  * made before on the same terms is answered as made, and nothing happens.
- * Events: auction_opened, unless scheduled. Notices: NEW_AUCTION, scheduled or not. Rules AUCTION1–AUCTION6.
+ * Events: auction_opened, unless scheduled. Outbox entries: NEW_AUCTION, scheduled or not. Rules AUCTION1–AUCTION6.
  */
 
 import type { ApplyContext } from '../apply-context.ts'

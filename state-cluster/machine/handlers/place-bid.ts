@@ -3,7 +3,7 @@
  * Replies: bid · amount_invalid · auction_not_found · own_auction · auction_not_open · auction_closed ·
  * bid_too_low or already_leading · limit_exceeded, checked in this order (rule BID2).
  * Events: bid_placed, then auction_extended by soft close or auction_sold where the bid ends the auction;
- * private outbid to whoever lost the lead or never had it. Notices: NEW_BID, OUTBID.
+ * private outbid to whoever lost the lead or never had it. Outbox entries: NEW_BID, OUTBID.
  */
 import type { SubjectId } from '../../../protocol/ids.ts'
 import { type Amount, isAmount } from '../../../protocol/money.ts'

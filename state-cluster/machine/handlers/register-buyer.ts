@@ -1,6 +1,6 @@
 /**
  * register_buyer: makes a buyer known, or replaces what is known of it.
- * Replies: buyer · terms_invalid · limit_exceeded. Events: none. Notices: MATCHING_AUCTIONS to the buyer, when
+ * Replies: buyer · terms_invalid · limit_exceeded. Events: none. Outbox entries: MATCHING_AUCTIONS to the buyer, when
  * it has interests. Rules BUYER1–BUYER3.
  */
 

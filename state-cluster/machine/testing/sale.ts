@@ -11,7 +11,7 @@ import type { AuctionTerms, BidKind, Command } from '../commands.ts'
 import type {
   Applied,
   BidAccepted,
-  Notice,
+  OutboxEntry,
   PrivateEvent,
   PublicEvent,
   Rejected,
@@ -22,7 +22,7 @@ import type { Limits } from '../limits.ts'
 import { restore } from '../restore.ts'
 import { emptyState, rows, type State } from '../state.ts'
 import type { AuctionView } from '../view.ts'
-import { auctionView, noticesPage, standingOf } from '../views.ts'
+import { auctionView, outboxPage, standingOf } from '../views.ts'
 
 export const terms: AuctionTerms = {
   title: 'A thing',
@@ -184,8 +184,8 @@ export class Sale {
     return standingOf(this.state, id as AuctionId, bidder as SubjectId)
   }
 
-  notices(server = 's1', after = 0, limit = 1_000): readonly Notice[] {
-    return noticesPage(this.state, server as ServerId, after, limit)
+  outbox(server = 's1', after = 0, limit = 1_000): readonly OutboxEntry[] {
+    return outboxPage(this.state, server as ServerId, after, limit)
   }
 
   /** Goes on from a checkpoint of everything, as after a restart. */

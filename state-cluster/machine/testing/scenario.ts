@@ -11,14 +11,14 @@
  *              steps=0:0.05,1:0.25
  *   bid bob 5.00 on a1 · bid bob 5.00 exact on a1 as r7 · buy bob a1
  *   close | cancel | pause | resume a1 by sam · extend a1 30s by sam     (by operator: as an operator)
- *   show a1 · stand bob a1 · notices s1 · published s1 to 4 · restart
+ *   show a1 · stand bob a1 · outbox entries s1 · published s1 to 4 · restart
  *
  * Amounts are in units with two digits, times in seconds after the beginning (`1.5s`). Lines with # are comments.
  * `auction` and `bid` name a1 when no auction is named.
  */
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../../protocol/ids.ts'
 import type { AuctionTerms, BidKind, Command } from '../commands.ts'
-import type { Notice, PrivateEvent, PublicEvent, Reply, Standing } from '../events.ts'
+import type { OutboxEntry, PrivateEvent, PublicEvent, Reply, Standing } from '../events.ts'
 import type { AuctionView } from '../view.ts'
 import { standingOf } from '../views.ts'
 import { Sale, startMs, terms } from './sale.ts'
@@ -115,8 +115,8 @@ class Desk {
         return [showView(sale.view(words.at(1)))]
       case 'stand':
         return [showStanding(standingOf(sale.state, words.at(2) as AuctionId, words.at(1) as SubjectId))]
-      case 'notices':
-        return sale.notices(words.at(1)).map(showNotice)
+      case 'outbox':
+        return sale.outbox(words.at(1)).map(showOutboxEntry)
       case 'pulse':
         return this.pulse(words.at(1), millis(words.after('to') ?? ''))
       default:
@@ -159,7 +159,7 @@ class Desk {
         const serverId = words.at(1) as ServerId
         const epoch = this.epochs.get(serverId) ?? 0
         const upTo = Number(words.after('to'))
-        const waiting = this.sale.notices(serverId).map(({ position }) => position)
+        const waiting = this.sale.outbox(serverId).map(({ position }) => position)
         const positions = waiting.filter((position) => position <= upTo)
         return { type: 'acknowledge_positions', serverId, epoch, positions }
       }
@@ -297,7 +297,7 @@ function showReply(reply: Reply): string {
     case 'lease':
       return `ok held by ${reply.monitorId} token=${reply.token} until=${time(reply.untilMs)}`
     case 'reassigned':
-      return `ok auctions=${reply.auctions} notices=${reply.notices}${reply.more ? ' more' : ''}`
+      return `ok auctions=${reply.auctions} outboxEntries=${reply.outboxEntries}${reply.more ? ' more' : ''}`
   }
 }
 
@@ -347,9 +347,9 @@ function showView(view: AuctionView): string {
   return parts.join(' ')
 }
 
-function showNotice(notice: Notice): string {
-  const about = notice.auctionId === undefined ? '' : ` ${notice.auctionId}#${notice.seq}`
-  const to = notice.recipient === undefined ? '' : ` → ${notice.recipient}`
-  const price = notice.price === undefined ? '' : ` price=${units(notice.price)}`
-  return `${notice.position} ${notice.kind}${about}${to}${price}`
+function showOutboxEntry(outboxEntry: OutboxEntry): string {
+  const about = outboxEntry.auctionId === undefined ? '' : ` ${outboxEntry.auctionId}#${outboxEntry.seq}`
+  const to = outboxEntry.recipient === undefined ? '' : ` → ${outboxEntry.recipient}`
+  const price = outboxEntry.price === undefined ? '' : ` price=${units(outboxEntry.price)}`
+  return `${outboxEntry.position} ${outboxEntry.kind}${about}${to}${price}`
 }

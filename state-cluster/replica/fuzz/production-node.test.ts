@@ -1,4 +1,4 @@
-/** The random driver over the code of production: nothing is violated, runs repeat, and it would notice. */
+/** The random driver over the code of production: nothing is violated, runs repeat, and it would outbox entry. */
 import { describe, expect, it } from 'vitest'
 import { type FuzzResult, fuzz } from '../../raft/fuzz/driver.ts'
 import { faultNamed } from '../../raft/fuzz/faults.ts'

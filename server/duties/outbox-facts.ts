@@ -1,22 +1,22 @@
 /**
- * What a page of notices needs to know of auctions and buyers: each is asked for once, all at the same time, so that
+ * What a page of outbox entries needs to know of auctions and buyers: each is asked for once, all at the same time, so that
  * telling a thousand bids takes a few round trips to the cluster and not thousands. Invariant: what is known here was
- * read after the notices, so it is never older than what they tell. Left to others: who is told what (publisher.ts).
+ * read after the outbox entries, so it is never older than what they tell. Left to others: who is told what (publisher.ts).
  */
 import type { AuctionView as WireView } from '../../protocol/auction-view.ts'
 import type { AuctionId, SubjectId } from '../../protocol/ids.ts'
-import type { BuyerView, Cluster, Notice } from '../../state-cluster/index.ts'
+import type { BuyerView, Cluster, OutboxEntry } from '../../state-cluster/index.ts'
 import { wireView } from '../ws/frames.ts'
 
-export class NoticeFacts {
+export class OutboxFacts {
   readonly #cluster: Pick<Cluster, 'auction' | 'buyer'>
   readonly #auctions = new Map<AuctionId, Promise<WireView | undefined>>()
   readonly #buyers = new Map<SubjectId, Promise<BuyerView | undefined>>()
 
-  /** Begins to ask for whatever the notices name. */
-  constructor(cluster: Pick<Cluster, 'auction' | 'buyer'>, notices: readonly Notice[]) {
+  /** Begins to ask for whatever the outbox entries name. */
+  constructor(cluster: Pick<Cluster, 'auction' | 'buyer'>, outboxEntries: readonly OutboxEntry[]) {
     this.#cluster = cluster
-    for (const { auctionId, recipient } of notices) {
+    for (const { auctionId, recipient } of outboxEntries) {
       if (auctionId !== undefined) void this.auction(auctionId)
       if (recipient !== undefined) void this.buyer(recipient)
     }
