@@ -13,7 +13,7 @@ import { gatherTurns } from '../state-cluster/node/turns.ts'
 import type { PeerTransport } from '../state-cluster/peers/peer-transport.ts'
 import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import { type Message, newConfState } from '../state-cluster/raft/index.ts'
-import { auctionMachine, type Machine, writesOfEmptyState } from '../state-cluster/replica/applied-state.ts'
+import { auctionMachine, type Machine, writesOfNewState } from '../state-cluster/replica/applied-state.ts'
 import type { Replica } from '../state-cluster/replica/replica.ts'
 import { type LogPosition, writesOfNewLog } from '../state-cluster/storage/disk-log.ts'
 import { finishInstall } from '../state-cluster/storage/incoming-snapshot.ts'
@@ -90,7 +90,7 @@ export class SimNode {
   async #prepare(position: LogPosition, members: Members): Promise<void> {
     await this.disk.prepare([
       ...writesOfNewLog(groupId, position),
-      ...writesOfEmptyState(groupId, position),
+      ...writesOfNewState(groupId, position),
       writeOfMembers(groupId, members),
     ])
   }
@@ -180,37 +180,50 @@ export class SimNode {
       },
       timing,
     )
+    const opening = ReplicaHost.open({
+      meta: {
+        clusterId: 'simulated',
+        nodeId: this.id,
+        groupCount: 1,
+        incarnation: this.host,
+        isFounding: false,
+      },
+      store,
+      lock: { release: () => Promise.resolve() },
+      timing,
+      options: {
+        dataDir: this.host,
+        settings: house.options.replica,
+        onFatal: (error) => this.#ended(name, error),
+      },
+      kind: {
+        birth: () => {
+          throw new Error('a disk is prepared before it is used')
+        },
+        check() {},
+        transport: () => this.#watched(transport),
+        machine: this.#machine(process),
+        onMembers: () => {
+          this.#keepPeers(transport)
+          process.after(0, () => this.replica && house.operator.sees(this.replica))
+        },
+        onHash: (_group, index, hash) => this.#tellHash(index, hash),
+      },
+    })
+    opening.then(
+      (host) => process.enter(() => this.#opened(process, host, transport)),
+      (error) => process.isAlive && this.#refused(name, error),
+    )
+  }
+
+  #opened(process: Process, host: ReplicaHost, transport: PeerTransport): void {
     try {
-      const host = new ReplicaHost({
-        meta: { clusterId: 'simulated', nodeId: this.id, groupCount: 1 },
-        store,
-        lock: { release: () => Promise.resolve() },
-        timing,
-        options: {
-          dataDir: this.host,
-          settings: house.options.replica,
-          onFatal: (error) => this.#ended(name, error),
-        },
-        kind: {
-          birth: () => {
-            throw new Error('a disk is prepared before it is used')
-          },
-          check() {},
-          transport: () => this.#watched(transport),
-          machine: this.#machine(process),
-          onMembers: () => {
-            this.#keepPeers(transport)
-            process.after(0, () => this.replica && house.operator.sees(this.replica))
-          },
-          onHash: (_group, index, hash) => this.#tellHash(index, hash),
-        },
-      })
       this.replica = host.replica(groupId)
       this.#keepPeers(transport)
       this.#serve(process, host, transport)
       host.start(true)
     } catch (error) {
-      this.#refused(name, error)
+      this.#refused(process.name, error)
     }
   }
 

@@ -7,7 +7,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { LinkBackend } from '../state-cluster/link/backend.ts'
 import type { Command, MachineEntry } from '../state-cluster/machine/commands.ts'
 import type { Applied } from '../state-cluster/machine/events.ts'
-import { type Row, rows, type State } from '../state-cluster/machine/index.ts'
+import { type Row, restore, rows, type State } from '../state-cluster/machine/index.ts'
 import type { Machine } from '../state-cluster/replica/applied-state.ts'
 import { readCheckpoint, writeOfConfState } from '../state-cluster/storage/checkpoint.ts'
 import { crc32 } from '../state-cluster/storage/checksum.ts'
@@ -455,8 +455,8 @@ export const plants: readonly Plant[] = [
     needs: ['crash', 'loss'],
     machine: (machine) => ({
       apply: (state, entry, index) => machine.apply(state, entry, index),
-      restore: (all) => machine.restore(withoutRequests(all)),
-      stateHash: (state) => machine.stateHash(machine.restore(withoutRequests(rows(state)))),
+      restoring: (all) => machine.restoring(withoutRequests(all)),
+      stateHash: (state) => machine.stateHash(restore(withoutRequests(rows(state)))),
     }),
   },
 ]

@@ -1,18 +1,19 @@
 /**
  * A copy of a node's state and history as a stream of bytes, and a new folder made from one.
  *
- *   | "martillo backup 2\n" | record … |      record: | length u32 | crc32 u32 | MessagePack tuple |
+ *   | "martillo backup 1\n" | record … |      record: | length u32 | crc32 u32 | MessagePack tuple |
  *   ["head", cluster id, groups, taken at ms]
  *   for each group:  ["group", group, index, term, state hash]  ["rows", [key, value, key, value …]] …
  *   ["end", rows]
  *
- * Invariant: a backup is one checkpoint of each group with everything that was applied when it was asked for; what
+ * Invariant: a backup is one checkpoint of each group with everything that was applied when it was requested; what
  * is restored has the state hash that the backup names, or is not restored. A restored cluster has another id than
- * the one that was copied, so that whoever knew the old one does not take the new one for it.
+ * the one that was copied, so that nobody who knew the old one takes the new one for it.
  * Source: docs/spec.md BACKUP1, BACKUP2.
  */
 import { crc32 } from 'node:zlib'
 import type { GroupId } from '../../protocol/ids.ts'
+import { systemTiming } from '../../wire/timing.ts'
 import { groupsOf } from '../groups.ts'
 import { newConfState } from '../raft/index.ts'
 import { AppliedState } from '../replica/applied-state.ts'
@@ -25,10 +26,11 @@ import { type Members, writeOfMembers } from '../storage/member-record.ts'
 import { newIncarnation, readMeta, writeOfMeta } from '../storage/meta.ts'
 import { pack, unpack } from '../storage/pack.ts'
 import { snapshotPages } from '../storage/snapshot-rows.ts'
-import { type Store, StoreError } from '../storage/store.ts'
+import { type Store, StoreError, type StoreRow, type StoreWrite } from '../storage/store.ts'
 import type { ReplicaHost } from './host.ts'
 
-const magic = Buffer.from('martillo backup 2\n')
+const formatName = 'martillo backup '
+const magic = Buffer.from(`${formatName}1\n`)
 const recordHeadBytes = 8
 const recordBytesMax = 64 * 2 ** 20
 
@@ -110,74 +112,117 @@ export async function restoreBackup(
 async function restoreInto(
   store: Store,
   source: AsyncIterable<Uint8Array>,
-  { clusterId, nodeId, members }: RestoreOptions,
+  options: RestoreOptions,
 ): Promise<Restored> {
+  const { head, positions, rowCount } = await storeRows(store, source, options)
+  const { groupCount, takenAtMs } = head
+  const groups = groupsOf(groupCount).map((groupId) => {
+    const position = positions.get(groupId)
+    if (position === undefined) throw corrupt('backup', `group ${groupId} is missing`)
+    return { groupId, position }
+  })
+  await store.commit(writesOfFolder(groups, groupCount, options))
+  const { afterTurn } = systemTiming
+  for (const { groupId } of groups) {
+    // Loads the state, which compares its hash.
+    await AppliedState.open({ store, groupId, afterTurn })
+  }
+  return {
+    takenAtMs,
+    rowCount,
+    groups: groups.map(({ groupId, position: { index, stateHash } }) => ({ groupId, index, stateHash })),
+  }
+}
+
+interface GroupOfBackup {
+  readonly groupId: GroupId
+  readonly position: CheckpointPosition
+}
+
+/** What makes a folder of the rows: logs that begin after the checkpoints, members, and whose folder it is. */
+function writesOfFolder(
+  groups: readonly GroupOfBackup[],
+  groupCount: number,
+  { clusterId, nodeId, members }: RestoreOptions,
+): StoreWrite[] {
+  const isFounding = members.size > 1
+  return [
+    ...groups.flatMap(({ groupId, position }) => [
+      ...writesOfNewLog(groupId, position),
+      writeOfCheckpoint(groupId, position),
+      writeOfMembers(groupId, members),
+    ]),
+    writeOfMeta({ clusterId, nodeId, groupCount, incarnation: newIncarnation(), isFounding }),
+  ]
+}
+
+interface StoredRows {
+  readonly head: { readonly groupCount: number; readonly takenAtMs: number }
+  readonly positions: ReadonlyMap<GroupId, CheckpointPosition>
+  readonly rowCount: number
+}
+
+/** Stores every row of a backup, and reads what it says of itself. Throws StoreError where it is not whole. */
+async function storeRows(
+  store: Store,
+  source: AsyncIterable<Uint8Array>,
+  { clusterId, nodeId, members }: RestoreOptions,
+): Promise<StoredRows> {
   const confState = newConfState(members.size === 0 ? [nodeId] : [...members.keys()].sort((a, b) => a - b))
   const positions = new Map<GroupId, CheckpointPosition>()
-  let head: { groupCount: number; takenAtMs: number } | undefined
+  let head: StoredRows['head'] | undefined
   let groupId = 0 as GroupId
   let rowCount = 0
   let isWhole = false
   for await (const [kind, ...fields] of recordsOf(source)) {
-    if (kind === 'head') {
-      const [ofCluster, groupCount, takenAtMs] = fields as [string, number, number]
-      if (ofCluster === clusterId) {
-        throw new StoreError(
-          'foreign_data',
-          'a restored cluster needs another name than the one that was copied',
-        )
-      }
-      head = { groupCount, takenAtMs }
-    } else if (kind === 'group') {
+    if (kind === 'head') head = headOf(fields, clusterId)
+    else if (kind === 'group') {
       const [id, index, term, stateHash] = fields as [GroupId, number, number, string]
       groupId = id
       positions.set(id, { index, term, stateHash, confState })
     } else if (kind === 'rows') {
-      const [flat] = fields as [Uint8Array[]]
-      const rows = Array.from({ length: flat.length / 2 }, (_, at) => ({
-        key: flat[at * 2] as Uint8Array,
-        value: flat[at * 2 + 1] as Uint8Array,
-      }))
-      for (const { key, value } of rows) {
-        if (incomingKeyOf(groupId, key) === undefined)
-          throw corrupt('backup', 'a row belongs to something else')
-        decodeBytes(key, value, 'row of the backup')
-      }
+      const rows = checkedRows(groupId, fields)
       rowCount += rows.length
       await store.commit(rows)
     } else if (kind === 'end') isWhole = fields[0] === rowCount
   }
   if (head === undefined || !isWhole) throw corrupt('backup', 'it is not whole')
-  const { groupCount, takenAtMs } = head
-  const groups = groupsOf(groupCount).map((id) => {
-    const position = positions.get(id)
-    if (position === undefined) throw corrupt('backup', `group ${id} is missing`)
-    return { groupId: id, position }
-  })
-  await store.commit([
-    ...groups.flatMap(({ groupId: id, position }) => [
-      ...writesOfNewLog(id, position),
-      writeOfCheckpoint(id, position),
-      writeOfMembers(id, members),
-    ]),
-    writeOfMeta({
-      clusterId,
-      nodeId,
-      groupCount,
-      incarnation: newIncarnation(),
-      isFounding: members.size > 1,
-    }),
-  ])
-  const restored = store
-  return {
-    takenAtMs,
-    rowCount,
-    groups: groups.map(({ groupId: id, position }) => {
-      // Loads it, which compares the hash.
-      const { appliedIndex } = new AppliedState({ store: restored, groupId: id })
-      return { groupId: id, index: appliedIndex, stateHash: position.stateHash }
-    }),
+  return { head, positions, rowCount }
+}
+
+function headOf(fields: readonly unknown[], clusterId: string): StoredRows['head'] {
+  const [ofCluster, groupCount, takenAtMs] = fields as [string, number, number]
+  if (ofCluster === clusterId) {
+    const text = 'a restored cluster needs another name than the one that was copied'
+    throw new StoreError('foreign_data', text)
   }
+  return { groupCount, takenAtMs }
+}
+
+/** Rows of a group whose checksums hold. */
+function checkedRows(groupId: GroupId, fields: readonly unknown[]): StoreRow[] {
+  const [flat] = fields as [Uint8Array[]]
+  const rows = Array.from({ length: flat.length / 2 }, (_, at) => ({
+    key: flat[at * 2] as Uint8Array,
+    value: flat[at * 2 + 1] as Uint8Array,
+  }))
+  for (const { key, value } of rows) {
+    if (incomingKeyOf(groupId, key) === undefined) throw corrupt('backup', 'a row belongs to something else')
+    decodeBytes(key, value, 'row of the backup')
+  }
+  return rows
+}
+
+/** Throws StoreError: `corrupt` where this is no backup, `foreign_data` where it is one in another format. */
+function checkMagic(bytes: Buffer): void {
+  if (bytes.equals(magic)) return
+  const text = bytes.toString('latin1')
+  if (!text.startsWith(formatName)) throw corrupt('backup', 'this is none')
+  const format = text.slice(formatName.length).trim()
+  throw new StoreError(
+    'foreign_data',
+    `the backup has format ${format}, this version reads 1: use the version that wrote it`,
+  )
 }
 
 /** The records of a stream, each with a checksum that holds. */
@@ -188,7 +233,7 @@ async function* recordsOf(source: AsyncIterable<Uint8Array>): AsyncGenerator<rea
     buffered = Buffer.concat([buffered, chunk])
     if (!isBegun) {
       if (buffered.length < magic.length) continue
-      if (!buffered.subarray(0, magic.length).equals(magic)) throw corrupt('backup', 'this is none')
+      checkMagic(buffered.subarray(0, magic.length))
       buffered = buffered.subarray(magic.length)
       isBegun = true
     }

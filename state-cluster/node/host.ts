@@ -38,8 +38,7 @@ import type {
   HouseView,
   OwnersView,
 } from '../machine/view.ts'
-import { type AppliedState, type Machine, writesOfEmptyState } from '../replica/applied-state.ts'
-import { FirstFeatures } from '../replica/first-features.ts'
+import { type AppliedState, type Machine, writesOfNewState } from '../replica/applied-state.ts'
 import { Replica } from '../replica/replica.ts'
 import {
   defaultReplicaSettings,
@@ -54,7 +53,7 @@ import { type FolderLock, lockFolder } from '../storage/folder-lock.ts'
 import { finishInstall } from '../storage/incoming-snapshot.ts'
 import { openLmdbStore } from '../storage/lmdb-store.ts'
 import { type Members, readMembers, writeOfMembers } from '../storage/member-record.ts'
-import { newIncarnation, readMeta, type StoreMeta, writeOfMeta } from '../storage/meta.ts'
+import { readMeta, type StoreMeta, writeOfMeta } from '../storage/meta.ts'
 import type { Store, StoreStats, StoreView } from '../storage/store.ts'
 import { gatherTurns } from './turns.ts'
 
@@ -119,15 +118,14 @@ export async function openHost(options: HostOptions, kind: HostKind): Promise<Re
   let store: Store | undefined
   try {
     store = openLmdbStore(join(options.dataDir, 'state'))
-    const found = readMeta(store) ?? (await makeBirth(store, kind.birth()))
-    kind.check(found)
-    const meta = await identified(store, found)
+    const meta = readMeta(store) ?? (await makeBirth(store, kind.birth()))
+    kind.check(meta)
     for (const groupId of groupsOf(meta.groupCount)) {
       await finishInstall(store, groupId)
       const isAlone = readMembers(store, groupId).size === 0 && hasVoters(store, groupId)
       if (kind.members !== undefined && isAlone) await store.commit([writeOfMembers(groupId, kind.members)])
     }
-    return new ReplicaHost({ meta, store, lock, timing, options, kind })
+    return await ReplicaHost.open({ meta, store, lock, timing, options, kind })
   } catch (error) {
     await store?.close()
     await lock.release()
@@ -149,19 +147,11 @@ export async function makeBirth(store: Store, { meta, position, members }: Birth
   )
   const groups = groupsOf(groupCount).flatMap((groupId) => [
     ...writesOfNewLog(groupId, position),
-    ...writesOfEmptyState(groupId, position),
+    ...writesOfNewState(groupId, position),
     writeOfMembers(groupId, members),
   ])
   await store.commit([writeOfMeta(meta), ...groups])
   return meta
-}
-
-/** A folder that is older than incarnations gets one. */
-async function identified(store: Store, meta: StoreMeta): Promise<StoreMeta & { incarnation: string }> {
-  const { incarnation = newIncarnation() } = meta
-  const complete = { ...meta, incarnation }
-  if (meta.incarnation === undefined) await store.commit([writeOfMeta(complete)])
-  return complete
 }
 
 interface FatalHandler {
@@ -190,43 +180,70 @@ interface HostParts {
   readonly kind: HostKind
 }
 
+interface ReplicaOfHost {
+  readonly groupId: GroupId
+  readonly transport: ReplicaPorts['transport']
+  readonly onFatal: FatalHandler
+}
+
+function openReplica(
+  { meta, store, timing, options, kind }: HostParts,
+  one: ReplicaOfHost,
+): Promise<Replica> {
+  const { groupId, transport, onFatal } = one
+  const { onProgress } = options
+  const ports: ReplicaPorts = {
+    store,
+    timing,
+    transport,
+    onFatal,
+    onMembers: (members) => kind.onMembers?.(groupId, members),
+    ...(kind.onHash && { onHash: (index, hash) => kind.onHash?.(groupId, index, hash) }),
+    ...(kind.machine && { machine: kind.machine }),
+  }
+  return Replica.open({
+    groupId,
+    nodeId: meta.nodeId,
+    settings: { ...defaultReplicaSettings, ...options.settings },
+    ports,
+    ...(onProgress && { onProgress: (progress) => onProgress({ ...progress, groupId }) }),
+  })
+}
+
 export class ReplicaHost implements Cluster {
   readonly meta: StoreMeta
   readonly groups: readonly GroupId[]
   readonly timing: Timing
   readonly replicas: readonly Replica[]
-  readonly #firsts: readonly FirstFeatures[]
   readonly #store: Store
   readonly #lock: FolderLock
   readonly #onFatal: FatalHandler
   #closing: Promise<void> | undefined
 
-  /** Loads every group's checkpoint. Throws StoreError. */
-  constructor({ meta, store, lock, timing, options, kind }: HostParts) {
+  /** Loads every group's checkpoint, one after the other. Rejects with StoreError. */
+  static async open(parts: HostParts): Promise<ReplicaHost> {
+    const { meta, timing, kind, options } = parts
+    const transport = kind.transport(meta, timing)
+    const onFatal = onceOpen(options.onFatal)
+    const replicas: Replica[] = []
+    for (const groupId of groupsOf(meta.groupCount)) {
+      replicas.push(await openReplica(parts, { groupId, transport, onFatal }))
+    }
+    return new ReplicaHost(parts, replicas, onFatal)
+  }
+
+  private constructor(
+    { meta, store, lock, timing }: HostParts,
+    replicas: readonly Replica[],
+    onFatal: FatalHandler,
+  ) {
     this.meta = meta
     this.groups = groupsOf(meta.groupCount)
     this.timing = timing
+    this.replicas = replicas
     this.#store = store
     this.#lock = lock
-    this.#onFatal = onceOpen(options.onFatal)
-    const transport = kind.transport(meta, timing)
-    const settings = { ...defaultReplicaSettings, ...options.settings }
-    this.replicas = this.groups.map((groupId) => {
-      const { onProgress } = options
-      const report = onProgress && ((progress: ReplicaProgress) => onProgress({ ...progress, groupId }))
-      const ports: ReplicaPorts = {
-        store,
-        timing,
-        transport,
-        onFatal: this.#onFatal,
-        onMembers: (members) => kind.onMembers?.(groupId, members),
-        ...(kind.onHash && { onHash: (index, hash) => kind.onHash?.(groupId, index, hash) }),
-        ...(kind.machine && { machine: kind.machine }),
-      }
-      const { nodeId } = meta
-      return new Replica({ groupId, nodeId, settings, ports, ...(report && { onProgress: report }) })
-    })
-    this.#firsts = this.replicas.map((replica) => new FirstFeatures(replica))
+    this.#onFatal = onFatal
   }
 
   /** The store as it is now, for a backup. Close it. */
@@ -264,9 +281,8 @@ export class ReplicaHost implements Cluster {
     for (const replica of this.replicas) replica.start()
   }
 
-  /** Resolves when every group takes commands here, and a new one is as it begins: for a host that is alone. */
+  /** Resolves when every group takes commands here: for a host that is alone. */
   async whenLeading(): Promise<void> {
-    await Promise.all(this.#firsts.map((first) => first.whenOver()))
     await Promise.all(this.replicas.map((replica) => replica.whenReady()))
     this.tellFatal()
   }
@@ -276,9 +292,7 @@ export class ReplicaHost implements Cluster {
   }
 
   propose(groupId: GroupId, command: Command): Promise<Reply> {
-    const first = this.#firsts[groupId]
-    assert(first !== undefined, `there is no group ${groupId}`)
-    return first.propose(command)
+    return this.replica(groupId).propose(command)
   }
 
   subscribe(

@@ -3,12 +3,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { GroupId } from '../../protocol/ids.ts'
 import { helloOf } from '../../wire/testing/fixtures.ts'
-import { groupsOf } from '../groups.ts'
 import { clusterIdOf, type RemoteCluster, restoreBackup, type StateNode } from '../index.ts'
 import { auctionIdOf, createAuction, enlistServer, placeBid } from '../replica/testing/workload.ts'
-import { openLmdbStore } from '../storage/lmdb-store.ts'
-import { type MemberAddress, readMembers, writeOfMembers } from '../storage/member-record.ts'
-import { readMeta, type StoreMeta, writeOfMeta } from '../storage/meta.ts'
+import type { MemberAddress } from '../storage/member-record.ts'
 import { Identities } from './identity.ts'
 import { freePort, hashesOf, NodeBench, type TestMembers, until } from './testing/nodes.ts'
 
@@ -241,38 +238,6 @@ describe('folders of real nodes', () => {
     await blank.close()
     await bid(remote, 20, 20)
     await until(() => hashesOf(first) === hashesOf(second))
-  })
-
-  it('IDENT4: folders of before are given an incarnation, and their cluster notes it', async () => {
-    const members = await bench.membersOf(3)
-    const nodes = await three(members)
-    const remote = await bench.link(members)
-    await begin(remote)
-    await remote.close()
-    for (const node of nodes) await node.close()
-    for (const nodeId of members.keys()) {
-      const store = openLmdbStore(join(bench.dataDirOf(nodeId), 'state'))
-      const { clusterId, groupCount } = readMeta(store) as StoreMeta
-      await store.commit([
-        writeOfMeta({ clusterId, nodeId, groupCount }),
-        ...groupsOf(groupCount).map((groupId) => writeOfMembers(groupId, members)),
-      ])
-      await store.close()
-    }
-    // Two of three are enough: a cluster that exists is not founded again.
-    const [first, second] = [await bench.open(1, members), await bench.open(2, members)]
-    await isUp([first, second])
-    const third = await bench.open(3, members)
-    await isUp([third])
-    await until(() => hashesOf(first) === hashesOf(third))
-    for (const node of [first, second, third]) await node.close()
-    const store = openLmdbStore(join(bench.dataDirOf(1), 'state'))
-    for (const groupId of groupsOf(3)) {
-      const noted = [...readMembers(store, groupId).values()].map(({ incarnation }) => incarnation)
-      expect(new Set(noted).size).toBe(3)
-      expect(noted).not.toContain(undefined)
-    }
-    await store.close()
   })
 
   it('IDENT5: a folder that is older than what it has acknowledged ends its node', async () => {

@@ -126,7 +126,7 @@ export async function openStateNode(options: StateNodeOptions): Promise<StateNod
     nodeId: meta.nodeId,
     instance,
     settingsHash: settingsHash({ groupCount: meta.groupCount, entryVersion }),
-    ...(meta.incarnation !== undefined && { incarnation: meta.incarnation }),
+    incarnation: meta.incarnation,
   })
   const openNetwork = (meta: StoreMeta, timing: Timing): PeerNetwork =>
     new PeerNetwork({
@@ -171,7 +171,7 @@ export async function openStateNode(options: StateNodeOptions): Promise<StateNod
 
 function birthOf({ nodeId, members, isJoining = false, cluster, groupCount }: StateNodeOptions) {
   const incarnation = newIncarnation()
-  const meta: StoreMeta = { clusterId: clusterIdOf(cluster), nodeId, groupCount, incarnation }
+  const meta = { clusterId: clusterIdOf(cluster), nodeId, groupCount, incarnation, isFounding: false }
   const voters = [...members.keys()].sort((a, b) => a - b)
   // Whoever joins has nothing, not even members: its first snapshot brings all.
   return isJoining
@@ -215,7 +215,7 @@ class OpenNode implements StateNode {
     this.#host = host
     this.#network = network
     this.#options = options
-    const { nodeId, incarnation = '', isFounding = false } = host.meta
+    const { nodeId, incarnation, isFounding } = host.meta
     this.identities = new Identities({
       nodeId,
       incarnation,
@@ -260,7 +260,7 @@ class OpenNode implements StateNode {
         leader: ({ leaderId, term }) => note('leader_changed', { groupId, leaderId, term }),
       })
     }
-    const { nodeId, incarnation = '' } = this.#host.meta
+    const { nodeId, incarnation } = this.#host.meta
     this.identities.met(nodeId, incarnation)
     this.keepPeers()
     if (this.identities.isFounding) {

@@ -43,7 +43,7 @@ export async function rebuildFolder(options: RebuildOptions): Promise<string | u
     const aside = `${folder}.old-${nowMs}`
     if (isThere) renameSync(folder, aside)
     const { clusterId, nodeId, groupCount } = options
-    const meta = { clusterId, nodeId, groupCount, incarnation: newIncarnation() }
+    const meta = { clusterId, nodeId, groupCount, incarnation: newIncarnation(), isFounding: false }
     const store = openLmdbStore(folder)
     try {
       const position = { index: 0, term: 0, confState: newConfState([]) }

@@ -50,7 +50,7 @@ export async function recoverFolder({ dataDir, clusterId, nowMs }: RecoverOption
     const { nodeId, groupCount } = meta
     // Alone, it founds nothing with anybody.
     const writes: StoreWrite[] = [
-      writeOfMeta({ clusterId, nodeId, groupCount, incarnation: newIncarnation() }),
+      writeOfMeta({ clusterId, nodeId, groupCount, incarnation: newIncarnation(), isFounding: false }),
     ]
     const groups: Recovered['groups'][number][] = []
     for (const groupId of groupsOf(groupCount)) {

@@ -52,6 +52,7 @@ function aloneIn({ dataDir, groupCount = 1 }: LocalClusterOptions): HostKind {
         nodeId,
         groupCount,
         incarnation: newIncarnation(),
+        isFounding: false,
       },
       position: { index: 1, term: 1, confState: newConfState([nodeId]) },
       members: new Map(),

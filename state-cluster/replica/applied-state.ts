@@ -1,11 +1,12 @@
 /**
- * The machine's state as far as the log is applied, with what keeps it: its checkpoints and its history.
+ * The machine's state as far as the log is applied, with its checkpoints and history.
  *
- * Invariant: `state` is the outcome of the checkpoint's rows and every entry behind it up to `appliedIndex`, each
- * once and in order; what is read (views, history) is never ahead of or behind that. Leaves order and commitment
- * of entries to Raft, and when to begin a checkpoint to the replica.
+ * Invariant: `state` is the outcome of the checkpoint's rows and every entry after it up to `appliedIndex`, each
+ * once and in order; what is read (views, history) is exactly as of that index. Raft decides order and commitment of
+ * entries, the replica when a checkpoint begins.
  */
 import type { AuctionId, GroupId } from '../../protocol/ids.ts'
+import type { Timing } from '../../wire/timing.ts'
 import type { MachineEntry } from '../machine/commands.ts'
 import { type Applied, isPublic, type PublicEvent } from '../machine/events.ts'
 import {
@@ -13,11 +14,10 @@ import {
   decodeEntry,
   decodeHistory,
   dirtyCount,
-  emptyState,
   encodeHistory,
+  newGroupState,
   type Row,
   type RowKind,
-  restore,
   restoring,
   rowKindCodes,
   type State,
@@ -37,21 +37,26 @@ const gatherRowsMin = 512
 /** How often `onProgress` is called while rows load. */
 const progressEvery = 10_000
 
-/** What the state is kept by. The simulator puts others around the real one, to watch it and to plant mistakes. */
+/** The state machine of a replica. The simulator wraps the real one, to watch it and to plant faults. */
 export interface Machine {
-  /** `index` is where the entry stands in the log; the machine itself does not know it. */
+  /** `index` is the entry's index in the log; the machine itself does not know it. */
   apply(state: State, entry: MachineEntry, index: number): Applied
-  restore(rows: Iterable<Row>): State
-  /** The same in steps, between which others have their turns; absent: all in one. */
-  readonly restoring?: (rows: Iterable<Row>) => Generator<unknown, State>
+  /** The state of a checkpoint's rows, in steps between which others have their turns. */
+  restoring(rows: Iterable<Row>): Generator<unknown, State>
   stateHash(state: State): string
 }
 
 export const auctionMachine: Machine = {
   apply,
-  restore: (rows) => restore(rows),
   restoring: (rows) => restoring(rows),
   stateHash,
+}
+
+interface LoadedState {
+  readonly store: Store
+  readonly groupId: GroupId
+  readonly machine: Machine
+  readonly state: State
 }
 
 export interface LoadOptions {
@@ -59,15 +64,25 @@ export interface LoadOptions {
   readonly groupId: GroupId
   /** Default the real one. */
   readonly machine?: Machine | undefined
+  /** Between two steps of the load, others have their turns. */
+  readonly afterTurn: Timing['afterTurn']
   /** Rows loaded so far. */
   readonly onProgress?: (rows: number) => void
-  /** The state of the checkpoint's rows, where it is there already. Default: restored in one go. */
-  readonly restored?: State
 }
 
-/** What makes the empty state of a new group durable. */
-export function writesOfEmptyState(groupId: GroupId, position: LogPosition): StoreWrite[] {
-  return writesOfFirstCheckpoint(groupId, { ...position, stateHash: stateHash(emptyState()) })
+/**
+ * The first checkpoint of a new group, which all its members begin with: the features of the build are on in it
+ * (HOUSE3). Default state: that of `newGroupState`.
+ */
+export function writesOfNewState(
+  groupId: GroupId,
+  position: LogPosition,
+  state: State = newGroupState(),
+): StoreWrite[] {
+  const rows = takeDirty(state).flatMap(({ kind, key, value }) =>
+    value === undefined ? [] : [[rowName(rowKindCodes[kind], key), pack(value)] as const],
+  )
+  return writesOfFirstCheckpoint(groupId, { ...position, stateHash: stateHash(state) }, rows)
 }
 
 const kindsByCode = new Map<number, RowKind>(
@@ -85,12 +100,11 @@ export class AppliedState {
   /** Bytes of log entries applied since the last checkpoint began. */
   #bytesSinceCheckpoint = 0
 
-  /** Loads the checkpoint. Throws StoreError `corrupt` where a row is damaged or the hash does not come out. */
-  constructor({ store, groupId, machine = auctionMachine, onProgress, restored }: LoadOptions) {
+  private constructor({ store, groupId, machine, state }: LoadedState) {
     this.#machine = machine
     this.checkpointer = new Checkpointer(store, groupId)
     const position = this.checkpointer.position
-    this.state = restored ?? machine.restore(machineRows(store, groupId, onProgress))
+    this.state = state
     const hash = machine.stateHash(this.state)
     if (hash !== position.stateHash) {
       throw corrupt('checkpoint', `its state has the hash ${hash} instead of ${position.stateHash}`)
@@ -105,17 +119,17 @@ export class AppliedState {
   }
 
   /**
-   * Loads the checkpoint in steps, each in a turn of its own, while nobody else writes rows of the group. Rejects as
-   * the constructor throws.
+   * Loads the checkpoint, in steps that each have a turn of their own; nobody else may write rows of the group
+   * meanwhile. Rejects with StoreError `corrupt` where a row is damaged or the state has another hash.
    */
-  static async byTurns(options: LoadOptions, afterTurn: (run: () => void) => void): Promise<AppliedState> {
-    const { store, groupId, machine = auctionMachine, onProgress } = options
-    const steps = machine.restoring?.(machineRows(store, groupId, onProgress))
-    for (let step = steps?.next(); step !== undefined; step = steps?.next()) {
-      if (step.done === true) return new AppliedState({ ...options, restored: step.value })
+  static async open(options: LoadOptions): Promise<AppliedState> {
+    const { store, groupId, machine = auctionMachine, afterTurn, onProgress } = options
+    const steps = machine.restoring(machineRows(store, groupId, onProgress))
+    for (;;) {
+      const step = steps.next()
+      if (step.done === true) return new AppliedState({ store, groupId, machine, state: step.value })
       await new Promise<void>((resolve) => afterTurn(resolve))
     }
-    return new AppliedState(options)
   }
 
   get appliedIndex(): number {

@@ -120,7 +120,7 @@ describe('replica, alone', () => {
       expect(outcome.reply).toBeDefined()
       if (jump === -60_000) {
         bench.crash(node, false)
-        node = bench.open(1, node.disk)
+        node = await bench.open(1, node.disk)
         await bench.until(() => node.replica.status().ready)
       }
     }
@@ -173,7 +173,7 @@ describe('replica, alone', () => {
       const { bench, leader } = await makeHouse(3, [1])
       bench.crash(leader, false)
       expect(leader.disk.flipBit(key, 77)).toBe(true)
-      expect(() => bench.open(1, leader.disk)).toThrow(expect.objectContaining({ code: 'corrupt' }))
+      await expect(bench.open(1, leader.disk)).rejects.toMatchObject({ code: 'corrupt' })
     }
   })
 
@@ -200,7 +200,7 @@ describe('replica, alone', () => {
     const hash = stateHash(leader.replica.applied.state)
     const history = [0, 1, 2, 3, 4].map((number) => leader.replica.applied.events(auctionIdOf(number), 1, 8))
     bench.crash(leader, false)
-    const again = bench.open(1, leader.disk)
+    const again = await bench.open(1, leader.disk)
     await bench.until(() => again.replica.status().ready)
     expect(stateHash(again.replica.applied.state)).toBe(hash)
     expect([...rows(again.replica.applied.state)]).toEqual([...rows(leader.replica.applied.state)])
@@ -219,7 +219,7 @@ describe('replica, alone', () => {
     await stopped
     expect(late.error?.code).toBe('stopped')
     bench.crash(leader, false)
-    const again = bench.open(1, leader.disk)
+    const again = await bench.open(1, leader.disk)
     expect(again.replica.status().checkpointIndex).toBe(leader.replica.status().appliedIndex)
     expect(again.replica.applied.appliedIndex).toBe(leader.replica.applied.appliedIndex)
   })
@@ -244,7 +244,7 @@ describe('replica, alone', () => {
           await bench.step()
         }
         bench.crash(node, random() < 0.5)
-        node = bench.open(1, node.disk)
+        node = await bench.open(1, node.disk)
         await bench.until(() => node.replica.status().ready)
         expectSurvived(bench, node, outcomes)
         for (let auction = 0; auction < 4; auction++) {
@@ -288,7 +288,7 @@ describe('replicas, three', () => {
     expect(states.filter((state) => state.vote === leader.id).length).toBeGreaterThanOrEqual(2)
     for (const node of [...bench.nodes.values()]) {
       bench.crash(node, false)
-      const back = bench.open(node.id, node.disk)
+      const back = await bench.open(node.id, node.disk)
       expect(back.replica.status().term).toBe(leader.replica.status().term)
     }
   })
@@ -305,7 +305,7 @@ describe('replicas, three', () => {
         [...bench.nodes.values()].find((node) => node.replica.status().ready)
       await bench.until(() => next() !== undefined)
       expectSurvived(bench, next() as Node, outcomes)
-      const back = bench.open(leader.id, leader.disk)
+      const back = await bench.open(leader.id, leader.disk)
       await bench.until(
         () => back.replica.status().appliedIndex === (next() as Node).replica.status().appliedIndex,
       )

@@ -74,20 +74,31 @@ export class Replica {
   #readyWaiters: { resolve: () => void; reject: (error: Error) => void }[] = []
   #end: ClusterError | undefined
 
-  /** Loads the checkpoint; the log behind it is replayed by turns once `start` is called. Throws StoreError. */
-  constructor({ groupId, nodeId, settings, ports, onProgress }: ReplicaStart) {
+  /**
+   * Loads the checkpoint. The log after it is replayed by turns once `start` is called. Rejects with StoreError.
+   */
+  static async open(start: ReplicaStart): Promise<Replica> {
+    const { groupId, ports, onProgress } = start
+    const { store, machine, timing } = ports
+    const applied = await AppliedState.open({
+      store,
+      groupId,
+      machine,
+      afterTurn: timing.afterTurn,
+      onProgress: (done) => onProgress?.({ phase: 'rows', done }),
+    })
+    return new Replica(start, applied)
+  }
+
+  private constructor(start: ReplicaStart, appliedState: AppliedState) {
+    const { groupId, nodeId, settings, ports, onProgress } = start
     this.groupId = groupId
     this.#nodeId = nodeId
     this.#settings = settings
     this.#ports = ports
     this.#onProgress = onProgress
     const { store, timing } = ports
-    this.#applied = new AppliedState({
-      store,
-      groupId,
-      machine: ports.machine,
-      onProgress: (done) => onProgress?.({ phase: 'rows', done }),
-    })
+    this.#applied = appliedState
     this.#log = new DiskLog({
       reader: store,
       groupId,

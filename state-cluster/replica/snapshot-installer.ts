@@ -3,7 +3,7 @@
  *
  * Invariant: what `begin` gives is committed together with the new log, so that a crash is followed by a start from
  * before or, through `finishInstall`, from after; the state that `finish` gives is loaded from what is durable.
- * Leaves how rows arrive to snapshot-transfer.ts, and the log to log-writer.ts.
+ * How rows arrive is up to snapshot-transfer.ts, the log to log-writer.ts.
  * Source: docs/raft.md, the caller's duty 4; docs/spec.md SNAP2 to SNAP4.
  */
 import type { GroupId } from '../../protocol/ids.ts'
@@ -46,8 +46,7 @@ export function snapshotInstaller({
     },
     async finish() {
       await finishInstall(store, groupId)
-      // By turns: the group's ticks, the other groups and every connection of the process continue meanwhile.
-      const applied = await AppliedState.byTurns({ store, groupId, machine }, afterTurn)
+      const applied = await AppliedState.open({ store, groupId, machine, afterTurn })
       transfers.done()
       return { applied, members }
     },

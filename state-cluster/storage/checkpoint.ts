@@ -131,9 +131,17 @@ export function writeOfConfState(reader: StoreReader, groupId: GroupId, confStat
   return encodeRecord(groupId, { ...record, confState })
 }
 
-/** What makes a new group's first checkpoint, of a state without rows. */
-export function writesOfFirstCheckpoint(groupId: GroupId, position: CheckpointPosition): StoreWrite[] {
-  return [writeOfCheckpoint(groupId, position)]
+/** The writes of a new group's first checkpoint, rows included. */
+export function writesOfFirstCheckpoint(
+  groupId: GroupId,
+  position: CheckpointPosition,
+  rows: readonly (readonly [name: Uint8Array, bytes: Uint8Array])[] = [],
+): StoreWrite[] {
+  const writes = rows.map(([name, bytes]): StoreWrite => {
+    const key = rowKey(groupId, name)
+    return { key, value: encodeBytes(key, bytes) }
+  })
+  return [...writes, writeOfCheckpoint(groupId, position)]
 }
 
 /**

@@ -17,7 +17,7 @@ import { decodeEntry, entryRange, numberOfKey } from '../../storage/layout.ts'
 import { MemoryDisk } from '../../storage/memory-store.ts'
 import { unpack } from '../../storage/pack.ts'
 import type { Store } from '../../storage/store.ts'
-import { type Machine, writesOfEmptyState } from '../applied-state.ts'
+import { type Machine, writesOfNewState } from '../applied-state.ts'
 import { Replica } from '../replica.ts'
 import { defaultReplicaSettings, type ReplicaSettings } from '../settings.ts'
 import { seededRandom } from './workload.ts'
@@ -69,9 +69,9 @@ export class ReplicaBench {
     for (const id of voters) {
       const disk = new MemoryDisk()
       const store = disk.open()
-      await store.commit([...writesOfNewLog(groupId, position), ...writesOfEmptyState(groupId, position)])
+      await store.commit([...writesOfNewLog(groupId, position), ...writesOfNewState(groupId, position)])
       await store.close()
-      bench.open(id, disk)
+      await bench.open(id, disk)
     }
     return bench
   }
@@ -80,8 +80,8 @@ export class ReplicaBench {
     return this.nodes.get(this.#voters[0] as number) as Node
   }
 
-  /** Starts a node on a disk. Throws what the replica throws. */
-  open(id: number, disk: MemoryDisk): Node {
+  /** Starts a node on a disk. Rejects as the replica does. */
+  async open(id: number, disk: MemoryDisk): Promise<Node> {
     const syncs: (() => void)[] = []
     const turns: (() => void)[] = []
     const store = this.#watched(disk.open((_byteCount, done) => syncs.push(done)))
@@ -100,7 +100,7 @@ export class ReplicaBench {
       onCrash: new Set(),
     } as unknown as Node
     this.nodes.set(id, node)
-    node.replica = new Replica({
+    const opening = Replica.open({
       groupId,
       nodeId: id,
       settings: this.#settings,
@@ -119,6 +119,13 @@ export class ReplicaBench {
         },
       },
     })
+    let isOver = false
+    const over = (): void => {
+      isOver = true
+    }
+    opening.then(over, over)
+    for (await microtasks(); !isOver; await microtasks()) turns.shift()?.()
+    node.replica = await opening
     node.replica.start()
     return node
   }
@@ -198,7 +205,7 @@ export class ReplicaBench {
     const disk = new MemoryDisk()
     const store = disk.open()
     const position: LogPosition = { index: 0, term: 0, confState: newConfState([]) }
-    await store.commit([...writesOfNewLog(groupId, position), ...writesOfEmptyState(groupId, position)])
+    await store.commit([...writesOfNewLog(groupId, position), ...writesOfNewState(groupId, position)])
     await store.close()
     return this.open(id, disk)
   }
