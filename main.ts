@@ -63,7 +63,7 @@ Martillo is open at ${url}
   bid     npx martillo bid ID 12.50
   watch   npx martillo watch ID
 
-Everything is kept in ${dataDir}. Ctrl-C stops the house in good order.
+Everything is kept in ${dataDir}. Ctrl-C stops the house.
 
 `
 

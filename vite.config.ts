@@ -1,4 +1,8 @@
-/** The web page: clients/web to dist/web. Nothing is inlined, so that it runs under `default-src 'self'`. */
+/**
+ * Builds the web page: clients/web to dist/web.
+ *
+ * Invariant: nothing is inlined, so that the page runs under `default-src 'self'`.
+ */
 import { defineConfig } from 'vite'
 
 const house = process.env['MARTILLO_URL'] ?? 'http://127.0.0.1:8080'

@@ -1,4 +1,10 @@
-/** Test projects: `unit` (beside the code) and `e2e` (real processes, built output in dist/). */
+/**
+ * The test projects: `unit` and `e2e`.
+ *
+ * Unit tests are beside the code; end-to-end tests run real processes from the built dist/.
+ *
+ * Invariant: end-to-end files run one after another, because each of them measures or kills real processes.
+ */
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({

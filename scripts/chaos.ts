@@ -1,6 +1,10 @@
 /**
- * `npm run --silent chaos -- DRILL …`: breaks a deployment of real processes under load and audits it from outside.
- * Exit codes: 0 passed, 1 a drill failed, 2 wrong usage. Needs the built dist/. Ctrl-C kills all it started.
+ * Command line of the drills: faults in a deployment of real processes.
+ *
+ * `npm run --silent chaos -- DRILL …` breaks a deployment under load and audits it from outside. It needs the built
+ * dist/. Exit codes: 0 passed, 1 a drill failed, 2 wrong usage.
+ *
+ * Invariant: no process outlives it; Ctrl-C kills all that it started.
  */
 import { parseArgs } from 'node:util'
 import type { DrillReport } from '../tests/drills/drill.ts'

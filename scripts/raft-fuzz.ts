@@ -1,9 +1,10 @@
 /**
- * Runs the random driver of the Raft core from the command line.
+ * Command line of the random driver of the Raft core.
  *
- * Prints the seed and all options first, then what happened; a violation comes with the options of its episode, the
- * last things that happened, and the command that makes it happen again. Exit codes: 0 nothing violated, 1
- * violated, 2 wrong usage.
+ * It prints the seed and all options first, then what happened. A violation comes with the options of its episode,
+ * the last steps, and the command that repeats it. Exit codes: 0 nothing violated, 1 violated, 2 wrong usage.
+ *
+ * Invariant: the same seed and options print the same output.
  */
 import { parseArgs } from 'node:util'
 import { type FuzzResult, fuzz } from '../state-cluster/raft/fuzz/driver.ts'

@@ -1,8 +1,10 @@
 /**
- * Runs scenario files of the Raft core: one file, printed again with our outputs, or a folder, judged.
+ * Runs scenario files of the Raft core: one file, or a folder.
  *
- * Reads files and prints; what a file means is in state-cluster/raft/scenario. Exit codes: 0 all passed, 1 some
- * did not, 2 wrong usage or a file that cannot be read.
+ * One file is printed again with our outputs; a folder is judged. The meaning of a file is in
+ * state-cluster/raft/scenario. Exit codes: 0 all passed, 1 some did not, 2 wrong usage or a file that cannot be read.
+ *
+ * Invariant: a file passes only if the printed text equals the file. Source: the format of etcd's datadriven tests.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -13,7 +15,7 @@ const help = `Usage:
   npm run --silent raft:scenario -- FILE      print FILE again, with the outputs of our core
   npm run --silent raft:scenarios -- FOLDER   run all *.txt below FOLDER, a line each, then "N passed, N failed"
 
-A file is in the data-driven format of etcd-io/raft: interaction, quorum or confchange commands, told apart by the
+A file is in the data-driven format of etcd-io/raft: interaction, quorum or confchange commands, distinguished by the
 commands. Lines of a log level (DEBUG INFO WARN ERROR FATAL) do not count, and an output without others is "ok".
 
 Options:

@@ -1,7 +1,10 @@
 /**
- * `npm run --silent sim -- …`: the deterministic simulator of the whole cluster from the command line. Prints the
- * seed and all options first; a violation comes with the command that makes it happen again. Exit codes: 0 nothing
- * violated (and, with --planted, every planted mistake found), 1 violated or missed, 2 wrong usage.
+ * Command line of the simulator of the whole cluster.
+ *
+ * It prints the seed and all options first; a violation comes with the command that repeats it. Exit codes: 0 nothing
+ * violated (and, with --planted, every planted fault found), 1 violated or missed, 2 wrong usage.
+ *
+ * Invariant: the same seed and options print the same output. Source: docs/sim.md.
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -19,12 +22,12 @@ with clocks, network, disks and processes, and checks the list "What must never 
 Options:
   --seed N          one run; default 1. The same seed gives the same run and the same output
   --seeds K         K runs, from --seed on; progress on standard error
-  --minutes M       virtual minutes of trouble; default 2
-  --fault NAME      only this kind of trouble (repeatable); "list" names them, "none" is a calm world
-  --planted         plants every known mistake (or the one of --plant), one by one, and tries up to ${huntSeedsMax} seeds, from
-                    --seed on, until one finds it; then plays the world that did without the mistake, which must break
+  --minutes M       virtual minutes with faults; default 2
+  --fault NAME      only this kind of fault (repeatable); "list" names them, "none" runs without faults
+  --planted         plants every known fault (or the one of --plant), one by one, and tries up to ${huntSeedsMax} seeds, from
+                    --seed on, until one finds it; then plays that world without the fault, which must break
                     no rule
-  --plant NAME      one run, or --seeds runs, with this mistake; "list" names them
+  --plant NAME      one run, or --seeds runs, with this planted fault; "list" names them
   --world NAME      the same worlds without it
   --history FILE    writes what clients asked and got, and the committed log, as JSON lines (docs/sim.md)
   --json            one line of JSON a record
@@ -96,17 +99,17 @@ function parse(): Options | undefined {
   const named = (name: string | undefined): Plant | undefined => {
     const found = name === undefined ? undefined : plantNamed(name)
     if (name !== undefined && found === undefined)
-      throw new Error(`there is no mistake ${name}; there are:\n${lines}`)
+      throw new Error(`there is no planted fault ${name}; there are:\n${lines}`)
     return found
   }
   if (values.plant !== undefined && values.world !== undefined)
-    throw new Error('--plant is with a mistake and --world without: give one of them')
+    throw new Error('--plant runs with a planted fault and --world without it: give one of them')
   if (values.planted && (values.seeds ?? values.world ?? values.history ?? values.fault) !== undefined)
     throw new Error('--planted goes with --seed, --minutes and --plant alone')
   const isCalm = values.fault?.includes('none') === true
   for (const fault of isCalm ? [] : (values.fault ?? [])) {
     if (!faultNames.includes(fault as FaultName))
-      throw new Error(`there is no trouble ${fault}; there are: ${faultNames.join(', ')}`)
+      throw new Error(`there is no fault ${fault}; there are: ${faultNames.join(', ')}`)
   }
   return {
     seed: integer(values.seed, '--seed'),

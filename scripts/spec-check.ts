@@ -1,7 +1,11 @@
 /**
- * `npm test -- --only spec`: holds docs/spec.md to the tests. Every rule (a list item that begins `**BID1**`)
- * must stand at the beginning of at least one test title, and every rule number that a title names must be in
- * the spec. Exit code 1, with the names, when one is missing. Source: STYLE "Comments".
+ * Compares docs/spec.md with the titles of the tests.
+ *
+ * `npm test -- --only spec` runs it. A rule is a list item that begins `**BID1**`. Exit code 1, with the names, when
+ * one is missing on either side.
+ *
+ * Invariant: every rule begins the title of at least one test, and every number in a title is a rule.
+ * Source: docs/style.md, "Tests".
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
