@@ -44,9 +44,6 @@ const neverInTests = ['sim', 'bench', 'scripts', 'examples']
 
 /** Upward imports that are not gone yet. The list only gets shorter. */
 export const pending: readonly (readonly [room: string, file: string])[] = [
-  ['state-cluster/replica', 'state-cluster/link/backend.ts'],
-  ['state-cluster/replica', 'state-cluster/link/member-wire.ts'],
-  ['state-cluster/replica', 'state-cluster/node/identity.ts'],
   ['server/http', 'server/ws/frames.ts'],
 ]
 
