@@ -1,7 +1,9 @@
 /**
- * The cluster link: how servers, monitor and tools reach the replicated state, whether the replicas live in this
- * process or in others. Invariant: a reply means that the command is durable on a quorum and applied once.
- * `index.ts` is the door; it exports this and the ways to get one. Source: DESIGN "Life of a bid".
+ * The port to the replicated state, for servers, the monitor and tools.
+ *
+ * It is the same whether the replicas are in this process (node/) or in others (link/). Invariant: a reply means that
+ * the command is durable on a quorum and applied once. `index.ts` exports it, with the functions that open one.
+ * Source: docs/design.md.
  */
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../protocol/ids.ts'
 import type { Command } from './machine/commands.ts'
@@ -55,7 +57,7 @@ export interface FeedGap {
   readonly toIndex: number
 }
 
-/** Where a reader of one auction stands. */
+/** How far a reader of one auction has read. */
 export interface Position {
   readonly epoch: number
   readonly seq: number

@@ -1,7 +1,9 @@
 /**
- * Which Raft group holds an auction. Invariant: the same id and number of groups give the same group in every
- * version, because the auction's history lives there: the function never changes, the number is fixed when the
- * cluster is made.
+ * Which Raft group holds an auction.
+ *
+ * Invariant: the same id and number of groups give the same group in every version, because the auction's history is
+ * stored there: the function never changes, and the number is fixed when the cluster is made. The hash is the CRC-32
+ * of storage/checksum.ts, which is plain code and the same on every platform. Source: docs/spec.md STORE15.
  */
 import type { AuctionId, GroupId } from '../protocol/ids.ts'
 import { crc32 } from './storage/checksum.ts'

@@ -1,6 +1,8 @@
 /**
- * The only door of the state cluster: what servers, monitor, notifier and tools may know of it. Invariant: nobody
- * outside this folder imports past this file. Source: STYLE "The house".
+ * The door of the state cluster for servers, the monitor, roles and tools.
+ *
+ * Invariant: production code outside this folder imports nothing else of it. The simulator, benches and tests, which
+ * run the parts one by one, may import the rooms themselves; ARCHITECTURE.md lists which. Source: docs/style.md.
  */
 
 export { type Frame, FrameDecoder, frameParts } from '../wire/frame.ts'

@@ -1,6 +1,7 @@
 /**
- * Linearizable reads of one group that wait for Raft to say which index they rest on. Invariant: every question is
- * answered once: by the index, or by `undefined` when leadership is lost or the answer does not come in time.
+ * Linearizable reads of one group that wait for their read index.
+ * Invariant: every request is answered once: by the index that Raft has confirmed, or by `undefined` when leadership is
+ * lost or the confirmation does not come in time.
  * Source: docs/raft.md, duty 16; Raft dissertation §6.4.
  */
 import type { ReadState } from '../raft/index.ts'
@@ -16,7 +17,7 @@ export class ReadIndex {
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
 
-  /** The context to ask Raft with, and the answer to come. */
+  /** Adds a request: its context for Raft, and the promise of its index. */
   add(untilTick: number): { context: Uint8Array; index: Promise<number | undefined> } {
     this.#lastId += 1
     const id = this.#lastId
@@ -44,7 +45,7 @@ export class ReadIndex {
     }
   }
 
-  /** Nobody here can say any more. */
+  /** Leadership is lost: no index can be confirmed. */
   drop(): void {
     for (const { resolve } of this.#waiting.values()) resolve(undefined)
     this.#waiting.clear()

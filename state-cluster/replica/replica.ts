@@ -1,17 +1,15 @@
 /**
- * The one shell that joins Raft, the machine and the disk, for one group: it drains Ready, writes, sends,
- * applies, stamps time and answers. It is the trunk: what it does while it leads (leading.ts), how it writes and
- * takes over snapshots (log-writer.ts), checkpoints (upkeep.ts) and whom it tells (group-feed.ts) are its limbs.
+ * One replica of one group: it joins Raft, the state machine and the disk.
  *
  *   propose ─► queue ─► one entry a turn ─► Raft ─┬─► MsgStorageAppend ─► store ─► responses ─┐
  *   tick, step ──────────────────────────────────►│                                           ├─► Raft
  *                 replies, feed ◄── machine ◄─────┴─◄ MsgStorageApply ◄───────────────────────┘
  *
- * Invariant: nothing is acknowledged, and no promise to a peer leaves, before what it rests on is durable; every
- * committed entry is applied once, in order; a stamp is never less than one before it. A disk that fails, a
- * damaged value or a broken invariant ends the replica: it answers nothing more and says why, once, to `onFatal`.
- * Clock, chance, timers, disk and peers are ports, so that the simulator runs this very code. All of it happens
- * on turns of the caller's queue or when a write has ended. Source: docs/raft.md, the caller's duties.
+ * This file is the trunk: each turn it drains Ready, writes, sends and applies. Invariant: nothing is acknowledged,
+ * and no promise to a peer leaves, before what it rests on is durable; every committed entry is applied once, in
+ * order. A failing disk, a damaged value or a broken invariant ends the replica: it answers nothing more, and reports
+ * why, once, to `onFatal`. Clock, randomness, disk and peers are ports, so the simulator runs this very code.
+ * Source: docs/raft.md, the caller's duties and the replica's turn.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import type { CancelTimer } from '../../runtime/clock.ts'
@@ -73,6 +71,7 @@ export class Replica {
   #turnIsSoon = false
   #readyWaiters: { resolve: () => void; reject: (error: Error) => void }[] = []
   #end: ClusterError | undefined
+  readonly #failed = (error: unknown): void => this.#fail(asError(error))
 
   /**
    * Loads the checkpoint. The log after it is replayed by turns once `start` is called. Rejects with StoreError.
@@ -92,17 +91,17 @@ export class Replica {
 
   private constructor(start: ReplicaStart, appliedState: AppliedState) {
     const { groupId, nodeId, settings, ports, onProgress } = start
+    const { store, timing } = ports
     this.groupId = groupId
     this.#nodeId = nodeId
     this.#settings = settings
     this.#ports = ports
     this.#onProgress = onProgress
-    const { store, timing } = ports
     this.#applied = appliedState
     this.#log = new DiskLog({
       reader: store,
       groupId,
-      checkpoint: this.#applied.position,
+      checkpoint: appliedState.position,
       tailBytesMax: settings.logTailBytesMax,
     })
     this.#raft = new RawNode({
@@ -110,50 +109,12 @@ export class Replica {
       id: nodeId,
       storage: this.#log,
       random: (bound) => Math.floor(timing.random() * bound),
-      applied: this.#applied.appliedIndex,
+      applied: appliedState.appliedIndex,
     })
+    this.#members = this.#newMembers()
+    this.#transfers = this.#newTransfers()
+    this.#writer = this.#newWriter()
     const applied = (): AppliedState => this.#applied
-    const failed = (error: unknown): void => this.#fail(asError(error))
-    this.#members = new GroupMembers({
-      groupId,
-      nodeId,
-      raft: this.#raft,
-      log: this.#log,
-      store,
-      silentTicks: settings.electionTicks,
-      onMembers: (members) => ports.onMembers?.(members),
-      failed,
-    })
-    this.#transfers = new SnapshotTransfer({
-      store,
-      groupId,
-      transport: ports.transport,
-      members: () => this.#members.addresses,
-      sent: (to, isStored) =>
-        this.#guard(() => {
-          this.#raft.reportSnapshot(to, isStored ? 'SnapshotFinish' : 'SnapshotFailure')
-          this.#deferTurn()
-        }),
-      failed: (error) => this.#fail(error),
-    })
-    this.#writer = new LogWriter({
-      store,
-      log: this.#log,
-      installer: snapshotInstaller({
-        store,
-        groupId,
-        transfers: this.#transfers,
-        machine: ports.machine,
-        afterTurn: timing.afterTurn,
-      }),
-      written: (responses) => {
-        this.#deliver(responses)
-        this.#turnSoon()
-      },
-      installed: ({ applied: state, members }) => this.#installed(state, members),
-      run: (work) => this.#guard(work),
-      failed,
-    })
     this.#leading = new Leading({ raft: this.#raft, settings, clock: timing.clock, applied })
     this.#checkpointing = new Checkpointing({
       store,
@@ -163,19 +124,62 @@ export class Replica {
       done: () => {
         if (this.#heldSnapshot !== undefined) this.#deferTurn()
       },
-      failed,
+      failed: this.#failed,
     })
-    this.#fastElection = new FastElection({
-      nodeId,
-      raft: this.#raft,
-      timing,
-      run: (work) =>
-        this.#guard(() => {
-          work()
-          this.#deferTurn()
-        }),
-    })
+    const run = (work: () => void): void => this.#guardedTurn(work)
+    this.#fastElection = new FastElection({ nodeId, raft: this.#raft, timing, run })
     this.#replayUpTo = this.#log.lastIndex()
+  }
+
+  #newMembers(): GroupMembers {
+    const { store, onMembers } = this.#ports
+    return new GroupMembers({
+      groupId: this.groupId,
+      nodeId: this.#nodeId,
+      raft: this.#raft,
+      log: this.#log,
+      store,
+      silentTicks: this.#settings.electionTicks,
+      onMembers: (members) => onMembers?.(members),
+      failed: this.#failed,
+    })
+  }
+
+  #newTransfers(): SnapshotTransfer {
+    const { store, transport } = this.#ports
+    return new SnapshotTransfer({
+      store,
+      groupId: this.groupId,
+      transport,
+      members: () => this.#members.addresses,
+      sent: (to, isStored) =>
+        this.#guardedTurn(() =>
+          this.#raft.reportSnapshot(to, isStored ? 'SnapshotFinish' : 'SnapshotFailure'),
+        ),
+      failed: this.#failed,
+    })
+  }
+
+  #newWriter(): LogWriter<InstalledState> {
+    const { store, machine, timing } = this.#ports
+    return new LogWriter({
+      store,
+      log: this.#log,
+      installer: snapshotInstaller({
+        store,
+        groupId: this.groupId,
+        transfers: this.#transfers,
+        machine,
+        afterTurn: timing.afterTurn,
+      }),
+      written: (responses) => {
+        this.#deliver(responses)
+        this.#turnSoon()
+      },
+      installed: ({ applied, members }) => this.#installed(applied, members),
+      run: (work) => this.#guard(work),
+      failed: this.#failed,
+    })
   }
 
   /** Begins to take part. A replica that is the only voter stands for election at once. */
@@ -229,8 +233,7 @@ export class Replica {
   }
 
   /**
-   * The process of a node has ended, as far as its closed connection tells. If it led, nobody waits for the election
-   * timeout.
+   * The process of a node has ended, as its closed connection shows. If it led, a fast election begins.
    */
   peerGone(nodeId: number): void {
     this.#members.gone(nodeId)
@@ -242,7 +245,7 @@ export class Replica {
     this.#fastElection.begin(this.#members.voters, nodeId)
   }
 
-  /** Tells from now on what happens here, in order. Gives what ends that. */
+  /** Reports what happens here from now on, in order. Returns the function that ends the watch. */
   watch(watcher: GroupWatcher): () => void {
     return this.#feed.watch(watcher)
   }
@@ -262,7 +265,7 @@ export class Replica {
     return index
   }
 
-  /** What another replica's state hashed to at an index. The one that a majority contradicts stops serving. */
+  /** The hash of another replica's state at an index. A replica that differs from a majority stops serving. */
   hashOf(nodeId: number, index: number, hash: string): void {
     this.#guard(() => this.#compare(nodeId, index, hash))
   }
@@ -312,7 +315,7 @@ export class Replica {
     return this.#members.view(this.#tick)
   }
 
-  /** Which folder a member has, where the log has not said it. Resolves when it is noted for good. */
+  /** Records which folder a member has, where the log has not named it. Resolves when that is durable. */
   noteIncarnation(nodeId: number, incarnation: string): Promise<void> {
     return this.#members.note(nodeId, incarnation)
   }
@@ -327,7 +330,7 @@ export class Replica {
     return outcome
   }
 
-  /** Hands leadership to another voter, if there is one, so that nobody has to miss this one. */
+  /** Transfers leadership to another voter, if there is one. */
   handOver(): void {
     if (!this.#leading.isLeader) return
     this.#guard(() => {
@@ -341,7 +344,7 @@ export class Replica {
     return this.#feed.subscribe(listener)
   }
 
-  // ── What can be asked ────────────────────────────────────────────────────────────────────────────────
+  // ── Reads and status ────────────────────────────────────────────────────────────────────────────────
 
   /** The state as far as it is applied, for status and tests; also when the replica has ended. */
   get applied(): AppliedState {
@@ -352,7 +355,7 @@ export class Replica {
   read<T>(work: (applied: AppliedState) => T): T {
     if (this.#end) throw this.#end
     if (this.#writer.isInstalling) {
-      throw new ClusterError('unavailable', 'this replica is taking over a snapshot')
+      throw new ClusterError('unavailable', 'this replica is installing a snapshot')
     }
     try {
       return work(this.#applied)
@@ -401,7 +404,7 @@ export class Replica {
     this.#finish(new ClusterError('stopped', 'this process is stopping'))
     try {
       await this.#checkpointing.ended()
-      // A snapshot that is half taken over is brought to its end at the next start.
+      // A snapshot that is half installed is finished at the next start.
       if (this.#writer.isInstalling) return
       if (this.#applied.unsavedCount > 0) await this.#applied.checkpoint(() => undefined)
     } catch (error) {
@@ -411,7 +414,7 @@ export class Replica {
 
   // ── Turns ────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** After the caller's turn: gathers whatever else comes in until then. */
+  /** After the caller's turn, together with everything that comes in until then. */
   #deferTurn(): void {
     if (this.#turnIsDeferred || this.#end) return
     this.#turnIsDeferred = true
@@ -421,7 +424,7 @@ export class Replica {
     })
   }
 
-  /** As soon as this call is over: a write has ended, and somebody waits for what follows. */
+  /** As soon as this call is over: a write has ended, and callers wait for what follows. */
   #turnSoon(): void {
     if (this.#turnIsSoon || this.#end) return
     this.#turnIsSoon = true
@@ -460,7 +463,7 @@ export class Replica {
     })
   }
 
-  /** Hands out all that Raft has to say. */
+  /** Hands out every Ready of Raft. */
   #drain(): void {
     while (this.#raft.hasReady()) {
       const { messages, softState, readStates } = this.#raft.ready()
@@ -495,7 +498,7 @@ export class Replica {
     }
   }
 
-  // ── Taking over a snapshot ───────────────────────────────────────────────────────────────────────────
+  // ── Installing a snapshot ───────────────────────────────────────────────────────────────────────────
 
   /** The core takes on a snapshot's members at once, so everything older must have been applied. */
   #stepHeldSnapshot(): void {
@@ -519,7 +522,7 @@ export class Replica {
 
   // ── Applying ─────────────────────────────────────────────────────────────────────────────────────────
 
-  /** MsgStorageApply: all of its entries, then its responses, then what they brought is told. */
+  /** MsgStorageApply: all of its entries, then its responses, then what they brought is reported. */
   #applyBatch(message: Message): void {
     const wasReady = this.#leading.isReady
     for (const entry of message.entries) {
@@ -565,6 +568,14 @@ export class Replica {
   }
 
   // ── The end ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Work of a timer or a transfer, and the turn that follows from it. */
+  #guardedTurn(work: () => void): void {
+    this.#guard(() => {
+      work()
+      this.#deferTurn()
+    })
+  }
 
   /** Everything that runs by itself runs in here: what it throws ends the replica. */
   #guard(work: () => void): void {
