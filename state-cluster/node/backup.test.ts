@@ -25,7 +25,7 @@ describe('restoring', () => {
     })
   })
 
-  it('BACKUP2: what is no backup, or ends too early, is refused', async () => {
+  it('BACKUP2: other bytes than a backup, or a part of one, are refused', async () => {
     await expect(restore('something else, of any length')).rejects.toMatchObject({ code: 'corrupt' })
     await expect(restore('martillo backup 1\n')).rejects.toMatchObject({ code: 'corrupt' })
   })
