@@ -7,6 +7,7 @@
  */
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../protocol/ids.ts'
 import type { Command } from './machine/commands.ts'
+import type { Deadline } from './machine/deadlines.ts'
 import type { OutboxEntry, PrivateEvent, PublicEvent, Reply, Standing } from './machine/events.ts'
 import type {
   AuctionPage,
@@ -48,6 +49,8 @@ export interface FeedBatch {
   readonly hasOutboxEntries: boolean
   /** Servers that own more than before; absent: none. */
   readonly gained?: readonly ServerId[]
+  /** Servers whose auctions close at a new time, each with the earliest; absent: none. */
+  readonly deadlines?: readonly Deadline[]
 }
 
 /** Batches with `afterIndex` < index ≤ `toIndex` were not delivered and will not be. */

@@ -1,8 +1,8 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { ManualClock } from '../../runtime/clock.ts'
 import { createLogger } from '../../runtime/logger.ts'
-import type { Reply } from '../../state-cluster/index.ts'
+import type { FeedBatch, Reply } from '../../state-cluster/index.ts'
 import { MemoryCluster } from '../testing/memory-cluster.ts'
 import { Conductor } from './conductor.ts'
 
@@ -183,9 +183,35 @@ describe('the conductor', () => {
     await bench.cluster.propose(groupId, { type: 'enlist_server', serverId: 'server-2' as ServerId })
     const before = bench.conducts()
     await bench.create('theirs', { durationMs: 100 }, 'server-2' as ServerId)
+    await bench.extend('theirs', 50)
     await bench.advance(900)
     expect(bench.conducts() - before).toBeLessThanOrEqual(1)
     expect(await bench.statusOf('theirs')).toBe('open')
+  })
+
+  test('CONDUCT3 it reads no auction to follow deadlines, neither its own nor those of others', async () => {
+    bench = new Bench()
+    const reads = vi.spyOn(bench.cluster, 'auction')
+    const batches: FeedBatch[] = []
+    bench.cluster.subscribe(groupId, (batch) => batches.push(batch))
+    bench.conductor.start()
+    await bench.advance(20)
+    const other = 'server-2' as ServerId
+    await bench.cluster.propose(groupId, { type: 'enlist_server', serverId: other })
+    await bench.create('own', { durationMs: 1_000 })
+    await bench.create('theirs', { durationMs: 500 }, other)
+    const createdMs = bench.clock.nowMs()
+    await bench.extend('own', 300)
+    await bench.extend('theirs', 300)
+    expect(batches.flatMap(({ deadlines = [] }) => deadlines)).toEqual([
+      { serverId, atMs: createdMs + 1_000 },
+      { serverId: other, atMs: createdMs + 500 },
+      { serverId, atMs: createdMs + 1_300 },
+      { serverId: other, atMs: createdMs + 800 },
+    ])
+    await bench.advance(1_400)
+    expect(reads).not.toHaveBeenCalled()
+    expect(await bench.statusOf('own')).toBe('passed')
   })
 
   test('CONDUCT7 what comes to it from another server is conducted at once', async () => {

@@ -108,15 +108,8 @@ export class Conductor {
   observe(batch: FeedBatch): void {
     // Auctions came from another server: the next pulse tells when they fall due.
     if (batch.gained?.includes(this.#context.serverId) === true) this.pulseNow()
-    for (const event of batch.events) {
-      const closesAt = 'closesAt' in event ? event.closesAt : undefined
-      if (closesAt === undefined || closesAt >= this.#nextDueMs) continue
-      this.#context.cluster.auction(event.auctionId).then(
-        (view) => {
-          if (view?.owner === this.#context.serverId) this.dueAt(closesAt)
-        },
-        () => this.dueAt(closesAt),
-      )
+    for (const { serverId, atMs } of batch.deadlines ?? []) {
+      if (serverId === this.#context.serverId) this.dueAt(atMs)
     }
   }
 

@@ -232,7 +232,12 @@ export class MemoryCluster implements Cluster {
     if (events.length === 0 && outboxCount === 0 && gained.length === 0) return
     const hasOutboxEntries = outboxCount > 0
     const own = { groupId: group, index: this.#index, atMs: this.#atMs, events, hasOutboxEntries }
-    const batch: FeedBatch = gained.length > 0 ? { ...own, gained } : own
+    const deadlines = machine.deadlinesOf(this.state, events)
+    const batch: FeedBatch = {
+      ...own,
+      ...(gained.length > 0 && { gained }),
+      ...(deadlines.length > 0 && { deadlines }),
+    }
     if (this.#isFeedHeld) this.#held.push(batch)
     else this.inject(batch)
   }

@@ -216,6 +216,10 @@ describe('the link on the wire', () => {
       gained: ['s2' as never],
     }
     expect(decodeFeed(encodeFeed(moved))).toEqual(moved)
+    const { gained: _, ...rest } = moved
+    const due = { ...rest, deadlines: [{ serverId: 's1' as never, atMs: 1_700_000_000_000 }] }
+    expect(decodeFeed(encodeFeed(due))).toEqual(due)
+    expect(decodeFeed(encodeFeed({ ...due, ...moved }))).toEqual({ ...due, ...moved })
   })
 
   it('LINK2: requests come back equal', () => {

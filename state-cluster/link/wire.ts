@@ -5,8 +5,8 @@
  *   welcome  [[group …], [[node, host, port] …]]      request  [id, op, …]
  *   leader   [group, leader or 0, term]                 1 propose      [id, 1, group, [command bytes …]]
  *   reply    [id, 0, …] done, [id, code, …] not         2 read         [id, 2, [group, min index, …], code, …]
- *   feed     [group, index, atMs, outbox entries, [event …]    3 subscribe    [id, 3, group, after | null]
- *             , [gained server …] where any gained]       4 unsubscribe  [id, 4, group]
+ *   feed     [group, index, atMs, notices, [event …]    3 subscribe    [id, 3, group, after | null]
+ *              [, [gained server …], [[server, atMs] …]]]   4 unsubscribe  [id, 4, group]
  *   gap      [group, index]                             5 status       [id, 5]
  *                                                       6 read index   [id, 6, group]
  *                                                       7, 8           members: see member-wire.ts
@@ -23,6 +23,7 @@ import type { GroupId, ServerId } from '../../protocol/ids.ts'
 import { Fields, malformed, packTuple, unpackTuple } from '../../wire/tuples.ts'
 import type { ClusterErrorCode, ClusterStatus, FeedBatch } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
+import type { Deadline } from '../machine/deadlines.ts'
 import type { Reply } from '../machine/events.ts'
 import {
   CodecError,
@@ -331,9 +332,11 @@ export function decodeLeader(body: Uint8Array): { groupId: GroupId; view: Leader
 }
 
 export function encodeFeed(batch: FeedBatch): Uint8Array {
-  const { groupId, index, atMs, hasOutboxEntries, events, gained } = batch
+  const { groupId, index, atMs, hasOutboxEntries, events, gained, deadlines } = batch
   const body = [groupId, index, atMs, hasOutboxEntries, events.map(encodeEvent)]
-  return packTuple(gained === undefined ? body : [...body, gained])
+  if (gained === undefined && deadlines === undefined) return packTuple(body)
+  const pairs = (deadlines ?? []).map(({ serverId, atMs }) => [serverId, atMs])
+  return packTuple([...body, gained ?? [], pairs])
 }
 
 export function decodeFeed(body: Uint8Array): FeedBatch {
@@ -341,9 +344,24 @@ export function decodeFeed(body: Uint8Array): FeedBatch {
   const head = { groupId: groupIdOf(fields), index: fields.integer(), atMs: fields.integer() }
   const hasOutboxEntries = fields.flag()
   const events = fields.list(eventsMax).map((value) => understood(() => decodeEvent(value)))
-  const gained = fields.left > 0 ? (fields.texts(serversMax, idMax) as ServerId[]) : undefined
+  const hasServers = fields.left > 0
+  const gained = hasServers ? (fields.texts(serversMax, idMax) as ServerId[]) : []
+  const deadlines = hasServers ? fields.list(serversMax).map(deadlineOf) : []
   fields.end()
-  return { ...head, events, hasOutboxEntries, ...(gained === undefined ? {} : { gained }) }
+  return {
+    ...head,
+    events,
+    hasOutboxEntries,
+    ...(gained.length > 0 && { gained }),
+    ...(deadlines.length > 0 && { deadlines }),
+  }
+}
+
+function deadlineOf(value: unknown): Deadline {
+  const fields = Fields.of(value, 'deadline')
+  const deadline = { serverId: fields.text(idMax) as ServerId, atMs: fields.integer() }
+  fields.end()
+  return deadline
 }
 
 export function encodeGap(groupId: GroupId, index: number): Uint8Array {

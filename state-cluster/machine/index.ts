@@ -8,6 +8,7 @@
 export { apply, entryVersion } from './apply.ts'
 export { type Row, type RowKind, rowKindCodes } from './changes.ts'
 export { decodeCommand, decodeEntry, encodeCommand, encodeEntry } from './codec.ts'
+export { type Deadline, deadlinesOf } from './deadlines.ts'
 export { decodeEvent, decodeHistory, encodeEvent, encodeHistory } from './event-codec.ts'
 export { CodecError } from './plain-reader.ts'
 export { decodeReply, encodeReply } from './reply-codec.ts'

@@ -15,6 +15,7 @@ import type { GroupId } from '../../protocol/ids.ts'
 import type { CancelTimer } from '../../runtime/clock.ts'
 import { ClusterError } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
+import { deadlinesOf } from '../machine/deadlines.ts'
 import type { Reply } from '../machine/events.ts'
 import type { SnapshotSink } from '../peers/peer-transport.ts'
 import { type Entry, LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, type Message, RawNode } from '../raft/index.ts'
@@ -556,14 +557,16 @@ export class Replica {
     const { replies, events, outboxCount, gained } = this.#applied.apply(entry)
     this.#leading.pending.applied(index, term, replies)
     if (events.length === 0 && outboxCount === 0 && gained.length === 0) return
-    const atMs = this.#applied.state.house.lastAtMs
+    const { state } = this.#applied
+    const deadlines = deadlinesOf(state, events)
     this.#feed.batch({
       groupId: this.groupId,
       index,
-      atMs,
+      atMs: state.house.lastAtMs,
       events,
       hasOutboxEntries: outboxCount > 0,
       ...(gained.length > 0 && { gained }),
+      ...(deadlines.length > 0 && { deadlines }),
     })
   }
 

@@ -21,6 +21,7 @@ import {
   auctionView,
   biddersPage,
   buyerView,
+  deadlinesOf,
   emptyState,
   entryVersion,
   houseView,
@@ -164,7 +165,12 @@ export class FakeNode implements LinkBackend {
 
   #tell(group: FakeGroup, groupId: GroupId, atMs: number, { events, outboxCount, gained }: Applied): void {
     const own = { groupId, index: group.applied, atMs, events, hasOutboxEntries: outboxCount > 0 }
-    const batch: FeedBatch = gained.length > 0 ? { ...own, gained } : own
+    const deadlines = deadlinesOf(group.state, events)
+    const batch: FeedBatch = {
+      ...own,
+      ...(gained.length > 0 && { gained }),
+      ...(deadlines.length > 0 && { deadlines }),
+    }
     for (const watcher of [...group.watchers]) {
       if (events.length > 0 || outboxCount > 0 || gained.length > 0) watcher.batch(batch)
       watcher.applied(group.applied)
