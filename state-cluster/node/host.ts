@@ -156,7 +156,7 @@ export async function makeBirth(store: Store, { meta, position, members }: Birth
 
 interface FatalHandler {
   (error: Error): void
-  /** Until then whoever opens is told, by the rejection. */
+  /** Until then the opening call rejects instead. */
   isOpen: boolean
 }
 
@@ -265,12 +265,12 @@ export class ReplicaHost implements Cluster {
     return this.meta.clusterId
   }
 
-  /** From now on a fatal error is told to `onFatal`, not to whoever opens. */
+  /** From now on a fatal error is reported to `onFatal` instead of rejecting the opening call. */
   tellFatal(): void {
     this.#onFatal.isOpen = true
   }
 
-  /** The founding of the cluster is over for this node. Resolves when that is noted for good. */
+  /** The founding of the cluster is over for this node. Resolves when that is durable. */
   async founded(): Promise<void> {
     await this.#store.commit([writeOfMeta({ ...this.meta, isFounding: false })])
   }

@@ -1,11 +1,12 @@
 /**
- * A node whose folder is lost, damaged or too old comes back under its number, from the others: it leaves the cluster,
- * gets an empty folder with another incarnation, and is let in again with that.
+ * Rebuilds a node whose folder is lost, damaged or too old, from the other nodes.
+ *
+ * It keeps its number: it leaves the cluster, gets an empty folder with another incarnation, and joins again with that.
  *
  *   lock ─► leave ─► old folder set aside ─► empty one made ─► join (names its incarnation) ─► start: a snapshot comes
  *
  * Invariant: the old folder is touched only when nobody counts on it any more, and is set aside, not removed; broken
- * off anywhere, the command may be given again. Leaves what the cluster says to whoever calls.
+ * off anywhere, the command may be given again. The caller talks to the cluster.
  * Source: docs/spec.md REBUILD1; Raft dissertation §4.2.
  */
 import { existsSync, renameSync } from 'node:fs'

@@ -1,8 +1,8 @@
 /**
- * The last resort: a cluster whose majority is gone for good goes on from one folder that is left, alone.
+ * The last resort when a majority is permanently lost: one folder continues alone.
  * Invariant: what this folder held stays, also what was never acknowledged; what others alone had is lost. The
  * cluster gets another id, so that no old node, and no server that remembers the lost part, takes it for the one it
- * knew: they must be started anew. Source: docs/spec.md MEMBER5.
+ * knew: they must be started again. Source: docs/spec.md MEMBER5.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { groupsOf } from '../groups.ts'

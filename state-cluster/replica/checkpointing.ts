@@ -1,7 +1,8 @@
 /**
- * Checkpoints and compaction of one replica, beside everything else that it does. Invariant: one piece of work at a
- * time; the log is cut only behind a checkpoint that holds; a failure is told once. Leaves what a checkpoint is to
- * applied-state.ts, and when there is time to look for work to the replica. Source: docs/spec.md STORE7, STORE8, STORE16.
+ * Checkpoints and log compaction of one replica, in the background.
+ * Invariant: one piece of work runs at a time; the log is compacted only up to a checkpoint that is durable; a failure
+ * is reported once. What a checkpoint is, is up to applied-state.ts; the replica decides when to look for work.
+ * Source: docs/spec.md STORE7, STORE8, STORE16.
  */
 
 import type { DiskLog } from '../storage/disk-log.ts'

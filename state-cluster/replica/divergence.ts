@@ -1,10 +1,11 @@
 /**
- * The states of a group's replicas, compared by their hashes at the same index. Invariant: a replica counts as
- * contradicted only when a majority of the voters agree on another hash than its own, so that one damaged state
- * stops one node, whoever leads. What is remembered is bounded. Source: DESIGN "same index, same hash"; GUARD1.
+ * Finds divergence: replicas of a group with different state hashes at one index.
+ * Invariant: a replica counts as divergent only when a majority of the voters agree on another hash than its own, so
+ * that one damaged state stops one node, also where that node leads. A bounded number of indexes is remembered.
+ * Source: docs/design.md; docs/spec.md GUARD1.
  */
 
-/** Replicas tell each other their hash as of every so many entries. */
+/** Replicas send each other their hash as of every so many entries. */
 export const hashEveryEntries = 256
 /** Indexes that are remembered; older ones are compared no more. */
 const indexesMax = 16

@@ -69,7 +69,7 @@ export class Leading {
     }
   }
 
-  /** What has waited too long, or cannot be proposed here, is told so. */
+  /** Rejects what has waited too long or cannot be proposed here. */
   expire(tick: number): void {
     this.pending.expire(tick)
     if (!this.isLeader) this.pending.dropQueued('another replica leads the group')

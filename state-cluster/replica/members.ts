@@ -1,7 +1,8 @@
 /**
- * The members of one group as its replica knows them: who they are, where, who was heard from, and the changes that
- * this replica has proposed. Invariant: what is told here follows from applied entries and installed snapshots
- * alone; every change that was asked for ends once, by what was applied or by why not.
+ * The members of one group, and the membership changes that its replica has proposed.
+ *
+ * It knows who they are, where, and which of them sent a message lately. Invariant: members follow from applied entries
+ * and installed snapshots alone; every requested change ends once, by what was applied or by the reason why not.
  * Leaves turns, time and its own end to the replica, and the judgement of changes to membership.ts.
  * Source: docs/raft.md, duties 6, 9 and 18; docs/spec.md MEMBER1 to MEMBER4.
  */
@@ -164,7 +165,7 @@ export class GroupMembers {
 
   /**
    * Which folder a member has, where the log has not said it: a founder, or a member of before incarnations. Resolves
-   * when it is noted for good; what is noted already stays.
+   * when that is durable; an incarnation that is recorded already stays.
    */
   async note(nodeId: number, incarnation: string): Promise<void> {
     const { store, groupId } = this.#options

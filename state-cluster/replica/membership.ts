@@ -1,5 +1,5 @@
 /**
- * Changes of a group's membership, as a leader judges and proposes them: one node at a time, learners first.
+ * Which membership changes a leader may propose: one node at a time, learners first.
  * Invariant: nothing is proposed after which the voters that are known to be reachable would be no majority; a
  * voter that leads is not removed while it leads. Every change ends once, by what was applied or why not.
  * Source: docs/raft.md, duties 6 and 18; Raft dissertation §4.2; docs/spec.md MEMBER1 to MEMBER4.
@@ -11,7 +11,7 @@ export interface AddLearner {
   readonly nodeId: number
   readonly host: string
   readonly port: number
-  /** Of the folder that is let in; absent: of whoever runs under that number and has connected to the leader. */
+  /** Of the folder that joins; absent: of the node that runs under that number and has connected to the leader. */
   readonly incarnation?: string
 }
 

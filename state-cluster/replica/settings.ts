@@ -1,5 +1,6 @@
 /**
- * What a replica is given, how it is set, and what it tells of itself. Invariant: every bound of a replica stands
+ * The ports, settings and status of a replica.
+ * Invariant: every bound of a replica stands
  * here or beside the loop that it bounds, with its unit. Leaves all behaviour to replica.ts.
  */
 import type { GroupId } from '../../protocol/ids.ts'

@@ -1,6 +1,7 @@
 /**
- * Snapshots of one group between replicas: what a leader streams to a follower that lags behind its log, and what a
- * follower takes in. Invariant: what is sent is one checkpoint, read from one view; what comes in touches nothing
+ * Snapshots of one group on their way from a leader to a follower.
+ *
+ * A follower needs one when its log ends before the leader's begins. Invariant: what is sent is one checkpoint, read from one view; what comes in touches nothing
  * that is in use until the replica installs it. A transfer that breaks is worthless and starts from the beginning.
  * Leaves when to step and to install to the replica, the way over the network to the transport.
  * Source: docs/raft.md, the caller's duties 4, 5, 9 and 12; docs/spec.md SNAP1 to SNAP5.
@@ -105,7 +106,7 @@ export class SnapshotTransfer {
 
   /**
    * One piece of work on the incoming area at a time, also across transfers: what an aborted one has under way must
-   * not come to lie behind the next one's emptying. A disk that fails is told to the replica, not to the sender alone.
+   * not run after the next one has emptied the area. A failing disk is reported to the replica and to the sender.
    */
   async #inTurn(work: () => Promise<void>): Promise<void> {
     const done = this.#lastWork.then(work)
@@ -113,7 +114,7 @@ export class SnapshotTransfer {
     try {
       await done
     } catch (error) {
-      // Rows that came damaged are the sender's affair.
+      // Rows that came damaged concern the sender alone.
       if (error instanceof StoreError && error.code !== 'corrupt') this.#options.failed(error)
       throw error
     }

@@ -1,6 +1,6 @@
 /**
  * CRC-32 (IEEE 802.3, reflected, as zlib and Ethernet have it), in plain code so that the simulator and every
- * Node version compute the same. It finds flipped bits; it is no defence against whoever wants to forge.
+ * Node version compute the same. It finds flipped bits; it is no defence against forgery.
  */
 
 /** tables[k][b]: the checksum of byte b followed by k zero bytes; eight of them eat eight bytes a step. */
