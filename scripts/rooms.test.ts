@@ -19,7 +19,6 @@ import {
   isOfRooms,
   isTest,
   levelsOf,
-  pending,
   type Room,
   readRooms,
   readText,
@@ -75,8 +74,6 @@ const isPackage = (target: string): boolean =>
 const ofHouse = imports.filter(({ target }) => indexOf(target) >= 0)
 const ofPackages = imports.filter(({ target }) => indexOf(target) < 0 && isPackage(target))
 const crossing = ofHouse.filter(({ file, target }) => indexOf(file) !== indexOf(target))
-const isPending = ({ file, target }: Import): boolean =>
-  pending.some(([name, path]) => name === roomOf(file).name && path === target)
 
 function takes(names: readonly string[], name: string): boolean {
   return names.some((one) =>
@@ -101,7 +98,7 @@ it('no import leads outside the table', () => {
     const room = roomOf(one.file)
     const isSeen = room.sees.some((path) => isIn(one.target, path))
     const isExcepted = room.except.some((path) => isIn(one.target, path))
-    return (!isSeen || isExcepted || isTest(one.target)) && !isPending(one)
+    return !isSeen || isExcepted || isTest(one.target)
   })
   expect(outside).toEqual([])
   expect(ofPackages.filter(({ file, target }) => !takes(roomOf(file).packages, target))).toEqual([])
@@ -116,15 +113,10 @@ it('the table lists nothing that is not imported', () => {
     return [...paths, ...packages].map((what) => `${room.name}: ${what}`)
   })
   expect(unused).toEqual([])
-  expect(
-    pending.filter(
-      ([name, path]) => !crossing.some((one) => one.target === path && roomOf(one.file).name === name),
-    ),
-  ).toEqual([])
 })
 
 it('no arrow points upward, and so none goes in a circle', () => {
-  const upward = crossing.filter((one) => indexOf(one.target) > indexOf(one.file) && !isPending(one))
+  const upward = crossing.filter((one) => indexOf(one.target) > indexOf(one.file))
   expect(upward).toEqual([])
   const listed = rooms.flatMap((room, at) =>
     room.sees.filter((path) => indexOf(path) >= at).map((path) => `${room.name}: ${path}`),
@@ -164,8 +156,7 @@ it('the lint refuses a planted upward import, an unlisted one and a package, in 
 
 /** Whether a row lists any part of another room. */
 function isSeen(room: Room, other: Room): boolean {
-  const listed = [...room.sees, ...pending.filter(([name]) => name === room.name).map(([, path]) => path)]
-  return other.paths.some((path) => listed.some((seen) => isIn(seen, path) || isIn(path, seen)))
+  return other.paths.some((path) => room.sees.some((seen) => isIn(seen, path) || isIn(path, seen)))
 }
 
 /** A file for each level of folders in a room. */

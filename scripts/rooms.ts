@@ -42,11 +42,6 @@ export const testPackages = [
 ]
 const neverInTests = ['sim', 'bench', 'scripts', 'examples']
 
-/** Upward imports that are not gone yet. The list only gets shorter. */
-export const pending: readonly (readonly [room: string, file: string])[] = [
-  ['server/http', 'server/ws/frames.ts'],
-]
-
 const testGlobs = ['**/*.test.ts', '**/testing/**', '**/*contract.ts']
 
 export function isTest(path: string): boolean {
@@ -141,7 +136,6 @@ function overridesOf(room: Room): Override[] {
       '**',
       ...own,
       ...room.sees.map((path) => `!${importOf(from, path)}`),
-      ...pending.filter(([name]) => name === room.name).map(([, path]) => `!${importOf(from, path)}`),
       ...room.except.map((path) => importOf(from, path)),
       ...testGlobs,
       ...room.packages.flatMap(packageGlobs),

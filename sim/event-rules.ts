@@ -4,7 +4,7 @@
  * nothing but events, and the reserve of the auction's terms, is looked at, so that the auditor's own mistakes
  * cannot hide one of the machine's. Source: DESIGN "What must never happen".
  */
-import { publicEventFrame } from '../server/ws/frames.ts'
+import { publicEventFrame } from '../server/frames.ts'
 import type { CreateAuction } from '../state-cluster/machine/commands.ts'
 import { isPublic, type PrivateEvent, type PublicEvent } from '../state-cluster/machine/events.ts'
 import type { Checks } from './checks.ts'

@@ -5,7 +5,7 @@
  *   draw options ─► found the cluster ─► trouble and work ─► calm: everything heals, nothing new is asked
  *               ─► come to rest: every question has an answer, all replicas stand at one index ─► audit
  */
-import { publicEventFrame } from '../server/ws/frames.ts'
+import { publicEventFrame } from '../server/frames.ts'
 import { formats } from '../state-cluster/machine/formats/registry.ts'
 import { stateHash } from '../state-cluster/machine/index.ts'
 import { MemoryNetwork } from '../state-cluster/peers/memory-transport.ts'

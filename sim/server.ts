@@ -9,7 +9,7 @@ import type { AuctionId, GroupId, ServerId } from '../protocol/ids.ts'
 import type { NotificationMessage } from '../protocol/notifications.ts'
 import { Conductor } from '../server/duties/conductor.ts'
 import { Publisher } from '../server/duties/publisher.ts'
-import { publicEventFrame } from '../server/ws/frames.ts'
+import { publicEventFrame } from '../server/frames.ts'
 import {
   ClusterError,
   type ClusterErrorCode,

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { AuctionView } from '../../protocol/auction-view.ts'
 import type { AuctionId } from '../../protocol/ids.ts'
-import { publicEventFrame, wireView } from '../../server/ws/frames.ts'
+import { publicEventFrame, wireView } from '../../server/frames.ts'
 import type { PrivateEvent, PublicEvent } from '../../state-cluster/machine/events.ts'
 import { apply, auctionView, emptyState } from '../../state-cluster/machine/index.ts'
 import { Stream } from '../../state-cluster/machine/testing/streams.ts'

@@ -6,7 +6,7 @@
 import type { AuctionView as WireView } from '../../protocol/auction-view.ts'
 import type { AuctionId, SubjectId } from '../../protocol/ids.ts'
 import type { BuyerView, Cluster, OutboxEntry } from '../../state-cluster/index.ts'
-import { wireView } from '../ws/frames.ts'
+import { wireView } from '../frames.ts'
 
 export class OutboxFacts {
   readonly #cluster: Pick<Cluster, 'auction' | 'buyer'>

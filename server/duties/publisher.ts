@@ -15,8 +15,8 @@ import {
 import type { Clock } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { type BuyerView, type Cluster, ClusterError, type OutboxEntry } from '../../state-cluster/index.ts'
+import { wireView } from '../frames.ts'
 import type { ServerMetrics } from '../metrics.ts'
-import { wireView } from '../ws/frames.ts'
 import { OutboxFacts } from './outbox-facts.ts'
 
 /** Where notifications go. */

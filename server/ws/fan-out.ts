@@ -30,8 +30,8 @@ import {
   type Standing,
 } from '../../state-cluster/index.ts'
 import { hasRole } from '../access/auth.ts'
+import { privateEventFrame, publicEventFrame, wireView } from '../frames.ts'
 import { EventTail, eventsMax, type TailEvent } from './event-tail.ts'
-import { privateEventFrame, publicEventFrame, wireView } from './frames.ts'
 import type { Session } from './session.ts'
 
 type Stage = 'reading' | 'replaying' | 'blocked' | 'waiting' | 'live' | 'lagging' | 'ended'

@@ -12,11 +12,11 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Cluster, Command, Rejected } from '../../state-cluster/index.ts'
 import type { Admission } from '../access/admission.ts'
 import { hasRole } from '../access/auth.ts'
+import { acceptedFrame, rejectedFrame } from '../frames.ts'
 import { clusterFault } from '../http/answers.ts'
 import type { ServerMetrics } from '../metrics.ts'
 import type { Tally } from '../tally.ts'
 import type { FanOut } from './fan-out.ts'
-import { acceptedFrame, rejectedFrame } from './frames.ts'
 import type { Session } from './session.ts'
 
 export interface FrameContext {

@@ -25,12 +25,12 @@ import { bearerToken, hasRole, type TokenCheck, type Tokens } from '../access/au
 import { TokenBucket } from '../access/token-bucket.ts'
 import type { HttpRequest, Socket, UpgradeDecision } from '../carrier/socket.ts'
 import type { ServerConfig } from '../config.ts'
+import { rejectedFrame } from '../frames.ts'
 import { problemAnswer, rateAnswer } from '../http/answers.ts'
 import type { ServerMetrics } from '../metrics.ts'
 import { Tally } from '../tally.ts'
 import type { FanOut, Published } from './fan-out.ts'
 import { refuse } from './frame-handlers.ts'
-import { rejectedFrame } from './frames.ts'
 import { Session, type SessionContext } from './session.ts'
 
 export interface GatewayContext extends Omit<SessionContext, 'closing'> {

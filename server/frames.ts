@@ -1,14 +1,18 @@
 /**
- * From the machine's words to the contract's: events, views and replies as server frames.
- * Invariant: each frame is built field by field, so that nothing of an event's `secret` part, nor any field that
- * the contract does not name, can slip into it. Source: CONTRACT "WebSocket"; DESIGN "secrets stay secret".
+ * Events, views and replies of the machine as frames of the protocol.
+ *
+ * HTTP, WebSocket sessions and the publisher all show the replicated state through this file.
+ *
+ * Invariant: each frame is built field by field, so that nothing of an event's `secret` part, nor any field that the
+ * protocol does not name, can slip into it. Source: docs/protocol.md, "WebSocket"; docs/design.md, "secrets stay
+ * secret".
  */
-import type { AuctionView as WireView } from '../../protocol/auction-view.ts'
-import type { FrameId } from '../../protocol/client-frames.ts'
-import type { BidEntry } from '../../protocol/http-bodies.ts'
-import type { AuctionId, RequestId, SubjectId } from '../../protocol/ids.ts'
-import type { PrivateEventFrame, PublicEventFrame, ServerFrame } from '../../protocol/server-frames.ts'
-import { assertNever } from '../../runtime/assert.ts'
+import type { AuctionView as WireView } from '../protocol/auction-view.ts'
+import type { FrameId } from '../protocol/client-frames.ts'
+import type { BidEntry } from '../protocol/http-bodies.ts'
+import type { AuctionId, RequestId, SubjectId } from '../protocol/ids.ts'
+import type { PrivateEventFrame, PublicEventFrame, ServerFrame } from '../protocol/server-frames.ts'
+import { assertNever } from '../runtime/assert.ts'
 import type {
   AuctionView,
   BidAccepted,
@@ -17,7 +21,7 @@ import type {
   PublicEvent,
   Rejected,
   Standing,
-} from '../../state-cluster/index.ts'
+} from '../state-cluster/index.ts'
 
 export function publicEventFrame(event: PublicEvent): PublicEventFrame {
   const base = { auctionId: event.auctionId, seq: event.seq, epoch: event.epoch, serverTime: event.atMs }
