@@ -5,7 +5,7 @@
  *   welcome  [[group …], [[node, host, port] …]]      request  [id, op, …]
  *   leader   [group, leader or 0, term]                 1 propose      [id, 1, group, [command bytes …]]
  *   reply    [id, 0, …] done, [id, code, …] not         2 read         [id, 2, [group, min index, …], code, …]
- *   feed     [group, index, atMs, notices, [event …]    3 subscribe    [id, 3, group, after | null]
+ *   feed     [group, index, atMs, outbox, [event …]     3 subscribe    [id, 3, group, after | null]
  *              [, [gained server …], [[server, atMs] …]]]   4 unsubscribe  [id, 4, group]
  *   gap      [group, index]                             5 status       [id, 5]
  *                                                       6 read index   [id, 6, group]

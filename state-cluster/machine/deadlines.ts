@@ -1,5 +1,5 @@
 /**
- * Which servers have a new deadline after an entry, so that a server reads no auction of another's to learn it.
+ * The servers that have a new deadline after an entry. With it no server reads an auction to learn whose it is.
  * Invariant: a server is named once, with the earliest close that the entry's events gave to one of its auctions;
  * whose auction it is, the state after the entry says. Source: docs/spec.md CONDUCT3.
  */

@@ -54,15 +54,15 @@ function scene(shown?: number) {
 }
 
 describe('the feeds of a process', () => {
-  it('LINK8: repeats, and what a node tells that is not home any more, are not passed on', () => {
+  it('LINK8: repeats, and what a node tells that is not preferred any more, are not passed on', () => {
     const { feeds, heard, noted, listen } = scene(5)
     const first = new Node()
     const second = new Node()
     listen()
-    feeds.setHome(first.link)
+    feeds.setPreferred(first.link)
     first.answer()
     for (const index of [6, 7, 7, 6, 9]) feeds.batch(first.link, batch(index))
-    feeds.setHome(second.link)
+    feeds.setPreferred(second.link)
     second.answer()
     feeds.batch(first.link, batch(15))
     feeds.gap(first.link, { groupId: zero, index: 50 })
@@ -81,7 +81,7 @@ describe('the feeds of a process', () => {
     const { feeds, heard, listen } = scene()
     const node = new Node()
     listen()
-    feeds.setHome(node.link)
+    feeds.setPreferred(node.link)
     feeds.batch(node.link, batch(99))
     node.answer()
     feeds.batch(node.link, batch(100))
@@ -93,7 +93,7 @@ describe('the feeds of a process', () => {
     const { feeds, listen } = scene(3)
     const node = new Node()
     node.hasRoom = false
-    feeds.setHome(node.link)
+    feeds.setPreferred(node.link)
     const end = listen()
     expect(node.asked).toEqual([])
     node.hasRoom = true
@@ -101,8 +101,8 @@ describe('the feeds of a process', () => {
     feeds.follow()
     expect(node.asked).toEqual(['subscribe after 3'])
     node.isOpen = false
-    feeds.setHome(undefined)
-    feeds.setHome(node.link)
+    feeds.setPreferred(undefined)
+    feeds.setPreferred(node.link)
     expect(node.asked).toEqual(['subscribe after 3', 'subscribe after 3'])
     end()
     end()

@@ -1,5 +1,5 @@
 /**
- * The feeds that this process follows, over whichever node is home. Invariant: every listener of a group gets each
+ * The feeds that this process follows, over whichever node is preferred. Invariant: every listener of a group gets each
  * batch from its beginning on exactly once and in order of index, across nodes and reconnects; where a node no
  * longer has what was missed, every listener is told the gap before the feed goes on. Source: docs/spec.md LINK8.
  */
@@ -27,7 +27,7 @@ export class Feeds {
   readonly #feeds = new Map<GroupId, Feed>()
   readonly #noteIndex: (groupId: GroupId, index: number) => void
   readonly #shownIndex: (groupId: GroupId) => number | undefined
-  #home: NodeLink | undefined
+  #preferred: NodeLink | undefined
 
   /** `shownIndex`: what this process has seen of a group already; a feed that begins, begins behind it. */
   constructor(
@@ -55,30 +55,30 @@ export class Feeds {
   }
 
   /** From now on the feed comes from this node. */
-  setHome(home: NodeLink | undefined): void {
-    if (home === this.#home) return
+  setPreferred(preferred: NodeLink | undefined): void {
+    if (preferred === this.#preferred) return
     for (const feed of this.#feeds.values()) {
       if (feed.on?.isOpen === true) this.#leave(feed, feed.on)
       feed.on = undefined
     }
-    this.#home = home
+    this.#preferred = preferred
     this.follow()
   }
 
-  /** Asks for every feed that the home was not asked for yet. */
+  /** Requests for every feed that the preferred node was not asked for yet. */
   follow(): void {
-    const home = this.#home
-    if (home === undefined) return
+    const preferred = this.#preferred
+    if (preferred === undefined) return
     for (const feed of this.#feeds.values()) {
-      if (feed.on === home || feed.listeners.size === 0) continue
-      const taken = home.ask(
+      if (feed.on === preferred || feed.listeners.size === 0) continue
+      const taken = preferred.ask(
         (id) => encodeSubscribe(id, feed.groupId, feed.index),
         (outcome) => {
-          if (outcome instanceof TransportError || feed.on !== home) return
+          if (outcome instanceof TransportError || feed.on !== preferred) return
           if (outcome.failure === undefined) this.#begin(feed, decodeIndexDone(outcome.fields))
         },
       )
-      if (taken) feed.on = home
+      if (taken) feed.on = preferred
     }
   }
 
@@ -101,7 +101,7 @@ export class Feeds {
 
   close(): void {
     this.#feeds.clear()
-    this.#home = undefined
+    this.#preferred = undefined
   }
 
   #begin(feed: Feed, index: number): void {

@@ -56,7 +56,7 @@ export class NodeLink {
   /** 0 until the node has said it. */
   nodeId = 0
   readonly #owner: NodeLinkOwner
-  readonly #asks = new Map<number, Answered>()
+  readonly #awaited = new Map<number, Answered>()
   readonly #dialer: Dialer
   #connection: Connection | undefined
   #isWelcome = false
@@ -99,7 +99,7 @@ export class NodeLink {
     const id = this.#lastAsk + 1
     if (!this.#connection.send(frameKinds.linkRequest, [encode(id)])) return false
     this.#lastAsk = id
-    this.#asks.set(id, answered)
+    this.#awaited.set(id, answered)
     return true
   }
 
@@ -146,14 +146,14 @@ export class NodeLink {
   }
 
   #answer(reply: ReplyBody): void {
-    const answered = this.#asks.get(reply.id)
+    const answered = this.#awaited.get(reply.id)
     if (answered === undefined) throw malformed(`a reply to ask ${reply.id}, which waits for none`)
-    this.#asks.delete(reply.id)
+    this.#awaited.delete(reply.id)
     try {
       answered(reply)
     } catch (thrown) {
       // What cannot be read was not answered; the connection ends, and the ask goes elsewhere.
-      if (thrown instanceof TransportError) this.#asks.set(reply.id, answered)
+      if (thrown instanceof TransportError) this.#awaited.set(reply.id, answered)
       throw thrown
     }
   }
@@ -163,8 +163,8 @@ export class NodeLink {
     this.#isWelcome = false
     this.#connection = undefined
     if (wasOpen) this.#owner.closed(this)
-    const unanswered = [...this.#asks.values()]
-    this.#asks.clear()
+    const unanswered = [...this.#awaited.values()]
+    this.#awaited.clear()
     for (const answered of unanswered) answered(cause)
     if (cause.code !== 'closed' && cause.code !== 'stopped') this.#owner.fault(this, cause)
   }

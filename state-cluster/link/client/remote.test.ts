@@ -362,7 +362,7 @@ describe('the cluster link', () => {
 
   it('LINK7: at the bounds, commands and reads are refused as overloaded; the others go through', async () => {
     const here = await town(1)
-    const cluster = await link(addressesOf(here), { commandsMax: 100, asksMax: 50, statusMs: 60_000 })
+    const cluster = await link(addressesOf(here), { commandsMax: 100, readsMax: 50, statusMs: 60_000 })
     const proposals = range(1, 150).map((at) => cluster.propose(zero, createAuction(`auction-${at}`)))
     const outcomes = await Promise.allSettled(proposals)
     expect(outcomes.filter((outcome) => outcome.status === 'fulfilled').length).toBe(100)
@@ -481,7 +481,7 @@ describe('the cluster link', () => {
     const cluster = await link(addressesOf(here), { proposalTimeoutMs: 60_000 })
     await cluster.propose(zero, createAuction(lot))
     here.cluster.node(2).cutOff()
-    // Wherever the home is, the answer shows the bid: a node that lags is asked in vain, then left.
+    // Wherever the preferred node is, the answer shows the bid: a node that lags is asked in vain, then left.
     for (const at of range(1, 10)) {
       await bids(cluster, at, at)
       expect(await cluster.auction(lot)).toMatchObject({ bidCount: at })
@@ -545,7 +545,7 @@ describe('the cluster link', () => {
     expect(await reader.auction(lot)).toMatchObject({ bidCount: 1 })
     here.cluster.elect(0)
     await until(() => !reader.status().ready)
-    const barrier = await link(addressesOf(here), { askTimeoutMs: 150 })
+    const barrier = await link(addressesOf(here), { readTimeoutMs: 150 })
     await expect(barrier.readBarrier(zero)).rejects.toMatchObject({ code: 'unavailable' })
   })
 
@@ -554,7 +554,7 @@ describe('the cluster link', () => {
     const [leader, follower] = here.houses as [House, House]
     const proxy = keep(await TcpProxy.open(leader.address))
     proxy.stuck = true
-    const cluster = await link([proxy.address, follower.address], { askTimeoutMs: 5_000 })
+    const cluster = await link([proxy.address, follower.address], { readTimeoutMs: 5_000 })
     // Reads go to the follower, which answered first; the leader is reached as well.
     proxy.stuck = false
     await until(() => leader.service.sessionCount === 1)
@@ -572,7 +572,7 @@ describe('the cluster link', () => {
 
   it('LINK11: without a leader nobody says that there is nothing', async () => {
     const here = await town(1)
-    const cluster = await link(addressesOf(here), { askTimeoutMs: 200 })
+    const cluster = await link(addressesOf(here), { readTimeoutMs: 200 })
     await cluster.propose(zero, createAuction(lot))
     here.cluster.elect(0)
     await until(() => !cluster.status().ready)

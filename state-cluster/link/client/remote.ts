@@ -1,6 +1,6 @@
 /**
  * The cluster over the network: `Cluster` for a process that hosts no replica. It keeps a connection to every state
- * node that it knows; proposals go to each group's leader, reads and feeds to one node, the home, as long as that
+ * node that it knows; proposals go to each group's leader, reads and feeds to one node, the preferred node, as long as that
  * is connected and itself in touch with leaders.
  *
  * Invariants: what this link has answered or told, no later answer of it is older than; a feed goes on without
@@ -52,11 +52,11 @@ import {
   understood,
   type Welcome,
 } from '../wire.ts'
-import { type AskLimits, Asks, type Question } from './asks.ts'
 import { Feeds } from './feeds.ts'
 import { Leaders } from './leaders.ts'
 import { NodeLink, type NodeLinkOwner } from './node-link.ts'
-import { type ProposalLimits, RemoteProposals } from './retry-queue.ts'
+import { type ReadRequest, type ReadRequestLimits, ReadRequests } from './read-requests.ts'
+import { type ProposalLimits, RetryQueue } from './retry-queue.ts'
 
 export interface RemoteClusterOptions {
   /** Where state nodes are; one that answers is enough, it names the others. */
@@ -72,14 +72,14 @@ export interface RemoteClusterOptions {
   readonly fault?: (node: Address, cause: TransportError) => void
 }
 
-export interface RemoteLimits extends ProposalLimits, AskLimits {
+export interface RemoteLimits extends ProposalLimits, ReadRequestLimits {
   readonly connection: ConnectionLimits
   readonly backoff: BackoffLimits
   /** For one attempt to connect to one node. */
   readonly connectTimeoutMs: number
   /** For `connectCluster` to find any node. */
   readonly startTimeoutMs: number
-  /** How often the status is fetched and the home is looked at. */
+  /** How often the status is fetched and the preferred node is looked at. */
   readonly statusMs: number
 }
 
@@ -88,8 +88,8 @@ const remoteLimits: RemoteLimits = {
   attemptTimeoutMs: 1_500,
   commandsMax: 20_000,
   commandBytesMax: 64 * 1024 * 1024,
-  askTimeoutMs: 5_000,
-  asksMax: 10_000,
+  readTimeoutMs: 5_000,
+  readsMax: 10_000,
   connection: connectionLimits,
   backoff: { baseMs: 20, maxMs: 1_000 },
   connectTimeoutMs: 1_000,
@@ -131,12 +131,12 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   /** Those that were configured; the others are known from members' lists. */
   readonly #configured = new Set<NodeLink>()
   readonly #leaders = new Leaders()
-  readonly #proposals: RemoteProposals
-  readonly #asks: Asks
+  readonly #proposals: RetryQueue
+  readonly #reads: ReadRequests
   readonly #feeds: Feeds
   /** Of each group, the newest index that was shown to this process. */
   readonly #shown = new Map<GroupId, number>()
-  #home: NodeLink | undefined
+  #preferred: NodeLink | undefined
   #status: ClusterStatus = { ready: false, groups: [] }
   #cancelCare: CancelTimer | undefined
   #lastFault: TransportError | undefined
@@ -148,10 +148,15 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     this.clusterId = options.clusterId ?? ''
     const { timing } = options
     const note = (groupId: GroupId, index: number) => this.#note(groupId, index)
-    this.#proposals = new RemoteProposals(timing, this.#limits, this.#leaders, note)
-    this.#asks = new Asks(timing, this.#limits)
+    this.#proposals = new RetryQueue({
+      timing,
+      limits: this.#limits,
+      leaders: this.#leaders,
+      noteIndex: note,
+    })
+    this.#reads = new ReadRequests(timing, this.#limits)
     this.#feeds = new Feeds(note, (groupId) => this.#shown.get(groupId))
-    // Clients spread over the nodes by chance, so that none has all of them at home.
+    // Clients spread over the nodes by chance, so that none is preferred by all of them.
     for (const address of shuffled(options.nodes, timing.random)) {
       this.#configured.add(this.#addNode(address))
     }
@@ -159,10 +164,10 @@ class Remote implements RemoteCluster, NodeLinkOwner {
 
   async start(): Promise<void> {
     const { startTimeoutMs } = this.#limits
-    const asks = new Asks(this.#options.timing, { askTimeoutMs: startTimeoutMs, asksMax: 1 })
-    this.#startAsks = asks
+    const requests = new ReadRequests(this.#options.timing, { readTimeoutMs: startTimeoutMs, readsMax: 1 })
+    this.#startRequests = requests
     try {
-      await asks.ask(this.#statusQuestion())
+      await requests.request(this.#statusRequest())
     } catch (error) {
       if (error instanceof ClusterError && error.code === 'unavailable') {
         const where = this.#options.nodes.map(formatAddress).join(', ')
@@ -173,14 +178,14 @@ class Remote implements RemoteCluster, NodeLinkOwner {
       }
       throw error
     } finally {
-      this.#startAsks = undefined
-      asks.close()
+      this.#startRequests = undefined
+      requests.close()
     }
     this.#careLater()
   }
 
-  /** The very first question, which may wait longer than others. */
-  #startAsks: Asks | undefined
+  /** The very first request, which may wait longer than others. */
+  #startRequests: ReadRequests | undefined
 
   // ── Cluster ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -266,7 +271,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     return known.filter((feature) => others.every((theirs) => theirs.includes(feature)))
   }
 
-  /** Figures are those that the home said last; whether a group is ready is known at once. */
+  /** Figures are those that the preferred node said last; whether a group is ready is known at once. */
   status(): ClusterStatus {
     const groups = this.#status.groups.map((group) => ({
       ...group,
@@ -276,7 +281,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   }
 
   async readBarrier(groupId: GroupId): Promise<void> {
-    const index = await this.#asks.ask({
+    const index = await this.#reads.request({
       target: () => this.#leaders.of(groupId),
       encode: (id) => encodeGroupRequest(id, 'readIndex', groupId),
       decode: decodeIndexDone,
@@ -285,7 +290,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   }
 
   members(groupId: GroupId): Promise<readonly MemberRow[]> {
-    return this.#asks.ask({
+    return this.#reads.request({
       target: () => this.#leaders.of(groupId),
       encode: (id) => encodeGroupRequest(id, 'members', groupId),
       decode: memberRowsOf,
@@ -293,7 +298,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   }
 
   changeMembers(groupId: GroupId, change: MemberChange, secret: string): Promise<ChangeOutcome> {
-    return this.#asks.ask({
+    return this.#reads.request({
       target: () => this.#leaders.of(groupId),
       encode: (id) => encodeChangeRequest(id, groupId, secret, change),
       decode: outcomeOf,
@@ -305,8 +310,8 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     this.#closed = true
     this.#cancelCare?.()
     this.#proposals.close()
-    this.#asks.close()
-    this.#startAsks?.close()
+    this.#reads.close()
+    this.#startRequests?.close()
     this.#feeds.close()
     for (const node of [...this.#nodes]) node.close()
   }
@@ -320,14 +325,14 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     else if (this.groups.join() !== welcome.groups.join())
       throw malformed('the nodes disagree about the groups')
     this.#learn(welcome.members)
-    this.#chooseHome()
+    this.#choosePreferred()
     if (node.isOpen) this.#roomOrReach()
   }
 
   leader(node: NodeLink, groupId: GroupId, view: LeaderView): void {
     this.#leaders.set(node, groupId, view)
     this.#proposals.leaderChanged(groupId)
-    this.#asks.flush()
+    this.#reads.flush()
   }
 
   feed(node: NodeLink, batch: FeedBatch): void {
@@ -345,7 +350,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   closed(node: NodeLink): void {
     this.#leaders.drop(node)
     if (this.#closed) return
-    if (node === this.#home) this.#chooseHome()
+    if (node === this.#preferred) this.#choosePreferred()
     for (const groupId of this.groups) this.#proposals.leaderChanged(groupId)
   }
 
@@ -358,8 +363,8 @@ class Remote implements RemoteCluster, NodeLinkOwner {
 
   #read<Args, Answer>(read: Read<Args, Answer>, args: Args): Promise<Answer> {
     const scope = groupsOfScope(read.scope(args), this.groups, (auctionId) => this.groupOf(auctionId))
-    return this.#asks.ask({
-      target: () => this.#home,
+    return this.#reads.request({
+      target: () => this.#preferred,
       encode: (id) => encodeRead(id, this.#shownOf(scope), read.code, read.encodeArgs(args)),
       decode: (fields) => {
         const { applied, answer } = decodeReadDone(fields)
@@ -367,7 +372,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
         for (const { groupId, index } of applied) this.#note(groupId, index)
         return found
       },
-      failed: (node) => this.#leaveHome(node),
+      failed: (node) => this.#leavePreferred(node),
     })
   }
 
@@ -396,24 +401,24 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     if (index > (this.#shown.get(groupId) ?? -1)) this.#shown.set(groupId, index)
   }
 
-  // ── Home and nodes ───────────────────────────────────────────────────────────────────────────────────
+  // ── Preferred node, and the others ────────────────────────────────────────────────────────────────────
 
-  /** The home stays as long as it is connected and knows as many leaders as any other node. */
-  #chooseHome(avoid?: NodeLink): void {
+  /** The preferred node stays as long as it is connected and knows as many leaders as any other node. */
+  #choosePreferred(avoid?: NodeLink): void {
     let best: NodeLink | undefined
     let bestKnown = -1
     for (const node of this.#nodes) {
       if (!node.isOpen || node === avoid) continue
       const known = this.#leadersKnownBy(node)
-      if (known > bestKnown || (known === bestKnown && node === this.#home)) {
+      if (known > bestKnown || (known === bestKnown && node === this.#preferred)) {
         best = node
         bestKnown = known
       }
     }
     best ??= avoid?.isOpen === true ? avoid : undefined
-    if (best === this.#home) return
-    this.#home = best
-    this.#feeds.setHome(best)
+    if (best === this.#preferred) return
+    this.#preferred = best
+    this.#feeds.setPreferred(best)
     this.#roomOrReach()
   }
 
@@ -422,14 +427,14 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   }
 
   /** It could not answer: it lags behind, or stops. */
-  #leaveHome(node: NodeLink): void {
-    if (node === this.#home) this.#chooseHome(node)
+  #leavePreferred(node: NodeLink): void {
+    if (node === this.#preferred) this.#choosePreferred(node)
   }
 
   #roomOrReach(): void {
     this.#feeds.follow()
-    this.#startAsks?.flush()
-    this.#asks.flush()
+    this.#startRequests?.flush()
+    this.#reads.flush()
     this.#proposals.flushSoon()
   }
 
@@ -466,8 +471,8 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   #careLater(): void {
     if (this.#closed) return
     this.#cancelCare = this.#options.timing.clock.setTimer(this.#limits.statusMs, () => {
-      this.#chooseHome()
-      this.#asks.ask(this.#statusQuestion()).then(
+      this.#choosePreferred()
+      this.#reads.request(this.#statusRequest()).then(
         () => this.#careLater(),
         (error) => {
           // Nobody to ask, or too much else to ask: the next time is soon.
@@ -478,9 +483,9 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     })
   }
 
-  #statusQuestion(): Question<void> {
+  #statusRequest(): ReadRequest<void> {
     return {
-      target: () => this.#home,
+      target: () => this.#preferred,
       encode: encodeStatusRequest,
       decode: (fields) => {
         const { status, members } = decodeStatusDone(fields)
@@ -492,7 +497,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   }
 }
 
-/** A node that does not take the question, as one of an older version, is taken to know none. */
+/** A node that does not take the request, as one of an older version, is taken to know none. */
 function featuresKnownBy(node: NodeLink, groupId: GroupId): Promise<readonly number[]> {
   const { house } = reads
   return new Promise((resolve, reject) => {

@@ -40,6 +40,14 @@ export interface ProposalLimits {
   readonly commandBytesMax: number
 }
 
+export interface RetryQueueOptions {
+  readonly timing: Timing
+  readonly limits: ProposalLimits
+  readonly leaders: Leaders
+  /** Called with the index as of which an answer shows the state. */
+  readonly noteIndex: (groupId: GroupId, index: number) => void
+}
+
 interface Pending {
   readonly groupId: GroupId
   readonly bytes: Uint8Array
@@ -66,11 +74,10 @@ const sweepMs = 50
 /** Wait before a command goes back to whoever could not take it. */
 const againMs = 20
 
-export class RemoteProposals {
+export class RetryQueue {
   readonly #timing: Timing
   readonly #limits: ProposalLimits
   readonly #leaders: Leaders
-  /** An answer shows the state as of this index. */
   readonly #noteIndex: (groupId: GroupId, index: number) => void
   readonly #queues = new Map<GroupId, Pending[]>()
   /** In order of deadline. */
@@ -83,12 +90,7 @@ export class RemoteProposals {
   #cancelAgain: CancelTimer | undefined
   #closed = false
 
-  constructor(
-    timing: Timing,
-    limits: ProposalLimits,
-    leaders: Leaders,
-    noteIndex: (groupId: GroupId, index: number) => void,
-  ) {
+  constructor({ timing, limits, leaders, noteIndex }: RetryQueueOptions) {
     this.#timing = timing
     this.#limits = limits
     this.#leaders = leaders

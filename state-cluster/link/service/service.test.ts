@@ -19,8 +19,8 @@ import {
   encodeStatusRequest,
   encodeSubscribe,
 } from '../wire.ts'
+import { requestsInFlightMax, stalledMsMax } from './link-session.ts'
 import type { LinkService, LinkServiceOptions } from './service.ts'
-import { requestsInFlightMax, stalledMsMax } from './session.ts'
 
 const zero = group(0)
 const lot = 'lot' as AuctionId

@@ -36,7 +36,7 @@ import {
 } from '../wire.ts'
 import { AppliedWaits } from './applied-waits.ts'
 import { FeedRing } from './feed-ring.ts'
-import { Session, type SessionOwner } from './session.ts'
+import { LinkSession, type LinkSessionOwner } from './link-session.ts'
 
 export interface LinkServiceOptions {
   readonly backend: LinkBackend
@@ -73,11 +73,11 @@ interface Group {
   readonly endWatch: () => void
 }
 
-export class LinkService implements RoleOwner, SessionOwner {
+export class LinkService implements RoleOwner, LinkSessionOwner {
   readonly #backend: LinkBackend
   readonly #options: Required<Omit<LinkServiceOptions, 'members'>> & Pick<LinkServiceOptions, 'members'>
   readonly #groups = new Map<GroupId, Group>()
-  readonly #sessions = new Set<Session>()
+  readonly #sessions = new Set<LinkSession>()
   #closed = false
 
   constructor(options: LinkServiceOptions) {
@@ -124,7 +124,7 @@ export class LinkService implements RoleOwner, SessionOwner {
   }
 
   opened(connection: Connection): ConnectionHandlers {
-    const session = new Session(connection, this)
+    const session = new LinkSession(connection, this)
     this.#sessions.add(session)
     const { groups } = this.#backend
     session.tell(frameKinds.linkWelcome, encodeWelcome({ groups, members: this.#backend.members() }))
@@ -134,7 +134,7 @@ export class LinkService implements RoleOwner, SessionOwner {
     return session
   }
 
-  ended(session: Session, cause: TransportError): void {
+  ended(session: LinkSession, cause: TransportError): void {
     this.#sessions.delete(session)
     if (cause.code !== 'closed' && cause.code !== 'stopped') this.#options.fault(session.remote, cause)
   }
@@ -180,7 +180,7 @@ export class LinkService implements RoleOwner, SessionOwner {
 
   // ── Requests ─────────────────────────────────────────────────────────────────────────────────────────
 
-  request(session: Session, request: Request): void {
+  request(session: LinkSession, request: Request): void {
     switch (request.op) {
       case 'propose':
         this.#group(request.groupId)
@@ -215,7 +215,7 @@ export class LinkService implements RoleOwner, SessionOwner {
   }
 
   /** A lawful failure of the backend becomes a reply; anything else is nobody's to handle. */
-  #answer(session: Session, id: number, work: Promise<Uint8Array>): void {
+  #answer(session: LinkSession, id: number, work: Promise<Uint8Array>): void {
     work.then(
       (body) => session.reply(body),
       (thrown) => {

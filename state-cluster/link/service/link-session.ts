@@ -15,12 +15,12 @@ import { malformed } from '../../../wire/tuples.ts'
 import { decodeRequest, encodeGap, type Request } from '../wire.ts'
 import type { FeedRing } from './feed-ring.ts'
 
-export interface SessionOwner {
+export interface LinkSessionOwner {
   readonly clock: Clock
   ring(groupId: GroupId): FeedRing | undefined
   /** Answers by `session.reply`, once, now or later. */
-  request(session: Session, request: Request): void
-  ended(session: Session, cause: TransportError): void
+  request(session: LinkSession, request: Request): void
+  ended(session: LinkSession, cause: TransportError): void
 }
 
 /** Requests of one client that are being answered; beyond, nothing more is read from it. */
@@ -33,9 +33,9 @@ interface Waiting {
   readonly sent: (() => void) | undefined
 }
 
-export class Session implements ConnectionHandlers {
+export class LinkSession implements ConnectionHandlers {
   readonly #connection: Connection
-  readonly #owner: SessionOwner
+  readonly #owner: LinkSessionOwner
   /** Where this client stands in the feed of each group that it follows. */
   readonly #places = new Map<GroupId, number>()
   /** Replies that wait for room, or for the feed before them. */
@@ -44,7 +44,7 @@ export class Session implements ConnectionHandlers {
   /** There is no room; set while that lasts. */
   #cancelStall: CancelTimer | undefined
 
-  constructor(connection: Connection, owner: SessionOwner) {
+  constructor(connection: Connection, owner: LinkSessionOwner) {
     this.#connection = connection
     this.#owner = owner
   }

@@ -1,7 +1,8 @@
 /**
- * Questions that change nothing (reads, read index, status): asked of one node, and of another one when that fails,
- * until there is an answer or time is up. Invariant: every question ends once; how many are open is bounded.
- * Source: docs/spec.md LINK9, LINK10.
+ * Requests that may be sent to a second node when the first fails: all but proposals.
+ * These are reads, read indexes, status, members, and changes of members, which find done what is done. Each is
+ * sent until there is an answer or its time is up. Invariant: every request ends once; how many are open is bounded.
+ * Source: docs/spec.md LINK9, LINK10, MEMBER4.
  */
 import type { CancelTimer } from '../../../runtime/clock.ts'
 import { TransportError } from '../../../wire/errors.ts'
@@ -11,7 +12,7 @@ import { ClusterError } from '../../cluster.ts'
 import type { Failure, ReplyBody } from '../wire.ts'
 import type { NodeLink } from './node-link.ts'
 
-export interface Question<Answer> {
+export interface ReadRequest<Answer> {
   /** Whom to ask now, or `undefined` while there is nobody. */
   target(): NodeLink | undefined
   encode(id: number): Uint8Array
@@ -21,32 +22,32 @@ export interface Question<Answer> {
   failed?(node: NodeLink, failure: Failure): void
 }
 
-export interface AskLimits {
-  readonly askTimeoutMs: number
-  readonly asksMax: number
+export interface ReadRequestLimits {
+  readonly readTimeoutMs: number
+  readonly readsMax: number
 }
 
 interface Open {
-  readonly question: Question<unknown>
+  readonly request: ReadRequest<unknown>
   readonly deadlineMs: number
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: ClusterError) => void
-  isAsked: boolean
+  isSent: boolean
 }
 
 const sweepMs = 50
 const againMs = 20
 
-export class Asks {
+export class ReadRequests {
   readonly #timing: Timing
-  readonly #limits: AskLimits
+  readonly #limits: ReadRequestLimits
   /** In order of deadline. */
   readonly #open = new Set<Open>()
   #cancelSweep: CancelTimer | undefined
   #cancelAgain: CancelTimer | undefined
   #closed = false
 
-  constructor(timing: Timing, limits: AskLimits) {
+  constructor(timing: Timing, limits: ReadRequestLimits) {
     this.#timing = timing
     this.#limits = limits
   }
@@ -56,18 +57,18 @@ export class Asks {
   }
 
   /** Rejects with ClusterError: `unavailable`, `overloaded`, `stopped`. */
-  ask<Answer>(question: Question<Answer>): Promise<Answer> {
+  request<Answer>(request: ReadRequest<Answer>): Promise<Answer> {
     if (this.#closed) return Promise.reject(new ClusterError('stopped', 'this link is closed'))
-    if (this.#open.size >= this.#limits.asksMax) {
+    if (this.#open.size >= this.#limits.readsMax) {
       return Promise.reject(new ClusterError('overloaded', 'too many reads are waiting already'))
     }
     return new Promise((resolve, reject) => {
       const open: Open = {
-        question,
-        deadlineMs: this.#timing.clock.monotonicMs() + this.#limits.askTimeoutMs,
+        request,
+        deadlineMs: this.#timing.clock.monotonicMs() + this.#limits.readTimeoutMs,
         resolve: resolve as (answer: unknown) => void,
         reject,
-        isAsked: false,
+        isSent: false,
       }
       this.#open.add(open)
       this.#send(open)
@@ -78,7 +79,7 @@ export class Asks {
   /** Somebody can be asked who could not be before. */
   flush(): void {
     for (const open of this.#open) {
-      if (!open.isAsked) this.#send(open)
+      if (!open.isSent) this.#send(open)
     }
   }
 
@@ -91,10 +92,10 @@ export class Asks {
   }
 
   #send(open: Open): void {
-    const node = open.question.target()
+    const node = open.request.target()
     if (node === undefined) return
-    open.isAsked = node.ask(
-      (id) => open.question.encode(id),
+    open.isSent = node.ask(
+      (id) => open.request.encode(id),
       (outcome) => this.#answered(open, node, outcome),
     )
   }
@@ -102,19 +103,19 @@ export class Asks {
   #answered(open: Open, node: NodeLink, outcome: ReplyBody | TransportError): void {
     if (!this.#open.has(open)) return
     if (!(outcome instanceof TransportError) && outcome.failure === undefined) {
-      const answer = open.question.decode(outcome.fields)
+      const answer = open.request.decode(outcome.fields)
       this.#open.delete(open)
       open.resolve(answer)
       return
     }
-    open.isAsked = false
+    open.isSent = false
     const failure = outcome instanceof TransportError ? undefined : outcome.failure
     if (failure === 'overloaded') {
       this.#open.delete(open)
       open.reject(new ClusterError('overloaded', 'the state node cannot answer that now'))
       return
     }
-    if (failure !== undefined) open.question.failed?.(node, failure)
+    if (failure !== undefined) open.request.failed?.(node, failure)
     this.#cancelAgain ??= this.#timing.clock.setTimer(againMs, () => {
       this.#cancelAgain = undefined
       this.flush()
