@@ -59,7 +59,8 @@ export class ApplyContext {
 
   /** An outbox entry about an auction, for its owner to publish. */
   notify(kind: OutboxKind, auction: Auction, recipient?: SubjectId, price?: Amount): void {
-    this.queue(auction.owner.id, kind, auction.id, auction.seq, recipient, price)
+    const { id: auctionId, owner, seq } = auction
+    this.queue({ owner: owner.id, kind, atMs: this.atMs, auctionId, seq, recipient, price })
   }
 
   /** An outbox entry to a new buyer, for the server that registered it to publish, or for a live one if it is not live. */
@@ -67,18 +68,11 @@ export class ApplyContext {
     const { servers } = this.state
     const isLive = servers.get(through)?.standing === 'live'
     const owner = isLive ? through : (servers.leastLoaded()?.id ?? through)
-    this.queue(owner, 'MATCHING_AUCTIONS', undefined, undefined, recipient, undefined)
+    const none = { auctionId: undefined, seq: undefined, price: undefined }
+    this.queue({ owner, kind: 'MATCHING_AUCTIONS', atMs: this.atMs, recipient, ...none })
   }
 
-  private queue(
-    owner: ServerId,
-    kind: OutboxKind,
-    auctionId: AuctionId | undefined,
-    seq: number | undefined,
-    recipient: SubjectId | undefined,
-    price: Amount | undefined,
-  ): void {
-    const { outbox } = this.state
-    if (outbox.add(owner, kind, this.atMs, auctionId, seq, recipient, price)) this.outboxCount++
+  private queue(facts: Parameters<State['outbox']['add']>[0]): void {
+    if (this.state.outbox.add(facts)) this.outboxCount++
   }
 }

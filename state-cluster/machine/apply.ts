@@ -72,7 +72,7 @@ function answer(context: ApplyContext, command: Command): Reply {
       ? known.reply
       : refuse('duplicate_request_differs')
   const reply = run(context, command)
-  requests.remember(subject, requestId, digest, context.atMs, reply)
+  requests.remember({ subject, requestId, digest, atMs: context.atMs, reply })
   return reply
 }
 

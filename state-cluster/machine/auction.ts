@@ -12,7 +12,7 @@
  *                                             hammer price, winner's alias]
  *   bidder   key: auction id/alias    value: [bidder id, maximum, seq of the bid that set it]
  */
-import type { AuctionId, SubjectId } from '../../protocol/ids.ts'
+import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Amount, IncrementTable } from '../../protocol/money.ts'
 import { type RowKind, Stored } from './changes.ts'
 import type { SoftClose } from './commands.ts'
@@ -21,7 +21,6 @@ import type { AuctionStatus } from './events.ts'
 import type { Format } from './formats/format.ts'
 import { flatOf } from './interned.ts'
 import type { Plain } from './plain.ts'
-import type { Server } from './servers.ts'
 
 /** Stable codes of rows. Never reuse a number. */
 export const statusCodes = { scheduled: 1, open: 2, paused: 3, sold: 4, passed: 5, cancelled: 6 } as const
@@ -108,6 +107,8 @@ export class Terms extends Stored {
   }
 }
 
+type BidderFields = Pick<Bidder, 'alias' | 'id' | 'maxBid' | 'maxSeq'>
+
 export class Bidder extends Stored {
   readonly auction: Auction
   readonly id: SubjectId
@@ -118,7 +119,7 @@ export class Bidder extends Stored {
   /** The bid that set the maximum. */
   maxSeq: number
 
-  constructor(auction: Auction, id: SubjectId, alias: number, maxBid: Amount, maxSeq: number) {
+  constructor(auction: Auction, { alias, id, maxBid, maxSeq }: BidderFields) {
     super()
     this.auction = auction
     this.id = id
@@ -140,13 +141,24 @@ export class Bidder extends Stored {
   }
 }
 
+/** The server that owns an auction, as the auction knows it (servers.ts). */
+export interface Owner {
+  readonly id: ServerId
+  /** Whether auctions are assigned to it. */
+  readonly isLive: boolean
+  /** Puts an auction where it belongs by its status. */
+  schedule(auction: Auction): void
+}
+
 /** Shared by all auctions without a bid. */
 const nobody: readonly Bidder[] = []
+
+type Timetable = Pick<Auction, 'closesAtMs' | 'opensAtMs' | 'status'>
 
 export class Auction extends Stored implements DueItem {
   readonly terms: Terms
   dueIndex = -1
-  owner: Server
+  owner: Owner
   /** Rises when the owner changes. */
   epoch = 1
   status: AuctionStatus
@@ -167,7 +179,7 @@ export class Auction extends Stored implements DueItem {
   bidders: readonly Bidder[] = nobody
   private byId: Map<SubjectId, Bidder> | undefined = undefined
 
-  constructor(terms: Terms, owner: Server, status: AuctionStatus, opensAtMs: number, closesAtMs: number) {
+  constructor(terms: Terms, owner: Owner, { closesAtMs, opensAtMs, status }: Timetable) {
     super()
     this.terms = terms
     this.owner = owner

@@ -6,7 +6,7 @@
 
 import type { ApplyContext } from './apply-context.ts'
 import { fail } from './assert.ts'
-import type { Auction } from './auction.ts'
+import type { Auction, Owner } from './auction.ts'
 import type { Reassigned } from './events.ts'
 import { Batch, extendBy, extendForOutage, measureOutage } from './outage.ts'
 import type { OutboxRecord } from './outbox.ts'
@@ -61,22 +61,22 @@ function moveAuctions(context: ApplyContext, from: Server, gapMs: number | undef
   }
 }
 
-/** A silence of the heir up to here is the loss of what it had, and not of what comes to it now. */
-function countFromHere(context: ApplyContext, heir: Server, batch: Batch): void {
-  measureOutage(context, heir)
-  heir.lastConductedMs = context.atMs
-  context.state.changes.touch(heir)
-  extendForOutage(context, heir, batch)
+/** A silence of the receiver up to here is the loss of what it had, and not of what comes to it now. */
+function countFromHere(context: ApplyContext, receiver: Server, batch: Batch): void {
+  measureOutage(context, receiver)
+  receiver.lastConductedMs = context.atMs
+  context.state.changes.touch(receiver)
+  extendForOutage(context, receiver, batch)
 }
 
 function moveOutbox(context: ApplyContext, from: Server): number {
   const { auctions, limits, outbox, servers } = context.state
-  const heir = servers.leastLoaded() ?? fail('somebody is live', { id: from.id })
-  const ownerOf = (outboxEntry: OutboxRecord): Server | undefined => {
+  const receiver = servers.leastLoaded() ?? fail('somebody is live', { id: from.id })
+  const ownerOf = (outboxEntry: OutboxRecord): Owner | undefined => {
     const auction = outboxEntry.auctionId === undefined ? undefined : auctions.get(outboxEntry.auctionId)
     return auction === undefined || auction.owner !== from
-      ? ownerNow(auction, heir)
-      : lastOwner(auction, heir)
+      ? ownerNow(auction, receiver)
+      : lastOwner(auction, receiver)
   }
   const count = outbox.move(from.id, limits.moveOutboxMax, (outboxEntry) => {
     const to = ownerOf(outboxEntry)
@@ -88,11 +88,11 @@ function moveOutbox(context: ApplyContext, from: Server): number {
 }
 
 /** Of an auction that moved: its owner, as long as that is live. */
-function ownerNow(auction: Auction | undefined, heir: Server): Server {
-  return auction !== undefined && auction.owner.standing === 'live' ? auction.owner : heir
+function ownerNow(auction: Auction | undefined, receiver: Server): Owner {
+  return auction?.owner.isLive ? auction.owner : receiver
 }
 
 /** Of an auction that ended it stays the owner's for ever; one that has not moved yet keeps its outbox entries. */
-function lastOwner(auction: Auction, heir: Server): Server | undefined {
-  return auction.hasEnded ? heir : undefined
+function lastOwner(auction: Auction, receiver: Server): Server | undefined {
+  return auction.hasEnded ? receiver : undefined
 }

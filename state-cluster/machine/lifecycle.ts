@@ -8,13 +8,12 @@
  *       └──────────┴─┼────────┘ │──► cancelled
  *                    └──────────┘──► sold | passed
  */
-import { addCapped } from '../../protocol/money.ts'
+import { type Amount, addCapped } from '../../protocol/money.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { fail } from './assert.ts'
-import { type Auction, aliasOf } from './auction.ts'
+import { type Auction, aliasOf, type Bidder } from './auction.ts'
 import type { AuctionExtended } from './events.ts'
 import { isBeyond } from './face.ts'
-import type { Hammer } from './formats/format.ts'
 
 /** Whether the deadline of an open auction has passed: from then on no bid counts, whatever happens later. */
 export function isPastClose(auction: Auction, atMs: number): boolean {
@@ -59,11 +58,21 @@ export function resume(context: ApplyContext, auction: Auction): void {
 /** The hammer falls: sold or passed, by the rules of the format. */
 export function close(context: ApplyContext, auction: Auction): void {
   const hammer = auction.format.hammer(auction)
-  if (hammer === undefined) pass(context, auction)
-  else sell(context, auction, hammer)
+  if (hammer === undefined) {
+    pass(context, auction)
+    return
+  }
+  const winner = auction.bidderOf(hammer.winner.id)
+  if (winner === undefined) fail('the winner is one of the bidders', { id: auction.id })
+  sell(context, auction, { winner, price: hammer.price })
 }
 
-export function sell(context: ApplyContext, auction: Auction, { winner, price }: Hammer): void {
+interface Sold {
+  readonly winner: Bidder
+  readonly price: Amount
+}
+
+export function sell(context: ApplyContext, auction: Auction, { winner, price }: Sold): void {
   assertNotEnded(auction)
   const { reserve } = auction.terms
   if (reserve !== undefined && isBeyond(auction, reserve, price))

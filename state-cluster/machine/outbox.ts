@@ -76,21 +76,23 @@ export class Outbox {
   }
 
   /** Queues an outbox entry; `false` when it was counted only. The caller touches the house row. */
-  add(
-    owner: ServerId,
-    kind: OutboxKind,
-    atMs: number,
-    auctionId: AuctionId | undefined,
-    seq: number | undefined,
-    recipient: SubjectId | undefined,
-    price: Amount | undefined,
-  ): boolean {
+  add(facts: Omit<OutboxRecord, 'number'>): boolean {
+    const { kind, owner } = facts
     if (this.log.size >= this.limits.outboxMax && (kind === 'NEW_BID' || kind === 'OUTBID')) {
       this.house.outboxEntriesDropped++
       return false
     }
     const number = ++this.house.outboxEntriesMade
-    const record: OutboxRecord = { number, owner, kind, atMs, auctionId, seq, recipient, price }
+    const record: OutboxRecord = {
+      number,
+      owner,
+      kind,
+      atMs: facts.atMs,
+      auctionId: facts.auctionId,
+      seq: facts.seq,
+      recipient: facts.recipient,
+      price: facts.price,
+    }
     this.log.append(record)
     this.queueOf(owner).records.push(record)
     return true

@@ -39,6 +39,15 @@ function decodeRequest(tuple: unknown): RequestRecord {
   }
 }
 
+/** A request with its first answer. */
+interface Answered {
+  readonly subject: SubjectId
+  readonly requestId: RequestId
+  readonly digest: Lanes
+  readonly atMs: number
+  readonly reply: Reply
+}
+
 /** Of a subject that is not known. */
 const none: readonly number[] = []
 
@@ -69,7 +78,7 @@ export class RequestMemory {
   }
 
   /** Remembers a request that `find` was just asked for and did not know. The caller touches the house row. */
-  remember(subject: SubjectId, requestId: RequestId, digest: Lanes, atMs: number, reply: Reply): void {
+  remember({ atMs, digest, reply, requestId, subject }: Answered): void {
     const { stale, hash } = this.asked
     if (stale !== undefined) this.forget(stale, subject)
     if (this.log.size >= this.limits.requestsMax) this.forgetTuple(this.log.first() as RequestTuple)

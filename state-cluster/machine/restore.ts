@@ -209,7 +209,7 @@ function loadAuction(state: State, gathered: Gathered, key: string, value: reado
   const status = fields.coded<AuctionStatus>(statusCodes)
   const seq = fields.count()
   const opensAtMs = fields.count()
-  const auction = new Auction(terms, owner, status, opensAtMs, fields.count())
+  const auction = new Auction(terms, owner, { status, opensAtMs, closesAtMs: fields.count() })
   auction.epoch = epoch
   auction.seq = seq
   auction.pausedAtMs = fields.optionalCount()
@@ -237,7 +237,7 @@ function loadBidder(state: State, gathered: Gathered, key: string, value: readon
   const bids = gathered.bids.get(auction) ?? corrupt('rows: a bidder of an auction without a high bidder')
   const fields = new TupleReader('bidder', value, 3)
   const id = state.interned.text(fields.id<SubjectId>())
-  bids.bidders[alias - 1] = new Bidder(auction, id, alias, fields.count(), fields.count())
+  bids.bidders[alias - 1] = new Bidder(auction, { id, alias, maxBid: fields.count(), maxSeq: fields.count() })
   return true
 }
 

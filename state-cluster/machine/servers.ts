@@ -10,7 +10,7 @@
  *              dead ──enlist──► live ──reassign─► dead      it begins as `left`, in epoch 0
  */
 import type { ServerId } from '../../protocol/ids.ts'
-import type { Auction } from './auction.ts'
+import type { Auction, Owner } from './auction.ts'
 import { type Changes, type RowKind, Stored } from './changes.ts'
 import { DueHeap } from './due.ts'
 import type { Limits } from './limits.ts'
@@ -22,7 +22,7 @@ export const standingCodes = { live: 1, dead: 2, left: 3 } as const
 /** `live`: auctions are assigned to it. `left`: released, or never enlisted. `dead`: the monitor fenced it. */
 export type ServerStanding = keyof typeof standingCodes
 
-export class Server extends Stored {
+export class Server extends Stored implements Owner {
   readonly id: ServerId
   /** 0: named by an auction, never enlisted. */
   epoch = 0
@@ -43,6 +43,10 @@ export class Server extends Stored {
     super()
     this.id = id
     this.lastConductedMs = lastConductedMs
+  }
+
+  get isLive(): boolean {
+    return this.standing === 'live'
   }
 
   /** Auctions that have not ended. */

@@ -5,33 +5,31 @@
  * Source: CONTRACT "English auction rules".
  */
 import { type Amount, addCapped, incrementAt } from '../../../protocol/money.ts'
-import type { Auction, Bidder } from '../auction.ts'
-import type { BidKind } from '../commands.ts'
 import type { ReserveStatus } from '../events.ts'
-import type { BidDecision, Format, Hammer } from './format.ts'
+import type { AuctionFacts, BidDecision, BidFacts, Format, Hammer } from './format.ts'
 
 const tooLow: BidDecision = { isAccepted: false, code: 'bid_too_low' }
 const alreadyLeading: BidDecision = { isAccepted: false, code: 'already_leading' }
 
-function plusIncrement(auction: Auction, amount: Amount): Amount {
+function plusIncrement(auction: AuctionFacts, amount: Amount): Amount {
   return addCapped(amount, incrementAt(auction.terms.increments, amount))
 }
 
-function askingBid(auction: Auction): Amount {
+function askingBid(auction: AuctionFacts): Amount {
   return auction.price === undefined ? auction.terms.openingBid : plusIncrement(auction, auction.price)
 }
 
 /** A high bidder whose maximum reaches the reserve pays at least the reserve. */
-function withReserve(auction: Auction, maxBid: Amount, price: Amount): Amount {
+function withReserve(auction: AuctionFacts, maxBid: Amount, price: Amount): Amount {
   const { reserve } = auction.terms
   return reserve !== undefined && maxBid >= reserve && price < reserve ? reserve : price
 }
 
-function lead(auction: Auction, maxBid: Amount, price: Amount): BidDecision {
+function lead(auction: AuctionFacts, maxBid: Amount, price: Amount): BidDecision {
   return { isAccepted: true, leads: true, price: withReserve(auction, maxBid, price), maxBid, ends: false }
 }
 
-function decideBid(auction: Auction, bidder: Bidder | undefined, amount: Amount, kind: BidKind): BidDecision {
+function decideBid(auction: AuctionFacts, { amount, bidder, kind }: BidFacts): BidDecision {
   const { highBidder, price } = auction
   const asking = askingBid(auction)
   if (highBidder === undefined || price === undefined) {
@@ -53,13 +51,13 @@ function decideBid(auction: Auction, bidder: Bidder | undefined, amount: Amount,
   return { isAccepted: true, leads: false, price: next, maxBid: amount, ends: false }
 }
 
-function reserveStatus(auction: Auction): ReserveStatus {
+function reserveStatus(auction: AuctionFacts): ReserveStatus {
   const { reserve } = auction.terms
   if (reserve === undefined) return 'none'
   return auction.price !== undefined && auction.price >= reserve ? 'met' : 'not_met'
 }
 
-function hammer(auction: Auction): Hammer | undefined {
+function hammer(auction: AuctionFacts): Hammer | undefined {
   const { highBidder, price } = auction
   if (highBidder === undefined || price === undefined || reserveStatus(auction) === 'not_met')
     return undefined
@@ -81,5 +79,5 @@ export const english: Format = {
       : auction.highBidder === undefined || reserveStatus(auction) === 'not_met',
   hammer,
   dueMs: (auction) => auction.closesAtMs,
-  fallDue: (auction, context) => context.close(auction),
+  fallDue: () => 'close',
 }

@@ -5,10 +5,41 @@
  * Every format passes `formats/contract.ts`; that the seam carries falling, sealed, second-price and clock
  * auctions is shown by `formats/trial.test.ts`.
  */
-import type { Amount } from '../../../protocol/money.ts'
-import type { Auction, Bidder } from '../auction.ts'
+
+import type { SubjectId } from '../../../protocol/ids.ts'
+import type { Amount, IncrementTable } from '../../../protocol/money.ts'
 import type { AuctionTerms, BidKind } from '../commands.ts'
 import type { RejectionCode, ReserveStatus } from '../events.ts'
+
+/** What a format may know of a bidder. */
+export interface BidderFacts {
+  readonly id: SubjectId
+  /** Hidden maximum; of a plain bid, its amount. */
+  readonly maxBid: Amount
+}
+
+/** What a format may know of an auction; nothing of it can be changed through this. */
+export interface AuctionFacts {
+  readonly terms: {
+    readonly openingBid: Amount
+    readonly reserve: Amount | undefined
+    readonly increments: IncrementTable
+  }
+  readonly opensAtMs: number
+  readonly closesAtMs: number
+  readonly price: Amount | undefined
+  readonly highBidder: BidderFacts | undefined
+  readonly bidders: readonly BidderFacts[]
+}
+
+/** A bid of a valid amount. */
+export interface BidFacts {
+  /** The bidder's standing so far; absent at its first bid. */
+  readonly bidder: BidderFacts | undefined
+  readonly amount: Amount
+  readonly kind: BidKind
+  readonly atMs: number
+}
 
 export type BidDecision =
   | { readonly isAccepted: false; readonly code: RejectionCode }
@@ -26,16 +57,13 @@ export type BidDecision =
 
 /** What the hammer brings: the bidder that wins and what it pays, no worse than the reserve. */
 export interface Hammer {
-  readonly winner: Bidder
+  /** One of the auction's bidders. */
+  readonly winner: BidderFacts
   readonly price: Amount
 }
 
-/** What a format may do with an open auction that fell due. */
-export interface DueTurn {
-  readonly atMs: number
-  /** Ends the auction by `hammer`: sold or passed. */
-  close(auction: Auction): void
-}
+/** What becomes of an open auction that fell due: it ends by `hammer`, or waits until its next `dueMs`. */
+export type DueDecision = 'close' | 'wait'
 
 export interface Format {
   /** As in `AuctionTerms.format`; stands in rows, so it never changes. */
@@ -47,26 +75,20 @@ export interface Format {
   /** Whether terms that are well formed in themselves make sense in this format. */
   accepts(terms: AuctionTerms): boolean
   /** What a bid must reach to be accepted, at `atMs`: a price that falls by the clock needs no event to fall. */
-  askingBid(auction: Auction, atMs: number): Amount
+  askingBid(auction: AuctionFacts, atMs: number): Amount
   /**
-   * Decides a bid of a valid amount on an open auction before its deadline. `bidder` is the bidder's standing
-   * so far, if any. Of a sealed auction the price stays what everybody may know.
+   * Decides a bid on an open auction before its deadline. Of a sealed auction the price stays what everybody may
+   * know.
    */
-  decideBid(
-    auction: Auction,
-    bidder: Bidder | undefined,
-    amount: Amount,
-    kind: BidKind,
-    atMs: number,
-  ): BidDecision
+  decideBid(auction: AuctionFacts, bid: BidFacts): BidDecision
   /** Of an auction at any time: whether its reserve would be met if the hammer fell now. */
-  reserveStatus(auction: Auction): ReserveStatus
+  reserveStatus(auction: AuctionFacts): ReserveStatus
   /** Whether `buyNow`, where the terms have one, may still be taken. */
-  offersBuyNow(auction: Auction): boolean
+  offersBuyNow(auction: AuctionFacts): boolean
   /** What a close would bring now; `undefined`: it passes. */
-  hammer(auction: Auction): Hammer | undefined
+  hammer(auction: AuctionFacts): Hammer | undefined
   /** When an open auction falls due (epoch ms): its deadline, unless the format wants to be asked earlier. */
-  dueMs(auction: Auction): number
-  /** The open auction is due at `context.atMs`. */
-  fallDue(auction: Auction, context: DueTurn): void
+  dueMs(auction: AuctionFacts): number
+  /** Decides an open auction that is due at `atMs`. After `wait`, `dueMs` must lie after `atMs`. */
+  fallDue(auction: AuctionFacts, atMs: number): DueDecision
 }

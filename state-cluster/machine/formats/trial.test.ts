@@ -28,7 +28,7 @@ const reverse: Format = {
   accepts: (terms) => terms.buyNow === undefined,
   askingBid: (auction) =>
     auction.price === undefined ? auction.terms.openingBid : Math.max(1, auction.price - 50),
-  decideBid: (auction, _bidder, amount, _kind, atMs) =>
+  decideBid: (auction, { amount, atMs }) =>
     amount > reverse.askingBid(auction, atMs) || amount >= (auction.price ?? Number.POSITIVE_INFINITY)
       ? tooLow
       : { isAccepted: true, leads: true, price: amount, maxBid: amount, ends: false },
@@ -47,7 +47,7 @@ const sealed: Format = {
   isSealed: true,
   accepts: (terms) => terms.buyNow === undefined,
   askingBid: (auction) => auction.terms.openingBid,
-  decideBid: ({ highBidder, terms }, bidder, amount) => {
+  decideBid: ({ highBidder, terms }, { amount, bidder }) => {
     if (amount < terms.openingBid) return tooLow
     if (bidder !== undefined && amount <= bidder.maxBid) return tooLow
     const leads = highBidder === undefined || amount > highBidder.maxBid
@@ -81,14 +81,29 @@ const dutch: Format = {
     highBidder === undefined || price === undefined
       ? Math.max(1, terms.openingBid - Math.floor((atMs - opensAtMs) / 1_000))
       : price,
-  decideBid: (auction, _bidder, amount, _kind, atMs) => {
+  decideBid: (auction, { amount, atMs }) => {
     const price = dutch.askingBid(auction, atMs)
     return amount < price ? tooLow : { isAccepted: true, leads: true, price, maxBid: price, ends: true }
   },
 }
 
+/** As English, and its deadline is asked about a second early, when it has not come yet. */
+const early: Format = {
+  ...english,
+  name: 'early',
+  dueMs: ({ closesAtMs }) => (asked.has(closesAtMs) ? closesAtMs : closesAtMs - 1_000),
+  fallDue: ({ closesAtMs }, atMs) => {
+    asked.add(closesAtMs)
+    return atMs < closesAtMs ? 'wait' : 'close'
+  },
+}
+const asked = new Set<number>()
+
+/** As English, and never ends; a fault that the trunk must notice. */
+const stuck: Format = { ...english, name: 'stuck', fallDue: () => 'wait' }
+
 const trials = [reverse, sealed, vickrey, dutch]
-formats.push(...trials)
+formats.push(...trials, early, stuck)
 
 for (const format of trials)
   describe(`a ${format.name} format`, () => {
@@ -151,5 +166,15 @@ describe('what the seam carries', () => {
     expect(one.accept('ann', 489)).toMatchObject({ price: 488, you: { status: 'won', maxBid: 488 } })
     expect(one.view()).toMatchObject({ status: 'sold', hammerPrice: 488, winner: 'bidder-1' })
     expect(one.refuse('bob', 9_999)).toMatchObject({ code: 'auction_closed' })
+  })
+  it('a format that is due before its end and waits; one that waits without a later time ends the process', () => {
+    const one = sale(early, 100)
+    one.runTo(startMs + 59_000)
+    expect(one.view().status).toBe('open')
+    expect(asked).toEqual(new Set([startMs + 60_000]))
+    one.runTo(startMs + 60_000)
+    expect(one.view().status).toBe('passed')
+    const other = sale(stuck, 100)
+    expect(() => other.runTo(startMs + 60_000)).toThrow(/an auction that waits is due later/)
   })
 })

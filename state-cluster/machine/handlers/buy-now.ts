@@ -26,8 +26,8 @@ export function buyNow(context: ApplyContext, command: BuyNow): Reply {
   )
     return refuse('limit_exceeded')
 
-  const outcome = { leads: true, price, maxBid: price }
-  const placed = recordBid(context, auction, command, price, 'exact', outcome)
+  const outcome = { amount: price, kind: 'exact', leads: true, price, maxBid: price } as const
+  const placed = recordBid(context, auction, command, outcome)
   sell(context, auction, { winner: placed.bidder, price })
   return acceptedReply(auction, placed)
 }

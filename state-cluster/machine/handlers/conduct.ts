@@ -9,9 +9,9 @@
  */
 
 import type { ApplyContext } from '../apply-context.ts'
+import { fail } from '../assert.ts'
 import type { Conduct } from '../commands.ts'
 import type { Reply } from '../events.ts'
-import type { DueTurn } from '../formats/format.ts'
 import { close, open } from '../lifecycle.ts'
 import { Batch, extendForOutage, measureOutage, setPatience } from '../outage.ts'
 import type { Server } from '../servers.ts'
@@ -53,10 +53,15 @@ function openScheduled(context: ApplyContext, server: Server, batch: Batch): voi
 }
 
 function workOff(context: ApplyContext, server: Server, batch: Batch): void {
-  const due: DueTurn = { atMs: context.atMs, close: (auction) => close(context, auction) }
   for (;;) {
     const auction = server.running.peek()
     if (auction === undefined || server.running.peekDueMs() > context.atMs || !batch.take()) return
-    auction.format.fallDue(auction, due)
+    if (auction.format.fallDue(auction, context.atMs) === 'close') {
+      close(context, auction)
+      continue
+    }
+    server.schedule(auction)
+    if (auction.format.dueMs(auction) <= context.atMs)
+      fail('an auction that waits is due later', { id: auction.id })
   }
 }

@@ -35,7 +35,7 @@ export function createAuction(context: ApplyContext, command: CreateAuction): Re
   const isScheduled = opensAtMs > atMs
   const own = termsOf(state, command, ++house.auctionsMade)
   const status = isScheduled ? 'scheduled' : 'open'
-  const auction = new Auction(own, owner, status, opensAtMs, opensAtMs + terms.durationMs)
+  const auction = new Auction(own, owner, { status, opensAtMs, closesAtMs: opensAtMs + terms.durationMs })
   auctions.add(auction)
   if (!isScheduled) open(context, auction)
   if (owner.id !== command.serverId) context.gain(owner.id)

@@ -25,13 +25,13 @@ export function placeBid(context: ApplyContext, command: PlaceBid): Reply {
   if (shut !== undefined) return shut
   const known = auction.bidderOf(subject)
   const { format } = auction
-  const decision = format.decideBid(auction, known, amount, kind, context.atMs)
+  const decision = format.decideBid(auction, { bidder: known, amount, kind, atMs: context.atMs })
   if (!decision.isAccepted) return refuseBid(decision.code, auction, context.atMs)
   if (known === undefined && auction.bidders.length >= context.state.limits.biddersMax)
     return refuse('limit_exceeded')
 
   const before = auction.highBidder
-  const placed = recordBid(context, auction, command, amount, kind, decision)
+  const placed = recordBid(context, auction, command, { ...decision, amount, kind })
   context.notify('NEW_BID', auction, placed.bidder.id, placed.price)
   const outbid = decision.leads ? before : placed.bidder
   if (outbid !== undefined && outbid !== auction.highBidder && !format.isSealed) {
@@ -64,21 +64,33 @@ interface PlacedBid {
   readonly askingBid: Amount
 }
 
+interface BidOutcome {
+  readonly amount: Amount
+  readonly kind: BidKind
+  readonly leads: boolean
+  readonly price: Amount
+  readonly maxBid: Amount
+}
+
 /** Carries out an accepted bid: standing, high bidder, price, and the one `bid_placed`. */
 export function recordBid(
   context: ApplyContext,
   auction: Auction,
   command: PlaceBid | BuyNow,
-  amount: Amount,
-  kind: BidKind,
-  outcome: { readonly leads: boolean; readonly price: Amount; readonly maxBid: Amount },
+  outcome: BidOutcome,
 ): PlacedBid {
+  const { amount, kind } = outcome
   assertLawful(context, auction, command.subject, outcome)
   const { seq } = context.stamp(auction)
   let bidder = auction.bidderOf(command.subject)
   if (bidder === undefined) {
     const id = context.state.interned.text(command.subject)
-    bidder = new Bidder(auction, id, auction.bidders.length + 1, outcome.maxBid, seq)
+    bidder = new Bidder(auction, {
+      id,
+      alias: auction.bidders.length + 1,
+      maxBid: outcome.maxBid,
+      maxSeq: seq,
+    })
     auction.addBidder(bidder)
   } else {
     if (isBeyond(auction, bidder.maxBid, outcome.maxBid))

@@ -76,7 +76,12 @@ function checkEnd(auction: Auction, say: (fault: string) => void): void {
 }
 
 function checkPlace(state: State, auction: Auction, say: (fault: string) => void): void {
-  const { ordinal, owner, status, terms } = auction
+  const { ordinal, status, terms } = auction
+  const owner = state.servers.get(auction.owner.id)
+  if (owner === undefined || owner !== auction.owner) {
+    say('its owner is a server of the state')
+    return
+  }
   if (state.auctions.at(ordinal) !== auction) say('found by ordinal')
   if (state.auctions.get(auction.id) !== auction) say('found by id')
   for (const one of statuses) {
