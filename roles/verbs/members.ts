@@ -76,7 +76,11 @@ export async function runMemberVerb(
   })
   const desk = new Desk(cluster, config.cluster.clusterSecret ?? '', say)
   try {
-    if (verb.verb === 'join' || verb.verb === 'replace') await desk.join(...newMember(verb.member))
+    if (verb.verb === 'join') await desk.join(newMember(verb.member))
+    // The old one leaves by the change that makes the new one a voter, unless that had been added before.
+    if (verb.verb === 'replace') {
+      await desk.join({ ...newMember(verb.member), replaces: nodeIdOf(verb.nodeId) })
+    }
     if (verb.verb === 'leave' || verb.verb === 'replace') await desk.leave(nodeIdOf(verb.nodeId))
     if (verb.verb === 'rebuild') await desk.rebuild(nodeIdOf(verb.nodeId), verb.dataDir, verb.at)
     return await desk.members()
@@ -85,10 +89,18 @@ export async function runMemberVerb(
   }
 }
 
-function newMember(text: string): [nodeId: number, address: Address] {
+interface NewMember {
+  readonly nodeId: number
+  readonly address: Address
+  /** The voter that leaves when this node becomes one. */
+  readonly replaces?: number
+}
+
+function newMember(text: string): NewMember {
   const member = memberOf(text)
   if (member === undefined) throw new ConfigError([`a member is number=host:port, not ${text}`])
-  return member
+  const [nodeId, address] = member
+  return { nodeId, address }
 }
 
 function nodeIdOf(text: string): number {
@@ -153,14 +165,16 @@ class Desk {
   }
 
   /** Resolves when the node votes in every group. */
-  async join(nodeId: number, { host, port }: Address): Promise<void> {
+  async join({ nodeId, address, replaces }: NewMember): Promise<void> {
     for (const groupId of this.#cluster.groups) {
       let said = false
       await this.#until(`node ${nodeId} votes in group ${groupId}`, async () => {
         const found = (await this.#cluster.members(groupId)).find((member) => member.nodeId === nodeId)
         if (found?.role === 'voter') return true
-        if (found === undefined) await this.#change(groupId, { type: 'add', nodeId, host, port })
-        else if (!said) {
+        if (found === undefined) {
+          const voter = replaces !== undefined && { replaces }
+          await this.#change(groupId, { type: 'add', nodeId, ...address, ...voter })
+        } else if (!said) {
           this.#say(`node ${nodeId} learns group ${groupId}`)
           said = true
         }

@@ -2,7 +2,7 @@
  * What the link says about members: who they are, as a group's leader knows it, and changes of them.
  *
  *   request 7 members  [id, 7, group]                                 done [[node, role, active, match, host, port] …]
- *   request 8 change   [id, 8, group, secret, 1, node, host, port, incarnation]    done [0] made, [code, reason] not
+ *   request 8 change   [id, 8, group, secret, 1, node, host, port, incarnation, replaced or 0]    done [0] made, [code, reason] not
  *                      [id, 8, group, secret, 2, node]
  *
  * Invariant: a decoder returns a whole, checked value or throws `malformed`. Source: docs/spec.md MEMBER1 to MEMBER5.
@@ -52,7 +52,8 @@ const roleCodes = { voter: 1, learner: 2 } as const
 
 export function changeFields(change: MemberChange): readonly unknown[] {
   const head = [changeCodes[change.type], change.nodeId]
-  return change.type === 'add' ? [...head, change.host, change.port, change.incarnation ?? ''] : head
+  if (change.type === 'remove') return head
+  return [...head, change.host, change.port, change.incarnation ?? '', change.replaces ?? 0]
 }
 
 export function changeOf(fields: Fields): MemberChange {
@@ -62,7 +63,14 @@ export function changeOf(fields: Fields): MemberChange {
   if (code !== changeCodes.add) throw malformed(`change ${code} of the members is not known`)
   const address = { host: fields.text(hostMax), port: fields.integer(1, portMax) }
   const incarnation = fields.text(incarnationMax)
-  return { type: 'add', nodeId, ...address, ...(incarnation !== '' && { incarnation }) }
+  const replaces = fields.integer(0, nodeIdMax)
+  return {
+    type: 'add',
+    nodeId,
+    ...address,
+    ...(incarnation !== '' && { incarnation }),
+    ...(replaces !== 0 && { replaces }),
+  }
 }
 
 export function memberRowFields({

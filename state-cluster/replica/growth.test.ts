@@ -136,3 +136,48 @@ describe('a leader that is elected again', () => {
     })
   })
 })
+
+describe('a voter that is replaced', () => {
+  /** Three voters, one of them dead for good, and node 4 as the learner that is to replace it. */
+  async function replacing(): Promise<{ pump: Pump; leader: Node; dead: number }> {
+    const bench = await ReplicaBench.make([1, 2, 3], {}, 3)
+    const pump = new Pump(bench)
+    await pump.until(() => bench.leader !== undefined)
+    const leader = bench.leader as Node
+    await pump.propose(leader, enlistServer)
+    await pump.propose(leader, createAuction(0))
+    const dead = [1, 2, 3].filter((id) => id !== leader.id)[1] as number
+    bench.crash(pump.node(dead), true)
+    await pump.tick(30)
+    await bench.newcomer(4)
+    const added = leader.replica.change({ ...learner(4), replaces: dead } as MemberChange)
+    await pump.run()
+    expect(await added).toMatchObject({ ok: true })
+    return { pump, leader, dead }
+  }
+
+  it('MEMBER6: the new voter comes and the old one goes by one joint change', async () => {
+    const { pump, leader, dead } = await replacing()
+    const voters = (): number[] =>
+      leader.replica.members().flatMap(({ nodeId, role }) => (role === 'voter' ? [nodeId] : []))
+    await pump.until(() => voters().includes(4) && !voters().includes(dead))
+    expect(leader.replica.status().ready).toBe(true)
+    expect(voters().sort()).toEqual([1, 2, 3, 4].filter((id) => id !== dead))
+    expect(await pump.propose(leader, placeBid(1, 0))).toMatchObject({ ok: true })
+  })
+
+  it('MEMBER6: a new voter that falls silent, before or after it may vote, does not stop the group', async () => {
+    for (const silentAfterTicks of [0, 3, 6, 9, 12, 15]) {
+      const { pump, leader, dead } = await replacing()
+      await pump.tick(silentAfterTicks)
+      pump.isolate(4)
+      await pump.tick(100)
+      const voters = leader.replica.members().filter(({ role }) => role === 'voter')
+      // Two of the three voters live: the old ones, or those with the new one in the dead one's place.
+      expect(voters.map(({ nodeId }) => nodeId)).toHaveLength(3)
+      expect(voters.some(({ nodeId }) => nodeId === 4)).toBe(!voters.some(({ nodeId }) => nodeId === dead))
+      expect(leader.replica.status().ready).toBe(true)
+      expect(await pump.propose(leader, placeBid(1, 0))).toMatchObject({ ok: true })
+    }
+  })
+})

@@ -9,7 +9,7 @@
 import type { GroupId } from '../../protocol/ids.ts'
 import {
   asV2,
-  type ConfChangeType,
+  type ConfChangeSingle,
   type ConfState,
   decodeConfChange,
   EMPTY_BYTES,
@@ -27,10 +27,10 @@ import {
 import type { Store } from '../storage/store.ts'
 import {
   type ChangeOutcome,
-  learnerToPromote,
   type MemberChange,
   type MemberView,
   membersOf,
+  promotionOf,
   type RefusedChange,
   refusalOf,
   refused,
@@ -45,6 +45,8 @@ export interface GroupMembersOptions {
   readonly store: Store
   /** Ticks after which a node counts as not heard from. */
   readonly silentTicks: number
+  /** Ticks within which a node must have been heard from to become a voter: a few heartbeats. */
+  readonly freshTicks: number
   readonly onMembers: (members: Members) => void
   /** A write has failed. */
   readonly failed: (error: unknown) => void
@@ -91,11 +93,11 @@ export class GroupMembers {
     this.#heardAt.delete(nodeId)
   }
 
-  view(tick: number): MemberView[] {
-    const { raft, silentTicks } = this.#options
+  view(tick: number, withinTicks = this.#options.silentTicks): MemberView[] {
+    const { raft } = this.#options
     return membersOf(raft.status(), this.#confState, (nodeId) => {
       const at = this.#heardAt.get(nodeId)
-      return at !== undefined && tick - at <= silentTicks
+      return at !== undefined && tick - at <= withinTicks
     })
   }
 
@@ -107,9 +109,11 @@ export class GroupMembers {
     if (refusal !== undefined) return Promise.resolve(refusal)
     if (change.type === 'add') {
       const { type: _, nodeId, ...member } = change
-      return this.#propose('ConfChangeAddLearnerNode', nodeId, encodeMembers(new Map([[nodeId, member]])))
+      const added = encodeMembers(new Map([[nodeId, member]]))
+      return this.#propose([{ type: 'ConfChangeAddLearnerNode', nodeId }], added)
     }
-    if (change.nodeId !== self) return this.#propose('ConfChangeRemoveNode', change.nodeId, EMPTY_BYTES)
+    if (change.nodeId !== self)
+      return this.#propose([{ type: 'ConfChangeRemoveNode', nodeId: change.nodeId }], EMPTY_BYTES)
     const successor = this.handOver(tick)
     return Promise.resolve(
       successor === undefined
@@ -126,11 +130,19 @@ export class GroupMembers {
     return successor
   }
 
-  /** On a leader: lets a learner vote that has caught up. */
-  promote(): void {
+  /** On a leader: a learner that has caught up becomes a voter; the voter that it replaces leaves by the same change. */
+  promote(tick: number): void {
     if (this.#changes.size > 0 || this.#confState.learners.length === 0) return
-    const nodeId = learnerToPromote(this.#options.raft.status(), this.#confState)
-    if (nodeId !== undefined) void this.#propose('ConfChangeAddNode', nodeId, EMPTY_BYTES)
+    const { nodeId: self, raft, freshTicks } = this.#options
+    const replacesOf = (nodeId: number): number | undefined => this.#addresses.get(nodeId)?.replaces
+    const promotion = promotionOf(raft.status(), this.view(tick, freshTicks), replacesOf)
+    if (promotion === undefined) return
+    const { nodeId, replaced } = promotion
+    // The next leader sees the same learner, and makes the change. A voter that is alone is joined first.
+    if (replaced === self && this.handOver(tick) !== undefined) return
+    const isJoint = replaced !== undefined && replaced !== self
+    const leaving: ConfChangeSingle[] = isJoint ? [{ type: 'ConfChangeRemoveNode', nodeId: replaced }] : []
+    void this.#propose([{ type: 'ConfChangeAddNode', nodeId }, ...leaving], EMPTY_BYTES)
   }
 
   /** A committed change is applied. Gives the members from now on. */
@@ -181,10 +193,10 @@ export class GroupMembers {
     this.#changes.clear()
   }
 
-  #propose(type: ConfChangeType, nodeId: number, context: Uint8Array): Promise<ChangeOutcome> {
+  #propose(changes: readonly ConfChangeSingle[], context: Uint8Array): Promise<ChangeOutcome> {
     const { raft } = this.#options
     const transition = 'ConfChangeTransitionAuto'
-    const fault = raft.proposeConfChange({ transition, changes: [{ type, nodeId }], context })
+    const fault = raft.proposeConfChange({ transition, changes, context })
     if (fault !== null) {
       return Promise.resolve(refused('in_progress', 'the change was not taken: ask again'))
     }

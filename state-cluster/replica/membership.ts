@@ -13,6 +13,8 @@ export interface AddLearner {
   readonly port: number
   /** Of the folder that joins; absent: of the node that runs under that number and has connected to the leader. */
   readonly incarnation?: string
+  /** A voter that leaves by the same change by which this node becomes one. */
+  readonly replaces?: number
 }
 
 export interface RemoveMember {
@@ -100,35 +102,78 @@ export function membersOf(
 
 /** Why a change may not be made now; `undefined` where it may. */
 export function refusalOf(change: MemberChange, members: readonly MemberView[]): RefusedChange | undefined {
-  const known = members.find(({ nodeId }) => nodeId === change.nodeId)
-  if (change.type === 'add') {
-    if (known === undefined) return undefined
-    return refused('already_member', `node ${change.nodeId} is a ${known.role} already`)
+  return change.type === 'add' ? refusalOfAdding(change, members) : refusalOfRemoving(change.nodeId, members)
+}
+
+function refusalOfAdding(
+  { nodeId, replaces }: AddLearner,
+  members: readonly MemberView[],
+): RefusedChange | undefined {
+  const known = members.find((member) => member.nodeId === nodeId)
+  if (known !== undefined) return refused('already_member', `node ${nodeId} is a ${known.role} already`)
+  if (
+    replaces === undefined ||
+    members.some((member) => member.nodeId === replaces && member.role === 'voter')
+  ) {
+    return undefined
   }
-  if (known === undefined) return refused('not_member', `node ${change.nodeId} is not a member`)
+  return refused('not_member', `node ${replaces}, which node ${nodeId} is to replace, is not a voter`)
+}
+
+function refusalOfRemoving(nodeId: number, members: readonly MemberView[]): RefusedChange | undefined {
+  const known = members.find((member) => member.nodeId === nodeId)
+  if (known === undefined) return refused('not_member', `node ${nodeId} is not a member`)
   if (known.role === 'learner') return undefined
-  const rest = members.filter(({ nodeId, role }) => role === 'voter' && nodeId !== change.nodeId)
+  const rest = members.filter((member) => member.role === 'voter' && member.nodeId !== nodeId)
   if (rest.length === 0) {
-    return refused('only_voter', `node ${change.nodeId} is the only voter: without it there is no cluster`)
+    return refused('only_voter', `node ${nodeId} is the only voter: without it there is no cluster`)
   }
   const active = rest.filter(({ isActive }) => isActive)
   const needed = majorityOf(rest.length)
   if (active.length >= needed) return undefined
-  const silent = rest.filter(({ isActive }) => !isActive).map(({ nodeId }) => nodeId)
+  const silent = rest.filter(({ isActive }) => !isActive).map((member) => member.nodeId)
   return refused(
     'unreachable',
-    `without node ${change.nodeId}, ${active.length} of ${rest.length} voters would be reachable and ` +
+    `without node ${nodeId}, ${active.length} of ${rest.length} voters would be reachable and ` +
       `${needed} are needed: bring back node ${silent.join(', ')} first`,
   )
 }
 
-/** A learner that has caught up and may vote from now on. */
-export function learnerToPromote(status: Status, confState: ConfState): number | undefined {
-  if (confState.votersOutgoing.length > 0) return undefined
-  return confState.learners.find((nodeId) => {
-    const progress = status.progress.get(nodeId)
-    return progress?.state === 'StateReplicate' && progress.match + learnerLagMax >= status.commit
-  })
+/** A learner that becomes a voter, and the voter that leaves by the same change. */
+export interface Promotion {
+  readonly nodeId: number
+  readonly replaced: number | undefined
+}
+
+/**
+ * A learner that may vote from now on: it has caught up, it was heard from lately, and the voters that were heard
+ * from lately are a majority with it, of the old set and of the new one. `replacesOf`: which voter a learner is to
+ * replace.
+ */
+export function promotionOf(
+  status: Status,
+  members: readonly MemberView[],
+  replacesOf: (nodeId: number) => number | undefined,
+): Promotion | undefined {
+  if (status.config.voters.isJoint) return undefined
+  const voters = members.filter(({ role }) => role === 'voter')
+  for (const learner of members) {
+    if (learner.role !== 'learner' || !learner.isActive || !hasCaughtUp(status, learner.nodeId)) continue
+    const replaces = replacesOf(learner.nodeId)
+    const replaced = voters.some(({ nodeId }) => nodeId === replaces) ? replaces : undefined
+    const after = [...voters.filter(({ nodeId }) => nodeId !== replaced), learner]
+    if (hasMajority(voters) && hasMajority(after)) return { nodeId: learner.nodeId, replaced }
+  }
+  return undefined
+}
+
+function hasCaughtUp(status: Status, nodeId: number): boolean {
+  const progress = status.progress.get(nodeId)
+  return progress?.state === 'StateReplicate' && progress.match + learnerLagMax >= status.commit
+}
+
+function hasMajority(voters: readonly MemberView[]): boolean {
+  return voters.filter(({ isActive }) => isActive).length >= majorityOf(voters.length)
 }
 
 /** The voter to hand leadership to: the reachable one that has most of the log. */

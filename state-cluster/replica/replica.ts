@@ -141,6 +141,7 @@ export class Replica {
       log: this.#log,
       store,
       silentTicks: this.#settings.electionTicks,
+      freshTicks: 3 * this.#settings.heartbeatTicks,
       onMembers: (members) => onMembers?.(members),
       failed: this.#failed,
     })
@@ -457,7 +458,8 @@ export class Replica {
         this.#raft.tick()
         this.#leading.expire(this.#tick)
         this.#reads.expire(this.#tick)
-        if (this.#tick % this.#settings.electionTicks === 0 && this.#leading.isReady) this.#members.promote()
+        if (this.#tick % this.#settings.electionTicks === 0 && this.#leading.isReady)
+          this.#members.promote(this.#tick)
         this.#deferTurn()
         this.#scheduleTick()
       })

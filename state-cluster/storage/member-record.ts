@@ -13,16 +13,23 @@ export interface MemberAddress {
   readonly port: number
   /** Of the data folder that is meant; absent while nobody has said which. */
   readonly incarnation?: string
+  /** Of a learner: the voter that leaves when it becomes one. */
+  readonly replaces?: number
 }
 
 /** By node id. */
 export type Members = ReadonlyMap<number, MemberAddress>
 
 export function encodeMembers(members: Members): Uint8Array {
-  const list = [...members].map(([nodeId, { host, port, incarnation }]) =>
-    incarnation === undefined ? [nodeId, host, port] : [nodeId, host, port, incarnation],
+  return pack(
+    [...members].map(([nodeId, { host, port, incarnation, replaces }]) => [
+      nodeId,
+      host,
+      port,
+      incarnation ?? null,
+      replaces ?? null,
+    ]),
   )
-  return pack(list)
 }
 
 /** Throws where the bytes are no list of members. */
@@ -30,10 +37,17 @@ export function decodeMembers(bytes: Uint8Array): Map<number, MemberAddress> {
   const list = unpack(bytes)
   if (!Array.isArray(list)) throw corrupt('list of members', 'it is no list')
   return new Map(
-    (list as [number, string, number, string?][]).map(([nodeId, host, port, incarnation]) => [
-      nodeId,
-      { host, port, ...(incarnation !== undefined && { incarnation }) },
-    ]),
+    (list as [number, string, number, string | null, number | null][]).map(
+      ([nodeId, host, port, incarnation, replaces]) => [
+        nodeId,
+        {
+          host,
+          port,
+          ...(incarnation !== null && { incarnation }),
+          ...(replaces !== null && { replaces }),
+        },
+      ],
+    ),
   )
 }
 
