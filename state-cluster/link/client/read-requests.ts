@@ -1,5 +1,5 @@
 /**
- * Requests that may be sent to a second node when the first fails: all but proposals.
+ * Requests that go to another node when the first fails: all but proposals.
  * These are reads, read indexes, status, members, and changes of members, which find done what is done. Each is
  * sent until there is an answer or its time is up. Invariant: every request ends once; how many are open is bounded.
  * Source: docs/spec.md LINK9, LINK10, MEMBER4.
