@@ -1,8 +1,11 @@
 /**
- * What an auction leaves behind once it has ended: memory (the house answers for it for ever, up to the bound of
- * auctions), rows and history. Auctions open, get three bids of two bidders and fall to the hammer, over and over,
- * each bidder in many auctions, on one replica with real Raft on a real disk. What must stay flat is the log;
- * figures are bytes an auction from the half-way mark to the end, when remembered requests are full.
+ * Bench: memory, rows and history that an ended auction leaves.
+ *
+ * Auctions open, get three bids of two bidders and end, over and over, on one replica with real Raft on a real disk.
+ * Each bidder is in many auctions. Figures are bytes an auction from the half-way mark to the end, when the remembered
+ * requests are full.
+ *
+ * Invariant: the log stays flat; the bench fails otherwise.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,8 +1,11 @@
 /**
- * Memory and disk of one replica over millions of bids on 1,000 open auctions: what must stay flat (memory, the log,
- * the state) and what grows by design (the public history: bytes a bid). One process, one group, real Raft on a real
- * disk. Hidden maxima of 5,000 bidders, 50 in each auction; a third of the bids is outbid at once. One bid in a
- * thousand is sent twice, and its answer must be the first. Outbox entries are acknowledged as a publisher does.
+ * Bench: memory and disk of one replica over millions of bids.
+ *
+ * Memory, log and state must stay flat; the public history grows by design (bytes a bid). One process, one group,
+ * real Raft on a real disk, 1,000 open auctions. 5,000 bidders place hidden maxima, 50 in each auction; a third of the
+ * bids is outbid at once. Outbox entries are acknowledged as a publisher does.
+ *
+ * Invariant: one bid in a thousand is sent twice, and the second answer equals the first.
  */
 import { deepStrictEqual } from 'node:assert'
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -1,10 +1,11 @@
 /**
- * What the auction machine costs by itself, without disk or network: microseconds a bid, bytes an open auction,
- * and the time to checkpoint, restore and close very many of them.
+ * Bench: the auction machine alone, without disk or network.
  *
- * Commands are made before the clock starts and pass through the codec, as from a log. Bids are measured in rounds
- * of which the median counts, with checkpoints between them; by wall clock, and by processor time of all threads
- * (the collector's too), which does not depend on who else uses the machine.
+ * It measures microseconds a bid, bytes an open auction, and the time to checkpoint, restore and close very many of
+ * them. Bids are measured in rounds, with checkpoints between them, and the median counts: by wall clock, and by
+ * processor time of all threads, which does not depend on other users of the computer.
+ *
+ * Invariant: commands are made before the clock starts and pass through the codec, as from a log.
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'

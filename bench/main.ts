@@ -1,8 +1,10 @@
 /**
  * Runs benches by name: `npm run --silent bench -- raft --json`.
  *
- * A bench is one module and one entry in the table below. Exit codes: 0 measured, 1 a bench failed
- * or found what it measured not as it must be, 2 wrong usage.
+ * A bench is one module and one entry in the table below. Exit codes: 0 measured, 1 a bench failed or a check of its
+ * results did, 2 wrong usage.
+ *
+ * Invariant: a report whose check failed makes the exit code 1, whatever other benches found.
  */
 import { parseArgs } from 'node:util'
 import { asJson, asText, type Bench, type BenchOptions } from './report.ts'

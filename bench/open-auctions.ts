@@ -1,7 +1,10 @@
 /**
- * How a house carries many open auctions: loads them through the API, kills the house as a machine would, starts
- * it again on the same data, and reports memory, disk and the time until it serves. Real processes (dist/ must
- * be built), one machine, the operator's token. Figures for the limits table of README come from this command.
+ * Bench: a house with very many open auctions.
+ *
+ * It creates them through the API, kills the house, starts it again on the same data, and reports memory, disk and the
+ * time until it serves. The figures in the limits table of README.md come from this command. dist/ must be built.
+ *
+ * Invariant: the processes are real, and the kill is SIGKILL.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'

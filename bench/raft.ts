@@ -1,9 +1,9 @@
 /**
- * How fast the Raft core is by itself: three nodes in one process, storage in memory, messages handed over directly.
+ * Bench: the Raft core alone, with three nodes in one process.
  *
- * A turn proposes, and then lets the group work until every node has applied it: what is measured is the whole way
- * of an entry, on all three nodes, without any I/O. One turn is what one event-loop turn of a replica would do.
- * Payloads are made before the clock starts: the core hands them through and never looks into them.
+ * Storage is in memory and messages are handed over directly. A turn proposes, and then the group works until every
+ * node has applied the entries, as one event-loop turn of a replica would. Payloads are made before the clock starts.
+ *
  * Invariant: every entry counted was applied by all nodes; the bench fails otherwise.
  */
 import { MemoryStorage, type Message, newConfState, RawNode } from '../state-cluster/raft/index.ts'

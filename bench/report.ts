@@ -1,8 +1,10 @@
 /**
- * What a bench is, and how its report is told: the one shape that bench/main.ts runs and prints.
+ * The shape of a bench and of its report.
  *
- * A report is plain data: figures, and the parameters that they hold for. What it was measured on is added here.
- * Figures are medians of rounds behind a warm-up where a bench can afford them; names say the unit.
+ * A report is plain data: figures, and the parameters for which they hold. The computer is added here. Figures are
+ * medians of rounds after a warm-up where a bench can afford them.
+ *
+ * Invariant: the name of every figure says its unit.
  */
 import { cpus } from 'node:os'
 

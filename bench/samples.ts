@@ -1,10 +1,11 @@
 /**
- * Memory and disk of this process and its folder over time, and whether they stay flat.
+ * Samples memory and disk over time, and decides whether they stay flat.
  *
- * A sample follows a full collection of garbage. What is judged is not single samples: a checkpoint comes and goes,
- * so the greatest of the quarter before the half-way mark is compared with the greatest of the last quarter.
- * Memory is told apart: the heap, what the process holds itself, and pages of the data file, which the system takes
- * back at any time.
+ * A checkpoint comes and goes, so single samples are not compared: the greatest of the quarter before the half-way
+ * mark is compared with the greatest of the last quarter. Memory is split into the heap, what the process holds
+ * itself, and pages of the data file, which the system can take back at any time.
+ *
+ * Invariant: a sample follows a full garbage collection.
  */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
