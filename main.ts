@@ -3,7 +3,7 @@
  * `martillo`: the one command. Client verbs come from clients/cli, the role verbs are here. The only file of this
  * process that reads the environment, handles signals and exits. Invariant: whatever a user can get wrong or a
  * machine can refuse ends in one line that says what to do, and in the exit code of the contract: 1 refused or
- * failed, 2 wrong usage, 3 no house answers; a stack trace means a bug of ours. Source: CONTRACT "Command line".
+ * failed, 2 wrong usage, 3 no house answers; a stack trace means a bug of ours. Source: docs/protocol.md, "Command line".
  */
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'

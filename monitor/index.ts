@@ -1,7 +1,7 @@
 /**
  * The monitor's door: the monitor of one process put together and started, and the heart by which servers are
  * watched. Invariant: once `startMonitor` resolves, servers can connect; once `stop` resolves, nothing runs.
- * Environment, signals and exits are main.ts's. Source: DESIGN "Owners, the monitor, and fencing".
+ * Environment, signals and exits are main.ts's. Source: docs/design.md, "Owners, the monitor, and fencing".
  */
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'

@@ -3,7 +3,7 @@
  * over by one committed command after another. Invariant: it decides nothing and keeps nothing: what a server owns,
  * whether the lease is still held, and what becomes of an auction is judged by the machine, by stamps; whatever is
  * lost with this process is in the state or comes again with the next heartbeat.
- * Source: DESIGN "Owners, the monitor, and fencing"; rules WATCH7–WATCH10.
+ * Source: docs/design.md, "Owners, the monitor, and fencing"; rules WATCH7–WATCH10.
  */
 import type { GroupId, ServerId } from '../protocol/ids.ts'
 import type { CancelTimer, Clock } from '../runtime/clock.ts'

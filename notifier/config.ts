@@ -2,7 +2,7 @@
  * Settings of the notifier and of whoever publishes to its queue. The AWS SDK reads its own variables
  * (AWS_REGION, AWS_ACCESS_KEY_ID, profiles, roles) itself.
  * Invariant: without SQS_QUEUE_URL the queue is in this process, which is only right for the house on one machine.
- * Source: CONTRACT "Notifications".
+ * Source: docs/protocol.md, "Notifications".
  */
 import { type ConfigOf, configSection } from '../runtime/config.ts'
 import { QueueError, queueNameOf } from './queue.ts'

@@ -4,7 +4,7 @@
  * Invariant: an id that was delivered by this process is not posted again, and every id ends in exactly one
  * outcome; until it has ended its buyer's later messages stay in the queue (that is the queue's doing).
  * Left to others: polling and visibility (consumer.ts), the request itself (webhook.ts).
- * Source: CONTRACT "Notifications"; Standard Webhooks, "Deliverability and reliability".
+ * Source: docs/protocol.md, "Notifications"; Standard Webhooks, "Deliverability and reliability".
  */
 import { BoundedSet } from './bounded-set.ts'
 import type { OutgoingMessage } from './queue.ts'

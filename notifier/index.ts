@@ -2,7 +2,7 @@
  * The notifier's door: the queue of notifications, from the publisher's sink to the buyers' webhooks.
  * Invariant: a notification that was published reaches its webhook at least once, in its buyer's order, under one
  * id, or lies with the dead letters; no failure of a webhook stops anybody but its own buyer.
- * Left to others: what is told to whom (the owner's publisher). Source: DESIGN "Notifications".
+ * Left to others: what is told to whom (the owner's publisher). Source: docs/design.md, "Notifications".
  */
 import { join } from 'node:path'
 import type { SubjectId } from '../protocol/ids.ts'

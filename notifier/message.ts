@@ -2,7 +2,7 @@
  * How a notification looks in the queue: the CloudEvent as ASCII JSON, the buyer as group, its webhook as an
  * attribute.
  * Invariant: the body is the very text that is signed and posted, fits one SQS message, and has no character that
- * SQS refuses (everything beyond ASCII is written as an escape). Source: CONTRACT "Notifications"; CloudEvents
+ * SQS refuses (everything beyond ASCII is written as an escape). Source: docs/protocol.md, "Notifications"; CloudEvents
  * JSON format; SQS "SendMessage" (allowed characters, 256 KiB).
  */
 import type { AuctionView } from '../protocol/auction-view.ts'

@@ -3,7 +3,7 @@
  * SQS itself keeps a buyer's messages in order and hands out one at a time.
  * Invariant: a message is in the queue when `send` says so; a repeat of its de-duplication id adds nothing.
  * Left to others: when to try again (sink.ts), what a message means (message.ts), polling (consumer.ts).
- * This is the one file that names the AWS SDK. Source: CONTRACT "Notifications", SQS API 2012-11-05.
+ * This is the one file that names the AWS SDK. Source: docs/protocol.md, "Notifications", SQS API 2012-11-05.
  */
 import {
   CreateQueueCommand,

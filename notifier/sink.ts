@@ -5,7 +5,7 @@
  * dead-lettered, or nobody to post it to), so a kill before that makes the publisher send it again, under the same
  * id. A buyer's messages are sent one after the other, never two in one request: SQS may take the second of a
  * batch and refuse the first. How much waits here is bounded by the publisher's own window.
- * Left to others: what becomes of a message (delivery.ts). Source: DESIGN "Notifications".
+ * Left to others: what becomes of a message (delivery.ts). Source: docs/design.md, "Notifications".
  */
 import type { NotificationMessage } from '../protocol/notifications.ts'
 import type { Clock } from '../runtime/clock.ts'

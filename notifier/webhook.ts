@@ -3,7 +3,7 @@
  * at every attempt), `webhook-timestamp` (of this attempt) and `webhook-signature` over id, timestamp and body.
  * Invariant: one call is one request of bounded time and memory; redirects are not followed, and at most
  * `responseBytesMax` of the answer is read. It never throws: whatever happens is a result.
- * Left to others: whether to try again (delivery.ts). Source: standardwebhooks.com; CONTRACT "Notifications".
+ * Left to others: whether to try again (delivery.ts). Source: standardwebhooks.com; docs/protocol.md, "Notifications".
  */
 import {
   Agent as HttpAgent,

@@ -1,7 +1,7 @@
 /**
  * An auction as everybody may see it, and how one bidder stands in it. Invariant: nothing here is secret: the
  * reserve is a status, bidders are aliases (`bidder-1`, the same throughout one auction); `you` is added for the
- * one bidder whose frame it is. Source: CONTRACT "Auction view".
+ * one bidder whose frame it is. Source: docs/protocol.md, "Auction view".
  */
 import { z } from 'zod'
 import {

@@ -2,7 +2,7 @@
  * The registry of client frames: one entry a type, its schema is its definition. Adding a message is adding an
  * entry; whoever answers frames does so by a table of `ClientFrameHandlers`, where the missing handler is then a
  * compile error. Invariant: a `ClientFrame` has only checked fields; unknown fields are dropped, unknown types
- * refused. How bytes become values: `json.ts`, `msgpack.ts`. Source: CONTRACT "WebSocket", spec WIRE1 to WIRE9.
+ * refused. How bytes become values: `json.ts`, `msgpack.ts`. Source: docs/protocol.md, "WebSocket", spec WIRE1 to WIRE9.
  */
 import { z } from 'zod'
 import { amount, auctionId, bidKind, firstFault, integer, requestId } from './fields.ts'

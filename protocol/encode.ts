@@ -1,7 +1,7 @@
 /**
  * A server frame as bytes, once for however many sockets take it. Invariant: each encoding is made at most once,
  * when the first socket of its subprotocol needs it; both say the same. Who gets a frame is the server's affair.
- * Source: CONTRACT "the same shapes in both".
+ * Source: docs/protocol.md, "Values".
  */
 import { writeJson } from './json.ts'
 import { writeMsgpack } from './msgpack.ts'

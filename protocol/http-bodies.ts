@@ -1,7 +1,7 @@
 /**
  * The registry of HTTP request bodies and the shapes of their answers. Invariant: a body that was read has only
  * checked fields, in the contract's own words: aliases (`basePrice`, `price`, `duration` in minutes) and nulls
- * are gone. Paths, methods and who may ask stand in the server's table of routes. Source: CONTRACT "HTTP", spec WIRE20+.
+ * are gone. Paths, methods and who may ask stand in the server's table of routes. Source: docs/protocol.md, "HTTP", spec WIRE20+.
  */
 import { z } from 'zod'
 import type { AuctionStatus, AuctionView, ReserveStatus } from './auction-view.ts'

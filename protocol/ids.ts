@@ -3,7 +3,7 @@
  * All are strings outside and inside; only `GroupId` (which Raft group holds an auction) is an integer.
  * Invariant: a branded id has passed `isId` at the edge, so it is 1 to 128 characters of [A-Za-z0-9._:@-]; a
  * request id, which names nothing but its request, has passed `isRequestId`.
- * Source: CONTRACT "Ids are strings".
+ * Source: docs/protocol.md, "Values".
  */
 
 declare const brand: unique symbol

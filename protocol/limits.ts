@@ -2,7 +2,7 @@
  * Bounds of the public contract: sizes, counts and ranges that every frame and body is held to before anything
  * else looks at it. Invariant: what passes these bounds fits the machine's own; nothing unbounded gets behind
  * the edge. Rates and numbers of sockets are the server's settings, not the contract's, and stand there.
- * Source: CONTRACT "HTTP", "WebSocket"; DESIGN "bounded".
+ * Source: docs/protocol.md, "HTTP", "WebSocket"; docs/design.md, "bounded".
  */
 
 /** Client frames, either subprotocol, in bytes of payload. A bigger one is an error and ends the socket with 1009. */

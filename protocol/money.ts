@@ -1,7 +1,7 @@
 /**
  * Money as the contract counts it: integers in the currency's minor unit, 0 to 2^53−1, and increment tables.
  * Invariant: an `Amount` is a safe, non-negative integer; nothing here makes a fraction.
- * Source: CONTRACT "Amounts are integers"; ISO 4217 for the digits of each currency.
+ * Source: docs/protocol.md, "Values"; ISO 4217 for the digits of each currency.
  */
 
 /** Minor units (cents): an integer, 0 to 2^53−1. */

@@ -2,7 +2,7 @@
  * What buyers are told over the queue and their webhooks: the kinds, and the CloudEvent that carries each.
  * Invariant: the id of a message depends on group, outbox position and recipient alone, so a repeat has the same
  * id and can be dropped. Expanding an outbox entry to recipients is the owner's affair, delivery the notifier's.
- * Source: CONTRACT "Notifications"; CloudEvents 1.0.2 §3.1; SQS: a deduplication id has up to 128 characters.
+ * Source: docs/protocol.md, "Notifications"; CloudEvents 1.0.2 §3.1; SQS: a deduplication id has up to 128 characters.
  */
 import type { AuctionView } from './auction-view.ts'
 import type { GroupId, SubjectId } from './ids.ts'

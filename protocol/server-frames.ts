@@ -2,7 +2,7 @@
  * The registry of server frames: one entry a type, its schema is its definition. Invariant: a frame has the
  * fields of its schema and no other, so that nothing secret leaves by accident (`serverFrameFault` says so in
  * tests and in the simulator); public events are the same bytes for everybody. How values become bytes:
- * `encode.ts`. Source: CONTRACT "WebSocket", spec WIRE10 to WIRE19.
+ * `encode.ts`. Source: docs/protocol.md, "WebSocket", spec WIRE10 to WIRE19.
  */
 import { z } from 'zod'
 import { auctionView, reserveStatus, standing } from './auction-view.ts'

@@ -2,7 +2,7 @@
  * The house on one machine: replica, notifier and server in this process, started in that order and stopped in
  * the reverse one. Invariant: nobody is served before the state is loaded, and the state outlives whoever uses
  * it; a start that fails leaves nothing running and nothing locked. Environment, signals and exits are main.ts's.
- * Source: DESIGN "Processes".
+ * Source: docs/design.md, "Processes".
  */
 import { fileURLToPath } from 'node:url'
 import {

@@ -2,7 +2,7 @@
  * `martillo monitor`: one of two or more monitors, of which one acts. Invariant: it keeps nothing on a disk and
  * serves no client; with all of them gone, auctions that run keep running. Its page for operators, with `/status`
  * as JSON, is on the health port. Environment, signals and exits are main.ts's.
- * Source: DESIGN "Owners, the monitor, and fencing".
+ * Source: docs/design.md, "Owners, the monitor, and fencing".
  */
 import { randomBytes } from 'node:crypto'
 import { type MonitorStatus, monitorPage, type RunningMonitor, startMonitor } from '../monitor/index.ts'

@@ -2,7 +2,7 @@
  * `martillo notifier`: takes notifications from the queue and posts them to the buyers' webhooks. Invariant: it
  * keeps nothing that it could lose; any number of them share one queue. All, and the servers, need the same key
  * for signatures: MARTILLO_WEBHOOK_KEY_FILE, or else it follows from MARTILLO_JWT_SECRET. Environment, signals and
- * exits are main.ts's. Source: DESIGN "Notifications".
+ * exits are main.ts's. Source: docs/design.md, "Notifications".
  */
 import { constants, getPriority, setPriority } from 'node:os'
 import { notifierConfig, sharedWebhookKey, startNotifier } from '../notifier/index.ts'

@@ -3,7 +3,7 @@
  * answered; where no queue is named, notifications stay in the outbox, and the log says so.
  * All servers need one secret for tokens: MARTILLO_JWT_SECRET, or one data folder's jwt.secret copied to each.
  * What buyers verify their webhooks with is told where it is known: see notifier.ts beside this.
- * Environment, signals and exits are main.ts's. Source: DESIGN "Processes".
+ * Environment, signals and exits are main.ts's. Source: docs/design.md, "Processes".
  */
 import { randomBytes } from 'node:crypto'
 import { type Heart, startHeart } from '../monitor/index.ts'

@@ -1,7 +1,7 @@
 /**
  * Settings that several roles of a cluster share: who may talk to whom, and in which cluster.
  * Invariant: a setting means the same in every role that has it; addresses and node ids that cannot be are refused
- * before anything starts. Source: STYLE "Configuration".
+ * before anything starts. Source: docs/style.md, "Configuration".
  */
 import { readFile } from 'node:fs/promises'
 import { type ConfigOf, type ConfigSection, configSection, variableOf } from '../runtime/config.ts'

@@ -1,7 +1,7 @@
 /**
  * `martillo state`: one node of the state cluster. Invariant: it listens only after its folder is open and its
  * state is loaded, and stops by handing over what it leads. Environment, signals and exits are main.ts's.
- * Source: DESIGN "Processes"; docs/spec.md NODE1 to NODE3.
+ * Source: docs/design.md, "Processes"; docs/spec.md NODE1 to NODE3.
  */
 import type { Clock } from '../runtime/clock.ts'
 import { type ConfigOf, configSection, type LoadedConfig } from '../runtime/config.ts'

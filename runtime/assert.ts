@@ -1,7 +1,7 @@
 /**
  * Broken invariants: what must never be false in a correct program. On in production. Nothing catches an
  * `InvariantError` to go on: the process ends and starts again from the log. A wrong input or a failing disk is
- * not an invariant; those have their own errors. Source: STYLE "Errors", 3.
+ * not an invariant; those have their own errors. Source: docs/style.md, "Errors", 3.
  */
 
 export class InvariantError extends Error {

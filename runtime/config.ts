@@ -3,7 +3,7 @@
  * environment variable, the command-line override, the printed documentation and the check from that declaration.
  * Invariant: a loaded configuration has passed every range and every cross-field rule; a `MARTILLO_…` variable
  * that no section declares is an error, so that a misspelt one is never silently ignored. Secrets are printed
- * masked. Only a process's `main.ts` reads the environment and hands it in. Source: STYLE "Configuration".
+ * masked. Only a process's `main.ts` reads the environment and hands it in. Source: docs/style.md, "Configuration".
  */
 
 interface SettingBase<Value> {

@@ -2,7 +2,7 @@
  * Log lines: JSON, one per line, where the message is a stable event name and the facts are fields. The only file
  * that names pino. Built once per process by its `main.ts` and passed down; pure code does not log.
  * Invariant: fields that carry secrets (`redactedFields`) never reach the output, at the top level or one below.
- * Source: STYLE "Configuration, logs, metrics".
+ * Source: docs/style.md, "Configuration, logs, metrics".
  */
 import pino from 'pino'
 

@@ -2,7 +2,7 @@
  * Numbers for the operator, in Prometheus text. The only file that names prom-client.
  * Invariant: every series exists, at zero, from the start: labels have a closed list of values, and what is not
  * in it counts as `other`, so that no input can grow the number of series. Names carry their unit.
- * Source: STYLE "Configuration, logs, metrics"; Prometheus naming conventions.
+ * Source: docs/style.md, "Configuration, logs, metrics"; Prometheus naming conventions.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { assert } from './assert.ts'

@@ -1,7 +1,7 @@
 /**
  * The server's settings: addresses, tokens, limits. Invariant: each limit has a value from the start, so that
  * nothing at the edge is unbounded; combinations that would starve each other are refused with the reason.
- * The engine behind it is `runtime/config.ts`. Source: DESIGN "bounded"; spec RATE, FLOW.
+ * The engine behind it is `runtime/config.ts`. Source: docs/design.md, "bounded"; spec RATE, FLOW.
  */
 import { BlockList, isIP } from 'node:net'
 import { isId } from '../protocol/ids.ts'

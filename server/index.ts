@@ -2,7 +2,7 @@
  * The server's door: everything of one gateway process, or of the server's role in the all-in-one, put together
  * and started. Invariant: once `startServer` resolves, the port is open and every part runs; once `close`
  * resolves, none does and the port is free; a start that fails leaves nothing behind. Reading the environment,
- * signals and exits are `main.ts`'s. Source: DESIGN "Processes".
+ * signals and exits are `main.ts`'s. Source: docs/design.md, "Processes".
  */
 import { join } from 'node:path'
 import type { GroupId, ServerId, SubjectId } from '../protocol/ids.ts'

@@ -1,6 +1,6 @@
 /**
  * What a server counts. Invariant: labels are closed lists of the contract's own codes; no id, amount or address
- * is ever a label. Source: STYLE "Configuration, logs, metrics".
+ * is ever a label. Source: docs/style.md, "Configuration, logs, metrics".
  */
 import { closeCodes } from '../protocol/close-codes.ts'
 import { frameErrors } from '../protocol/frame-errors.ts'

@@ -1,7 +1,7 @@
 /**
  * `martillo rehearse FILE.csv`: a recorded sale through a running house, and how the outcome compares. Invariant:
  * exit code 0 means that every auction had its recorded winner, and its recorded price or an explanation; a file
- * that cannot be read ends the run (2) before the house is asked anything. Source: CONTRACT "Command line".
+ * that cannot be read ends the run (2) before the house is asked anything. Source: docs/protocol.md, "Command line".
  */
 import { readFileSync, statSync } from 'node:fs'
 import type { Command } from 'commander'

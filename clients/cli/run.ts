@@ -2,7 +2,7 @@
  * The command line's trunk: parses, runs one verb, turns whatever went wrong into an exit code and a line.
  * Invariant: `run` resolves to 0, 1, 2 or 3 and never ends the process; only an error that nobody foresaw
  * rejects. The verbs of the roles (start, server, …) are registered by `main.ts` beside these.
- * Source: CONTRACT "Command line".
+ * Source: docs/protocol.md, "Command line".
  */
 import { Command, CommanderError } from 'commander'
 import { registerAuctionVerbs } from './auction.ts'

@@ -1,7 +1,7 @@
 /**
  * The house that a command talks to: its address, its tokens, HTTP and sessions. Invariant: a token given on the
  * command line comes before one in the environment, and that before those in the data folder; a token file that
- * is written here is its owner's alone (0600). Source: CONTRACT "Command line".
+ * is written here is its owner's alone (0600). Source: docs/protocol.md, "Command line".
  */
 import { randomUUID } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'

@@ -1,7 +1,7 @@
 /**
  * Amounts for people: text in units of a currency to minor units and back, exactly. Invariant: no floating point
  * is involved; text with more digits than the currency has, or beyond 2^53−1 minor units, is not an amount.
- * Source: CONTRACT "Amounts are integers"; ISO 4217 for the digits.
+ * Source: docs/protocol.md, "Values"; ISO 4217 for the digits.
  */
 import { type Amount, amountMax, digitsOf } from '../../protocol/money.ts'
 

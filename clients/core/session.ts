@@ -7,7 +7,7 @@
  *   connecting ──hello──▶ open ──lost, drain, heartbeat──▶ reconnecting ──hello──▶ open
  *        └────── close(), token, unreachable ──▶ closed (for good)
  *
- * Source: CONTRACT "WebSocket", spec CLIENT1 to CLIENT12.
+ * Source: docs/protocol.md, "WebSocket", spec CLIENT1 to CLIENT12.
  */
 import type { ClientFrame } from '../../protocol/client-frames.ts'
 import { type CloseMeaning, meaningOfClose } from '../../protocol/close-codes.ts'

@@ -2,7 +2,7 @@
  * Who is let through, and how often: rates by address, by subject once a token is carried, and counts of sockets.
  * Invariant: the operator's token is never held back; everything else passes a bucket before it costs anything
  * behind the edge. What a proxy says of a client's address is believed only of proxies that were configured.
- * Source: CONTRACT "Rate limits are configurable"; spec RATE.
+ * Source: docs/protocol.md, "Rate limits"; spec RATE.
  */
 import { isIP, isIPv6 } from 'node:net'
 import type { HttpRequest } from '../carrier/socket.ts'

@@ -4,7 +4,7 @@
  * Invariant: the algorithm picks the kind of key before a signature is looked at, so a public key never serves as
  * an HMAC secret; a token without expiry, audience or a usable subject is no token. An identity that was verified
  * is remembered (bounded, least recently used goes first) and its expiry is checked at every use.
- * Source: RFC 7519, RFC 8725 §3.1; CONTRACT "HTTP", "WebSocket".
+ * Source: RFC 7519, RFC 8725 §3.1; docs/protocol.md, "HTTP", "WebSocket".
  */
 import { webcrypto } from 'node:crypto'
 import { readFile } from 'node:fs/promises'

@@ -3,7 +3,7 @@
  * now and then even if none does, so that the machine can tell an outage from a quiet hour.
  * Invariant: it decides nothing. What a pulse opens, closes or extends is decided in `apply` by the leader's
  * stamp; a pulse too early, too late or too often changes no outcome. One proposal is under way at a time.
- * Source: DESIGN "Owners, the monitor, and fencing"; spec OWNER, OUTAGE.
+ * Source: docs/design.md, "Owners, the monitor, and fencing"; spec OWNER, OUTAGE.
  */
 import type { GroupId, ServerId } from '../../protocol/ids.ts'
 import { assert } from '../../runtime/assert.ts'

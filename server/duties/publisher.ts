@@ -3,7 +3,7 @@
  * hands the messages to the queue, and commits how far it has come.
  * Invariant: an outbox entry is acknowledged only when each of its messages is safe with the queue; a recipient's messages
  * are handed over one after the other, in order of position; ids derive from position and recipient, so what is
- * handed over twice after a crash can be told as the same. At most `windowMax` messages are under way. Delivery is the notifier's. Source: DESIGN "Notifications"; spec NOTE.
+ * handed over twice after a crash can be told as the same. At most `windowMax` messages are under way. Delivery is the notifier's. Source: docs/design.md, "Notifications"; spec NOTE.
  */
 import type { AuctionView as WireView } from '../../protocol/auction-view.ts'
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'

@@ -1,7 +1,7 @@
 /**
  * HTTP answers: JSON, and problems (RFC 9457) for everything that did not go well. Invariant: each answer that is
  * not a page is JSON with a stable shape; a refusal that can be tried again says after how many seconds.
- * Source: CONTRACT "Errors are application/problem+json".
+ * Source: docs/protocol.md, "Problems".
  */
 import {
   type ProblemCode,

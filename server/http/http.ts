@@ -2,7 +2,7 @@
  * HTTP requests from their arrival to an answer: the route, the body, the token, the role, the rate, the handler.
  * Invariant: whatever is asked, in whatever shape, the answer is the route's own or a problem with a stable code;
  * a body is read to its bound and no further. Which routes there are stands in `routes.ts`.
- * Source: CONTRACT "HTTP"; RFC 9110; spec HTTP.
+ * Source: docs/protocol.md, "HTTP"; RFC 9110; spec HTTP.
  */
 import { type HttpBodyName, type HttpBodyOf, readHttpBody } from '../../protocol/http-bodies.ts'
 import type { RequestId } from '../../protocol/ids.ts'

@@ -1,7 +1,7 @@
 /**
  * The table of HTTP routes: path, who may ask, what body, what it does. Invariant: the bidder, seller or buyer is
  * always the token's subject, never a field; ids of new things derive from subject and request id, so that a
- * retry answers with the same thing. Rules of the auction are the machine's. Source: CONTRACT "HTTP".
+ * retry answers with the same thing. Rules of the auction are the machine's. Source: docs/protocol.md, "HTTP".
  */
 import { auctionStatuses } from '../../protocol/auction-view.ts'
 import type {

@@ -12,7 +12,7 @@
  *        └──────────────────────► live
  *
  * A subscription joins the published stream between two events, never in the middle of a read, so that nothing
- * has to be buffered for it and nothing can be sent twice. Source: CONTRACT "WebSocket"; spec FLOW.
+ * has to be buffered for it and nothing can be sent twice. Source: docs/protocol.md, "WebSocket"; spec FLOW.
  */
 import type { FrameId } from '../../protocol/client-frames.ts'
 import { type EncodedFrame, encodeServerFrame } from '../../protocol/encode.ts'

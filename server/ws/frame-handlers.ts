@@ -1,7 +1,7 @@
 /**
  * What each client frame does: one handler a type. Invariant: each frame that has an `id` gets exactly one answer
  * with that `replyTo`, as long as its socket lives; a bid is made in the name of the token's subject, never of a
- * field. Rules of the auction are the machine's. Source: CONTRACT "WebSocket".
+ * field. Rules of the auction are the machine's. Source: docs/protocol.md, "WebSocket".
  */
 import type { ClientFrameHandlers, FrameId } from '../../protocol/client-frames.ts'
 import { encodeServerFrame } from '../../protocol/encode.ts'

@@ -2,7 +2,7 @@
  * WebSocket sessions from upgrade to close: subprotocol, token, rates, frames in, heartbeats, the end.
  * Invariant: every message is bounded, counted and decoded before anything is done for it, and every way a
  * session ends is a close code of the contract. What frames do stands in `frame-handlers.ts`, who gets which
- * event in `fan-out.ts`. Source: CONTRACT "WebSocket"; RFC 6455; spec RATE, FLOW, AUTH.
+ * event in `fan-out.ts`. Source: docs/protocol.md, "WebSocket"; RFC 6455; spec RATE, FLOW, AUTH.
  */
 import { randomBytes } from 'node:crypto'
 import type {

@@ -3,7 +3,7 @@
  * Invariant: answers and private frames leave in the order they were given, none is left out: while the client
  * does not read they wait here, and when they outgrow `queuedBytesMax` the session ends with 4413. Published
  * events do not pass through here; `fan-out.ts` sees to them. Frames of one turn leave in one system call.
- * Source: CONTRACT "WebSocket"; spec FLOW.
+ * Source: docs/protocol.md, "WebSocket"; spec FLOW.
  */
 import { type CloseCode, closeCodes } from '../../protocol/close-codes.ts'
 import type { EncodedFrame } from '../../protocol/encode.ts'

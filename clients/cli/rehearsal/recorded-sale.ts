@@ -2,7 +2,7 @@
  * A recorded sale, read from CSV: its auctions with their bids in order of time, and who won at what price.
  * Invariant: amounts are minor units; every row is one bid; a fault names file and line and ends the run before
  * anything was sent. Columns: `auctionid,item,days,openbid,price,bidtime,bidder,bid`, in any order; others are
- * passed over. Source: CONTRACT "Command line".
+ * passed over. Source: docs/protocol.md, "Command line".
  */
 import type { Amount } from '../../../protocol/money.ts'
 import { parseAmount } from '../../core/index.ts'
