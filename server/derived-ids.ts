@@ -1,7 +1,7 @@
 /**
  * Ids that the edge derives, so that a retry names the same things on any server. Invariant: the same subject and
- * request id give the same auction or buyer id; nobody can aim at another subject's id. Source: CONTRACT "honour
- * `Idempotency-Key`".
+ * request id give the same auction or buyer id; nobody can aim at another subject's id. Source: docs/protocol.md,
+ * "HTTP".
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { type AuctionId, isRequestId, type RequestId, type SubjectId } from '../protocol/ids.ts'
