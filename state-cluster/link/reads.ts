@@ -209,7 +209,7 @@ interface OutboxArgs extends PageArgs {
   readonly serverId: ServerId
 }
 
-const outboxEntries: Read<OutboxArgs, readonly OutboxEntry[]> = {
+const outbox: Read<OutboxArgs, readonly OutboxEntry[]> = {
   code: 9,
   scope: ({ groupId }) => ({ groupId }),
   encodeArgs: ({ groupId, serverId, after, limit }) => [groupId, serverId, after, limit],
@@ -253,7 +253,7 @@ export const reads = {
   bidders,
   interestedBuyers,
   buyer,
-  outboxEntries,
+  outbox,
   owners,
   house,
 }

@@ -251,7 +251,7 @@ describe('the link on the wire', () => {
       bidders: { auctionId: 'a1' as AuctionId, after: 3, limit: 10 },
       interestedBuyers: { tags: ['a', 'b'], after: 'bob' as SubjectId, limit: 10 },
       buyer: { buyerId: 'bob' as SubjectId },
-      outboxEntries: { groupId: group(2), serverId: 'server-1' as never, after: 5, limit: 10 },
+      outbox: { groupId: group(2), serverId: 'server-1' as never, after: 5, limit: 10 },
       owners: { groupId: group(2) },
       house: { groupId: group(2) },
     } satisfies { [Name in keyof typeof reads]: Parameters<(typeof reads)[Name]['encodeArgs']>[0] }

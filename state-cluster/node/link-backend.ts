@@ -32,7 +32,7 @@ export function linkBackend(host: ReplicaHost, members: () => readonly Member[])
 
 /** Every read that the link knows is a method of the host by the same name. */
 function localReadsOf(host: ReplicaHost): LocalReads {
-  const names = Object.keys(reads) as (keyof LocalReads)[]
+  const names = Object.keys(reads) as (keyof typeof reads)[]
   return Object.fromEntries(names.map((name) => [name, host[name].bind(host)])) as unknown as LocalReads
 }
 

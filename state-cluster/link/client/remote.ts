@@ -251,7 +251,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     after: number,
     limit: number,
   ): Promise<readonly OutboxEntry[]> {
-    return this.#read(reads.outboxEntries, { groupId, serverId, after, limit })
+    return this.#read(reads.outbox, { groupId, serverId, after, limit })
   }
 
   owners(groupId: GroupId): Promise<OwnersView> {
