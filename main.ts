@@ -348,6 +348,15 @@ function registerMemberVerbs(state: Command): void {
     )
 }
 
+interface DropOptions {
+  readonly data: string
+  readonly index: string
+  readonly term: string
+  readonly group: string
+  readonly acceptLoss?: true
+  readonly json?: true
+}
+
 interface CopyOptions {
   readonly health?: string
   readonly data: string
@@ -419,6 +428,26 @@ function registerCopyVerbs(state: Command): void {
         const text = `group ${groupId}: node ${nodeId} goes on behind entry ${lastIndex} of term ${lastTerm}; anything behind that is lost`
         tell(options, text, { event: 'recovered', nodeId, groupId, lastIndex, lastTerm })
       }
+    })
+  state
+    .command('drop-entry')
+    .description(
+      'when every node stops at the same entry: put an empty one in its place, on each stopped node',
+    )
+    .requiredOption('--data <folder>', 'the folder; its process must not run')
+    .requiredOption('--index <number>', 'of the entry, as the node said')
+    .requiredOption('--term <number>', 'of the entry, as the node said')
+    .option('--group <number>', 'the group that it belongs to', '0')
+    .option('--accept-loss', 'yes: what the entry asks for does not happen')
+    .option('--json', 'print machine-readable lines')
+    .action(async (options: DropOptions) => {
+      const copies = await import('./roles/verbs/copies.ts')
+      const dropped = await copies.drop(options).catch((error: unknown) => {
+        throw startFailure(error)
+      })
+      const { nodeId, index, term, bytes } = dropped
+      const text = `node ${nodeId}: entry ${index} of term ${term} is empty now; do the same on every other node, then start them`
+      tell(options, text, { event: 'dropped', nodeId, index, term, bytes })
     })
 }
 

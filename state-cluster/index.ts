@@ -26,6 +26,7 @@ export { isPublic } from './machine/events.ts'
 export { featureNameOf, knownFeatures } from './machine/features.ts'
 export type * from './machine/view.ts'
 export { type Restored, type RestoreOptions, restoreBackup } from './node/backup.ts'
+export { type DroppedEntry, dropEntry } from './node/drop-entry.ts'
 export type { HostLoad, StartProgress } from './node/host.ts'
 export {
   clusterIdOf,

@@ -1,16 +1,19 @@
 /**
- * `martillo state backup | restore | recover`: a copy of a running node, a folder from a copy, and the last resort.
+ * `martillo state backup | restore | recover | drop-entry`: copies of a node, and last resorts.
  * Invariant: a backup file appears under its name only when it is whole and durable; nothing that exists is
- * overwritten. Source: docs/spec.md BACKUP1, BACKUP2, MEMBER5.
+ * overwritten. Source: docs/spec.md BACKUP1, BACKUP2, MEMBER5, STORE18.
  */
 import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { GroupId } from '../../protocol/ids.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { ConfigError } from '../../runtime/config.ts'
 import {
   type Address,
   clusterIdOf,
+  type DroppedEntry,
+  dropEntry,
   type Recovered,
   type Restored,
   recoverFolder,
@@ -96,6 +99,28 @@ export async function restore(options: {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     throw new BackupError(`there is no backup ${file}`, { cause: error })
   }
+}
+
+/** Rejects with ConfigError, or StoreError where there is no such entry. */
+export async function drop(options: {
+  readonly data: string
+  readonly index: string
+  readonly term: string
+  readonly group: string
+  readonly acceptLoss?: boolean
+}): Promise<DroppedEntry> {
+  if (options.acceptLoss !== true) {
+    throw new ConfigError([
+      'what the entry asks for will not happen: say --accept-loss if no node can apply it',
+    ])
+  }
+  const number = (name: 'index' | 'term' | 'group'): number => {
+    const text = options[name]
+    if (!/^\d{1,15}$/.test(text)) throw new ConfigError([`--${name} is a whole number, not ${text}`])
+    return Number(text)
+  }
+  const place = { groupId: number('group') as GroupId, index: number('index'), term: number('term') }
+  return await dropEntry({ dataDir: options.data, ...place, nowMs: systemClock.nowMs() })
 }
 
 export async function recover(options: {

@@ -5,6 +5,7 @@
  *   state = emptyState() or restore(rows)         apply(state, entry) → replies, events
  *   takeDirty(state) → rows to store              stateHash(state) → 16 hexadecimal digits
  */
+export { refusalBeforeLog } from './admission.ts'
 export { apply, entryVersion } from './apply.ts'
 export { type Row, type RowKind, rowKindCodes } from './changes.ts'
 export { decodeCommand, decodeEntry, encodeCommand, encodeEntry } from './codec.ts'

@@ -89,6 +89,26 @@ const kindsByCode = new Map<number, RowKind>(
   Object.entries(rowKindCodes).map(([kind, code]) => [code, kind as RowKind]),
 )
 
+/** An entry of the log that the machine cannot apply: the state is not to be used any more. */
+export class EntryError extends Error {
+  override readonly name = 'EntryError'
+  readonly code = 'entry_not_applied'
+  readonly retryable = false
+  readonly index: number
+  readonly term: number
+
+  constructor({ index, term }: Entry, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    super(
+      `entry ${index} of term ${term} cannot be applied: ${why} (if an upgrade does not help, and every node stops ` +
+        `here: martillo state drop-entry, on each of them)`,
+      { cause },
+    )
+    this.index = index
+    this.term = term
+  }
+}
+
 export class AppliedState {
   readonly state: State
   readonly checkpointer: Checkpointer
@@ -154,12 +174,20 @@ export class AppliedState {
     return this.#machine.stateHash(this.state)
   }
 
-  /** Applies the next entry of the log that carries commands. */
+  /** Applies the next entry of the log that carries commands. Throws EntryError. */
   apply(entry: Entry): Applied {
-    const applied = this.#machine.apply(this.state, decodeEntry(unpack(entry.data)), entry.index)
+    const applied = this.#compute(entry)
     for (const event of applied.events) if (isPublic(event)) this.history.add(event)
     this.#moveTo(entry)
     return applied
+  }
+
+  #compute(entry: Entry): Applied {
+    try {
+      return this.#machine.apply(this.state, decodeEntry(unpack(entry.data)), entry.index)
+    } catch (error) {
+      throw new EntryError(entry, error)
+    }
   }
 
   /** Moves past the next entry of the log, one without commands. */

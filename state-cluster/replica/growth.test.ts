@@ -181,3 +181,19 @@ describe('a voter that is replaced', () => {
     }
   })
 })
+
+describe('a command that would end every replica', () => {
+  it('STORE18: is refused by the leader and never enters the log', async () => {
+    const bench = await ReplicaBench.make([1, 2, 3], {}, 3)
+    const pump = new Pump(bench)
+    await pump.until(() => bench.leader !== undefined)
+    const leader = bench.leader as Node
+    await pump.propose(leader, enlistServer)
+    const before = leader.replica.status().lastIndex
+    const settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
+    const reply = await pump.propose(leader, { type: 'configure_house', settings, features: [60_000] })
+    expect(reply).toEqual({ ok: false, code: 'terms_invalid' })
+    expect(leader.replica.status().lastIndex).toBe(before)
+    for (const node of bench.nodes.values()) expect(node.fatal).toBeUndefined()
+  })
+})

@@ -11,7 +11,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import { ClusterError } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
-import { encodeEntry, entryVersion } from '../machine/index.ts'
+import { encodeEntry, entryVersion, refusalBeforeLog } from '../machine/index.ts'
 import type { RawNode } from '../raft/index.ts'
 import { pack } from '../storage/pack.ts'
 import type { AppliedState } from './applied-state.ts'
@@ -47,11 +47,13 @@ export class Leading {
     return this.#leadsFrom !== undefined && this.#options.applied().appliedIndex >= this.#leadsFrom
   }
 
-  /** Takes a command into the queue. Rejects with ClusterError. */
+  /** Takes a command into the queue; refuses one that would end every replica. Rejects with ClusterError. */
   propose(command: Command, tick: number): Promise<Reply> {
     if (!this.isLeader) {
       return Promise.reject(new ClusterError('unavailable', 'this replica does not lead the group'))
     }
+    const refusal = refusalBeforeLog(command)
+    if (refusal !== undefined) return Promise.resolve(refusal)
     const { proposalTimeoutMs, tickMs } = this.#options.settings
     return this.pending.add(command, tick + Math.ceil(proposalTimeoutMs / tickMs))
   }

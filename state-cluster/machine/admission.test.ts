@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest'
+import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import { refusalBeforeLog } from './admission.ts'
+import type { Command } from './commands.ts'
+
+const bid: Command = {
+  type: 'place_bid',
+  subject: 'bidder-1' as SubjectId,
+  requestId: 'r1' as RequestId,
+  auctionId: 'a1' as AuctionId,
+  amount: 100,
+  kind: 'max',
+}
+const settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
+
+describe('what a leader refuses before the log', () => {
+  it('STORE18: takes what every replica can compute, lawful refusals included', () => {
+    expect(refusalBeforeLog(bid)).toBeUndefined()
+    expect(refusalBeforeLog({ ...bid, auctionId: 'no such auction' as AuctionId })).toBeUndefined()
+    expect(refusalBeforeLog({ type: 'configure_house', settings, features: [] })).toBeUndefined()
+    expect(refusalBeforeLog({ type: 'enlist_server', serverId: 'server-1' as ServerId })).toBeUndefined()
+  })
+
+  it('STORE18: refuses what would end each of them, at every start again', () => {
+    const poison = [
+      { type: 'configure_house', settings, features: [60_000] },
+      { type: 'no_such_command', subject: 's', requestId: 'r' },
+      { type: 'constructor' },
+      { type: 'toString' },
+      { ...bid, amount: '100' },
+      { ...bid, auctionId: 7 },
+      { ...bid, subject: undefined },
+      { type: 'conduct', serverId: 'server-1', epoch: -1 },
+      { type: 'conduct', serverId: 'server-1', epoch: 1.5 },
+      { type: 'acknowledge_positions', serverId: 's', epoch: 1, positions: 'all' },
+      { type: 'create_auction', subject: 's', requestId: 'r', serverId: 'x', auctionId: 'a' },
+    ] as unknown as Command[]
+    for (const command of poison) {
+      expect(refusalBeforeLog(command), JSON.stringify(command)).toEqual({ ok: false, code: 'terms_invalid' })
+    }
+  })
+})

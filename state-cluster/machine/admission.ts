@@ -1,0 +1,29 @@
+/**
+ * What a leader refuses before it proposes: commands that `apply` could not compute.
+ *
+ * `apply` ends a replica at a command that it cannot read or does not know, because going on would let it differ from
+ * the others. In the log such a command would end every replica, and again at every start. Invariant: a command that
+ * passes here is encoded and decoded without loss, and names no feature that this build lacks. Leaves all lawful
+ * refusals, which depend on the state, to `apply`. Rule HOUSE2, STORE18.
+ */
+import { decodeCommand, encodeCommand } from './codec.ts'
+import { type Command, commandCodes } from './commands.ts'
+import type { Rejected } from './events.ts'
+import { FeatureUnknownError, requireKnown } from './features.ts'
+import { refuse } from './handlers/refuse.ts'
+import { CodecError } from './plain-reader.ts'
+
+/** The reply to a command that must not enter the log; `undefined` where it may. */
+export function refusalBeforeLog(command: Command): Rejected | undefined {
+  try {
+    if (!Object.hasOwn(commandCodes, command.type)) return refuse('terms_invalid')
+    decodeCommand(encodeCommand(command))
+    if (command.type === 'configure_house') requireKnown(command.features)
+    return undefined
+  } catch (error) {
+    if (error instanceof CodecError || error instanceof FeatureUnknownError || error instanceof TypeError) {
+      return refuse('terms_invalid')
+    }
+    throw error
+  }
+}
