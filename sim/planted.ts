@@ -3,6 +3,7 @@
  * the code under test. Invariant: no plant changes production code, and without one nothing here has any effect.
  * Each is a mistake that real systems have made.
  */
+import { crc32 } from '../runtime/checksum.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { LinkBackend } from '../state-cluster/link/backend.ts'
 import type { Command, MachineEntry } from '../state-cluster/machine/commands.ts'
@@ -10,7 +11,6 @@ import type { Applied } from '../state-cluster/machine/events.ts'
 import { type Row, restore, rows, type State } from '../state-cluster/machine/index.ts'
 import type { Machine } from '../state-cluster/replica/applied-state.ts'
 import { readCheckpoint, writeOfConfState } from '../state-cluster/storage/checkpoint.ts'
-import { crc32 } from '../state-cluster/storage/checksum.ts'
 import { checkpointKey, entryKey, hardStateKey, installingKey } from '../state-cluster/storage/layout.ts'
 import type { Store, StoreRange, StoreRow, StoreWrite } from '../state-cluster/storage/store.ts'
 import type { FaultName, SimOptions } from './options.ts'
@@ -114,7 +114,7 @@ const textOf = (key: Uint8Array): string => String.fromCharCode(...key)
 function resealed({ key, value }: StoreRow): StoreRow {
   if (key[tagAt] !== entryTag) return { key, value }
   const copy = value.slice()
-  new DataView(copy.buffer).setUint32(0, crc32(copy, crc32(key), 4))
+  new DataView(copy.buffer).setUint32(0, crc32(copy.subarray(4), crc32(key)))
   return { key, value: copy }
 }
 

@@ -9,7 +9,7 @@
  * that were encoded, or throws; after it threw, the stream is lost and the connection must be closed.
  * What a kind means is said by `kinds.ts`.
  */
-import { crc32 } from 'node:zlib'
+import { crc32 } from '../runtime/checksum.ts'
 import { TransportError } from './errors.ts'
 
 /** Bytes before the body. */

@@ -11,8 +11,8 @@
  * the one that was copied, so that nobody who knew the old one takes the new one for it.
  * Source: docs/spec.md BACKUP1, BACKUP2.
  */
-import { crc32 } from 'node:zlib'
 import type { GroupId } from '../../protocol/ids.ts'
+import { crc32 } from '../../runtime/checksum.ts'
 import { systemTiming } from '../../wire/timing.ts'
 import { groupsOf } from '../groups.ts'
 import { newConfState } from '../raft/index.ts'

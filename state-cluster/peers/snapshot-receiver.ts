@@ -4,7 +4,7 @@
  * Invariant: a sink sees `finish` only after every row arrived whole and in order; otherwise it sees `abort`, once.
  * Source: docs/spec.md PEER12 to PEER14.
  */
-import { crc32 } from 'node:zlib'
+import { crc32 } from '../../runtime/checksum.ts'
 import type { CancelTimer } from '../../runtime/clock.ts'
 import { TransportError, toTransportError } from '../../wire/errors.ts'
 import { frameKinds } from '../../wire/kinds.ts'

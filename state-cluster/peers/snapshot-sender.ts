@@ -4,8 +4,8 @@
  * `windowChunks` beyond what the receiver has stored, so neither side's memory depends on the size of the state.
  * Source: docs/spec.md PEER12 to PEER14.
  */
-import { crc32 } from 'node:zlib'
 import type { GroupId } from '../../protocol/ids.ts'
+import { crc32 } from '../../runtime/checksum.ts'
 import type { CancelTimer } from '../../runtime/clock.ts'
 import { TransportError, toTransportError } from '../../wire/errors.ts'
 import { frameKinds } from '../../wire/kinds.ts'

@@ -19,8 +19,8 @@
  * A row key is kind and key, at most 200 bytes; valueLength ffffffff stands for a row that is gone.
  */
 import type { GroupId } from '../../protocol/ids.ts'
+import { crc32 } from '../../runtime/checksum.ts'
 import type { Entry, EntryType, HardState } from '../raft/index.ts'
-import { crc32 } from './checksum.ts'
 import { StoreError, type StoreRange } from './store.ts'
 
 /** Reserved for the environment itself: no group has this number. */
@@ -216,7 +216,7 @@ function unsealed(restLength: number): Uint8Array {
 }
 
 function seal(key: Uint8Array, value: Uint8Array): Uint8Array {
-  writeU32(value, 0, crc32(value, crc32(key), checksumLength))
+  writeU32(value, 0, crc32(value.subarray(checksumLength), crc32(key)))
   return value
 }
 
@@ -230,7 +230,7 @@ export function encodeBytes(key: Uint8Array, bytes: Uint8Array): Uint8Array {
 /** The bytes behind a checksum that holds; else StoreError `corrupt`, which names `what`. */
 export function decodeBytes(key: Uint8Array, value: Uint8Array, what: string): Uint8Array {
   const holds =
-    value.length >= checksumLength && readU32(value, 0) === crc32(value, crc32(key), checksumLength)
+    value.length >= checksumLength && readU32(value, 0) === crc32(value.subarray(checksumLength), crc32(key))
   if (!holds) throw corrupt(what, 'its checksum does not match')
   return value.subarray(checksumLength)
 }
