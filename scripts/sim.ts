@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { hunt, huntSeedsMax, isCaught } from '../sim/hunt.ts'
 import { type FaultName, faultNames } from '../sim/options.ts'
 import { type Plant, plantNamed, plants } from '../sim/planted.ts'
-import { type RunResult, type RunWishes, run } from '../sim/run.ts'
+import { type RunRequest, type RunResult, run } from '../sim/run.ts'
 
 const help = `Usage: npm run --silent sim -- [--seed N] [--seeds K | --planted] [--plant NAME | --world NAME] [--minutes M]
        [--fault NAME]… [--history FILE] [--json]
@@ -34,7 +34,7 @@ Options:
   --help            this text
 `
 
-const breathe = (): Promise<void> =>
+const settlePromises = (): Promise<void> =>
   new Promise((resolve) => {
     setImmediate(resolve)
   })
@@ -149,10 +149,10 @@ function again({ minutes, faults, plant, world }: Options, seed: number): string
   return `npm run --silent sim -- --seed ${seed} --minutes ${minutes}${kind}${rest}`
 }
 
-function play(wishes: Omit<RunWishes, 'breathe' | 'onFail'>): Promise<RunResult> {
+function play(request: Omit<RunRequest, 'settlePromises' | 'onFail'>): Promise<RunResult> {
   return run({
-    ...wishes,
-    breathe,
+    ...request,
+    settlePromises,
     onFail: (fail) => {
       failRun = fail
     },

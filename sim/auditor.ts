@@ -40,7 +40,7 @@ export interface ModelServer {
   epoch: number
   standing: 'live' | 'dead' | 'left'
   lastConductedMs: number
-  patienceMs: number
+  pulseTimeoutMs: number
   /** Of an outage that nobody was given back yet. */
   outageGapMs: number
   /** That have not ended. */
@@ -60,7 +60,7 @@ interface Remembered {
   readonly atMs: number
 }
 
-type Told = Record<string, unknown> & { readonly auctionId: string; readonly seq: number }
+type ReportedEvent = Record<string, unknown> & { readonly auctionId: string; readonly seq: number }
 
 export class Auditor {
   readonly lots = new Map<string, ModelLot>()
@@ -71,7 +71,7 @@ export class Auditor {
   readonly #requests = new Map<string, Map<string, Remembered>>()
   #settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
   #atMs = 0
-  #told: Told[] = []
+  #events: ReportedEvent[] = []
   #outboxCount = 0
   #outboxEntriesMade = 0
   #outbox: ModelOutboxEntry[] = []
@@ -95,7 +95,7 @@ export class Auditor {
       () => `entry ${index} is stamped before the last one`,
     )
     this.#atMs = atMs
-    this.#told = []
+    this.#events = []
     this.#outboxCount = 0
     const expected = commands.map((command) => this.#answer(command))
     commands.forEach((command, at) => {
@@ -115,9 +115,9 @@ export class Auditor {
 
   #compareEvents(index: number, events: readonly (PublicEvent | PrivateEvent)[]): void {
     const real = events.map(canonical).sort(byPlace)
-    const model = this.#told.sort(byPlace)
+    const model = this.#events.sort(byPlace)
     this.#checks.hold(isSame(real, model), 'the auditor agrees', () => {
-      return `entry ${index} told ${JSON.stringify(real)}, the auditor tells ${JSON.stringify(model)}`
+      return `entry ${index} emitted ${JSON.stringify(real)}, the auditor expects ${JSON.stringify(model)}`
     })
   }
 
@@ -206,7 +206,7 @@ export class Auditor {
         epoch: 0,
         standing: 'left',
         lastConductedMs: this.#atMs,
-        patienceMs: 0,
+        pulseTimeoutMs: 0,
         outageGapMs: 0,
         lots: new Set(),
       }
@@ -249,7 +249,7 @@ export class Auditor {
     }
     this.lots.set(auctionId, lot)
     owner.lots.add(lot)
-    if (lot.status === 'open') this.#tell(lot, { type: 'auction_opened', closesAt: lot.closesAt })
+    if (lot.status === 'open') this.#emit(lot, { type: 'auction_opened', closesAt: lot.closesAt })
     this.#notify(owner, lot)
     return { ok: true, type: 'auction', auctionId, seq: lot.seq }
   }
@@ -270,18 +270,18 @@ export class Auditor {
     if (lot === undefined) return { ok: false, code: 'auction_not_found' }
     const shut = this.#shut(lot, subject)
     if (shut !== undefined) return shut
-    const before = lot.twin.leader(lot)?.bidder
+    const before = lot.twin.highBid(lot)?.bidder
     const refusal = lot.twin.place(lot, subject, amount, kind)
     if (refusal !== undefined) {
       const askingBid = lot.twin.askingBid(lot)
       return { ok: false, code: refusal as 'bid_too_low', askingBid, seq: lot.seq }
     }
     const reply = this.#accepted(lot, command, amount, kind)
-    const leader = lot.twin.leader(lot)?.bidder as string
-    const outbid = leader === subject ? before : subject
+    const highBidder = lot.twin.highBid(lot)?.bidder as string
+    const outbid = highBidder === subject ? before : subject
     this.#notify(lot.owner, lot)
-    if (outbid !== undefined && outbid !== leader) {
-      this.#whisper(lot, 'outbid', outbid, lot.price as number, lot.twin.askingBid(lot))
+    if (outbid !== undefined && outbid !== highBidder) {
+      this.#emitPrivate(lot, 'outbid', outbid, lot.price as number, lot.twin.askingBid(lot))
       this.#notify(lot.owner, lot)
     }
     this.#softClose(lot)
@@ -312,14 +312,14 @@ export class Auditor {
     amount: number,
     kind: string,
   ): Reply {
-    const leader = lot.twin.leader(lot)?.bidder as string
+    const highBidder = lot.twin.highBid(lot)?.bidder as string
     const askingBid = lot.twin.askingBid(lot)
-    this.#tell(lot, {
+    this.#emit(lot, {
       type: 'bid_placed',
       price: lot.price,
       askingBid,
       bidCount: lot.bidCount,
-      highBidder: alias(lot, leader),
+      highBidder: alias(lot, highBidder),
       bidder: alias(lot, subject),
       reserve: lot.twin.reserveStatus(lot),
       secret: { bidderId: subject, amount, kind, requestId },
@@ -333,7 +333,7 @@ export class Auditor {
       seq: lot.seq,
       price: lot.price as number,
       askingBid,
-      you: { status: leader === subject ? 'winning' : 'outbid', maxBid },
+      you: { status: highBidder === subject ? 'winning' : 'outbid', maxBid },
     } as Reply
   }
 
@@ -374,19 +374,19 @@ export class Auditor {
       lot.closesAt += this.#atMs - (lot.pausedAt as number)
       lot.pausedAt = undefined
       lot.status = 'open'
-      this.#tell(lot, { type: 'auction_resumed', closesAt: lot.closesAt })
+      this.#emit(lot, { type: 'auction_resumed', closesAt: lot.closesAt })
     } else if (isPastClose) {
       return refused('auction_closed')
     } else if (command.type === 'cancel_auction') {
       lot.status = 'cancelled'
       lot.owner.lots.delete(lot)
-      this.#tell(lot, { type: 'auction_cancelled' })
+      this.#emit(lot, { type: 'auction_cancelled' })
       this.#notify(lot.owner, lot)
     } else if (command.type === 'pause_auction') {
       if (status !== 'open') return refused('auction_not_open')
       lot.pausedAt = this.#atMs
       lot.status = 'paused'
-      this.#tell(lot, { type: 'auction_paused' })
+      this.#emit(lot, { type: 'auction_paused' })
     } else {
       if (status === 'scheduled') return refused('auction_not_open')
       this.#extend(lot, lot.closesAt + command.byMs, 'operator')
@@ -396,7 +396,7 @@ export class Auditor {
 
   #extend(lot: ModelLot, closesAt: number, reason: string): void {
     lot.closesAt = closesAt
-    this.#tell(lot, { type: 'auction_extended', closesAt, reason })
+    this.#emit(lot, { type: 'auction_extended', closesAt, reason })
   }
 
   #end(lot: ModelLot, hammer: { readonly winner: string; readonly price: number } | undefined): void {
@@ -404,17 +404,17 @@ export class Auditor {
     lot.owner.lots.delete(lot)
     if (hammer === undefined) {
       lot.status = 'passed'
-      this.#tell(lot, { type: 'auction_passed' })
-      for (const bidder of bidders) this.#whisper(lot, 'lost', bidder, lot.price ?? 0)
+      this.#emit(lot, { type: 'auction_passed' })
+      for (const bidder of bidders) this.#emitPrivate(lot, 'lost', bidder, lot.price ?? 0)
       this.#notify(lot.owner, lot)
       return
     }
     lot.status = 'sold'
     lot.winner = hammer.winner
     lot.hammerPrice = hammer.price
-    this.#tell(lot, { type: 'auction_sold', hammerPrice: hammer.price, winner: alias(lot, hammer.winner) })
+    this.#emit(lot, { type: 'auction_sold', hammerPrice: hammer.price, winner: alias(lot, hammer.winner) })
     for (const bidder of bidders)
-      this.#whisper(lot, bidder === hammer.winner ? 'won' : 'lost', bidder, hammer.price)
+      this.#emitPrivate(lot, bidder === hammer.winner ? 'won' : 'lost', bidder, hammer.price)
     this.#notify(lot.owner, lot, 2)
     this.outboxEntries.push(`WON_AUCTION ${lot.id} ${hammer.winner}`)
     for (const bidder of bidders)
@@ -434,12 +434,12 @@ export class Auditor {
       if (this.#atMs - lot.opensAt > outageThresholdMs || lot.closesAt <= this.#atMs)
         lot.closesAt = this.#atMs + lot.terms.durationMs
       lot.status = 'open'
-      this.#tell(lot, { type: 'auction_opened', closesAt: lot.closesAt })
+      this.#emit(lot, { type: 'auction_opened', closesAt: lot.closesAt })
     }
     for (const lot of lots) {
       if (lot.status === 'open' && lot.closesAt <= this.#atMs) this.#end(lot, lot.twin.hammer(lot))
     }
-    this.#setPatience(server, gapMs)
+    this.#setPulseTimeout(server, gapMs)
     const reply = { ok: true, type: 'conducted', more: false, atMs: this.#atMs } as const
     let nextDueMs = Number.POSITIVE_INFINITY
     for (const lot of lots) {
@@ -452,19 +452,19 @@ export class Auditor {
   /** What it has by now gets back a silence that was too long. Returns the silence, in ms. */
   #endSilence(server: ModelServer): number {
     const gapMs = this.#atMs - server.lastConductedMs
-    if (gapMs > server.patienceMs) server.outageGapMs += gapMs
+    if (gapMs > server.pulseTimeoutMs) server.outageGapMs += gapMs
     server.lastConductedMs = this.#atMs
     this.#extendForOutage(server)
     return gapMs
   }
 
   /** After a pulse that came `gapMs` after the one before: how long a silence may be until it is an outage. */
-  #setPatience(server: ModelServer, gapMs: number): void {
+  #setPulseTimeout(server: ModelServer, gapMs: number): void {
     const { outageThresholdMs } = this.#settings
     const isNear = [...server.lots].some(
       (lot) => lot.status === 'open' && lot.closesAt <= this.#atMs + nearMs,
     )
-    server.patienceMs = isNear
+    server.pulseTimeoutMs = isNear
       ? Math.min(outageThresholdMs, Math.max(nearThresholdMs, 2 * gapMs))
       : outageThresholdMs
   }
@@ -515,7 +515,7 @@ export class Auditor {
     server.epoch += 1
     server.standing = 'live'
     this.#extendForOutage(server)
-    this.#setPatience(server, 0)
+    this.#setPulseTimeout(server, 0)
     return { ok: true, type: 'server', epoch: server.epoch }
   }
 
@@ -551,23 +551,23 @@ export class Auditor {
     if (this.#live().length === 0)
       return { ok: true, type: 'reassigned', auctions: 0, outboxEntries: 0, more: false }
     const moving = [...from.lots].sort(byPressure)
-    const heirs = new Set<ModelServer>()
+    const receivers = new Set<ModelServer>()
     for (const lot of moving) {
       const to = this.#leastLoaded() as ModelServer
-      if (!heirs.has(to)) this.#endSilence(to)
-      heirs.add(to)
+      if (!receivers.has(to)) this.#endSilence(to)
+      receivers.add(to)
       from.lots.delete(lot)
       to.lots.add(lot)
       lot.owner = to
       if (gapMs !== undefined || from.outageGapMs > 0) this.#giveBack(lot, (gapMs ?? 0) + from.outageGapMs)
     }
     from.outageGapMs = 0
-    const heir = this.#leastLoaded() as ModelServer
+    const receiver = this.#leastLoaded() as ModelServer
     let outboxEntries = 0
     for (const outboxEntry of this.#outbox) {
       if (outboxEntry.owner !== from) continue
       const { lot } = outboxEntry
-      outboxEntry.owner = lot?.owner.standing === 'live' ? lot.owner : heir
+      outboxEntry.owner = lot?.owner.standing === 'live' ? lot.owner : receiver
       outboxEntries += 1
     }
     this.#outboxCount += outboxEntries
@@ -576,13 +576,13 @@ export class Auditor {
 
   // ── Telling ──────────────────────────────────────────────────────────────────────────────────────────
 
-  #tell(lot: ModelLot, event: Record<string, unknown>): void {
+  #emit(lot: ModelLot, event: Record<string, unknown>): void {
     lot.seq += 1
-    this.#told.push({ ...event, auctionId: lot.id, seq: lot.seq, atMs: this.#atMs })
+    this.#events.push({ ...event, auctionId: lot.id, seq: lot.seq, atMs: this.#atMs })
   }
 
-  #whisper(lot: ModelLot, type: string, bidderId: string, price: number, askingBid?: number): void {
-    this.#told.push({ type, auctionId: lot.id, seq: lot.seq, atMs: this.#atMs, bidderId, price, askingBid })
+  #emitPrivate(lot: ModelLot, type: string, bidderId: string, price: number, askingBid?: number): void {
+    this.#events.push({ type, auctionId: lot.id, seq: lot.seq, atMs: this.#atMs, bidderId, price, askingBid })
   }
 }
 
@@ -606,14 +606,14 @@ function alias(lot: ModelLot, bidder: string): string {
 }
 
 /** The epoch is the checkers' affair: it only says whose history an event belongs to. */
-function canonical({ epoch: _, ...event }: PublicEvent | PrivateEvent): Told {
-  return event as unknown as Told
+function canonical({ epoch: _, ...event }: PublicEvent | PrivateEvent): ReportedEvent {
+  return event as unknown as ReportedEvent
 }
 
-function byPlace(a: Told, b: Told): number {
+function byPlace(a: ReportedEvent, b: ReportedEvent): number {
   if (a.auctionId !== b.auctionId) return a.auctionId < b.auctionId ? -1 : 1
   if (a.seq !== b.seq) return a.seq - b.seq
-  const [one, other] = [a, b].map((told) => `${told['bidderId'] ?? ''}`) as [string, string]
+  const [one, other] = [a, b].map((event) => `${event['bidderId'] ?? ''}`) as [string, string]
   return one === other ? 0 : one < other ? -1 : 1
 }
 

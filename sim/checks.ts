@@ -20,7 +20,7 @@ export type RuleName =
   | 'refused means not proposed'
   | 'the auditor agrees'
   | 'one leader a term'
-  | 'the feed has no unsaid hole'
+  | 'the feed reports every gap'
   | 'notifications are complete'
   | 'a sound disk is readable'
   | 'nothing ends without a cause'

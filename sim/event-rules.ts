@@ -12,7 +12,7 @@ import type { Checks } from './checks.ts'
 interface Seen {
   seq: number
   price: number
-  leader: string
+  highBidder: string
   closesAt: number
   isPaused: boolean
   ending: string | undefined
@@ -54,7 +54,7 @@ export class EventRules {
     const checks = this.#checks
     switch (event.type) {
       case 'bid_placed': {
-        const isOwnRaise = event.bidder === seen.leader && event.highBidder === seen.leader
+        const isOwnRaise = event.bidder === seen.highBidder && event.highBidder === seen.highBidder
         const isHigher = isOwnRaise ? event.price >= seen.price : event.price > seen.price
         checks.hold(isHigher, 'price is monotone', () => `${facts()} after a price of ${seen.price}`)
         checks.hold(
@@ -63,7 +63,7 @@ export class EventRules {
           () => `${facts()}, closing at ${seen.closesAt}`,
         )
         seen.price = event.price
-        seen.leader = event.highBidder
+        seen.highBidder = event.highBidder
         break
       }
       case 'auction_opened':
@@ -85,9 +85,9 @@ export class EventRules {
         const reserve = this.#reserves.get(event.auctionId) ?? 0
         checks.hold(event.hammerPrice >= reserve, 'reserve', () => `${facts()}, reserve ${reserve}`)
         checks.hold(
-          event.winner === seen.leader && event.hammerPrice === seen.price,
+          event.winner === seen.highBidder && event.hammerPrice === seen.price,
           'one hammer',
-          () => `${facts()}, leading ${seen.leader} at ${seen.price}`,
+          () => `${facts()}, leading ${seen.highBidder} at ${seen.price}`,
         )
         break
       }
@@ -111,7 +111,7 @@ export class EventRules {
   #seenOf(auctionId: string): Seen {
     let seen = this.#seen.get(auctionId)
     if (seen === undefined) {
-      seen = { seq: 0, price: -1, leader: '', closesAt: -1, isPaused: false, ending: undefined }
+      seen = { seq: 0, price: -1, highBidder: '', closesAt: -1, isPaused: false, ending: undefined }
       this.#seen.set(auctionId, seen)
     }
     return seen

@@ -1,51 +1,40 @@
 /**
- * Trouble, at the rates that the options say, and the end of each: crashes and restarts, power cuts of all nodes at
- * once, planned stops, stopped processes, partitions of all shapes, connections that break, clocks that jump, disks
- * that stall, fill up, fail, tear and rot, members that come and go, servers that die, sleep, leave, or meet their own
- * replacement. Invariant: at most a minority of disks is ever
- * damaged, because no cluster survives more; everything else may hit everybody.
+ * Brings about faults at the rates of the options, and ends each of them.
+ *
+ * Crashes and restarts, power cuts of all nodes at once, planned stops, paused processes, partitions, broken
+ * connections, clocks that jump, disks that stall, fill up, fail, tear and rot, changes of members, and servers that
+ * die, pause, leave, or meet a second server of their own name. Their shapes are in partition-shapes.ts.
+ *
+ * Invariant: at most a minority of disks is ever damaged, because no cluster survives more; everything else may hit
+ * every process. Source: docs/sim.md, "What is drawn".
  */
 import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import type { SimNode } from './node.ts'
 import type { FaultName } from './options.ts'
-import type { House } from './run-context.ts'
+import { cutAs, partitionShapes } from './partition-shapes.ts'
+import type { RunContext } from './run-context.ts'
 import type { SimServer } from './server.ts'
 
-/** What a partition looks like. */
-const shapes = [
-  'isolated',
-  'halves',
-  'deaf',
-  'mute',
-  'bridge',
-  'ring',
-  'joint',
-  'servers',
-  'monitors',
-  'stranded',
-  'outcast',
-] as const
-
 export class Faults {
-  readonly #house: House
+  readonly #context: RunContext
   readonly #random: Random
   #isOver = false
 
-  constructor(house: House, random: Random) {
-    this.#house = house
+  constructor(context: RunContext, random: Random) {
+    this.#context = context
     this.#random = random
   }
 
   start(): void {
-    for (const [name, perMinute] of Object.entries(this.#house.options.rates)) {
+    for (const [name, perMinute] of Object.entries(this.#context.options.rates)) {
       if (perMinute > 0) this.#again(name as FaultName, 60_000 / perMinute)
     }
   }
 
-  /** No more trouble, and an end to what there is. */
+  /** Ends all faults; no new one begins. */
   heal(): void {
     this.#isOver = true
-    const { network, nodes, servers, monitors, processes } = this.#house
+    const { network, nodes, servers, monitors, processes } = this.#context
     network.calm()
     for (const node of nodes) {
       node.disk.stallMs = 0
@@ -60,14 +49,14 @@ export class Faults {
     for (const server of servers) if (!server.host.endsWith('-double')) server.start()
   }
 
-  /** A node's process has ended by itself, and whoever watches it starts it again. */
+  /** A node's process has ended by itself; its supervisor starts it again. */
   restartLater(node: SimNode): void {
     this.#later(300, 3_000, () => node.start(), true)
   }
 
-  /** A node begins to take in a snapshot. */
-  takesSnapshot(node: SimNode): void {
-    const { options, counts } = this.#house
+  /** A node begins to receive a snapshot. */
+  receivesSnapshot(node: SimNode): void {
+    const { options, counts } = this.#context
     if (this.#isOver || !this.#random.chance(options.snapshotCrash)) return
     const { process } = node
     this.#later(0, this.#random.pick([30, 300]), () => {
@@ -80,7 +69,7 @@ export class Faults {
 
   /** A node has promised its vote. */
   votes(node: SimNode): void {
-    const { options, counts } = this.#house
+    const { options, counts } = this.#context
     if (this.#isOver || !this.#random.chance(options.voteCrash)) return
     const { process } = node
     this.#later(0, 3, () => {
@@ -92,7 +81,7 @@ export class Faults {
   }
 
   #again(name: FaultName, meanMs: number): void {
-    this.#house.world.schedule(-Math.log(1 - this.#random.unit()) * meanMs, () => {
+    this.#context.world.schedule(-Math.log(1 - this.#random.unit()) * meanMs, () => {
       if (this.#isOver) return
       this.#happen(name)
       this.#again(name, meanMs)
@@ -100,7 +89,7 @@ export class Faults {
   }
 
   #happen(name: FaultName): void {
-    const { nodes, servers } = this.#house
+    const { nodes, servers } = this.#context
     const random = this.#random
     const up = nodes.filter((node) => node.isUp)
     const leader = up.find(({ replica }) => replica?.status().isLeader)
@@ -118,7 +107,7 @@ export class Faults {
         this.#jump()
         return
       case 'members':
-        this.#house.operator.change()
+        this.#context.operator.change()
         return
       case 'reset':
         this.#reset()
@@ -139,7 +128,7 @@ export class Faults {
   }
 
   #hitNode(name: FaultName, node: SimNode): void {
-    const { counts } = this.#house
+    const { counts } = this.#context
     const random = this.#random
     switch (name) {
       case 'crash':
@@ -186,26 +175,26 @@ export class Faults {
   }
 
   #later(leastMs: number, mostMs: number, run: () => void, always = false): void {
-    this.#house.world.schedule(leastMs + this.#random.unit() * Math.max(0, mostMs - leastMs), () => {
+    this.#context.world.schedule(leastMs + this.#random.unit() * Math.max(0, mostMs - leastMs), () => {
       if (!this.#isOver || always) run()
     })
   }
 
   #pause(process: SimNode['process'], name: string, mostMs: number): void {
     if (process === undefined || process.isPaused) return
-    this.#house.counts.add(name)
+    this.#context.counts.add(name)
     process.pause()
     this.#later(50, mostMs, () => process.resume())
   }
 
   /** Whether one more disk may be lost. */
   #mayDamage(node: SimNode): boolean {
-    return !node.disk.isDamaged && this.#house.operator.mayLose(node)
+    return !node.disk.isDamaged && this.#context.operator.mayLose(node)
   }
 
   #blackout(): void {
-    this.#house.counts.add('fault.blackout')
-    for (const node of this.#house.nodes) {
+    this.#context.counts.add('fault.blackout')
+    for (const node of this.#context.nodes) {
       if (!node.isUp) continue
       node.crash()
       this.#later(20, 3_000, () => node.start())
@@ -213,7 +202,7 @@ export class Faults {
   }
 
   #jump(): void {
-    const { nodes, servers, monitors, options, counts } = this.#house
+    const { nodes, servers, monitors, options, counts } = this.#context
     const hosts = [...nodes, ...servers, ...monitors]
     const { jumpMsMax } = options.clocks
     counts.add('fault.clock')
@@ -223,128 +212,56 @@ export class Faults {
   // ── Network ──────────────────────────────────────────────────────────────────────────────────────────
 
   #partition(): void {
-    const { network, nodes, servers, monitors, operator, counts } = this.#house
+    const { network, nodes, counts } = this.#context
     const random = this.#random
-    const hosts = [...nodes, ...servers, ...monitors, operator].map(({ host }) => host)
-    const leader = nodes.find((node) => node.replica?.status().isLeader)
-    const one = (random.chance(0.7) ? leader : undefined) ?? random.pick(nodes)
-    const shape = random.pick(shapes)
+    const leader = nodes.find(({ replica }) => replica?.status().isLeader)
+    const node = (random.chance(0.7) ? leader : undefined) ?? random.pick(nodes)
+    const shape = random.pick(partitionShapes)
     counts.add('fault.partition')
     counts.add(`partition.${shape}`)
-    const cutBetween = (side: readonly string[], isBothWays: boolean): void => {
-      for (const inside of side) {
-        for (const outside of hosts) {
-          if (side.includes(outside)) continue
-          network.cut(inside, outside)
-          if (isBothWays) network.cut(outside, inside)
-        }
-      }
-    }
-    switch (shape) {
-      case 'isolated':
-        cutBetween([one.host], true)
-        break
-      case 'halves':
-        cutBetween(
-          hosts.filter(() => random.chance(0.5)),
-          true,
-        )
-        break
-      case 'outcast':
-        // No other node sees it, and servers still do.
-        for (const { host } of nodes) {
-          if (host === one.host) continue
-          network.cut(one.host, host)
-          network.cut(host, one.host)
-        }
-        break
-      case 'deaf':
-        // It is heard, and hears nobody.
-        for (const outside of hosts) if (outside !== one.host) network.cut(outside, one.host)
-        break
-      case 'mute':
-        cutBetween([one.host], false)
-        break
-      case 'ring': {
-        // Each node sees its two neighbours alone.
-        const ring = nodes.filter(({ isRetired }) => !isRetired)
-        ring.forEach(({ host }, at) => {
-          for (const [place, other] of ring.entries()) {
-            const distance = Math.abs(place - at)
-            if (distance > 1 && distance < ring.length - 1) network.cut(host, other.host)
-          }
-        })
-        break
-      }
-      case 'joint': {
-        // Two sides that do not see each other, and one node that sees both.
-        const sides = hosts.filter((host) => host !== one.host)
-        const left = sides.filter(() => random.chance(0.5))
-        for (const inside of left) {
-          for (const outside of sides) {
-            if (left.includes(outside)) continue
-            network.cut(inside, outside)
-            network.cut(outside, inside)
-          }
-        }
-        break
-      }
-      case 'monitors': {
-        // A monitor whose commands are held up sees a server die.
-        if (monitors.length === 0) break
-        this.#hush(random.pick(monitors).host)
-        const server = servers.find(({ process }) => process !== undefined)
-        if (server !== undefined && random.chance(0.5)) this.#hitServer('serverCrash', server)
-        break
-      }
-      case 'bridge': {
-        // Two nodes that do not see each other, while others see both.
-        const other = random.pick(nodes)
-        network.cut(one.host, other.host)
-        network.cut(other.host, one.host)
-        break
-      }
-      case 'stranded':
-        // A leader with its clients, and all others on the far side.
-        cutBetween([one.host, ...servers.filter(() => random.chance(0.5)).map(({ host }) => host)], true)
-        // Asleep meanwhile, it still believes to lead when it wakes up.
-        if (random.chance(0.5)) this.#pause(one.process, 'fault.pause', 2_000)
-        break
-      case 'servers':
-        for (const { host } of servers) {
-          network.cut(host, one.host)
-          if (random.chance(0.5)) network.cut(one.host, host)
-        }
-    }
+    cutAs[shape]({ context: this.#context, random, node })
+    if (shape === 'monitors') this.#delayMonitor()
+    // Paused meanwhile, a stranded leader still believes that it leads when it resumes.
+    if (shape === 'stranded' && random.chance(0.5)) this.#pause(node.process, 'fault.pause', 2_000)
     this.#later(100, random.pick([500, 3_000, 10_000, 25_000]), () => network.heal())
   }
 
-  /** What it says to the nodes is held up for longer than a lease lasts. */
-  #hush(host: string): void {
-    const { network, nodes } = this.#house
+  /** The commands of a monitor are held back, often just when a server dies. */
+  #delayMonitor(): void {
+    const { servers, monitors } = this.#context
+    const random = this.#random
+    if (monitors.length === 0) return
+    this.#holdBack(random.pick(monitors).host)
+    const server = servers.find(({ process }) => process !== undefined)
+    if (server !== undefined && random.chance(0.5)) this.#hitServer('serverCrash', server)
+  }
+
+  /** What a host sends to the nodes is held back for longer than a lease lasts. */
+  #holdBack(host: string): void {
+    const { network, nodes } = this.#context
     for (const node of nodes) network.cut(host, node.host)
     this.#later(2_000, 6_000, () => network.heal())
   }
 
-  /** Connections break, although both ends live and the way is there. */
+  /** Connections break, although both ends live and nothing is cut. */
   #reset(): void {
-    const { letters, wires, nodes, servers, monitors, counts } = this.#house
+    const { peers, wires, nodes, servers, monitors, counts } = this.#context
     const random = this.#random
     counts.add('fault.reset')
     const { host } = random.pick([...nodes, ...servers, ...monitors])
-    const isMeant = (name: string): boolean => name === host || name === `${host}:1`
+    const isEndpoint = (name: string): boolean => name === host || name === `${host}:1`
     const part = random.pick([0.3, 1])
-    wires.reset((name, remote) => (isMeant(name) || isMeant(remote)) && random.chance(part))
+    wires.reset((name, remote) => (isEndpoint(name) || isEndpoint(remote)) && random.chance(part))
     const node = nodes.find((other) => other.host === host)
     for (const other of node === undefined ? [] : nodes) {
       if (other === node || !random.chance(part)) continue
-      const ways = [
+      const directions = [
         [node?.id as number, other.id],
         [other.id, node?.id as number],
       ] as const
-      for (const [from, to] of ways) {
-        letters.setWay(from, to, false)
-        this.#later(1, 200, () => letters.setWay(from, to, true), true)
+      for (const [from, to] of directions) {
+        peers.setWay(from, to, false)
+        this.#later(1, 200, () => peers.setWay(from, to, true), true)
       }
     }
   }
@@ -352,21 +269,21 @@ export class Faults {
   // ── Monitors ─────────────────────────────────────────────────────────────────────────────────────────
 
   #hitMonitor(name: 'monitorCrash' | 'monitorPause'): void {
-    const { monitors, counts } = this.#house
+    const { monitors, counts } = this.#context
     const running = monitors.filter(({ process }) => process !== undefined && !process.isPaused)
     if (running.length === 0) return
     const monitor = this.#random.pick(running)
     if (name === 'monitorPause') {
       const pause = (): void => this.#pause(monitor.process, 'fault.monitorPause', 6_000)
-      const server = this.#house.servers.find(({ process }) => process !== undefined)
+      const server = this.#context.servers.find(({ process }) => process !== undefined)
       if (server === undefined || this.#random.chance(0.5)) {
         pause()
         return
       }
-      // Asleep, or not heard, in the middle of handing over what a dead server owns.
+      // Paused, or cut off, in the middle of handing over what a dead server owns.
       this.#hitServer('serverCrash', server)
       if (this.#random.chance(0.5)) this.#later(0, 100, pause)
-      else this.#hush(monitor.host)
+      else this.#holdBack(monitor.host)
       return
     }
     counts.add('fault.monitorCrash')
@@ -377,7 +294,7 @@ export class Faults {
   // ── Servers ──────────────────────────────────────────────────────────────────────────────────────────
 
   #hitServer(name: FaultName, server: SimServer): void {
-    const { servers, counts } = this.#house
+    const { servers, counts } = this.#context
     if (name === 'serverPause') {
       this.#pause(server.process, 'fault.serverPause', 8_000)
       return
@@ -393,7 +310,7 @@ export class Faults {
       server.stop(() => this.#later(100, 5_000, () => server.start(), true))
       return
     }
-    // Thought dead, it was only asleep: another begins in its name, and then it wakes up.
+    // It was taken for dead and is only paused: a second server starts under its name, then the first resumes.
     const double = servers.find((other) => other.host === `${server.host}-double`)
     if (double === undefined || double.process !== undefined) return
     counts.add('fault.doppelganger')

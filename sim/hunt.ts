@@ -4,17 +4,17 @@
  * its world breaks a rule with it and none without it; how many seeds are tried is bounded and told.
  */
 import type { Plant } from './planted.ts'
-import type { RunResult, RunWishes } from './run.ts'
+import type { RunRequest, RunResult } from './run.ts'
 
 /** Seeds until a mistake counts as missed. */
 export const huntSeedsMax = 60
 
-export interface HuntWishes {
+export interface HuntRequest {
   readonly plant: Plant
   /** The first one. */
   readonly seed: number
   readonly minutes: number
-  readonly play: (wishes: Pick<RunWishes, 'seed' | 'minutes' | 'plant' | 'world'>) => Promise<RunResult>
+  readonly play: (request: Pick<RunRequest, 'seed' | 'minutes' | 'plant' | 'world'>) => Promise<RunResult>
 }
 
 export interface Hunt {
@@ -26,7 +26,7 @@ export interface Hunt {
   readonly without: RunResult | undefined
 }
 
-export async function hunt({ plant, seed, minutes, play }: HuntWishes): Promise<Hunt> {
+export async function hunt({ plant, seed, minutes, play }: HuntRequest): Promise<Hunt> {
   for (let tried = 1; tried <= huntSeedsMax; tried++) {
     const own = { seed: seed + tried - 1, minutes }
     const found = await play({ ...own, plant })

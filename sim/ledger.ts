@@ -82,7 +82,7 @@ export class Ledger {
       'one order',
       () => `${who} applies an entry at ${index}, where there was none, behind ${this.lastIndex}`,
     )
-    const told = events.filter(isPublic)
+    const publicEvents = events.filter(isPublic)
     const line = {
       index,
       atMs: entry.atMs,
@@ -90,13 +90,13 @@ export class Ledger {
       hash,
       entry,
       replies,
-      events: told,
+      events: publicEvents,
     }
     this.entries.push(line)
     this.#byIndex.set(index, line)
     this.#noteAnswers(index, entry, replies)
     for (const event of events) this.rules.see(event)
-    for (const event of told) {
+    for (const event of publicEvents) {
       const own = this.events.get(event.auctionId)
       if (own === undefined) this.events.set(event.auctionId, [event])
       else own.push(event)

@@ -9,7 +9,7 @@ import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import type { Address } from '../wire/stream.ts'
 import type { HostClock } from './clock.ts'
 import { Process } from './process.ts'
-import type { House } from './run-context.ts'
+import type { RunContext } from './run-context.ts'
 import { silent } from './silent.ts'
 
 const leaseMs = 1_500
@@ -19,12 +19,12 @@ export class SimMonitor {
   readonly clock: HostClock
   readonly address: Address
   process: Process | undefined
-  readonly #house: House
+  readonly #context: RunContext
   readonly #random: Random
   #starts = 0
 
-  constructor(house: House, number: number, clock: HostClock, random: Random) {
-    this.#house = house
+  constructor(context: RunContext, number: number, clock: HostClock, random: Random) {
+    this.#context = context
     this.host = `monitor-${number}`
     this.address = { host: this.host, port: 1 }
     this.clock = clock
@@ -33,27 +33,27 @@ export class SimMonitor {
 
   start(): void {
     if (this.process !== undefined) return
-    const house = this.#house
+    const context = this.#context
     this.#starts += 1
-    const process = new Process(house.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
+    const process = new Process(context.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
     this.process = process
-    house.processes.set(this.host, process)
+    context.processes.set(this.host, process)
     this.#connect(process)
   }
 
   crash(): void {
     this.process?.kill()
     this.process = undefined
-    this.#house.processes.delete(this.host)
-    this.#house.wires.kill(this.host)
-    this.#house.wires.kill(`${this.host}:1`)
+    this.#context.processes.delete(this.host)
+    this.#context.wires.kill(this.host)
+    this.#context.wires.kill(`${this.host}:1`)
   }
 
   #connect(process: Process): void {
-    const house = this.#house
+    const context = this.#context
     connectCluster({
-      nodes: [...house.seats().values()],
-      dial: house.wires.dial(this.host),
+      nodes: [...context.addresses().values()],
+      dial: context.wires.dial(this.host),
       timing: process.timing,
       instance: process.name,
     }).then(
@@ -61,28 +61,28 @@ export class SimMonitor {
         if (process.isAlive) this.#begin(process, cluster)
       },
       (error) => {
-        if (!(error instanceof ClusterError)) house.fail(error)
+        if (!(error instanceof ClusterError)) context.fail(error)
         else if (process.isAlive) process.after(200, () => this.#connect(process))
       },
     )
   }
 
   #begin(process: Process, cluster: RemoteCluster): void {
-    const house = this.#house
+    const context = this.#context
     startMonitor({
       cluster,
       clock: process.timing.clock,
       logger: {
         ...silent,
         warn: (event) => {
-          if (event === 'server_reassigned') house.counts.add('reassignments')
+          if (event === 'server_reassigned') context.counts.add('reassignments')
         },
       },
-      listen: house.wires.listen,
+      listen: context.wires.listen,
       address: this.address,
       monitorId: process.name,
       leaseMs,
-      fault: (error) => house.fail(error),
-    }).catch((error) => house.fail(error))
+      fault: (error) => context.fail(error),
+    }).catch((error) => context.fail(error))
   }
 }

@@ -44,7 +44,7 @@ export class Network {
   }
 
   /** A letter between nodes. Those of a snapshot stay in order, as on a connection; one that is lost ends it. */
-  carryLetter(letter: Letter, arrive: () => void): void {
+  carryPeerMessage(letter: Letter, arrive: () => void): void {
     const { loss, duplication, spikes, spikeMs } = this.#options
     const random = this.#random
     const way = `${letter.from}>${letter.to}`

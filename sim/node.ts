@@ -27,7 +27,7 @@ import type { Address } from '../wire/stream.ts'
 import type { HostClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
 import { Process } from './process.ts'
-import { clusterSecret, type House } from './run-context.ts'
+import { clusterSecret, type RunContext } from './run-context.ts'
 
 const groupId = 0 as GroupId
 /** How long a process may live on when a write of its has failed. */
@@ -42,6 +42,13 @@ interface Running {
   readonly transport: PeerTransport
   readonly service: LinkService
   acceptor: Acceptor | undefined
+}
+
+interface NodeParts {
+  readonly id: number
+  readonly clock: HostClock
+  readonly disk: SimDisk
+  readonly random: Random
 }
 
 export class SimNode {
@@ -59,12 +66,12 @@ export class SimNode {
   #running: Running | undefined
   /** The members that it is started with, in case that its log names none yet. */
   #startedWith: Members = new Map()
-  readonly #house: House
+  readonly #context: RunContext
   readonly #random: Random
   #starts = 0
 
-  constructor(house: House, id: number, clock: HostClock, disk: SimDisk, random: Random) {
-    this.#house = house
+  constructor(context: RunContext, { id, clock, disk, random }: NodeParts) {
+    this.#context = context
     this.id = id
     this.host = `node-${id}`
     this.address = { host: this.host, port: 1 }
@@ -79,7 +86,7 @@ export class SimNode {
 
   /** What makes it a member of a new cluster. */
   async found(position: LogPosition): Promise<void> {
-    await this.#prepare(position, this.#house.founders)
+    await this.#prepare(position, this.#context.founders)
   }
 
   /** What makes it one that waits to be let into a cluster: nothing, not even members. */
@@ -103,15 +110,15 @@ export class SimNode {
 
   start(): void {
     if (this.process !== undefined || this.isLost || this.isRetired) return
-    const house = this.#house
+    const context = this.#context
     this.#starts += 1
-    const process = new Process(house.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
+    const process = new Process(context.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
     this.process = process
-    this.#startedWith = house.seats()
-    house.processes.set(this.host, process)
+    this.#startedWith = context.addresses()
+    context.processes.set(this.host, process)
     try {
       const onDisk = this.disk.open(process, () => this.#mustEnd(process))
-      const store = house.plant?.store?.(onDisk) ?? onDisk
+      const store = context.plant?.store?.(onDisk) ?? onDisk
       finishInstall(store, groupId).then(
         () => process.enter(() => this.#open(process, store)),
         (error) => process.isAlive && this.#ended(process.name, error),
@@ -162,10 +169,10 @@ export class SimNode {
   }
 
   #open(process: Process, store: Store): void {
-    const house = this.#house
+    const context = this.#context
     const { name } = process
     const timing = gatherTurns(process.timing)
-    const transport = house.letters.open(
+    const transport = context.peers.open(
       this.id,
       {
         message: (_group, message) => this.replica?.step(message),
@@ -173,7 +180,7 @@ export class SimNode {
         up() {},
         down: (nodeId) => this.replica?.peerGone(nodeId),
         snapshot: () => {
-          house.takesSnapshot(this)
+          context.receivesSnapshot(this)
           return this.replica?.receiveSnapshot()
         },
         fault: (_node, cause) => this.#faulted(cause),
@@ -193,7 +200,7 @@ export class SimNode {
       timing,
       options: {
         dataDir: this.host,
-        settings: house.options.replica,
+        settings: context.options.replica,
         onFatal: (error) => this.#ended(name, error),
       },
       kind: {
@@ -205,9 +212,9 @@ export class SimNode {
         machine: this.#machine(process),
         onMembers: () => {
           this.#keepPeers(transport)
-          process.after(0, () => this.replica && house.operator.sees(this.replica))
+          process.after(0, () => this.replica && context.operator.sees(this.replica))
         },
-        onHash: (_group, index, hash) => this.#tellHash(index, hash),
+        onHash: (_group, index, hash) => this.#sendHash(index, hash),
       },
     })
     opening.then(
@@ -228,13 +235,13 @@ export class SimNode {
   }
 
   #serve(process: Process, host: ReplicaHost, transport: PeerTransport): void {
-    const house = this.#house
+    const context = this.#context
     const { timing } = host
     const backend = linkBackend(host, () =>
       [...this.#addresses()].map(([nodeId, address]) => ({ nodeId, address })),
     )
     const service = new LinkService({
-      backend: house.plant?.backend?.(backend) ?? backend,
+      backend: context.plant?.backend?.(backend) ?? backend,
       timing,
       members: this.#desk(host),
       fault: (_remote, cause) => this.#faulted(cause),
@@ -242,7 +249,7 @@ export class SimNode {
     const running: Running = { host, transport, service, acceptor: undefined }
     this.#running = running
     const opening = Acceptor.open({
-      listen: house.wires.listen,
+      listen: context.wires.listen,
       address: this.address,
       timing,
       hello: {
@@ -262,7 +269,7 @@ export class SimNode {
       (acceptor) => {
         running.acceptor = acceptor
       },
-      (error) => house.fail(error),
+      (error) => context.fail(error),
     )
   }
 
@@ -298,12 +305,12 @@ export class SimNode {
   }
 
   /** Replicas compare their states. */
-  #tellHash(index: number, hash: string): void {
-    const { nodes, network, processes } = this.#house
+  #sendHash(index: number, hash: string): void {
+    const { nodes, network, processes } = this.#context
     for (const other of nodes) {
       if (other === this) continue
       const letter = { from: this.id, to: other.id, kind: frameKinds.stateHash, body: new Uint8Array() }
-      network.carryLetter(letter, () =>
+      network.carryPeerMessage(letter, () =>
         processes.get(other.host)?.enter(() => other.replica?.hashOf(this.id, index, hash)),
       )
     }
@@ -312,21 +319,22 @@ export class SimNode {
   /** The transport, with an eye on who leads. */
   #watched(transport: PeerTransport): Pick<PeerTransport, 'send' | 'sendSnapshot'> {
     const look = ({ type, term }: Message): void => {
-      if (type === 'MsgApp' || type === 'MsgHeartbeat' || type === 'MsgSnap') this.#house.leads(this.id, term)
+      if (type === 'MsgApp' || type === 'MsgHeartbeat' || type === 'MsgSnap')
+        this.#context.leads(this.id, term)
     }
     return {
       send: (group, message) => {
         look(message)
-        if (message.type === 'MsgVoteResp' && !message.reject) this.#house.votes(this)
+        if (message.type === 'MsgVoteResp' && !message.reject) this.#context.votes(this)
         transport.send(group, message)
       },
       sendSnapshot: (group, message, source, signal) => {
         look(message)
-        this.#house.counts.add('snapshots.begun')
+        this.#context.counts.add('snapshots.begun')
         const sent = transport.sendSnapshot(group, message, source, signal)
         sent.then(
-          () => this.#house.counts.add('snapshots.installed'),
-          () => this.#house.counts.add('snapshots.aborted'),
+          () => this.#context.counts.add('snapshots.installed'),
+          () => this.#context.counts.add('snapshots.aborted'),
         )
         return sent
       },
@@ -335,7 +343,7 @@ export class SimNode {
 
   /** The machine, watched; with what is planted in it, if anything. */
   #machine(process: Process): Machine {
-    const { ledger, plant } = this.#house
+    const { ledger, plant } = this.#context
     const machine = plant?.machine?.(auctionMachine, process.timing.clock) ?? auctionMachine
     return {
       ...machine,
@@ -351,43 +359,43 @@ export class SimNode {
   #mustEnd(process: Process): void {
     process.after(endMsMax, () => {
       if (process === this.process)
-        this.#house.checks.violate('a failed write ends the process', `${process.name} goes on after it`)
+        this.#context.checks.violate('a failed write ends the process', `${process.name} goes on after it`)
     })
   }
 
   /** What a connection ended with; that a way is cut or a process gone is in the nature of things. */
   #faulted(cause: TransportError): void {
     // `stopped` is what the rest hears of a node that ends in good order.
-    if (!cause.retryable && cause.code !== 'stopped') this.#house.fail(cause)
+    if (!cause.retryable && cause.code !== 'stopped') this.#context.fail(cause)
   }
 
   /** The replica says that it cannot go on. */
   #ended(name: string, error: Error): void {
-    const house = this.#house
+    const context = this.#context
     const isOfDisk = error instanceof StoreError && this.disk.hasFailedWith(error.code)
     const isOfDamage = error instanceof StoreError && error.code === 'corrupt' && this.disk.isDamaged
-    house.checks.hold(
+    context.checks.hold(
       isOfDisk || isOfDamage,
       'nothing ends without a cause',
       () => `${name}: ${error.stack ?? error.message}`,
     )
     if (isOfDamage) this.isLost = true
-    house.counts.add(`ended.${error instanceof StoreError ? error.code : error.name}`)
+    context.counts.add(`ended.${error instanceof StoreError ? error.code : error.name}`)
     this.crash()
-    house.restartLater(this)
+    context.restartLater(this)
   }
 
   /** The disk does not let it start. */
   #refused(name: string, error: unknown): void {
-    const house = this.#house
+    const context = this.#context
     const isCorrupt = error instanceof StoreError && error.code === 'corrupt'
-    house.checks.hold(
+    context.checks.hold(
       isCorrupt && this.disk.isDamaged,
       'a sound disk is readable',
       () => `${name}: ${error instanceof Error ? error.stack : error}`,
     )
     this.isLost = true
-    house.counts.add('refused.damaged')
+    context.counts.add('refused.damaged')
     this.crash()
   }
 
@@ -396,8 +404,8 @@ export class SimNode {
     this.process = undefined
     this.replica = undefined
     this.#running = undefined
-    this.#house.processes.delete(this.host)
-    this.#house.letters.unplug(this.id)
-    this.#house.wires.kill(`${this.host}:1`)
+    this.#context.processes.delete(this.host)
+    this.#context.peers.unplug(this.id)
+    this.#context.wires.kill(`${this.host}:1`)
   }
 }

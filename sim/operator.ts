@@ -13,7 +13,7 @@ import type { Replica } from '../state-cluster/replica/replica.ts'
 import { HostClock } from './clock.ts'
 import type { SimNode } from './node.ts'
 import { Process } from './process.ts'
-import { clusterSecret, type House } from './run-context.ts'
+import { clusterSecret, type RunContext } from './run-context.ts'
 
 const groupId = 0 as GroupId
 /** Fewer voters are not left, so that one may be away. */
@@ -23,7 +23,7 @@ const extraMembersMax = 2
 
 export class Operator {
   readonly host = 'operator'
-  readonly #house: () => House
+  readonly #context: () => RunContext
   readonly #random: Random
   #cluster: RemoteCluster | undefined
   #process: Process | undefined
@@ -35,18 +35,18 @@ export class Operator {
   #index = 0
   readonly #membersMax: number
 
-  constructor(house: () => House, founders: readonly number[], random: Random) {
-    this.#house = house
+  constructor(context: () => RunContext, founders: readonly number[], random: Random) {
+    this.#context = context
     this.#random = random
     this.#voters = founders
     this.#membersMax = founders.length + extraMembersMax
   }
 
   start(): void {
-    const house = this.#house()
-    const process = new Process(house.world, this.host, new HostClock(house.world, 0, 1), this.#random)
+    const context = this.#context()
+    const process = new Process(context.world, this.host, new HostClock(context.world, 0, 1), this.#random)
     this.#process = process
-    house.processes.set(this.host, process)
+    context.processes.set(this.host, process)
     this.#connect(process)
   }
 
@@ -69,7 +69,7 @@ export class Operator {
       members.filter(({ role }) => role === wanted).map(({ nodeId }) => nodeId)
     const voters = idsOf('voter')
     const grown = voters.filter((id) => !this.#voters.includes(id))
-    this.#house().counts.add('members.promoted', grown.length)
+    this.#context().counts.add('members.promoted', grown.length)
     this.#voters = voters
     this.#learners = idsOf('learner')
   }
@@ -90,16 +90,16 @@ export class Operator {
   }
 
   #add(): void {
-    const house = this.#house()
-    const node = house.newNode()
-    house.counts.add('fault.members')
+    const context = this.#context()
+    const node = context.newNode()
+    context.counts.add('fault.members')
     this.#pending = { type: 'add', nodeId: node.id, ...node.address }
     node.foundEmpty().then(
       () => {
         node.start()
         this.#ask()
       },
-      (error) => house.fail(error),
+      (error) => context.fail(error),
     )
   }
 
@@ -112,7 +112,7 @@ export class Operator {
     if (removals.length === 0) return
     const ofLost = removals.filter(({ nodeId }) => this.#nodeOf(nodeId)?.isLost)
     this.#pending = this.#random.pick(ofLost.length > 0 ? ofLost : removals)
-    this.#house().counts.add('fault.members')
+    this.#context().counts.add('fault.members')
     this.#ask()
   }
 
@@ -122,7 +122,7 @@ export class Operator {
     const process = this.#process as Process
     if (change === undefined) return
     const again = (error?: unknown): void => {
-      if (error !== undefined && !(error instanceof ClusterError)) this.#house().fail(error)
+      if (error !== undefined && !(error instanceof ClusterError)) this.#context().fail(error)
       process.after(200 + this.#random.below(800), () => {
         if (this.#isDone(change)) this.#done(change)
         else this.#ask()
@@ -137,7 +137,7 @@ export class Operator {
   }
 
   #done({ type, nodeId }: MemberChange): void {
-    const { counts, world } = this.#house()
+    const { counts, world } = this.#context()
     this.#pending = undefined
     counts.add(type === 'add' ? 'members.added' : 'members.removed')
     if (type === 'add') return
@@ -163,14 +163,14 @@ export class Operator {
   }
 
   #nodeOf(id: number): SimNode | undefined {
-    return this.#house().nodes[id - 1]
+    return this.#context().nodes[id - 1]
   }
 
   #connect(process: Process): void {
-    const house = this.#house()
+    const context = this.#context()
     connectCluster({
-      nodes: [...house.seats().values()],
-      dial: house.wires.dial(this.host),
+      nodes: [...context.addresses().values()],
+      dial: context.wires.dial(this.host),
       timing: process.timing,
       instance: this.host,
     }).then(
@@ -178,7 +178,7 @@ export class Operator {
         this.#cluster = cluster
       },
       (error) => {
-        if (!(error instanceof ClusterError)) house.fail(error)
+        if (!(error instanceof ClusterError)) context.fail(error)
         process.after(200, () => this.#connect(process))
       },
     )

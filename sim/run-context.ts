@@ -24,7 +24,7 @@ import type { World } from './world.ts'
 /** What changes of the membership must show. */
 export const clusterSecret = 'the operator knows'
 
-export interface House {
+export interface RunContext {
   readonly world: World
   readonly options: SimOptions
   readonly plant: Plant | undefined
@@ -34,7 +34,7 @@ export interface House {
   readonly auditor: Auditor
   readonly history: History
   readonly network: Network
-  readonly letters: MemoryNetwork
+  readonly peers: MemoryNetwork
   readonly wires: MemoryWires
   /** What runs on each host. */
   readonly processes: Map<string, Process>
@@ -48,10 +48,10 @@ export interface House {
   /** A node with an empty disk, under a number that no other ever had. */
   newNode(): SimNode
   /** The nodes that there are, as whoever starts something names them to it. */
-  seats(): Members
+  addresses(): Members
   /** A node leads in a term: it sent what only leaders send. */
   leads(nodeId: number, term: number): void
-  takesSnapshot(node: SimNode): void
+  receivesSnapshot(node: SimNode): void
   votes(node: SimNode): void
   /** A process has ended by itself; something will start it again. */
   restartLater(node: SimNode): void

@@ -1,9 +1,11 @@
 /**
- * One run: from a seed, a house under trouble for so many virtual minutes, then calm, then the audit. Invariant:
- * equal wishes give equal results, step by step; the first violation ends it.
+ * One run: a cluster under faults for some virtual minutes, then calm, then the audit.
  *
- *   draw options ─► found the cluster ─► trouble and work ─► calm: everything heals, nothing new is asked
- *               ─► come to rest: every question has an answer, all replicas stand at one index ─► audit
+ *   draw options ─► start the cluster ─► workload and faults ─► calm: all faults heal, no new request
+ *               ─► rest: every request has an answer, all replicas are at one index ─► audit
+ *
+ * Invariant: equal requests give equal results, step by step; the first violation ends the run.
+ * Source: docs/sim.md, "A run".
  */
 import { publicEventFrame } from '../server/frames.ts'
 import { formats } from '../state-cluster/machine/formats/registry.ts'
@@ -15,39 +17,35 @@ import { newConfState } from '../state-cluster/raft/index.ts'
 import { MemoryWires } from '../wire/memory-stream.ts'
 import { Auditor } from './auditor.ts'
 import { Checks, isSame, type Violation } from './checks.ts'
-import { HostClock } from './clock.ts'
 import { Counts } from './counts.ts'
-import { SimDisk } from './disk.ts'
 import { Faults } from './faults.ts'
 import { History } from './history.ts'
+import { Hosts } from './hosts.ts'
 import { Ledger } from './ledger.ts'
-import { SimMonitor } from './monitor.ts'
 import { Network } from './network.ts'
-import { SimNode } from './node.ts'
 import { Operator } from './operator.ts'
 import { drawOptions, type FaultName, faultNames, type SimOptions } from './options.ts'
 import type { Plant } from './planted.ts'
 import type { Process } from './process.ts'
-import type { House } from './run-context.ts'
-import { SimServer } from './server.ts'
+import type { RunContext } from './run-context.ts'
 import { twins } from './twins.ts'
 import { Workload } from './workload.ts'
-import { type Breathe, World } from './world.ts'
+import { type SettlePromises, World } from './world.ts'
 
-export interface RunWishes {
+export interface RunRequest {
   readonly seed: number
   readonly minutes: number
   readonly plant?: Plant | undefined
-  /** The world that is drawn for this mistake, without it. */
+  /** The world that is drawn for this planted fault, without the fault. */
   readonly world?: Plant | undefined
-  /** Only these kinds of trouble. */
+  /** Only these kinds of faults. */
   readonly faults?: readonly FaultName[] | undefined
-  readonly breathe: Breathe
+  readonly settlePromises: SettlePromises
   /** Gets the lines of the history. */
   readonly writeHistory?: ((line: string) => void) | undefined
   /** Called with the options before anything happens. */
   readonly onOptions?: (options: SimOptions) => void
-  /** Gives what to call when a promise was rejected and nobody handled it. */
+  /** Receives the function to call when a rejected promise was not handled. */
   readonly onFail?: (fail: (error: unknown) => void) => void
 }
 
@@ -65,39 +63,50 @@ export interface RunResult {
 
 /** Where the log of the first members begins. */
 const firstIndex = 1
-/** A calm house has to come to rest within this; half of it without any progress is too long as well. */
+/** A calm cluster must come to rest within this; half of it without progress is a violation as well. */
 const restMsMax = 60_000
 
-export async function run(wishes: RunWishes): Promise<RunResult> {
-  const { seed, minutes, plant } = wishes
-  const world = plant ?? wishes.world
-  const wanted = wishes.faults ?? world?.needs
-  const drawn = drawOptions(new Random(seed, 1), { seed, minutes, faults: wishes.faults, favoured: wanted })
+export async function run(request: RunRequest): Promise<RunResult> {
+  const { seed, minutes, plant } = request
+  const world = plant ?? request.world
+  const wanted = request.faults ?? world?.needs
+  const drawn = drawOptions(new Random(seed, 1), { seed, minutes, faults: request.faults, favoured: wanted })
   const options = world?.tune?.(drawn) ?? drawn
-  wishes.onOptions?.(options)
-  const simulation = new Simulation(wishes, options)
+  request.onOptions?.(options)
+  const simulation = new Simulation(request, options)
   return await simulation.run()
 }
 
 class Simulation {
   readonly #options: SimOptions
   readonly #world: World
-  readonly #house: House
+  readonly #context: RunContext
+  readonly #hosts: Hosts
   readonly #workload: Workload
   readonly #faults: Faults
-  readonly #published = new Set<string>()
-  /** How many events of each auction every server must have been told of. */
-  readonly #toBeTold = new Map<string, number>()
+  /** How many events of each auction every server must have received. */
+  readonly #expectedSeqs = new Map<string, number>()
   readonly #leaders = new Map<number, number>()
 
-  constructor(wishes: RunWishes, options: SimOptions) {
+  constructor(request: RunRequest, options: SimOptions) {
     this.#options = options
     for (const { name } of formats) {
       if (!(name in twins)) throw new Error(`the auditor has no twin of the format ${name}: see twins.ts`)
     }
     const random = (stream: number): Random => new Random(options.seed, 2, stream)
-    const world = new World(wishes.breathe, (error) => this.#house.fail(error))
-    this.#world = world
+    this.#world = new World(request.settlePromises, (error) => this.#context.fail(error))
+    this.#hosts = new Hosts(() => this.#context, random)
+    this.#context = this.#connect(request, random)
+    request.onFail?.(this.#context.fail)
+    this.#hosts.prepare()
+    this.#workload = new Workload(this.#context, random(3))
+    this.#faults = new Faults(this.#context, random(4))
+  }
+
+  /** Connects the parts of the run with each other. */
+  #connect(request: RunRequest, random: (stream: number) => Random): RunContext {
+    const options = this.#options
+    const world = this.#world
     const counts = new Counts()
     for (const name of faultNames) counts.add(`fault.${name}`, 0)
     const checks = new Checks(
@@ -107,48 +116,31 @@ class Simulation {
     const auditor = new Auditor(checks)
     const network = new Network(world, options.network, random(1), counts)
     const processes = new Map<string, Process>()
-    const nodes: SimNode[] = []
-    const servers: SimServer[] = []
-    const monitors: SimMonitor[] = []
+    const hosts = this.#hosts
     const founderIds = Array.from({ length: options.nodes }, (_, at) => at + 1)
-    const history = new History(wishes.writeHistory)
-    this.#house = {
+    return {
       world,
       options,
-      plant: wishes.plant,
+      plant: request.plant,
       counts,
       checks,
       ledger: new Ledger(checks, auditor),
       auditor,
-      history,
+      history: new History(request.writeHistory),
       network,
       processes,
       founders: new Map(founderIds.map((id) => [id, { host: `node-${id}`, port: 1 }])),
-      nodes,
-      servers,
-      monitors,
-      operator: new Operator(() => this.#house, founderIds, random(5)),
-      newNode: () => newNode(nodes.length + 1),
-      seats: () =>
-        new Map(nodes.filter(({ isRetired }) => !isRetired).map(({ id, address }) => [id, address])),
-      letters: new MemoryNetwork({
-        snapshots: { ...snapshotLimits, chunkBytes: options.snapshotChunkBytes, stallMs: 3_000 },
-        carry: (letter, arrive) =>
-          network.carryLetter(letter, () => processes.get(`node-${letter.to}`)?.enter(arrive)),
-      }),
-      wires: new MemoryWires({
-        carry: ({ from, to }, arrive) => {
-          const way = { from: hostOf(from), to: hostOf(to) }
-          network.carryStep(way, () => {
-            const process = processes.get(way.to)
-            if (process === undefined) arrive()
-            else process.enter(arrive)
-          })
-        },
-      }),
+      nodes: hosts.nodes,
+      servers: hosts.servers,
+      monitors: hosts.monitors,
+      operator: new Operator(() => this.#context, founderIds, random(5)),
+      newNode: () => hosts.newNode(),
+      addresses: () => hosts.addresses(),
+      peers: peersOver(network, processes, options),
+      wires: wiresOver(network, processes),
       leads: (nodeId, term) => this.#leads(nodeId, term),
       votes: (node) => this.#faults.votes(node),
-      takesSnapshot: (node) => this.#faults.takesSnapshot(node),
+      receivesSnapshot: (node) => this.#faults.receivesSnapshot(node),
       restartLater: (node) => this.#faults.restartLater(node),
       fail: (error) =>
         checks.violate(
@@ -156,35 +148,10 @@ class Simulation {
           error instanceof Error ? (error.stack ?? error.message) : String(error),
         ),
     }
-    wishes.onFail?.(this.#house.fail)
-    const clocks = random(2)
-    const hostClock = (): HostClock => {
-      const { skewMsMax, driftPpmMax } = options.clocks
-      const skewMs = Math.round((clocks.unit() * 2 - 1) * skewMsMax)
-      return new HostClock(world, skewMs, 1 + ((clocks.unit() * 2 - 1) * driftPpmMax) / 1e6)
-    }
-    const newNode = (id: number): SimNode => {
-      const disk = new SimDisk(options.disk, random(100 + id), counts)
-      const node = new SimNode(this.#house, id, hostClock(), disk, random(200 + id))
-      nodes.push(node)
-      return node
-    }
-    for (const id of founderIds) newNode(id)
-    for (let number = 1; number <= options.servers; number++) {
-      for (const double of ['', '-double']) {
-        const host = `server-${number}${double}`
-        const own = random(300 + 2 * number + double.length)
-        servers.push(new SimServer(this.#house, `server-${number}`, host, hostClock(), own, this.#published))
-      }
-    }
-    for (let number = 1; number <= options.monitors; number++)
-      monitors.push(new SimMonitor(this.#house, number, hostClock(), random(400 + number)))
-    this.#workload = new Workload(this.#house, random(3))
-    this.#faults = new Faults(this.#house, random(4))
   }
 
   async run(): Promise<RunResult> {
-    const { nodes, servers, monitors, operator, checks, history } = this.#house
+    const { nodes, servers, monitors, operator, checks, history } = this.#context
     const { seed, minutes } = this.#options
     history.head({ seed, minutes, options: this.#options })
     const founderIds = nodes.map(({ id }) => id)
@@ -202,15 +169,15 @@ class Simulation {
     if (checks.violation === undefined) {
       this.#workload.stop()
       this.#faults.heal()
-      await this.#comeToRest()
+      await this.#awaitRest()
     }
     if (checks.violation === undefined) this.#audit()
     return this.#result()
   }
 
-  /** What waits in a replica stays within what its settings allow. */
+  /** Checks that the commands that wait in a replica stay within its settings. */
   #watchBounds(): void {
-    const { nodes, world, checks, options } = this.#house
+    const { nodes, world, checks, options } = this.#context
     const { commandsMax } = options.replica
     world.schedule(100, () => {
       for (const { host, replica } of nodes) {
@@ -222,9 +189,9 @@ class Simulation {
     })
   }
 
-  /** Until everything that was asked is answered and all that live stand at one index. */
-  async #comeToRest(): Promise<void> {
-    const { nodes, ledger, operator, checks, counts } = this.#house
+  /** Waits until every request has an answer and all living members are at one index. */
+  async #awaitRest(): Promise<void> {
+    const { nodes, ledger, operator, checks, counts } = this.#context
     const world = this.#world
     let untilMs = world.elapsedMs + restMsMax
     let leftCount = Number.POSITIVE_INFINITY
@@ -236,8 +203,8 @@ class Simulation {
     })
     while (checks.violation === undefined && world.elapsedMs < untilMs) {
       await world.runUntil(world.elapsedMs + 500)
-      // Where ways are long much takes long; what counts is that it goes on.
-      const left = isMissing().length + this.#workload.openCount - this.#published.size
+      // A slow network makes everything slow; what counts is progress.
+      const left = isMissing().length + this.#workload.openCount - this.#hosts.published.size
       if (left < leftCount) untilMs = Math.max(untilMs, world.elapsedMs + restMsMax / 2)
       leftCount = Math.min(left, leftCount)
       if (!isProbed || this.#workload.openCount > 0 || isMissing().length > 0 || operator.isBusy) continue
@@ -245,8 +212,8 @@ class Simulation {
       const index = targetIndex
       const living = nodes.filter(({ id, isLost }) => !isLost && operator.isMember(id))
       if (living.every((node) => (node.replica?.applied.appliedIndex ?? 0) >= index)) {
-        // Feeds come last, and must bring what had happened until here.
-        for (const [auctionId, events] of ledger.events) this.#toBeTold.set(auctionId, events.length)
+        // Feeds come last; they must bring every event up to this point.
+        for (const [auctionId, events] of ledger.events) this.#expectedSeqs.set(auctionId, events.length)
         await world.runUntil(world.elapsedMs + 3_000)
         return
       }
@@ -259,7 +226,7 @@ class Simulation {
     const isAnswered = isProbed && this.#workload.openCount === 0
     checks.violate(
       isAnswered && isMissing().length > 0 ? 'notifications are complete' : 'progress',
-      `a healed house did not come to rest: probe ${isProbed}, ${this.#workload.openCount} questions open, ` +
+      `a healed cluster did not come to rest: probe ${isProbed}, ${this.#workload.openCount} requests open, ` +
         `missing ${isMissing().slice(0, 3).join()}, target ${targetIndex}; ${operator}; ${states.join('; ')}`,
     )
   }
@@ -267,10 +234,10 @@ class Simulation {
   // ── The audit ────────────────────────────────────────────────────────────────────────────────────────
 
   #audit(): void {
-    const { nodes, servers, checks, ledger } = this.#house
+    const { nodes, servers, checks, ledger } = this.#context
     this.#workload.audit()
     for (const { replica, host, disk } of nodes) {
-      // What a damaged disk keeps may be unreadable; what could be read was checked on the way.
+      // A damaged disk may be unreadable; what it could give was checked when it was read.
       if (replica === undefined || disk.isDamaged) continue
       const { state, appliedIndex } = replica.applied
       const known = ledger.hashAt(appliedIndex)
@@ -295,32 +262,34 @@ class Simulation {
     for (const server of servers) {
       if (server.host.endsWith('-double')) continue
       for (const [auctionId, place] of server.places) {
-        const seq = this.#toBeTold.get(auctionId) ?? 0
+        const seq = this.#expectedSeqs.get(auctionId) ?? 0
         checks.hold(
           place.seq >= seq,
-          'the feed has no unsaid hole',
-          () => `${server.host} was told ${place.seq} of ${seq} events of ${auctionId}`,
+          'the feed reports every gap',
+          () => `${server.host} received ${place.seq} of ${seq} events of ${auctionId}`,
         )
       }
     }
   }
 
   #missingOutboxEntries(): string[] {
-    return this.#house.auditor.outboxEntries.filter((outboxEntry) => !this.#published.has(outboxEntry))
+    return this.#context.auditor.outboxEntries.filter(
+      (outboxEntry) => !this.#hosts.published.has(outboxEntry),
+    )
   }
 
   #leads(nodeId: number, term: number): void {
     const known = this.#leaders.get(term)
     if (known === undefined) {
       this.#leaders.set(term, nodeId)
-      this.#house.counts.add('terms')
+      this.#context.counts.add('terms')
     } else if (known !== nodeId) {
-      this.#house.checks.violate('one leader a term', `nodes ${known} and ${nodeId} lead in term ${term}`)
+      this.#context.checks.violate('one leader a term', `nodes ${known} and ${nodeId} lead in term ${term}`)
     }
   }
 
   #result(): RunResult {
-    const { counts, checks, ledger, history } = this.#house
+    const { counts, checks, ledger, history } = this.#context
     const { seed, minutes } = this.#options
     history.log(ledger.entries)
     return {
@@ -336,7 +305,34 @@ class Simulation {
   }
 }
 
-/** A process is known on the wires by its host, or by the address where it listens. */
+/** Messages between state nodes: sent over the network, received by the process of the other node. */
+function peersOver(
+  network: Network,
+  processes: ReadonlyMap<string, Process>,
+  { snapshotChunkBytes }: SimOptions,
+): MemoryNetwork {
+  return new MemoryNetwork({
+    snapshots: { ...snapshotLimits, chunkBytes: snapshotChunkBytes, stallMs: 3_000 },
+    carry: (message, arrive) =>
+      network.carryPeerMessage(message, () => processes.get(`node-${message.to}`)?.enter(arrive)),
+  })
+}
+
+/** Byte streams over the network; what belongs to no process arrives all the same, so that both ends close. */
+function wiresOver(network: Network, processes: ReadonlyMap<string, Process>): MemoryWires {
+  return new MemoryWires({
+    carry: (step, arrive) => {
+      const ends = { from: hostOf(step.from), to: hostOf(step.to) }
+      network.carryStep(ends, () => {
+        const process = processes.get(ends.to)
+        if (process === undefined) arrive()
+        else process.enter(arrive)
+      })
+    },
+  })
+}
+
+/** On the wires a process is named by its host, or by the address where it listens. */
 function hostOf(name: string): string {
   return name.endsWith(':1') ? name.slice(0, -2) : name
 }

@@ -24,7 +24,7 @@ import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import { isSame } from './checks.ts'
 import type { HostClock } from './clock.ts'
 import { Process } from './process.ts'
-import type { House } from './run-context.ts'
+import type { RunContext } from './run-context.ts'
 import { noCount, noMeasure, silent } from './silent.ts'
 
 const groupId = 0 as GroupId
@@ -34,7 +34,15 @@ interface Place {
   seq: number
   epoch: number
   /** The feed said that something was missed, and it was not read again yet. */
-  hasHole: boolean
+  hasGap: boolean
+}
+
+interface ServerParts {
+  readonly id: string
+  readonly host: string
+  readonly clock: HostClock
+  readonly random: Random
+  readonly published: Set<string>
 }
 
 export class SimServer {
@@ -46,21 +54,14 @@ export class SimServer {
   /** Messages that the queue has taken: kind, auction, recipient. */
   readonly published: Set<string>
   places = new Map<string, Place>()
-  readonly #house: House
+  readonly #context: RunContext
   readonly #random: Random
   /** Ends what runs, in good order. */
   #ending: (() => Promise<void>) | undefined
   #starts = 0
 
-  constructor(
-    house: House,
-    id: string,
-    host: string,
-    clock: HostClock,
-    random: Random,
-    published: Set<string>,
-  ) {
-    this.#house = house
+  constructor(context: RunContext, { id, host, clock, random, published }: ServerParts) {
+    this.#context = context
     this.id = id as ServerId
     this.host = host
     this.clock = clock
@@ -70,11 +71,11 @@ export class SimServer {
 
   start(): void {
     if (this.process !== undefined) return
-    const house = this.#house
+    const context = this.#context
     this.#starts += 1
-    const process = new Process(house.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
+    const process = new Process(context.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
     this.process = process
-    house.processes.set(this.host, process)
+    context.processes.set(this.host, process)
     this.#connect(process)
   }
 
@@ -84,8 +85,8 @@ export class SimServer {
     this.cluster = undefined
     this.#ending = undefined
     this.places = new Map()
-    this.#house.processes.delete(this.host)
-    this.#house.wires.kill(this.host)
+    this.#context.processes.delete(this.host)
+    this.#context.wires.kill(this.host)
   }
 
   /**
@@ -103,7 +104,7 @@ export class SimServer {
           this.crash()
           stopped()
         })
-        .catch((error) => this.#house.fail(error))
+        .catch((error) => this.#context.fail(error))
     })
   }
 
@@ -117,7 +118,7 @@ export class SimServer {
         (reply) => process.isAlive && answer(reply),
         (error) => {
           if (error instanceof ClusterError) answer(error.code)
-          else this.#house.fail(error)
+          else this.#context.fail(error)
         },
       )
     })
@@ -134,17 +135,17 @@ export class SimServer {
         .then(
           (view) => process.isAlive && answer(view),
           (error) => {
-            if (!(error instanceof ClusterError)) this.#house.fail(error)
+            if (!(error instanceof ClusterError)) this.#context.fail(error)
           },
         )
     })
   }
 
   #connect(process: Process): void {
-    const house = this.#house
+    const context = this.#context
     connectCluster({
-      nodes: [...house.seats().values()],
-      dial: house.wires.dial(this.host),
+      nodes: [...context.addresses().values()],
+      dial: context.wires.dial(this.host),
       timing: process.timing,
       instance: process.name,
     }).then(
@@ -152,14 +153,14 @@ export class SimServer {
         if (process.isAlive) this.#begin(process, cluster)
       },
       (error) => {
-        if (!(error instanceof ClusterError)) house.fail(error)
+        if (!(error instanceof ClusterError)) context.fail(error)
         else if (process.isAlive) process.after(200, () => this.#connect(process))
       },
     )
   }
 
   #begin(process: Process, cluster: RemoteCluster): void {
-    const house = this.#house
+    const context = this.#context
     this.cluster = cluster
     const conductor = new Conductor({
       cluster,
@@ -168,7 +169,7 @@ export class SimServer {
       metrics: { conducted: noCount, conductLateSeconds: noMeasure },
       serverId: this.id,
       groupId,
-      fault: (error) => house.fail(error),
+      fault: (error) => context.fail(error),
     })
     const publisher = new Publisher({
       cluster,
@@ -180,7 +181,7 @@ export class SimServer {
       groupId,
       windowMax: 64,
       epoch: () => conductor.epoch,
-      fault: (error) => house.fail(error),
+      fault: (error) => context.fail(error),
     })
     const unsubscribe = cluster.subscribe(
       groupId,
@@ -199,10 +200,10 @@ export class SimServer {
     conductor.start()
     publisher.start()
     const heart = startHeart({
-      monitors: house.monitors.map(({ address }) => address),
+      monitors: context.monitors.map(({ address }) => address),
       serverId: this.id,
       instance: process.name,
-      dial: house.wires.dial(this.host),
+      dial: context.wires.dial(this.host),
       clock: process.timing.clock,
       random: process.timing.random,
       load: () => ({
@@ -243,9 +244,9 @@ export class SimServer {
       if (!isPublic(event)) continue
       const place = this.places.get(event.auctionId)
       if (place !== undefined && event.seq > place.seq + 1) {
-        if (!place.hasHole) {
-          this.#house.checks.violate(
-            'the feed has no unsaid hole',
+        if (!place.hasGap) {
+          this.#context.checks.violate(
+            'the feed reports every gap',
             `${process.name} was told ${JSON.stringify(event)} after seq ${place.seq}`,
           )
         }
@@ -257,15 +258,15 @@ export class SimServer {
   }
 
   #take(process: Process, event: PublicEvent): void {
-    const known = this.#house.ledger.events.get(event.auctionId)?.[event.seq - 1]
-    this.#house.checks.hold(
+    const known = this.#context.ledger.events.get(event.auctionId)?.[event.seq - 1]
+    this.#context.checks.hold(
       known !== undefined && isSame(publicEventFrame(known), publicEventFrame(event)),
       'one order',
       () => `${process.name} was told ${JSON.stringify(event)}, committed is ${JSON.stringify(known)}`,
     )
     const place = this.places.get(event.auctionId)
     if (place === undefined)
-      this.places.set(event.auctionId, { seq: event.seq, epoch: event.epoch, hasHole: false })
+      this.places.set(event.auctionId, { seq: event.seq, epoch: event.epoch, hasGap: false })
     else if (event.seq > place.seq) {
       place.seq = event.seq
       place.epoch = event.epoch
@@ -273,9 +274,9 @@ export class SimServer {
   }
 
   #missed(process: Process, cluster: RemoteCluster, _gap: FeedGap): void {
-    this.#house.counts.add('feed.gaps')
+    this.#context.counts.add('feed.gaps')
     for (const [auctionId, place] of this.places) {
-      place.hasHole = true
+      place.hasGap = true
       this.#readAgain(process, cluster, auctionId as AuctionId, place)
     }
   }
@@ -285,11 +286,11 @@ export class SimServer {
     cluster.eventsSince(auctionId, { seq, epoch }, 10_000).then(
       (events) => {
         if (!process.isAlive) return
-        place.hasHole = false
+        place.hasGap = false
         for (const event of events ?? []) if (event.seq > place.seq) this.#take(process, event)
       },
       (error) => {
-        if (!(error instanceof ClusterError)) this.#house.fail(error)
+        if (!(error instanceof ClusterError)) this.#context.fail(error)
         else process.after(100, () => this.#readAgain(process, cluster, auctionId, place))
       },
     )

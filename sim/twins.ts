@@ -26,7 +26,7 @@ export interface Twin {
   askingBid(lot: TwinLot): number
   /** Why the bid does not count; otherwise it is in the lot. */
   place(lot: TwinLot, bidder: string, amount: number, kind: BidKind): string | undefined
-  leader(lot: TwinLot): TwinOffer | undefined
+  highBid(lot: TwinLot): TwinOffer | undefined
   hammer(lot: TwinLot): { readonly winner: string; readonly price: number } | undefined
   offersBuyNow(lot: TwinLot): boolean
   reserveStatus(lot: TwinLot): 'none' | 'not_met' | 'met'
@@ -54,9 +54,9 @@ function askingBid(lot: TwinLot): number {
 function placeEnglish(lot: TwinLot, bidder: string, amount: number, kind: BidKind): string | undefined {
   const before = highest(lot.offers)
   const asking = askingBid(lot)
-  const isLeader = before?.bidder === bidder
-  if (isLeader && amount <= (before?.max ?? 0)) return 'already_leading'
-  if (isLeader ? kind === 'exact' && amount < asking : amount < asking || amount <= (lot.price ?? -1))
+  const isHighBidder = before?.bidder === bidder
+  if (isHighBidder && amount <= (before?.max ?? 0)) return 'already_leading'
+  if (isHighBidder ? kind === 'exact' && amount < asking : amount < asking || amount <= (lot.price ?? -1))
     return 'bid_too_low'
 
   lot.bidCount += 1
@@ -66,15 +66,15 @@ function placeEnglish(lot: TwinLot, bidder: string, amount: number, kind: BidKin
     own.max = amount
     own.reachedAt = lot.bidCount
   }
-  const leader = highest(lot.offers) as TwinOffer
-  const second = highest(lot.offers.filter((offer) => offer !== leader))
+  const best = highest(lot.offers) as TwinOffer
+  const second = highest(lot.offers.filter((offer) => offer !== best))
   let price: number
-  if (leader.bidder === bidder && kind === 'exact') price = amount
-  else if (isLeader) price = lot.price as number
+  if (best.bidder === bidder && kind === 'exact') price = amount
+  else if (isHighBidder) price = lot.price as number
   else if (second === undefined) price = lot.terms.openingBid
-  else price = Math.min(leader.max, plusStep(lot, leader.bidder === bidder ? (before?.max ?? 0) : amount))
+  else price = Math.min(best.max, plusStep(lot, best.bidder === bidder ? (before?.max ?? 0) : amount))
   const { reserve } = lot.terms
-  if (reserve !== undefined && leader.max >= reserve) price = Math.max(price, reserve)
+  if (reserve !== undefined && best.max >= reserve) price = Math.max(price, reserve)
   lot.price = price
   return undefined
 }
@@ -87,11 +87,11 @@ function reserveStatus({ terms, price }: TwinLot): 'none' | 'not_met' | 'met' {
 const english: Twin = {
   askingBid,
   place: placeEnglish,
-  leader: (lot) => highest(lot.offers),
+  highBid: (lot) => highest(lot.offers),
   hammer(lot) {
-    const leader = highest(lot.offers)
-    if (leader === undefined || lot.price === undefined || reserveStatus(lot) === 'not_met') return undefined
-    return { winner: leader.bidder, price: lot.price }
+    const best = highest(lot.offers)
+    if (best === undefined || lot.price === undefined || reserveStatus(lot) === 'not_met') return undefined
+    return { winner: best.bidder, price: lot.price }
   },
   offersBuyNow: (lot) => lot.bidCount === 0 || reserveStatus(lot) === 'not_met',
   reserveStatus,

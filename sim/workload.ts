@@ -18,15 +18,15 @@ import { hasEnded, type ModelLot } from './auditor.ts'
 import { isSame } from './checks.ts'
 import { beginningMs } from './clock.ts'
 import { requestKey } from './ledger.ts'
-import type { House } from './run-context.ts'
+import type { RunContext } from './run-context.ts'
 import type { SimServer } from './server.ts'
 
-type Asked = Extract<Command, { requestId: RequestId }>
+type ClientCommand = Extract<Command, { requestId: RequestId }>
 
 interface Operation {
   readonly number: number
   readonly client: string
-  readonly command: Asked
+  readonly command: ClientCommand
   /** Nothing acknowledged before it was asked for the first time stands behind this index. */
   readonly floorIndex: number
   attempts: number
@@ -47,7 +47,7 @@ const requestsInLifeMax = 100
 const tagLists = [[], ['art'], ['art', 'clock'], ['oak']]
 
 export class Workload {
-  readonly #house: House
+  readonly #context: RunContext
   readonly #random: Random
   /** Made, and not known to have ended. */
   #lots: string[] = []
@@ -61,13 +61,13 @@ export class Workload {
   readonly #refused: Operation[] = []
   readonly accepted: Operation[] = []
 
-  constructor(house: House, random: Random) {
-    this.#house = house
+  constructor(context: RunContext, random: Random) {
+    this.#context = context
     this.#random = random
   }
 
   start(): void {
-    const { options } = this.#house
+    const { options } = this.#context
     const { bidsPerSecond, readsPerSecond, auctionsPerMinute, bidders } = options
     for (let bidder = 0; bidder < bidders; bidder += 2) this.#register(bidder)
     for (let made = 0; made < 3; made++) this.#create()
@@ -107,7 +107,7 @@ export class Workload {
 
   /** What was refused must not have happened; what was acknowledged must. */
   audit(): void {
-    const { checks, ledger } = this.#house
+    const { checks, ledger } = this.#context
     for (const { command, number } of this.#refused) {
       checks.hold(
         !ledger.answered.has(requestKey(command)),
@@ -134,7 +134,7 @@ export class Workload {
   #every(meanMs: number, run: () => void): void {
     if (meanMs === Number.POSITIVE_INFINITY) return
     const again = (): void => {
-      this.#house.world.schedule(-Math.log(1 - this.#random.unit()) * meanMs, () => {
+      this.#context.world.schedule(-Math.log(1 - this.#random.unit()) * meanMs, () => {
         if (this.#isStopped) return
         run()
         again()
@@ -148,7 +148,7 @@ export class Workload {
   }
 
   #server(): SimServer {
-    return this.#random.pick(this.#house.servers.filter((server) => !server.host.endsWith('-double')))
+    return this.#random.pick(this.#context.servers.filter((server) => !server.host.endsWith('-double')))
   }
 
   #register(bidder: number): void {
@@ -173,7 +173,7 @@ export class Workload {
     const auctionId = `lot-${this.#auctions}` as AuctionId
     const requestId = this.#requestId()
     const server = this.#server()
-    const command: Asked = {
+    const command: ClientCommand = {
       type: 'create_auction',
       subject,
       requestId,
@@ -188,12 +188,12 @@ export class Workload {
 
   #terms(): AuctionTerms {
     const random = this.#random
-    const [least, most] = this.#house.options.durationMs
+    const [least, most] = this.#context.options.durationMs
     const openingBid = random.pick([0, 1, 100, 100, 2_500])
     const reserve = openingBid + random.below(6_000)
     const hasReserve = random.chance(0.3)
     const windowMs = 500 + random.below(5_000)
-    const nowMs = beginningMs + Math.round(this.#house.world.elapsedMs)
+    const nowMs = beginningMs + Math.round(this.#context.world.elapsedMs)
     return {
       title: `Lot ${this.#auctions}`,
       tags: random.pick(tagLists),
@@ -224,7 +224,7 @@ export class Workload {
 
   /** An auction to do something with: most often the one that closes next. */
   #lot(): ModelLot | undefined {
-    const { lots } = this.#house.auditor
+    const { lots } = this.#context.auditor
     const random = this.#random
     this.#lots = this.#lots.filter((id) => {
       const lot = lots.get(id)
@@ -244,7 +244,7 @@ export class Workload {
 
   /** One that is over: whatever is asked of it must change nothing. */
   #endedLot(): ModelLot | undefined {
-    const ended = [...this.#house.auditor.lots.values()].filter(hasEnded)
+    const ended = [...this.#context.auditor.lots.values()].filter(hasEnded)
     return ended.length === 0 ? undefined : this.#random.pick(ended)
   }
 
@@ -266,15 +266,15 @@ export class Workload {
         },
         features: knownFeatures.filter(() => random.chance(0.5)),
       },
-      () => this.#house.counts.add('configures'),
+      () => this.#context.counts.add('configures'),
     )
   }
 
   #bid(lot = this.#lot()): void {
     const random = this.#random
     if (lot === undefined) return
-    const subject = bidderId(random.below(this.#house.options.bidders))
-    if (!this.#mayAsk(subject)) return
+    const subject = bidderId(random.below(this.#context.options.bidders))
+    if (!this.#mayRequest(subject)) return
     const requestId = this.#requestId()
     const auctionId = lot.id as AuctionId
     if (random.chance(0.03)) {
@@ -287,19 +287,19 @@ export class Workload {
   }
 
   /** A request is remembered until its subject has asked 128 more: nobody asks so much while it may come again. */
-  #mayAsk(subject: string): boolean {
-    const nowMs = this.#house.world.elapsedMs
-    const recent = (this.#askedAtMs.get(subject) ?? []).filter((atMs) => atMs > nowMs - requestLifeMs)
+  #mayRequest(subject: string): boolean {
+    const nowMs = this.#context.world.elapsedMs
+    const recent = (this.#requestedAtMs.get(subject) ?? []).filter((atMs) => atMs > nowMs - requestLifeMs)
     const mayAsk = recent.length < requestsInLifeMax
     if (mayAsk) recent.push(nowMs)
-    this.#askedAtMs.set(subject, recent)
+    this.#requestedAtMs.set(subject, recent)
     return mayAsk
   }
 
   #amount(lot: ModelLot): number {
     const random = this.#random
     const asking = lot.twin.askingBid(lot)
-    const highest = lot.twin.leader(lot)?.max ?? asking
+    const highest = lot.twin.highBid(lot)?.max ?? asking
     const base = random.pick([asking, asking, asking, highest, lot.terms.reserve ?? asking])
     const roll = random.unit()
     if (roll < 0.5) return base + random.below(400)
@@ -316,7 +316,7 @@ export class Workload {
     const subject = (operator ? 'operator' : random.chance(0.1) ? bidderId(1) : lot.seller) as SubjectId
     const base = { subject, requestId: this.#requestId(), auctionId: lot.id as AuctionId, operator }
     const roll = random.unit()
-    const command: Asked =
+    const command: ClientCommand =
       lot.status === 'paused' && roll < 0.7
         ? { type: 'resume_auction', ...base }
         : roll < 0.3
@@ -332,8 +332,8 @@ export class Workload {
   }
 
   #read(): void {
-    const { world, checks, ledger, history, counts, auditor } = this.#house
-    const told = this.#random.chance(0.5) ? auditor.lots.get(this.#toldLast) : undefined
+    const { world, checks, ledger, history, counts, auditor } = this.#context
+    const told = this.#random.chance(0.5) ? auditor.lots.get(this.#lastAnsweredId) : undefined
     const lot = told ?? this.#lot()
     if (lot === undefined) return
     const server = this.#server()
@@ -363,15 +363,15 @@ export class Workload {
   }
 
   /** When each bidder has asked, lately. */
-  readonly #askedAtMs = new Map<string, number[]>()
+  readonly #requestedAtMs = new Map<string, number[]>()
   /** The auction of which somebody was told something last. */
-  #toldLast = ''
+  #lastAnsweredId = ''
   /** Of each auction, the last event that anybody was told of in an answer. */
   readonly #acknowledgedSeq = new Map<string, number>()
 
   // ── How it is asked ──────────────────────────────────────────────────────────────────────────────────
 
-  #submit(client: string, command: Asked, done?: (reply: Reply | undefined) => void): void {
+  #submit(client: string, command: ClientCommand, done?: (reply: Reply | undefined) => void): void {
     this.#operations += 1
     const operation: Operation = {
       number: this.#operations,
@@ -389,7 +389,7 @@ export class Workload {
   }
 
   #attempt(operation: Operation, server: SimServer, done?: (reply: Reply | undefined) => void): void {
-    const { world, network, history, counts } = this.#house
+    const { world, network, history, counts } = this.#context
     const random = this.#random
     operation.attempts += 1
     operation.open += 1
@@ -427,7 +427,7 @@ export class Workload {
   }
 
   #answered(operation: Operation, reply: Reply, done?: (reply: Reply | undefined) => void): void {
-    const { checks, ledger, counts, world } = this.#house
+    const { checks, ledger, counts, world } = this.#context
     const { command, number } = operation
     const known = ledger.answered.get(requestKey(command))
     const facts = (): string => `operation ${number}, ${JSON.stringify(command)}: ${JSON.stringify(reply)}`
@@ -448,7 +448,7 @@ export class Workload {
     operation.reply = reply
     this.#ackIndex = Math.max(this.#ackIndex, known.index)
     if ('seq' in reply && reply.seq !== undefined && 'auctionId' in command) {
-      this.#toldLast = command.auctionId
+      this.#lastAnsweredId = command.auctionId
       const before = this.#acknowledgedSeq.get(command.auctionId) ?? 0
       this.#acknowledgedSeq.set(command.auctionId, Math.max(before, reply.seq))
     }
@@ -470,7 +470,7 @@ export class Workload {
     code: ClusterErrorCode | 'timeout',
     done?: (reply: Reply | undefined) => void,
   ): void {
-    const { world, history, counts } = this.#house
+    const { world, history, counts } = this.#context
     const random = this.#random
     const isSafe = code === 'unavailable' || code === 'overloaded'
     if (!isSafe) operation.isUncertain = true

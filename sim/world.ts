@@ -6,7 +6,7 @@
  */
 
 /** Lets every promise that can settle do so: an end of the real event loop's turn. */
-export type Breathe = () => Promise<void>
+export type SettlePromises = () => Promise<void>
 
 interface Due {
   readonly atMs: number
@@ -22,7 +22,7 @@ export class World {
   elapsedMs = 0
   /** Things that have happened. */
   stepCount = 0
-  readonly #breathe: Breathe
+  readonly #settlePromises: SettlePromises
   readonly #onError: (error: unknown) => void
   /** A binary heap, by time and then by order of scheduling. */
   readonly #heap: Due[] = []
@@ -30,8 +30,8 @@ export class World {
   #isStopped = false
 
   /** `onError` gets what is thrown by something that happens. */
-  constructor(breathe: Breathe, onError: (error: unknown) => void) {
-    this.#breathe = breathe
+  constructor(settlePromises: SettlePromises, onError: (error: unknown) => void) {
+    this.#settlePromises = settlePromises
     this.#onError = onError
   }
 
@@ -52,7 +52,7 @@ export class World {
 
   /** Lets time go by. `elapsedMs` is `endMs` afterwards, unless it was stopped. */
   async runUntil(endMs: number): Promise<void> {
-    await this.#breathe()
+    await this.#settlePromises()
     for (;;) {
       if (this.#isStopped) return
       const next = this.#heap[0]
@@ -67,7 +67,7 @@ export class World {
       } catch (error) {
         this.#onError(error)
       }
-      await this.#breathe()
+      await this.#settlePromises()
     }
     this.elapsedMs = endMs
   }

@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util'
 
 type Line = Record<string, unknown> & { readonly type: string }
-type Told = Record<string, unknown> & { readonly ok: boolean }
+type Answer = Record<string, unknown> & { readonly ok: boolean }
 
 /** One request of a client, over all of its attempts. */
 interface Operation {
@@ -15,7 +15,7 @@ interface Operation {
   readonly fromMs: number
   /** Of the first response; infinite: the outcome is not known. */
   untilMs: number
-  readonly replies: Told[]
+  readonly replies: Answer[]
   readonly refusals: Set<number>
   attempts: number
 }
@@ -25,7 +25,7 @@ interface Place {
   readonly index: number
   /** In all the log, so that two commands of one entry have an order too. */
   readonly position: number
-  readonly reply: Told
+  readonly reply: Answer
 }
 
 interface Event {
@@ -82,7 +82,7 @@ class Checker {
   #response(line: Line): void {
     const operation = this.#operation(line)
     operation.untilMs = Math.min(operation.untilMs, line['atMs'] as number)
-    operation.replies.push(line['reply'] as Told)
+    operation.replies.push(line['reply'] as Answer)
   }
 
   #operation({ op }: Line): Operation {
@@ -97,7 +97,7 @@ class Checker {
     this.#lastIndex = index as number
     this.#lastStamp = atMs as number
     for (const [at, command] of (commands as Line[]).entries()) {
-      const reply = (replies as Told[])[at] as Told
+      const reply = (replies as Answer[])[at] as Answer
       this.#position += 1
       if (command['requestId'] === undefined) continue
       const key = keyOf(command)

@@ -1,19 +1,19 @@
 /** Plays one run inside a test: rejections that nobody handles end the run, as they do on the command line. */
-import { type RunResult, type RunWishes, run } from '../run.ts'
+import { type RunRequest, type RunResult, run } from '../run.ts'
 
-const breathe = (): Promise<void> =>
+const settlePromises = (): Promise<void> =>
   new Promise((resolve) => {
     setImmediate(resolve)
   })
 
-export async function play(wishes: Omit<RunWishes, 'breathe'>): Promise<RunResult> {
+export async function play(request: Omit<RunRequest, 'settlePromises'>): Promise<RunResult> {
   let fail: (error: unknown) => void = () => undefined
   const onRejection = (error: unknown): void => fail(error)
   process.on('unhandledRejection', onRejection)
   try {
     return await run({
-      ...wishes,
-      breathe,
+      ...request,
+      settlePromises,
       onFail: (given) => {
         fail = given
       },
