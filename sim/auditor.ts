@@ -1,9 +1,11 @@
 /**
- * An independent, simple model of the house: every committed entry goes through it, and what the machine replied and
- * told is compared with what the model says. Invariant: it shares no code with the machine and keeps plain lists;
- * clarity counts here, not speed. Source: CONTRACT "English auction rules"; docs/spec.md rules of the machine.
+ * A second, simple auction house, to compare with the machine.
+ *
+ * Every committed entry passes through it. What the machine replied and reported is compared with what it expects.
+ *
+ * Invariant: it shares no code with the machine and keeps plain lists; clarity counts here, not speed.
+ * Source: docs/design.md, "What must never happen"; the machine's rules of docs/spec.md.
  */
-
 import type { AuctionTerms, Command, MachineEntry } from '../state-cluster/machine/commands.ts'
 import type { AuctionStatus, PrivateEvent, PublicEvent, Reply } from '../state-cluster/machine/events.ts'
 import { type Checks, isSame } from './checks.ts'
@@ -11,14 +13,14 @@ import { type Twin, type TwinLot, twins } from './twins.ts'
 
 const requestWindowMs = 600_000
 const requestsPerSubjectMax = 128
-/** Servers that enlisted pulse more often near a close: within this … */
+/** Near a close, which means within this, servers pulse more often … */
 const nearMs = 5_000
-/** … and a longer silence than this is an outage then. */
+/** … and a silence longer than this is an outage. */
 const nearThresholdMs = 500
 
 export interface ModelLot extends TwinLot {
   readonly id: string
-  /** By age. */
+  /** In order of creation. */
   readonly ordinal: number
   readonly twin: Twin
   readonly seller: string
@@ -41,13 +43,13 @@ export interface ModelServer {
   standing: 'live' | 'dead' | 'left'
   lastConductedMs: number
   pulseTimeoutMs: number
-  /** Of an outage that nobody was given back yet. */
+  /** Of an outage for which no auction was extended yet. */
   outageGapMs: number
-  /** That have not ended. */
+  /** Auctions that have not ended. */
   readonly lots: Set<ModelLot>
 }
 
-/** Something to be told, and who is to tell it. */
+/** An outbox entry and the server that must publish it. */
 interface ModelOutboxEntry {
   readonly position: number
   owner: ModelServer
@@ -65,7 +67,7 @@ type ReportedEvent = Record<string, unknown> & { readonly auctionId: string; rea
 export class Auditor {
   readonly lots = new Map<string, ModelLot>()
   readonly servers = new Map<string, ModelServer>()
-  /** Who is to be told of what: `WON_AUCTION lot bidder`. */
+  /** Notifications that must be published: `WON_AUCTION lot bidder`. */
   readonly outboxEntries: string[] = []
   readonly #checks: Checks
   readonly #requests = new Map<string, Map<string, Remembered>>()
@@ -81,7 +83,7 @@ export class Auditor {
     this.#checks = checks
   }
 
-  /** Goes on by one committed entry; gives what the replies should be. */
+  /** Applies one committed entry; returns the replies that it expects. */
   apply(
     index: number,
     { atMs, commands }: MachineEntry,
@@ -215,7 +217,7 @@ export class Auditor {
     return server
   }
 
-  // ── Making ───────────────────────────────────────────────────────────────────────────────────────────
+  // ── Creating ───────────────────────────────────────────────────────────────────────────────────────────
 
   #create(command: Extract<Command, { type: 'create_auction' }>): Reply {
     const { terms, auctionId } = command
@@ -449,7 +451,7 @@ export class Auditor {
     return nextDueMs === Number.POSITIVE_INFINITY ? reply : { ...reply, nextDueMs }
   }
 
-  /** What it has by now gets back a silence that was too long. Returns the silence, in ms. */
+  /** Extends the auctions of the server when its silence was an outage. Returns the silence, in ms. */
   #endSilence(server: ModelServer): number {
     const gapMs = this.#atMs - server.lastConductedMs
     if (gapMs > server.pulseTimeoutMs) server.outageGapMs += gapMs
@@ -458,7 +460,7 @@ export class Auditor {
     return gapMs
   }
 
-  /** After a pulse that came `gapMs` after the one before: how long a silence may be until it is an outage. */
+  /** Sets how long a silence may be until it is an outage, after a pulse `gapMs` after the one before. */
   #setPulseTimeout(server: ModelServer, gapMs: number): void {
     const { outageThresholdMs } = this.#settings
     const isNear = [...server.lots].some(
@@ -469,7 +471,7 @@ export class Auditor {
       : outageThresholdMs
   }
 
-  /** Every open lot that closes soon gets the lost time back; once. */
+  /** Extends every open auction that closes soon by the lost time; once. */
   #extendForOutage(server: ModelServer): void {
     const gapMs = server.outageGapMs
     server.outageGapMs = 0
@@ -498,7 +500,7 @@ export class Auditor {
     )
   }
 
-  /** Where it was made, unless that is not live or has much more to do than another. */
+  /** The server that made it, unless that is not live or owns many more auctions than another. */
   #ownerFor(id: string): ModelServer {
     const least = this.#leastLoaded()
     if (least === undefined) return this.#serverOf(id)
@@ -544,7 +546,7 @@ export class Auditor {
     return this.#handOver(server, this.#atMs - server.lastConductedMs)
   }
 
-  /** Its lots go to whoever has least to do, the pressing ones first; its outbox entries follow them. */
+  /** Its auctions go to the server that owns fewest, the most urgent first; its outbox entries follow them. */
   #handOver(from: ModelServer, gapMs: number | undefined): Reply {
     const has = (): boolean =>
       from.lots.size > 0 || this.#outbox.some((outboxEntry) => outboxEntry.owner === from)
@@ -574,7 +576,7 @@ export class Auditor {
     return { ok: true, type: 'reassigned', auctions: moving.length, outboxEntries, more: has() }
   }
 
-  // ── Telling ──────────────────────────────────────────────────────────────────────────────────────────
+  // ── Events ──────────────────────────────────────────────────────────────────────────────────────────
 
   #emit(lot: ModelLot, event: Record<string, unknown>): void {
     lot.seq += 1
@@ -588,7 +590,7 @@ export class Auditor {
 
 const stale: Reply = { ok: false, code: 'stale_epoch' }
 
-/** What runs, by its close; then what is to open, by its opening; then what is paused. */
+/** Open auctions by their close, then scheduled ones by their opening, then paused ones. */
 function byPressure(a: ModelLot, b: ModelLot): number {
   const rank = ({ status }: ModelLot): number => (status === 'open' ? 0 : status === 'scheduled' ? 1 : 2)
   if (rank(a) !== rank(b)) return rank(a) - rank(b)
@@ -605,7 +607,7 @@ function alias(lot: ModelLot, bidder: string): string {
   return `bidder-${lot.offers.findIndex((offer) => offer.bidder === bidder) + 1}`
 }
 
-/** The epoch is the checkers' affair: it only says whose history an event belongs to. */
+/** Without the epoch, which only says to whose history an event belongs. */
 function canonical({ epoch: _, ...event }: PublicEvent | PrivateEvent): ReportedEvent {
   return event as unknown as ReportedEvent
 }
@@ -617,7 +619,7 @@ function byPlace(a: ReportedEvent, b: ReportedEvent): number {
   return one === other ? 0 : one < other ? -1 : 1
 }
 
-/** The workload's terms are lawful, but for what it gets wrong on purpose. */
+/** Checks only what the workload gets wrong on purpose. */
 function areLawful(terms: AuctionTerms): boolean {
   const { openingBid, reserve, buyNow, durationMs } = terms
   if (!Number.isSafeInteger(openingBid) || openingBid < 0 || durationMs < 1) return false

@@ -1,9 +1,11 @@
 /**
- * What is checked, by name, and where the first violation goes. Invariant: the first one ends the run; it is
- * recorded, never thrown, because code under test may lawfully catch what is thrown in it.
+ * The checks by name, and the place where the first violation is kept.
+ *
+ * Invariant: the first violation ends the run; it is recorded and never thrown, because the code under test may
+ * lawfully catch what is thrown in it. Source: docs/sim.md, "What is checked".
  */
 export type RuleName =
-  // DESIGN "What must never happen"
+  // docs/design.md, "What must never happen"
   | 'acknowledged bids survive'
   | 'one order'
   | 'price is monotone'
@@ -14,7 +16,7 @@ export type RuleName =
   | 'money is integer'
   | 'same index, same hash'
   | 'bounded'
-  // what else is promised
+  // docs/sim.md, "What is checked"
   | 'linearizable'
   | 'a retry counts once'
   | 'refused means not proposed'

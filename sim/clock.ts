@@ -1,7 +1,9 @@
 /**
- * The clocks of one host: wrong by a while, too fast or too slow, and set anew now and then. Invariant: the
- * monotonic clock never falls; the wall clock may do anything. What is read here is what the host believes; what is
- * true is the world's time, which no code under test sees.
+ * The clocks of one host: wrong, too fast or slow, and sometimes reset.
+ *
+ * The host believes what it reads here. True time is the time of the world, which no code under test sees.
+ *
+ * Invariant: the monotonic clock never falls; the wall clock may do anything.
  */
 import type { World } from './world.ts'
 
@@ -28,12 +30,12 @@ export class HostClock {
     return this.#world.elapsedMs * this.rate
   }
 
-  /** Somebody sets the clock. */
+  /** The wall clock is set to another time. */
   jump(byMs: number): void {
     this.#skewMs += byMs
   }
 
-  /** Somebody sets it right. */
+  /** The wall clock is set to true time. */
   correct(): void {
     this.#skewMs = this.#world.elapsedMs * (1 - this.rate)
   }

@@ -1,4 +1,8 @@
-/** How often what happened: faults, answers, retries. Invariant: names come out in order, so runs compare as text. */
+/**
+ * Counts what happened: faults, answers, retries.
+ *
+ * Invariant: names come out in order, so that runs compare as text.
+ */
 export class Counts {
   readonly #counts = new Map<string, number>()
 

@@ -1,7 +1,8 @@
 /**
- * The disk of one state node: slow at times, full, failing, torn, rotten. Invariant: what a commit promised is there
- * after a crash, unless the disk itself was damaged (a flipped bit, a torn write), and then `isDamaged` says so: a
- * replica may refuse such a disk and no other.
+ * The disk of one state node: slow, full, failing, torn or corrupt at times.
+ *
+ * Invariant: what a commit promised is there after a crash, unless the disk itself was damaged (a flipped bit, a torn
+ * write). Then `isDamaged` says so, and a replica may refuse this disk and no other.
  */
 import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import { MemoryDisk } from '../state-cluster/storage/memory-store.ts'
@@ -11,9 +12,9 @@ import type { SimOptions } from './options.ts'
 import type { Process } from './process.ts'
 
 export class SimDisk {
-  /** What is on it may be wrong. */
+  /** Its content may be wrong. */
   isDamaged = false
-  /** A commit takes so much longer. */
+  /** How much longer a commit takes. */
   stallMs = 0
   readonly #platter = new MemoryDisk()
   readonly #options: SimOptions['disk']
@@ -37,8 +38,8 @@ export class SimDisk {
   }
 
   /**
-   * Opens it for a process; commits take their time in there. `onFailed` is told when one has failed: nothing may
-   * go on in that process.
+   * Opens it for a process; commits take time in that process. `onFailed` is called when one has failed: the process
+   * must end.
    */
   open(process: Process, onFailed: () => void): Store {
     const store = this.#platter.open((byteCount, done) => process.after(this.#latencyMs(byteCount), done))
@@ -64,7 +65,7 @@ export class SimDisk {
     }
   }
 
-  /** The power fails: the commit in flight is there or not, later ones are not. `tear`: it is there half. */
+  /** The power fails: the commit in flight is on the disk or not, later ones are not. `tear`: half of it is. */
   crash(tear: boolean): void {
     const inFlight = [...this.#unsettled][0]
     this.#unsettled.clear()
@@ -78,7 +79,7 @@ export class SimDisk {
     this.#damaged('tornWrite')
   }
 
-  /** A bit of some value rots. Whether there was one. */
+  /** Flips a bit of some value. Returns whether there was one. */
   rot(): boolean {
     const keys = this.#platter.sortedKeys()
     if (keys.length === 0) return false
@@ -88,13 +89,13 @@ export class SimDisk {
     return true
   }
 
-  /** From now on every commit fails so; `undefined` ends it. A sync that failed may have written. */
+  /** From now on every commit fails with this code; `undefined` ends it. A sync that failed may have written. */
   failWith(code: StoreErrorCode | undefined): void {
     if (code !== undefined) this.#failures.add(code)
     this.#platter.failWith(code, code === 'disk_failed' && this.#random.chance(0.5))
   }
 
-  /** Whether it ever failed so: what was written then may be told late, to a process that was stopped meanwhile. */
+  /** Whether it ever failed with this code. A process that was paused may learn of a failure late. */
   hasFailedWith(code: StoreErrorCode): boolean {
     return this.#failures.has(code)
   }

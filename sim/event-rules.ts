@@ -1,8 +1,11 @@
 /**
- * What never happens to one auction, seen from its events alone: gaps in `seq`, a price that falls, a second hammer,
- * a sale below the reserve, a bid too late, an amount that is no integer, a secret in a public frame. Invariant:
- * nothing but events, and the reserve of the auction's terms, is looked at, so that the auditor's own mistakes
- * cannot hide one of the machine's. Source: DESIGN "What must never happen".
+ * What must never happen to one auction, judged by its events alone.
+ *
+ * Gaps in `seq`, a price that falls, a second hammer, a sale below the reserve, a bid too late, an amount that is no
+ * integer, a secret in a public frame.
+ *
+ * Invariant: only events and the reserve of the terms are looked at, so that a defect of the auditor cannot hide one
+ * of the machine. Source: docs/design.md, "What must never happen".
  */
 import { publicEventFrame } from '../server/frames.ts'
 import type { CreateAuction } from '../state-cluster/machine/commands.ts'
@@ -27,7 +30,7 @@ export class EventRules {
     this.#checks = checks
   }
 
-  /** An auction with these terms was asked for. */
+  /** A request for an auction with these terms was accepted. */
   noteTerms({ auctionId, terms }: Pick<CreateAuction, 'auctionId' | 'terms'>): void {
     if (terms.reserve !== undefined && !this.#reserves.has(auctionId))
       this.#reserves.set(auctionId, terms.reserve)

@@ -23,19 +23,19 @@ describe('the history of a run', () => {
     return result.violation === null ? undefined : `${again(result)}: ${result.violation.facts}`
   }
 
-  /** What the checker says of the history after it was changed. */
+  /** What the checker finds in the history after a change. */
   const judgeChanged = (change: (copy: Line[]) => void): readonly string[] => {
     const copy = structuredClone(lines)
     change(copy)
     return judge(copy.map((line) => JSON.stringify(line)))
   }
 
-  /** The entry and the place in it of an accepted bid that its bidder was told of. */
+  /** The entry and the position in it of an accepted bid whose bidder has the answer. */
   const someBid = (copy: Line[], skip = 5): { entry: Line; at: number; op: unknown } => {
-    const told = copy.filter(
+    const accepted = copy.filter(
       ({ type, reply }) => type === 'response' && (reply as Line)['ok'] && (reply as Line).type === 'bid',
     )
-    const { op } = told[skip] as Line
+    const { op } = accepted[skip] as Line
     const invoke = copy.find((line) => line.type === 'invoke' && line['op'] === op) as Line
     const { requestId } = invoke['command'] as Line
     for (const entry of copy) {
@@ -52,7 +52,7 @@ describe('the history of a run', () => {
   })
   afterAll(() => rmSync(folder, { recursive: true }))
 
-  it('SIM4: somebody who knows only the file finds it linearizable, and what it needs is there', () => {
+  it('SIM4: a checker that knows only the file finds it linearizable, and all it needs is in the file', () => {
     expect(judge(linesOf(file))).toEqual([])
     const count = (type: string): number => lines.filter((line) => line.type === type).length
     for (const type of ['invoke', 'response', 'unknown', 'read', 'entry'])
@@ -74,7 +74,7 @@ describe('the history of a run', () => {
     expect([...open.values()].filter((last) => last === 'invoke')).toEqual([])
   })
 
-  it('SIM4: a bid that is lost from the log is found', () => {
+  it('SIM4: a bid that is missing from the log is found', () => {
     const found = judgeChanged((copy) => {
       const { entry: first, at: place } = someBid(copy)
       const { requestId } = (first['commands'] as Line[])[place] as Line
@@ -112,13 +112,13 @@ describe('the history of a run', () => {
     expect(doubled.join()).toMatch(/counts twice/)
   })
 
-  it('SIM4: another answer, an older read and an order against time are found', () => {
-    const told = judgeChanged((copy) => {
+  it('SIM4: a wrong answer, a stale read and an order against real time are found', () => {
+    const changed = judgeChanged((copy) => {
       const { op } = someBid(copy)
       const response = copy.find((line) => line.type === 'response' && line['op'] === op) as Line
       response['reply'] = { ...(response['reply'] as Line), price: 1 }
     })
-    expect(told.join()).toMatch(/was told/)
+    expect(changed.join()).toMatch(/was answered .* not /)
     const stale = judgeChanged((copy) => {
       const reads = copy.filter((line) => line.type === 'read' && (line['seq'] as number) > 3)
       const last = reads.at(-1) as Line
@@ -133,10 +133,10 @@ describe('the history of a run', () => {
         if (line.type === 'response' && line['op'] === later) line['atMs'] = 1e8
       }
     })
-    expect(turned.join()).toMatch(/stands before what was answered before it was asked/)
+    expect(turned.join()).toMatch(/is in the log before one that was answered before it was requested/)
   })
 
-  it('SIM4: the file of a run with a mistake in it convicts it', async () => {
+  it('SIM4: the file of a run with a planted fault shows the fault', async () => {
     let found: readonly string[] = []
     for (let seed = 1; seed <= 10 && found.length === 0; seed++) {
       await write(seed, 'retry-counted-twice')

@@ -1,9 +1,11 @@
 /**
- * What clients asked and got, and the committed log, as JSON lines that a checker written by others can judge.
- * Invariant: every invocation is written when it happens, and each of its attempts ends in at most one line. The
- * format is in docs/sim.md.
+ * The history of a run as JSON lines, for a checker written by others.
+ *
+ * It has the requests and answers of clients, their reads, and the committed log.
+ *
+ * Invariant: every invocation is written when it happens, and each of its attempts ends in at most one line.
+ * Source: docs/sim.md, "The history file".
  */
-
 import type { Command } from '../state-cluster/machine/commands.ts'
 import type { Reply } from '../state-cluster/machine/events.ts'
 import type { LedgerEntry } from './ledger.ts'

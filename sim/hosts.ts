@@ -1,5 +1,5 @@
 /**
- * The hosts of a run: state nodes, servers and monitors, each with a clock of its own.
+ * The hosts of a run: state nodes, servers and monitors, each with its clock.
  *
  * Invariant: the order in which hosts are made is fixed, because their clocks draw from one stream; a node's number
  * is never used again. Every server has a second host of the same name, for the fault `doppelganger`.

@@ -1,17 +1,21 @@
 /**
- * The hunt for one planted mistake: seeds are tried in order, in worlds drawn for it, until one breaks a rule; then
- * the very world that did is played once more without the mistake. Invariant: a mistake counts as found only when
- * its world breaks a rule with it and none without it; how many seeds are tried is bounded and told.
+ * The hunt for one planted fault: tries seeds until one breaks a rule.
+ *
+ * Seeds are tried in order, in worlds drawn for the fault. The world that broke a rule is then run again without the
+ * fault.
+ *
+ * Invariant: a fault counts as found only when its world breaks a rule with it and none without it; the number of
+ * seeds is bounded and reported.
  */
 import type { Plant } from './planted.ts'
 import type { RunRequest, RunResult } from './run.ts'
 
-/** Seeds until a mistake counts as missed. */
+/** Seeds until a planted fault counts as missed. */
 export const huntSeedsMax = 60
 
 export interface HuntRequest {
   readonly plant: Plant
-  /** The first one. */
+  /** The first seed. */
   readonly seed: number
   readonly minutes: number
   readonly play: (request: Pick<RunRequest, 'seed' | 'minutes' | 'plant' | 'world'>) => Promise<RunResult>
@@ -20,9 +24,9 @@ export interface HuntRequest {
 export interface Hunt {
   /** Seeds that were tried. */
   readonly tried: number
-  /** What broke a rule; `undefined`: nothing did. */
+  /** The run that broke a rule; `undefined`: none did. */
   readonly found: RunResult | undefined
-  /** The same world without the mistake. */
+  /** The same world without the fault. */
   readonly without: RunResult | undefined
 }
 
@@ -36,7 +40,7 @@ export async function hunt({ plant, seed, minutes, play }: HuntRequest): Promise
   return { tried: huntSeedsMax, found: undefined, without: undefined }
 }
 
-/** Whether the hunt shows that the checks find the mistake, and that it is the mistake that they find. */
+/** Whether the checks find the fault, and find it rather than something else. */
 export function isCaught({ found, without }: Hunt): boolean {
   return found !== undefined && without?.violation === null
 }

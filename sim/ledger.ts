@@ -1,7 +1,10 @@
 /**
- * What was committed, as the first replica that applied it showed it; the others are held to it. Invariant: one
- * entry for each index, in order; a replica that applies something else there, or ends up with another state, is a
- * violation. Feeds the auditor and keeps where each request stands.
+ * The committed log, as the first replica that applied each entry reported it.
+ *
+ * It feeds the auditor and keeps the index of each request.
+ *
+ * Invariant: there is one entry for each index, in order; a replica that applies another entry there, or ends with
+ * another state, is a violation.
  */
 import type { MachineEntry } from '../state-cluster/machine/commands.ts'
 import { type Applied, isPublic, type PublicEvent, type Reply } from '../state-cluster/machine/events.ts'
@@ -16,11 +19,11 @@ export interface LedgerEntry {
   readonly hash: string
   readonly entry: MachineEntry
   readonly replies: readonly Reply[]
-  /** The public ones. */
+  /** Public events only. */
   readonly events: readonly PublicEvent[]
 }
 
-/** Where a request was first answered, and how. */
+/** The index of a request and its reply there. */
 export interface Answered {
   readonly index: number
   readonly reply: Reply
@@ -80,7 +83,7 @@ export class Ledger {
     this.#checks.hold(
       index > this.lastIndex,
       'one order',
-      () => `${who} applies an entry at ${index}, where there was none, behind ${this.lastIndex}`,
+      () => `${who} applies an entry at ${index}, where there was none, after ${this.lastIndex}`,
     )
     const publicEvents = events.filter(isPublic)
     const line = {

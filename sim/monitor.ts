@@ -1,6 +1,7 @@
 /**
- * One monitor: a process with the production monitor, its listener for heartbeats and its link to the cluster.
- * Invariant: it knows of servers only what their hearts and the replicated state tell it, as in production.
+ * One monitor process: the production monitor, its heartbeat listener and its cluster link.
+ *
+ * Invariant: it knows of servers only their heartbeats and the replicated state, as in production.
  */
 import { startMonitor } from '../monitor/index.ts'
 import { ClusterError } from '../state-cluster/cluster.ts'

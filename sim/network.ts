@@ -1,10 +1,11 @@
 /**
- * Every way between hosts: how long it takes, what is lost, doubled, cut. Two kinds of traffic go over it: letters
- * between state nodes (lost, doubled and out of order at will) and steps of byte streams (in order and whole, as TCP
- * has them: what a cut holds back goes on when it heals). Invariant: a way that is cut lets nothing through, and
- * nobody is told.
+ * The network between hosts: delay, loss, duplication and cuts.
+ *
+ * It carries two kinds of traffic: messages between state nodes (lost, doubled and reordered) and steps of byte
+ * streams (in order and whole, as with TCP: what a cut holds back arrives when it heals).
+ *
+ * Invariant: nothing passes a cut direction, and no host is informed of the cut.
  */
-
 import type { Letter } from '../state-cluster/peers/memory-transport.ts'
 import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import { frameKinds } from '../wire/kinds.ts'
@@ -12,7 +13,7 @@ import type { Counts } from './counts.ts'
 import type { SimOptions } from './options.ts'
 import type { World } from './world.ts'
 
-/** A connection loses less than the wire below it. */
+/** The part of losses that a connection does not repair. */
 const streamedLossPart = 0.2
 
 /** Where something happens: a host, by name. */
@@ -32,7 +33,7 @@ export class Network {
   /** `from>to`. */
   readonly #cut = new Set<string>()
   #held: HeldStep[] = []
-  /** When the last letter of a snapshot arrives, by way. */
+  /** When the last message of a snapshot arrives, by sender and receiver. */
   readonly #streamedUntilMs = new Map<string, number>()
   #isCalm = false
 
@@ -43,23 +44,26 @@ export class Network {
     this.#counts = counts
   }
 
-  /** A letter between nodes. Those of a snapshot stay in order, as on a connection; one that is lost ends it. */
-  carryPeerMessage(letter: Letter, arrive: () => void): void {
+  /** A message between nodes. Those of a snapshot stay in order, as on a connection; a lost one ends it. */
+  carryPeerMessage(message: Letter, arrive: () => void): void {
     const { loss, duplication, spikes, spikeMs } = this.#options
     const random = this.#random
-    const way = `${letter.from}>${letter.to}`
-    if (this.isCut(`node-${letter.from}`, `node-${letter.to}`)) {
+    const direction = `${message.from}>${message.to}`
+    if (this.isCut(`node-${message.from}`, `node-${message.to}`)) {
       this.#counts.add('letters.cut')
       return
     }
-    const isStreamed = letter.kind !== frameKinds.raft
+    const isStreamed = message.kind !== frameKinds.raft
     if (!this.#isCalm && random.chance(isStreamed ? loss * streamedLossPart : loss)) {
       this.#counts.add('fault.loss')
       return
     }
     if (isStreamed) {
-      const delayMs = Math.max(this.delayMs(), (this.#streamedUntilMs.get(way) ?? 0) - this.#world.elapsedMs)
-      this.#streamedUntilMs.set(way, this.#world.elapsedMs + delayMs)
+      const delayMs = Math.max(
+        this.delayMs(),
+        (this.#streamedUntilMs.get(direction) ?? 0) - this.#world.elapsedMs,
+      )
+      this.#streamedUntilMs.set(direction, this.#world.elapsedMs + delayMs)
       this.#world.schedule(delayMs, arrive)
       return
     }
@@ -78,7 +82,7 @@ export class Network {
     else this.#world.schedule(this.delayMs(), arrive)
   }
 
-  /** Something of a client, on its way to a server or back; it may be lost. */
+  /** A request of a client or its answer; it may be lost. */
   carryCall(arrive: () => void): void {
     if (!this.#isCalm && this.#random.chance(this.#options.clientLoss)) this.#counts.add('fault.clientLoss')
     else this.#world.schedule(this.delayMs(), arrive)
@@ -92,7 +96,7 @@ export class Network {
     this.#cut.add(`${from}>${to}`)
   }
 
-  /** Nothing is cut any more; what was held back goes on. */
+  /** Ends all cuts; what was held back is delivered. */
   heal(): void {
     this.#cut.clear()
     const held = this.#held

@@ -1,8 +1,11 @@
 /**
- * One state node: a host with a clock and a disk, on which a process runs, crashes, is stopped and starts again.
- * Invariant: what runs is the production replica with the production link in front of it; this file only connects
- * ports. It judges every end: a process ends because its disk failed, or its disk is damaged, or it was killed or
- * asked to stop, and for no other reason.
+ * One state node: a host with clock and disk, and the process on it.
+ *
+ * The process runs, crashes, is stopped and starts again. This file only connects ports: the production replica runs
+ * with the production link service.
+ *
+ * Invariant: a process ends only because its disk failed or is damaged, or because it was killed or stopped; every
+ * other end is a violation.
  */
 import type { GroupId } from '../protocol/ids.ts'
 import { LinkService, type MemberDesk } from '../state-cluster/link/service/service.ts'
@@ -30,13 +33,13 @@ import { Process } from './process.ts'
 import { clusterSecret, type RunContext } from './run-context.ts'
 
 const groupId = 0 as GroupId
-/** How long a process may live on when a write of its has failed. */
+/** How long a process may live after one of its writes failed. */
 const endMsMax = 1_000
-/** How long one that is asked to stop waits for others to lead in its place. */
+/** How long a node that is stopped waits for another leader. */
 const handOverMsMax = 2_000
 const nowhere: Address = { host: '', port: 0 }
 
-/** What runs in a process of it. */
+/** What runs in its process. */
 interface Running {
   readonly host: ReplicaHost
   readonly transport: PeerTransport
@@ -57,14 +60,14 @@ export class SimNode {
   readonly address: Address
   readonly clock: HostClock
   readonly disk: SimDisk
-  /** Its disk cannot be used any more. */
+  /** Its disk cannot be used again. */
   isLost = false
-  /** It was taken out of the cluster and stopped for good. */
+  /** It was removed from the cluster and stopped permanently. */
   isRetired = false
   process: Process | undefined
   replica: Replica | undefined
   #running: Running | undefined
-  /** The members that it is started with, in case that its log names none yet. */
+  /** The members given to it at its start, used while its log names none. */
   #startedWith: Members = new Map()
   readonly #context: RunContext
   readonly #random: Random
@@ -84,12 +87,12 @@ export class SimNode {
     return this.process !== undefined
   }
 
-  /** What makes it a member of a new cluster. */
+  /** Makes it a member of a new cluster. */
   async found(position: LogPosition): Promise<void> {
     await this.#prepare(position, this.#context.founders)
   }
 
-  /** What makes it one that waits to be let into a cluster: nothing, not even members. */
+  /** Prepares it to join a cluster: its log is empty and names no members. */
   async foundEmpty(): Promise<void> {
     await this.#prepare({ index: 0, term: 0, confState: newConfState([]) }, new Map())
   }
@@ -102,7 +105,7 @@ export class SimNode {
     ])
   }
 
-  /** It is no member any more, and nobody starts it again. */
+  /** It is no member any more, and is never started again. */
   retire(): void {
     this.isRetired = true
     this.crash()
@@ -135,7 +138,7 @@ export class SimNode {
     this.disk.crash(tear)
   }
 
-  /** Somebody stops it by plan: it hands over what it leads, and closes in order. `stopped` is called then. */
+  /** A planned stop: transfers its leadership, closes in order, then calls `stopped`. */
   stop(stopped: () => void): void {
     const { process } = this
     const running = this.#running
@@ -273,7 +276,7 @@ export class SimNode {
     )
   }
 
-  /** Who may ask it about members, and for changes: as a node of production has it. */
+  /** Answers about members and changes them, as a node in production does. */
   #desk(host: ReplicaHost): MemberDesk {
     const leading = (): Replica | undefined => {
       const replica = host.replica(groupId)
@@ -292,7 +295,7 @@ export class SimNode {
     }
   }
 
-  /** What the log says of where the members are; while it says nothing, what the node was started with. */
+  /** The addresses in the log; while it has none, those given at the start. */
   #addresses(): Members {
     const known = this.replica?.addresses
     return known === undefined || known.size === 0 ? this.#startedWith : known
@@ -309,14 +312,14 @@ export class SimNode {
     const { nodes, network, processes } = this.#context
     for (const other of nodes) {
       if (other === this) continue
-      const letter = { from: this.id, to: other.id, kind: frameKinds.stateHash, body: new Uint8Array() }
-      network.carryPeerMessage(letter, () =>
+      const message = { from: this.id, to: other.id, kind: frameKinds.stateHash, body: new Uint8Array() }
+      network.carryPeerMessage(message, () =>
         processes.get(other.host)?.enter(() => other.replica?.hashOf(this.id, index, hash)),
       )
     }
   }
 
-  /** The transport, with an eye on who leads. */
+  /** The transport, watched for messages that only leaders send. */
   #watched(transport: PeerTransport): Pick<PeerTransport, 'send' | 'sendSnapshot'> {
     const look = ({ type, term }: Message): void => {
       if (type === 'MsgApp' || type === 'MsgHeartbeat' || type === 'MsgSnap')
@@ -341,7 +344,7 @@ export class SimNode {
     }
   }
 
-  /** The machine, watched; with what is planted in it, if anything. */
+  /** The machine, watched, and with its planted fault, if any. */
   #machine(process: Process): Machine {
     const { ledger, plant } = this.#context
     const machine = plant?.machine?.(auctionMachine, process.timing.clock) ?? auctionMachine
@@ -355,21 +358,21 @@ export class SimNode {
     }
   }
 
-  /** A write has failed: who knows what is on the disk? */
+  /** A write has failed, so the content of the disk is unknown: the process must end. */
   #mustEnd(process: Process): void {
     process.after(endMsMax, () => {
       if (process === this.process)
-        this.#context.checks.violate('a failed write ends the process', `${process.name} goes on after it`)
+        this.#context.checks.violate('a failed write ends the process', `${process.name} continues after it`)
     })
   }
 
-  /** What a connection ended with; that a way is cut or a process gone is in the nature of things. */
+  /** A connection ended. A cut direction and an ended process are expected causes. */
   #faulted(cause: TransportError): void {
-    // `stopped` is what the rest hears of a node that ends in good order.
+    // The other hosts receive `stopped` from a node that was stopped by plan.
     if (!cause.retryable && cause.code !== 'stopped') this.#context.fail(cause)
   }
 
-  /** The replica says that it cannot go on. */
+  /** The replica reports that it cannot continue. */
   #ended(name: string, error: Error): void {
     const context = this.#context
     const isOfDisk = error instanceof StoreError && this.disk.hasFailedWith(error.code)
@@ -385,7 +388,7 @@ export class SimNode {
     context.restartLater(this)
   }
 
-  /** The disk does not let it start. */
+  /** It cannot start from its disk. */
   #refused(name: string, error: unknown): void {
     const context = this.#context
     const isCorrupt = error instanceof StoreError && error.code === 'corrupt'

@@ -1,8 +1,11 @@
 /**
- * Who changes the membership while everything else goes on: lets new nodes in, takes old ones out (those with a
- * damaged disk first), one at a time, through the production link, and asks again until it is so. Invariant: it
- * knows which sets of voters may count now, and neither it nor the faults bring about one in which the sound disks
- * are no majority, because no cluster survives that.
+ * The operator: adds and removes members while everything else runs.
+ *
+ * It makes one change at a time, nodes with a damaged disk first, through the production link, and repeats a request
+ * until the change is seen.
+ *
+ * Invariant: it knows which sets of voters may decide now; neither it nor the faults cause a set in which the sound
+ * disks are no majority, because no cluster survives that.
  */
 import type { GroupId } from '../protocol/ids.ts'
 import { ClusterError } from '../state-cluster/cluster.ts'
@@ -16,7 +19,7 @@ import { Process } from './process.ts'
 import { clusterSecret, type RunContext } from './run-context.ts'
 
 const groupId = 0 as GroupId
-/** Fewer voters are not left, so that one may be away. */
+/** The least number of voters, so that one may be away. */
 const votersMin = 3
 /** Members beyond those of the beginning. */
 const extraMembersMax = 2
@@ -27,9 +30,9 @@ export class Operator {
   readonly #random: Random
   #cluster: RemoteCluster | undefined
   #process: Process | undefined
-  /** What is asked for and not known to be done. */
+  /** The change that is requested and not known to be done. */
   #pending: MemberChange | undefined
-  /** Members as of the newest index at which any replica told. */
+  /** Members as of the newest index that any replica reported. */
   #voters: readonly number[]
   #learners: readonly number[] = []
   #index = 0
@@ -74,7 +77,7 @@ export class Operator {
     this.#learners = idsOf('learner')
   }
 
-  /** Whether a majority of sound disks is left whatever is decided next, if this node is damaged too. */
+  /** Whether a majority of sound disks remains after any next decision, if this node is damaged too. */
   mayLose(node: SimNode): boolean {
     return this.#isSafe(this.#pending, node)
   }
@@ -97,7 +100,7 @@ export class Operator {
     node.foundEmpty().then(
       () => {
         node.start()
-        this.#ask()
+        this.#request()
       },
       (error) => context.fail(error),
     )
@@ -113,11 +116,11 @@ export class Operator {
     const ofLost = removals.filter(({ nodeId }) => this.#nodeOf(nodeId)?.isLost)
     this.#pending = this.#random.pick(ofLost.length > 0 ? ofLost : removals)
     this.#context().counts.add('fault.members')
-    this.#ask()
+    this.#request()
   }
 
-  /** Until it is seen to be so: an answer that is lost, or a leader that is, says nothing. */
-  #ask(): void {
+  /** Repeats the request until the change is seen, because answers and leaders may be lost. */
+  #request(): void {
     const change = this.#pending
     const process = this.#process as Process
     if (change === undefined) return
@@ -125,7 +128,7 @@ export class Operator {
       if (error !== undefined && !(error instanceof ClusterError)) this.#context().fail(error)
       process.after(200 + this.#random.below(800), () => {
         if (this.#isDone(change)) this.#done(change)
-        else this.#ask()
+        else this.#request()
       })
     }
     ;(this.#cluster as RemoteCluster).changeMembers(groupId, change, clusterSecret).then(() => again(), again)
@@ -141,11 +144,11 @@ export class Operator {
     this.#pending = undefined
     counts.add(type === 'add' ? 'members.added' : 'members.removed')
     if (type === 'add') return
-    // Whoever was taken out does not know it at once, and nobody switches it off at once.
+    // A removed node does not know it at once, and is not switched off at once.
     world.schedule(this.#random.below(10_000), () => this.#nodeOf(nodeId)?.retire())
   }
 
-  /** In every set of voters that may count soon, the sound ones are a majority. */
+  /** Whether sound disks are a majority of every set of voters that may decide soon. */
   #isSafe(pending: MemberChange | undefined, damaged?: SimNode): boolean {
     const joining = pending?.type === 'add' ? [...this.#learners, pending.nodeId] : this.#learners
     let sets: readonly number[][] = [[...this.#voters]]
@@ -186,7 +189,7 @@ export class Operator {
 
   toString(): string {
     const what = JSON.stringify(this.#pending ?? 'nothing')
-    return `voters ${this.#voters.join()}, learners ${this.#learners.join()}, asked for ${what}`
+    return `voters ${this.#voters.join()}, learners ${this.#learners.join()}, requested ${what}`
   }
 }
 

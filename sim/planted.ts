@@ -1,7 +1,9 @@
 /**
- * Mistakes to plant, so that it is known that the checks find them. Each is put in from outside, around a port of
- * the code under test. Invariant: no plant changes production code, and without one nothing here has any effect.
- * Each is a mistake that real systems have made.
+ * Planted faults: known defects, so that it is certain that the checks find them.
+ *
+ * Each is put in from outside, around a port of the code under test. Each is a defect that real systems had.
+ *
+ * Invariant: no planted fault changes production code, and without one nothing here has any effect.
  */
 import { crc32 } from '../runtime/checksum.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -21,9 +23,9 @@ type AroundMachine = (machine: Machine, clock: Clock) => Machine
 export interface Plant {
   readonly name: string
   readonly description: string
-  /** Trouble without which it could not come out; the seed draws the rest. */
+  /** Faults without which it could not be found; the seed draws the rest. */
   readonly needs: readonly FaultName[]
-  /** Makes the world one in which it can come out at all. */
+  /** Changes the options to a world in which it can be found. */
   readonly tune?: (drawn: SimOptions) => SimOptions
   readonly store?: AroundStore
   readonly machine?: AroundMachine
@@ -34,7 +36,7 @@ export interface Plant {
 
 type Commit = (writes: readonly StoreWrite[], commit: Store['commit']) => Promise<void>
 
-/** The store with another `commit`. What it says is done may not be. */
+/** The store with another `commit`, which may report as done what is not. */
 function withCommit(store: Store, commit: Commit): Store {
   return {
     get: (key) => store.get(key),
@@ -57,13 +59,13 @@ function isAll(writes: readonly StoreWrite[], ...tags: readonly (number | undefi
 }
 
 /**
- * Says that these commits are durable before they are. Reads see them at once, as reads see what a system has in its
- * cache; only a power cut tells the difference.
+ * Reports these commits as durable before they are. Reads see them at once, as reads see the cache of a system; only
+ * a power cut shows the difference.
  */
 function early(isEarly: (writes: readonly StoreWrite[]) => boolean): AroundStore {
   return (store) => {
     const cache = new Map<string, StoreWrite>()
-    // What is said to be done is said in order all the same.
+    // Commits are reported in order all the same.
     let before: Promise<void> = Promise.resolve()
     const early = withCommit(store, (writes, commit) => {
       const done = commit(writes)
@@ -110,7 +112,7 @@ function merged(
 
 const textOf = (key: Uint8Array): string => String.fromCharCode(...key)
 
-/** An entry's checksum is made to fit whatever stands there. */
+/** The row with a checksum that fits its content, whatever it is. */
 function resealed({ key, value }: StoreRow): StoreRow {
   if (key[tagAt] !== entryTag) return { key, value }
   const copy = value.slice()
@@ -135,7 +137,7 @@ function withApply(change: Apply): AroundMachine {
   })
 }
 
-/** What the commands of one entry came to, one after the other. */
+/** The results of the commands of one entry, joined. */
 function joined(parts: readonly Applied[]): Applied {
   return {
     replies: parts.flatMap(({ replies }) => replies),
@@ -145,14 +147,14 @@ function joined(parts: readonly Applied[]): Applied {
   }
 }
 
-/** Each command of the entry is changed on its way into the machine. */
+/** Changes each command before the machine applies it. */
 function withCommands(change: (state: State, command: Command) => Command): AroundMachine {
   return withApply((state, entry, apply) =>
     apply({ ...entry, commands: entry.commands.map((command) => change(state, command)) }),
   )
 }
 
-/** Slow disks on which no write fails, and the power often fails for all: what was in a cache is gone. */
+/** Slow disks on which no write fails, and power cuts of all nodes, which lose what is in a cache. */
 function withPowerCuts(drawn: SimOptions): SimOptions {
   return {
     ...drawn,
@@ -162,7 +164,7 @@ function withPowerCuts(drawn: SimOptions): SimOptions {
   }
 }
 
-/** Checkpoints one after the other on slow disks, and nodes that die in the middle of one. */
+/** Many checkpoints on slow disks, and nodes that die in the middle of one. */
 function withManyCheckpoints(drawn: SimOptions): SimOptions {
   const cut = withPowerCuts(drawn)
   return {
@@ -172,13 +174,13 @@ function withManyCheckpoints(drawn: SimOptions): SimOptions {
   }
 }
 
-/** Short auctions for which nobody bids. */
+/** Short auctions with few bids. */
 function withFewBidders(drawn: SimOptions): SimOptions {
   const seldom = { bidsPerSecond: 1, rushesPerMinute: 0, managesPerMinute: 90 }
   return { ...drawn, ...seldom, auctionsPerMinute: 20, durationMs: [2_000, 6_000] }
 }
 
-/** Disks with little but log entries, which are read at every start, and bits that rot. */
+/** Disks with many log entries, which are read at every start, and flipped bits. */
 function withRottenLogs(drawn: SimOptions): SimOptions {
   return {
     ...drawn,
@@ -202,13 +204,13 @@ function withStrandedLeaders(drawn: SimOptions): SimOptions {
   }
 }
 
-/** Servers that often die, under monitors that are often asleep when they should act. */
+/** Servers that often die, under monitors that are often paused when they should act. */
 function withBusyMonitors(drawn: SimOptions): SimOptions {
   const rates = { ...drawn.rates, monitorPause: 12, serverCrash: 8, partition: 6, blackout: 0 }
   return { ...drawn, monitors: 2, servers: 3, rates }
 }
 
-/** Ways so long that candidates meet, and slow disks: a vote takes its time to the platter. */
+/** Delays so long that candidates compete, and disks so slow that a vote is durable late. */
 function withHardElections(drawn: SimOptions): SimOptions {
   return {
     ...drawn,
@@ -221,12 +223,12 @@ function withHardElections(drawn: SimOptions): SimOptions {
   }
 }
 
-/** Members come and go, and nodes often begin again. */
+/** Members are often added and removed, and nodes often restart. */
 function withManyChanges(drawn: SimOptions): SimOptions {
   return { ...drawn, nodes: 3, rates: { ...drawn.rates, members: 15, crash: 10, partition: 3 } }
 }
 
-/** Whoever misses a little needs a snapshot. */
+/** Logs so short that a node that misses a little needs a snapshot. */
 function withShortLogs(drawn: SimOptions): SimOptions {
   return {
     ...drawn,
@@ -268,7 +270,7 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'failed-fsync-ignored',
-    description: 'a write that failed counts as done, and the process goes on',
+    description: 'a write that failed counts as done, and the process continues',
     needs: ['diskFail', 'diskFull'],
     store: (store) => withCommit(store, (writes, commit) => commit(writes).catch(() => undefined)),
   },
@@ -299,7 +301,7 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'conductor-epoch-not-checked',
-    description: 'whoever says that it conducts does, whatever its epoch',
+    description: 'any server that claims to conduct an auction conducts it, whatever its epoch',
     needs: ['doppelganger'],
     machine: withCommands((state, command) => {
       if (command.type !== 'conduct') return command
@@ -359,7 +361,7 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'old-leader-serves-reads',
-    description: 'whoever believes to lead answers a linearizable read without asking a majority',
+    description: 'a node that believes that it leads answers a linearizable read without asking a majority',
     needs: ['partition'],
     tune: withStrandedLeaders,
     backend: (backend) => ({
@@ -369,7 +371,7 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'feed-gap-after-resume',
-    description: 'a replica that took over a snapshot tells nobody which entries it never saw one by one',
+    description: 'a replica that installed a snapshot does not report the gap in its feed',
     needs: ['partition', 'crash'],
     tune: withShortLogs,
     backend: (backend) => ({
@@ -385,24 +387,24 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'snapshot-half-applied',
-    description: 'the note that a snapshot is being put in place of the state is not on the disk',
+    description: 'the mark that a snapshot is being installed is not on the disk',
     needs: ['crash', 'snapshotCrash'],
     tune: withShortLogs,
     store: (store) => {
-      const notes = new Map<string, Uint8Array | undefined>()
-      const isNote = (key: Uint8Array): boolean => key[tagAt] === installingTag
+      const marks = new Map<string, Uint8Array | undefined>()
+      const isMark = (key: Uint8Array): boolean => key[tagAt] === installingTag
       return {
         ...withCommit(store, (writes, commit) => {
-          for (const { key, value } of writes) if (isNote(key)) notes.set(key.join(), value)
-          return commit(writes.filter(({ key }) => !isNote(key)))
+          for (const { key, value } of writes) if (isMark(key)) marks.set(key.join(), value)
+          return commit(writes.filter(({ key }) => !isMark(key)))
         }),
-        get: (key) => (isNote(key) ? notes.get(key.join()) : store.get(key)),
+        get: (key) => (isMark(key) ? marks.get(key.join()) : store.get(key)),
       }
     },
   },
   {
     name: 'monitor-acts-without-its-lease',
-    description: 'a reassignment is carried out whoever holds the lease',
+    description: 'a reassignment is executed whichever monitor holds the lease',
     needs: ['monitorPause', 'serverCrash', 'serverPause', 'partition'],
     tune: withBusyMonitors,
     machine: withApply((state, entry, apply) => {
@@ -433,7 +435,7 @@ export const plants: readonly Plant[] = [
   },
   {
     name: 'members-left-out-of-a-checkpoint',
-    description: 'a checkpoint keeps the members of the one before it, and a restart counts with those',
+    description: 'a checkpoint keeps the members of the one before it, and a restart uses those',
     needs: ['members', 'crash'],
     tune: withManyChanges,
     store: (store) =>

@@ -1,7 +1,10 @@
 /**
- * One process on a host: what runs in it runs while it lives and is not stopped. Invariant: after `kill` nothing of
- * it runs any more; while it is paused (SIGSTOP), everything that falls due waits, and happens in order when it goes
- * on. Its `timing` is all of time and chance that the code under test gets.
+ * One process on a host: it runs while it lives and is not paused.
+ *
+ * Its `timing` is the only time and chance that the code under test gets.
+ *
+ * Invariant: after `kill` nothing of it runs; while it is paused (SIGSTOP), everything that falls due waits, and
+ * happens in order when it resumes.
  */
 import type { CancelTimer } from '../runtime/clock.ts'
 import type { Random } from '../state-cluster/raft/fuzz/random.ts'
@@ -45,7 +48,7 @@ export class Process {
     }
   }
 
-  /** Something reaches the process now. */
+  /** Runs now in this process, or when it resumes; never when it was killed. */
   enter(run: () => void): void {
     if (!this.isAlive) return
     if (this.isPaused) this.#held.push(run)

@@ -1,8 +1,8 @@
 /**
- * What all parts of one run share: the world, its network, the books, and who is there. Invariant: nothing in it
- * decides anything; parts find each other here.
+ * What all parts of one run share: world, network, ledger, hosts.
+ *
+ * Invariant: nothing in it decides anything; parts find each other here.
  */
-
 import type { MemoryNetwork } from '../state-cluster/peers/memory-transport.ts'
 import type { Members } from '../state-cluster/storage/member-record.ts'
 import type { MemoryWires } from '../wire/memory-stream.ts'
@@ -21,7 +21,7 @@ import type { Process } from './process.ts'
 import type { SimServer } from './server.ts'
 import type { World } from './world.ts'
 
-/** What changes of the membership must show. */
+/** The secret that membership changes must carry. */
 export const clusterSecret = 'the operator knows'
 
 export interface RunContext {
@@ -36,25 +36,25 @@ export interface RunContext {
   readonly network: Network
   readonly peers: MemoryNetwork
   readonly wires: MemoryWires
-  /** What runs on each host. */
+  /** The process on each host. */
   readonly processes: Map<string, Process>
   /** The first members. */
   readonly founders: Members
-  /** Also those that came later, and those that have left. */
+  /** Includes nodes that were added later and nodes that were retired. */
   readonly nodes: readonly SimNode[]
   readonly servers: readonly SimServer[]
   readonly monitors: readonly SimMonitor[]
   readonly operator: Operator
-  /** A node with an empty disk, under a number that no other ever had. */
+  /** A node with an empty disk, under a number that was never used. */
   newNode(): SimNode
-  /** The nodes that there are, as whoever starts something names them to it. */
+  /** The addresses of all present nodes, as given to a process at its start. */
   addresses(): Members
-  /** A node leads in a term: it sent what only leaders send. */
+  /** A node sent what only leaders send: it leads in this term. */
   leads(nodeId: number, term: number): void
   receivesSnapshot(node: SimNode): void
   votes(node: SimNode): void
-  /** A process has ended by itself; something will start it again. */
+  /** A process has ended by itself; it is started again later. */
   restartLater(node: SimNode): void
-  /** Something was thrown that nobody handles. */
+  /** An error was thrown that no code handles. */
   fail(error: unknown): void
 }

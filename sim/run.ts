@@ -261,12 +261,12 @@ class Simulation {
     }
     for (const server of servers) {
       if (server.host.endsWith('-double')) continue
-      for (const [auctionId, place] of server.places) {
+      for (const [auctionId, position] of server.positions) {
         const seq = this.#expectedSeqs.get(auctionId) ?? 0
         checks.hold(
-          place.seq >= seq,
+          position.seq >= seq,
           'the feed reports every gap',
-          () => `${server.host} received ${place.seq} of ${seq} events of ${auctionId}`,
+          () => `${server.host} received ${position.seq} of ${seq} events of ${auctionId}`,
         )
       }
     }

@@ -1,9 +1,11 @@
 /**
- * One server: a process with the production link to the cluster, conductor and publisher, and the feed as its fan-out
- * would read it. Invariant: bidders reach the machine through here and in no other way; what the feed tells is held
- * against the ledger, event by event, and what it leaves out must have been said.
+ * One server process: production link, conductor, publisher and a feed reader.
+ *
+ * The feed is read as the fan-out reads it.
+ *
+ * Invariant: bidders reach the machine only through here; every event of the feed is compared with the ledger, and
+ * an event that the feed leaves out must be in a gap that it reported.
  */
-
 import { startHeart } from '../monitor/index.ts'
 import type { AuctionId, GroupId, ServerId } from '../protocol/ids.ts'
 import type { NotificationMessage } from '../protocol/notifications.ts'
@@ -29,11 +31,11 @@ import { noCount, noMeasure, silent } from './silent.ts'
 
 const groupId = 0 as GroupId
 
-/** Where the feed stands in one auction. */
-interface Place {
+/** How far the feed has come in one auction. */
+interface FeedPosition {
   seq: number
   epoch: number
-  /** The feed said that something was missed, and it was not read again yet. */
+  /** The feed reported a gap, and the events were not read again yet. */
   hasGap: boolean
 }
 
@@ -51,12 +53,12 @@ export class SimServer {
   readonly clock: HostClock
   process: Process | undefined
   cluster: RemoteCluster | undefined
-  /** Messages that the queue has taken: kind, auction, recipient. */
+  /** Messages that the queue accepted: kind, auction, recipient. */
   readonly published: Set<string>
-  places = new Map<string, Place>()
+  positions = new Map<string, FeedPosition>()
   readonly #context: RunContext
   readonly #random: Random
-  /** Ends what runs, in good order. */
+  /** Ends the parts in order. */
   #ending: (() => Promise<void>) | undefined
   #starts = 0
 
@@ -84,14 +86,14 @@ export class SimServer {
     this.process = undefined
     this.cluster = undefined
     this.#ending = undefined
-    this.places = new Map()
+    this.positions = new Map()
     this.#context.processes.delete(this.host)
     this.#context.wires.kill(this.host)
   }
 
   /**
-   * Somebody stops it by plan: it says so, gives away what it owns, and ends. `stopped` is called then, unless it
-   * dies before.
+   * A planned stop: announces it, releases what it owns, ends, then calls `stopped`, unless the process dies
+   * before.
    */
   stop(stopped: () => void): void {
     const { process, cluster } = this
@@ -242,15 +244,15 @@ export class SimServer {
   #fed(process: Process, cluster: RemoteCluster, batch: FeedBatch): void {
     for (const event of batch.events) {
       if (!isPublic(event)) continue
-      const place = this.places.get(event.auctionId)
-      if (place !== undefined && event.seq > place.seq + 1) {
-        if (!place.hasGap) {
+      const position = this.positions.get(event.auctionId)
+      if (position !== undefined && event.seq > position.seq + 1) {
+        if (!position.hasGap) {
           this.#context.checks.violate(
             'the feed reports every gap',
-            `${process.name} was told ${JSON.stringify(event)} after seq ${place.seq}`,
+            `${process.name} received ${JSON.stringify(event)} after seq ${position.seq}`,
           )
         }
-        this.#readAgain(process, cluster, event.auctionId, place)
+        this.#readAgain(process, cluster, event.auctionId, position)
         continue
       }
       this.#take(process, event)
@@ -262,36 +264,36 @@ export class SimServer {
     this.#context.checks.hold(
       known !== undefined && isSame(publicEventFrame(known), publicEventFrame(event)),
       'one order',
-      () => `${process.name} was told ${JSON.stringify(event)}, committed is ${JSON.stringify(known)}`,
+      () => `${process.name} received ${JSON.stringify(event)}, committed is ${JSON.stringify(known)}`,
     )
-    const place = this.places.get(event.auctionId)
-    if (place === undefined)
-      this.places.set(event.auctionId, { seq: event.seq, epoch: event.epoch, hasGap: false })
-    else if (event.seq > place.seq) {
-      place.seq = event.seq
-      place.epoch = event.epoch
+    const position = this.positions.get(event.auctionId)
+    if (position === undefined)
+      this.positions.set(event.auctionId, { seq: event.seq, epoch: event.epoch, hasGap: false })
+    else if (event.seq > position.seq) {
+      position.seq = event.seq
+      position.epoch = event.epoch
     }
   }
 
   #missed(process: Process, cluster: RemoteCluster, _gap: FeedGap): void {
     this.#context.counts.add('feed.gaps')
-    for (const [auctionId, place] of this.places) {
-      place.hasGap = true
-      this.#readAgain(process, cluster, auctionId as AuctionId, place)
+    for (const [auctionId, position] of this.positions) {
+      position.hasGap = true
+      this.#readAgain(process, cluster, auctionId as AuctionId, position)
     }
   }
 
-  #readAgain(process: Process, cluster: RemoteCluster, auctionId: AuctionId, place: Place): void {
-    const { seq, epoch } = place
+  #readAgain(process: Process, cluster: RemoteCluster, auctionId: AuctionId, position: FeedPosition): void {
+    const { seq, epoch } = position
     cluster.eventsSince(auctionId, { seq, epoch }, 10_000).then(
       (events) => {
         if (!process.isAlive) return
-        place.hasGap = false
-        for (const event of events ?? []) if (event.seq > place.seq) this.#take(process, event)
+        position.hasGap = false
+        for (const event of events ?? []) if (event.seq > position.seq) this.#take(process, event)
       },
       (error) => {
         if (!(error instanceof ClusterError)) this.#context.fail(error)
-        else process.after(100, () => this.#readAgain(process, cluster, auctionId, place))
+        else process.after(100, () => this.#readAgain(process, cluster, auctionId, position))
       },
     )
   }

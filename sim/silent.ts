@@ -1,4 +1,8 @@
-/** A logger that says nothing, and counters that count nothing: what is counted here is counted from outside. */
+/**
+ * A logger that writes nothing, and counters that count nothing.
+ *
+ * Invariant: code under test behaves the same with them; the simulator counts from outside.
+ */
 import type { Logger } from '../runtime/logger.ts'
 
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent }

@@ -19,7 +19,7 @@ describe('the simulator', () => {
     expect(lines[0]?.length).toBeGreaterThan(200)
   })
 
-  it('SIM2: fixed seeds break no rule, and what they were drawn for happens', async () => {
+  it('SIM2: fixed seeds break no rule, and the faults that they draw happen', async () => {
     const total = new Map<string, number>()
     for (let seed = 1; seed <= 6; seed++) {
       const result = await play({ seed, minutes: 0.6 })
@@ -38,7 +38,7 @@ describe('the simulator', () => {
       expect(total.get(name), name).toBeGreaterThan(0)
   })
 
-  it('SIM2: in a calm world everything is answered, and nothing is unknown', async () => {
+  it('SIM2: without faults every request is answered, and no outcome is unknown', async () => {
     const { counts, violation } = await play({ seed: 2, minutes: 1, faults: [] })
     expect(violation).toBeNull()
     expect(counts['bids.acknowledged']).toBeGreaterThan(50)
@@ -61,7 +61,7 @@ describe('the simulator', () => {
     })
   }
 
-  it('SIM3: planted mistakes are found, in worlds that break no rule without them', async () => {
+  it('SIM3: planted faults are found, in worlds that break no rule without them', async () => {
     const quick = [
       'applied-index-in-another-transaction',
       'retry-counted-twice',
@@ -70,20 +70,20 @@ describe('the simulator', () => {
     ]
     for (const name of quick) {
       const plant = plantNamed(name)
-      if (plant === undefined) throw new Error(`there is no mistake ${name}`)
+      if (plant === undefined) throw new Error(`there is no planted fault ${name}`)
       const result = await hunt({ plant, seed: 1, minutes: 1, play })
       expect(isCaught(result), `${name}, ${result.tried} seeds`).toBe(true)
     }
   })
 
-  it('SIM3: the worlds that are drawn for a mistake break no rule without it', async () => {
+  it('SIM3: the worlds that are drawn for a planted fault break no rule without it', async () => {
     for (const world of plants.filter(({ tune }) => tune !== undefined)) {
       const result = await play({ seed: 1, minutes: 0.4, world })
       expect(result.violation, `${again(result)} --world ${world.name}`).toBeNull()
     }
   })
 
-  it('SIM3: a mistake that breaks nothing is missed, and one in a broken world is not caught', async () => {
+  it('SIM3: a planted fault that breaks no rule is missed, and one in a world that is broken without it is not caught', async () => {
     const plant: Plant = { name: 'none', description: 'nothing is wrong', needs: [] }
     const sound = { seed: 1, minutes: 0.1, violation: null } as unknown as RunResult
     const broken = { ...sound, violation: { rule: 'progress', facts: '', elapsedMs: 0 } } as RunResult
@@ -104,7 +104,7 @@ describe('the simulator', () => {
     expect(isCaught(real)).toBe(true)
   })
 
-  it('SIM2: members come and go, and nodes and servers stop by plan, while everything else happens', async () => {
+  it('SIM2: members are added and removed, and nodes and servers are stopped, while requests continue', async () => {
     const { counts, violation } = await play({
       seed: 3,
       minutes: 1,
@@ -116,12 +116,12 @@ describe('the simulator', () => {
     for (const name of ['members.added', 'members.promoted']) expect(counts[name], name).toBeGreaterThan(0)
   })
 
-  it('SIM3: what is planted is named once, and needs only trouble that there is', () => {
+  it('SIM3: each planted fault has its own name, and needs only faults that exist', () => {
     expect(new Set(plants.map(({ name }) => name)).size).toBe(plants.length)
     for (const { needs } of plants) for (const need of needs) expect(faultNames).toContain(need)
   })
 
-  it('SIM1: equal seeds draw equal options, others draw others', () => {
+  it('SIM1: equal seeds draw equal options, different seeds different ones', () => {
     const draw = (seed: number): string =>
       JSON.stringify(drawOptions(new Random(seed), { seed: 0, minutes: 1 }))
     expect(draw(3)).toBe(draw(3))

@@ -1,18 +1,21 @@
 /**
- * The formats of auction as the auditor knows them, each worked out anew from what every bidder has offered; they
- * share no code with the machine. Invariant: a format that the machine registers and this table lacks ends the run
- * before it begins. Source: CONTRACT "English auction rules".
+ * The auction formats as the auditor knows them, computed from all offers each time.
+ *
+ * They share no code with the machine.
+ *
+ * Invariant: a format that the machine registers and this table lacks ends the run before it begins.
+ * Source: docs/spec.md, the machine's rules of bids.
  */
 import type { AuctionTerms, BidKind } from '../state-cluster/machine/commands.ts'
 
 export interface TwinOffer {
   readonly bidder: string
   max: number
-  /** The bid by which the maximum was reached: the earlier leads at equal ones. */
+  /** The bid by which the maximum was reached: of equal ones, the earlier is the high bid. */
   reachedAt: number
 }
 
-/** What a twin works on. */
+/** The auction that a twin computes. */
 export interface TwinLot {
   readonly terms: AuctionTerms
   /** In order of first bid. */
@@ -24,7 +27,7 @@ export interface TwinLot {
 
 export interface Twin {
   askingBid(lot: TwinLot): number
-  /** Why the bid does not count; otherwise it is in the lot. */
+  /** Adds the bid to the auction, or returns why it is refused. */
   place(lot: TwinLot, bidder: string, amount: number, kind: BidKind): string | undefined
   highBid(lot: TwinLot): TwinOffer | undefined
   hammer(lot: TwinLot): { readonly winner: string; readonly price: number } | undefined

@@ -1,9 +1,11 @@
 /**
- * What sellers, bidders and operators do: auctions of every registered format, with and without increments, reserves,
- * buy-now prices and soft closes; bids on, beside and far from the amounts that matter, most of them near a close;
- * pauses, extensions, closes, cancellations; retries with the same request id over other servers after an unknown
- * outcome, and sometimes without need. Invariant: every answer is held against the ledger; what was refused as not
- * proposed must never turn up in it.
+ * What sellers, bidders and operators do, and how they judge the answers.
+ *
+ * Auctions of every format; bids at, near and far from the amounts that matter, most of them near a close; pauses,
+ * extensions, closes, cancellations; retries with the same request id through other servers.
+ *
+ * Invariant: every answer is compared with the ledger; a request refused as not proposed must never be in it.
+ * Source: docs/sim.md, "What is drawn".
  */
 import type { AuctionId, RequestId, SubjectId } from '../protocol/ids.ts'
 import { defaultIncrements } from '../protocol/money.ts'
@@ -27,10 +29,10 @@ interface Operation {
   readonly number: number
   readonly client: string
   readonly command: ClientCommand
-  /** Nothing acknowledged before it was asked for the first time stands behind this index. */
+  /** The newest index that was acknowledged before its first attempt; its own index is higher. */
   readonly floorIndex: number
   attempts: number
-  /** Some attempt may have been proposed. */
+  /** An attempt may have been proposed. */
   isUncertain: boolean
   /** Attempts without any answer yet. */
   open: number
@@ -39,9 +41,9 @@ interface Operation {
 }
 
 const attemptsMax = 6
-/** Auctions that are open or to come, at a time. */
+/** Auctions that are open or scheduled, at a time. */
 const lotsMax = 60
-/** How late a copy of a request may still arrive, and what one bidder asks in that time. Source: REQUEST4. */
+/** How late a copy of a request may arrive, and how many one bidder makes in that time. Source: REQUEST4. */
 const requestLifeMs = 60_000
 const requestsInLifeMax = 100
 const tagLists = [[], ['art'], ['art', 'clock'], ['oak']]
@@ -49,15 +51,15 @@ const tagLists = [[], ['art'], ['art', 'clock'], ['oak']]
 export class Workload {
   readonly #context: RunContext
   readonly #random: Random
-  /** Made, and not known to have ended. */
+  /** Created, and not known to have ended. */
   #lots: string[] = []
   #auctions = 0
   #operations = 0
   #isStopped = false
-  /** The newest index that was acknowledged to anybody. */
+  /** The newest index that was acknowledged to any client. */
   #ackIndex = 0
   readonly #open = new Set<Operation>()
-  /** Requests that all ended in "nothing was proposed". */
+  /** Requests of which every attempt was refused as not proposed. */
   readonly #refused: Operation[] = []
   readonly accepted: Operation[] = []
 
@@ -79,7 +81,7 @@ export class Workload {
     this.#every(60_000 / options.configuresPerMinute, () => this.#configure())
   }
 
-  /** Nothing new is asked; what is under way goes on. */
+  /** Makes no new requests; those in progress continue. */
   stop(): void {
     this.#isStopped = true
   }
@@ -88,7 +90,7 @@ export class Workload {
     return this.#open.size
   }
 
-  /** One more bid, to see that the house answers. */
+  /** One more request, to see that the cluster answers. */
   probe(done: () => void): void {
     this.#submit(
       'probe',
@@ -105,7 +107,7 @@ export class Workload {
     )
   }
 
-  /** What was refused must not have happened; what was acknowledged must. */
+  /** Checks that refused requests are not in the log and acknowledged ones are. */
   audit(): void {
     const { checks, ledger } = this.#context
     for (const { command, number } of this.#refused) {
@@ -129,7 +131,7 @@ export class Workload {
     }
   }
 
-  // ── What is asked ────────────────────────────────────────────────────────────────────────────────────
+  // ── Requests ────────────────────────────────────────────────────────────────────────────────────
 
   #every(meanMs: number, run: () => void): void {
     if (meanMs === Number.POSITIVE_INFINITY) return
@@ -228,7 +230,7 @@ export class Workload {
     const random = this.#random
     this.#lots = this.#lots.filter((id) => {
       const lot = lots.get(id)
-      // An ended one is still asked for, for a while.
+      // Requests for an ended auction continue for a while.
       return lot === undefined || !hasEnded(lot) || !random.chance(0.02)
     })
     if (this.#lots.length === 0) return undefined
@@ -242,19 +244,19 @@ export class Workload {
     )
   }
 
-  /** One that is over: whatever is asked of it must change nothing. */
+  /** An auction that has ended: no request may change it. */
   #endedLot(): ModelLot | undefined {
     const ended = [...this.#context.auditor.lots.values()].filter(hasEnded)
     return ended.length === 0 ? undefined : this.#random.pick(ended)
   }
 
-  /** Everybody wants the same thing at the same time. */
+  /** Many bids for one auction at the same time. */
   #rush(): void {
     const lot = this.#lot()
     for (let bids = 10 + this.#random.below(40); bids > 0; bids--) this.#bid(lot)
   }
 
-  /** The operator changes the settings of the house, at times wrongly, and switches on what this build can do. */
+  /** The operator changes the settings of the house, at times to invalid ones, and switches features on. */
   #configure(): void {
     const random = this.#random
     this.#server().receive(
@@ -286,7 +288,7 @@ export class Workload {
     this.#submit(subject, { type: 'place_bid', subject, requestId, auctionId, amount, kind })
   }
 
-  /** A request is remembered until its subject has asked 128 more: nobody asks so much while it may come again. */
+  /** A request is remembered until its subject has made 128 more: no subject makes so many while a copy may arrive. */
   #mayRequest(subject: string): boolean {
     const nowMs = this.#context.world.elapsedMs
     const recent = (this.#requestedAtMs.get(subject) ?? []).filter((atMs) => atMs > nowMs - requestLifeMs)
@@ -333,8 +335,8 @@ export class Workload {
 
   #read(): void {
     const { world, checks, ledger, history, counts, auditor } = this.#context
-    const told = this.#random.chance(0.5) ? auditor.lots.get(this.#lastAnsweredId) : undefined
-    const lot = told ?? this.#lot()
+    const answered = this.#random.chance(0.5) ? auditor.lots.get(this.#lastAnsweredId) : undefined
+    const lot = answered ?? this.#lot()
     if (lot === undefined) return
     const server = this.#server()
     const fromMs = world.elapsedMs
@@ -362,14 +364,14 @@ export class Workload {
     })
   }
 
-  /** When each bidder has asked, lately. */
+  /** When each bidder made its recent requests. */
   readonly #requestedAtMs = new Map<string, number[]>()
-  /** The auction of which somebody was told something last. */
+  /** The auction of the newest answer. */
   #lastAnsweredId = ''
-  /** Of each auction, the last event that anybody was told of in an answer. */
+  /** The highest `seq` of each auction in any answer. */
   readonly #acknowledgedSeq = new Map<string, number>()
 
-  // ── How it is asked ──────────────────────────────────────────────────────────────────────────────────
+  // ── Attempts and answers ──────────────────────────────────────────────────────────────────────────────────
 
   #submit(client: string, command: ClientCommand, done?: (reply: Reply | undefined) => void): void {
     this.#operations += 1
@@ -443,7 +445,7 @@ export class Workload {
       known.index > operation.floorIndex,
       'linearizable',
       () =>
-        `${facts()} stands at ${known.index}; ${operation.floorIndex} was acknowledged before it was asked`,
+        `${facts()} is at ${known.index}; ${operation.floorIndex} was acknowledged before it was requested`,
     )
     operation.reply = reply
     this.#ackIndex = Math.max(this.#ackIndex, known.index)
@@ -458,7 +460,7 @@ export class Workload {
         counts.add(reply.ok ? 'bids.acknowledged' : 'bids.refused')
       if (reply.ok) this.accepted.push(operation)
       done?.(reply)
-      // Some ask again although they know.
+      // Some clients repeat a request although they have the answer.
       if (!this.#isStopped && this.#random.chance(0.05))
         world.schedule(this.#random.unit() * 5_000, () => this.#attempt(operation, this.#server()))
     }

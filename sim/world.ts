@@ -1,11 +1,12 @@
 /**
- * The one thread in which everything happens: a queue of what falls due when, in virtual time. Invariant: what
- * happens next depends on the seed alone; promises that can settle have settled before the next thing happens, so
- * that the order of microtasks is part of the run and real time is not. Everything is scheduled here: timers, disk,
- * network and the turns of processes.
+ * The one thread of a run: a queue of what falls due, in virtual time.
+ *
+ * Timers, disk, network and the turns of processes are all scheduled here.
+ *
+ * Invariant: the next step depends on the seed alone. Promises that can settle have settled before it, so the order
+ * of microtasks is part of the run and real time is not.
  */
-
-/** Lets every promise that can settle do so: an end of the real event loop's turn. */
+/** Waits until every promise that can settle has settled: one turn of the real event loop. */
 export type SettlePromises = () => Promise<void>
 
 interface Due {
@@ -14,13 +15,13 @@ interface Due {
   run: (() => void) | undefined
 }
 
-/** Takes something off the schedule; afterwards, and the second time, it does nothing. */
+/** Cancels a scheduled call; has no effect after the call, or the second time. */
 export type Cancel = () => void
 
 export class World {
   /** Virtual milliseconds since the beginning, with a fraction. */
   elapsedMs = 0
-  /** Things that have happened. */
+  /** Steps that have happened. */
   stepCount = 0
   readonly #settlePromises: SettlePromises
   readonly #onError: (error: unknown) => void
@@ -29,7 +30,7 @@ export class World {
   #ordinal = 0
   #isStopped = false
 
-  /** `onError` gets what is thrown by something that happens. */
+  /** `onError` receives what a step throws. */
   constructor(settlePromises: SettlePromises, onError: (error: unknown) => void) {
     this.#settlePromises = settlePromises
     this.#onError = onError
@@ -45,12 +46,12 @@ export class World {
     }
   }
 
-  /** Nothing more happens: `runUntil` returns. */
+  /** No further step happens: `runUntil` returns. */
   stop(): void {
     this.#isStopped = true
   }
 
-  /** Lets time go by. `elapsedMs` is `endMs` afterwards, unless it was stopped. */
+  /** Runs all steps due until `endMs`. Afterwards `elapsedMs` is `endMs`, unless it was stopped. */
   async runUntil(endMs: number): Promise<void> {
     await this.#settlePromises()
     for (;;) {

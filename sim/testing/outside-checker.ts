@@ -1,7 +1,9 @@
 /**
- * Judges a history file as somebody outside would, who knows docs/sim.md "The history file" and nothing else of
- * this house: whether what clients were told can have happened in the order of the log, in real time. Invariant: it
- * imports nothing of the code under test, nor of the simulator, and gives all it finds as sentences.
+ * Judges a history file with no knowledge but docs/sim.md, "The history file".
+ *
+ * It decides whether the answers that clients received can have happened in the order of the log, in real time.
+ *
+ * Invariant: it imports nothing of the code under test, nor of the simulator, and returns all it finds as sentences.
  */
 import { isDeepStrictEqual } from 'node:util'
 
@@ -133,7 +135,7 @@ class Checker {
     return bids
   }
 
-  /** What was answered stands in the log with that answer, whichever attempt it was; what was refused does not. */
+  /** An answered request is in the log with that answer, whichever attempt it was; a refused one is not. */
   #judgeOperations(): void {
     for (const { op, key, replies, refusals, attempts } of this.#operations.values()) {
       const place = this.#places.get(key)
@@ -141,7 +143,7 @@ class Checker {
         if (place === undefined) this.found.push(`operation ${op} was answered and is not in the log`)
         else if (!isDeepStrictEqual(reply, place.reply))
           this.found.push(
-            `operation ${op} was told ${JSON.stringify(reply)}, not ${JSON.stringify(place.reply)}`,
+            `operation ${op} was answered ${JSON.stringify(reply)}, not ${JSON.stringify(place.reply)}`,
           )
       }
       if (refusals.size === attempts && place !== undefined)
@@ -149,7 +151,7 @@ class Checker {
     }
   }
 
-  /** Whatever was asked after another's answer had come stands behind that one. */
+  /** A request made after another was answered is after it in the log. */
   #judgeRealTime(): void {
     const ends = this.#placed().filter(({ operation }) => operation.untilMs < Number.POSITIVE_INFINITY)
     ends.sort((a, b) => a.operation.untilMs - b.operation.untilMs)
@@ -163,7 +165,9 @@ class Checker {
         newest = Math.max(newest, end.place.position)
       }
       if (place.position <= newest)
-        this.found.push(`operation ${operation.op} stands before what was answered before it was asked`)
+        this.found.push(
+          `operation ${operation.op} is in the log before one that was answered before it was requested`,
+        )
     }
   }
 
@@ -174,7 +178,7 @@ class Checker {
     })
   }
 
-  /** Events have no gaps, and each accepted bid is exactly one of them, at the seq that was told. */
+  /** Events have no gaps, and each accepted bid is exactly one of them, at the `seq` of its answer. */
   #judgeAuctions(): void {
     for (const [auctionId, events] of this.#events) {
       events.forEach(({ seq }, at) => {
@@ -183,7 +187,8 @@ class Checker {
       const placed = events.filter(({ type }) => type === 'bid_placed')
       const bids = this.#bidsOf(auctionId)
       for (const { seq, requestId } of placed) {
-        if (bids.get(requestId ?? '') !== seq) this.found.push(`seq ${seq} of ${auctionId} is nobody's bid`)
+        if (bids.get(requestId ?? '') !== seq)
+          this.found.push(`seq ${seq} of ${auctionId} belongs to no accepted bid`)
       }
       if (new Set(placed.map(({ requestId }) => requestId)).size !== placed.length)
         this.found.push(`a bid of ${auctionId} counts twice`)
@@ -220,7 +225,7 @@ class Checker {
       if (seq < floor)
         this.found.push(`a read of ${auctionId} at ${atMs} shows seq ${seq}, ${floor} was known`)
       if (later.some((bid) => bid.auctionId === auctionId && bid.fromMs > (atMs as number) && bid.seq <= seq))
-        this.found.push(`a read of ${auctionId} at ${atMs} shows what was only asked for later`)
+        this.found.push(`a read of ${auctionId} at ${atMs} shows a bid that was only requested later`)
       this.#judgeView(read, seq)
     }
   }
@@ -238,7 +243,7 @@ function keyOf({ subject, requestId }: Record<string, unknown>): string {
   return `${subject} ${requestId}`
 }
 
-/** What is wrong with a history, given as its lines; nothing: it is linearizable. */
+/** What is wrong with a history, given as its lines; empty: it is linearizable. */
 export function judge(lines: Iterable<string>): readonly string[] {
   const checker = new Checker()
   for (const line of lines) if (line !== '') checker.take(JSON.parse(line) as Line)

@@ -1,4 +1,8 @@
-/** Plays one run inside a test: rejections that nobody handles end the run, as they do on the command line. */
+/**
+ * Plays one run inside a test.
+ *
+ * Invariant: a rejection that no code handles ends the run, as it does on the command line.
+ */
 import { type RunRequest, type RunResult, run } from '../run.ts'
 
 const settlePromises = (): Promise<void> =>
