@@ -15,7 +15,7 @@ const batch = 100
 const warmUpMs = 1_500
 const roundCount = 7
 const roundMs = 700
-/** Entries that stay in the log: enough for a follower that is a turn behind. */
+/** Entries that stay in the log: enough for a follower that lags by a turn. */
 const keptEntries = 1_000
 const compactEvery = 10_000
 
@@ -149,7 +149,7 @@ class Group {
     }
     this.#leader().campaign()
     this.settle()
-    if (this.#leader().basicStatus().raftState !== 'StateLeader') throw new Error('nobody was elected')
+    if (this.#leader().basicStatus().raftState !== 'StateLeader') throw new Error('no node was elected')
   }
 
   propose(payload: Uint8Array): void {

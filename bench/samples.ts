@@ -129,7 +129,7 @@ export class Samples {
   }
 }
 
-/** Resident memory that is no file's, in bytes; all of it where the system does not tell. */
+/** Resident memory that is no file's, in bytes; all of it where the system does not report it. */
 function residentAlone(): number {
   try {
     const text = readFileSync('/proc/self/status', 'utf8')

@@ -1,6 +1,9 @@
 /**
- * Bidders for the end-to-end tests, on the public client (clients/core) and nothing else. What each was told is
- * kept, so that a test can hold the house to it afterwards.
+ * Bidders for the end-to-end tests, on the public client and nothing else.
+ *
+ * Each bidder keeps what it received, so that a test can compare it with the house afterwards.
+ *
+ * Invariant: nothing reaches the house but through clients/core.
  */
 import { randomUUID } from 'node:crypto'
 import { WebSocket } from 'ws'
@@ -58,18 +61,18 @@ export class SeqRecorder {
   snapshots = 0
 
   watch(session: Session, auctionId: AuctionId): void {
-    session.watch(auctionId, (told) => {
-      if (told.type === 'snapshot') {
+    session.watch(auctionId, (update) => {
+      if (update.type === 'snapshot') {
         this.snapshots += 1
-        if (told.missed) this.gaps += 1
-        if (this.seen.length === 0) this.seen.push(told.auction.seq)
+        if (update.missed) this.gaps += 1
+        if (this.seen.length === 0) this.seen.push(update.auction.seq)
         return
       }
-      if (told.type !== 'event') throw new Error(`the house refused to be watched: ${told.code}`)
+      if (update.type !== 'event') throw new Error(`the house refused to be watched: ${update.code}`)
       const last = this.seen.at(-1) ?? 0
-      if (told.event.seq <= last) this.repeats += 1
-      else if (told.event.seq !== last + 1) this.gaps += 1
-      this.seen.push(told.event.seq)
+      if (update.event.seq <= last) this.repeats += 1
+      else if (update.event.seq !== last + 1) this.gaps += 1
+      this.seen.push(update.event.seq)
     })
   }
 }

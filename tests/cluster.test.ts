@@ -66,7 +66,7 @@ test(`NODE1 and NODE2: acknowledged bids survive ${kills} kills of the leader, o
     await until('bids are acknowledged', () => acknowledged.length >= before + 20)
     await new Promise((resolve) => setTimeout(resolve, random() * 30))
     let leader: Member | undefined
-    await until('somebody leads', async () => {
+    await until('a node leads', async () => {
       leader = await cluster.leader()
       return leader !== undefined
     })

@@ -1,7 +1,9 @@
 /**
- * A cluster of real processes on loopback: state nodes and servers, each with a folder and a port that it keeps, so
- * that it can be killed and come back. Invariant: nothing outlives `close`; a node that is started again is the
- * same node.
+ * A cluster of real processes on loopback: state nodes and servers.
+ *
+ * Each has a folder and a port that it keeps, so that it can be killed and come back.
+ *
+ * Invariant: nothing outlives `close`; a node that is started again is the same node.
  */
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -110,7 +112,7 @@ export class TestCluster {
   readonly nodes: Member[] = []
   readonly servers: Member[] = []
   readonly folder = temporaryFolder()
-  /** What all its processes are told. */
+  /** Variables of all its processes. */
   readonly env: NodeJS.ProcessEnv
   readonly #healthPorts = new Map<Member, number>()
 

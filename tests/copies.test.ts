@@ -1,6 +1,6 @@
 /**
  * Copies of real nodes: a backup of a node that takes bids, restored as a house and compared with what was there;
- * and the last resort, one folder that goes on alone when the majority is gone for good.
+ * and the last resort, one folder that continues alone when the majority is lost permanently.
  */
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -71,7 +71,7 @@ describe('copies of the state', () => {
     expect(cut.stderr).toContain('backup')
   })
 
-  test('MEMBER5: when the majority is gone for good, one folder goes on alone, under another name', async () => {
+  test('MEMBER5: when the majority is lost permanently, one folder continues alone, under another name', async () => {
     const cluster = await TestCluster.open({ nodes: 3, servers: 1, env })
     cleanUps.push(() => cluster.close())
     const id = await withBids(cluster, 50)

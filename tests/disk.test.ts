@@ -26,7 +26,7 @@ const canMount = hasTool('mount', 'sh', ['-c', `mount -t tmpfs -o size=1m none $
 removeFolder(probe)
 
 describe('DISK1: a full disk', () => {
-  test.skipIf(!canMount)('the node steps aside, the cluster goes on, the node comes back', drill)
+  test.skipIf(!canMount)('the node steps aside, the cluster continues, the node comes back', drill)
 })
 
 async function drill(): Promise<void> {

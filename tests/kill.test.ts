@@ -1,7 +1,7 @@
 /**
  * The promise, on one machine: the house is killed with SIGKILL at random moments while bidders bid, and every
  * bid that was acknowledged is there once, in order, after every start. Bidders use the public client, half of
- * them on each subprotocol; what they were told is compared with what the house tells afterwards.
+ * them on each subprotocol; what they received is compared with what the house answers afterwards.
  */
 import { afterAll, expect, test } from 'vitest'
 import { amountText } from '../clients/core/index.ts'
@@ -87,9 +87,9 @@ test(`acknowledged bids survive ${kills} kills, in one order, without gap or rep
     return bids
   }
 
-  /** Holds the house to what bidders were told up to now. */
+  /** Compares the house with what bidders received up to now. */
   const audit = async (): Promise<number> => {
-    const told = acknowledged.slice()
+    const known = acknowledged.slice()
     let count = 0
     for (const auctionId of auctions) {
       const own = await Promise.all(tokens.map((_, bidder) => history(auctionId, bidder)))
@@ -99,7 +99,7 @@ test(`acknowledged bids survive ${kills} kills, in one order, without gap or rep
       for (let at = 1; at < rows.length; at++) {
         expect((rows[at] as BidEntry).price).toBeGreaterThanOrEqual((rows[at - 1] as BidEntry).price)
       }
-      for (const bid of told.filter((one) => one.auctionId === auctionId)) {
+      for (const bid of known.filter((one) => one.auctionId === auctionId)) {
         const mine = (own[bid.bidder] as BidEntry[]).filter((row) => row.you?.requestId === bid.requestId)
         expect(mine, `${bid.requestId} of ${amountText(bid.amount, 'EUR')} is there once`).toHaveLength(1)
         expect(mine[0]).toMatchObject({ seq: bid.seq, you: { amount: bid.amount } })

@@ -115,7 +115,7 @@ describe('a state node without its data', () => {
   })
 })
 
-/** Flips one bit of a text wherever it stands in a file; gives how often that was. */
+/** Flips one bit of each occurrence of a text in a file; returns how many there were. */
 function flip(file: string, text: string): number {
   const bytes = readFileSync(file)
   let count = 0

@@ -79,7 +79,7 @@ test('MEMBER4: join, replace and leave from the command line, under bids', async
   expect((await verb('leave', '4')).roles).toBe('2 voter, 3 voter, 5 voter')
   await fourth.stop('SIGKILL')
   await (cluster.nodes[1] as Member).stop('SIGKILL')
-  await until('the rest of the majority goes on', async () => (await cluster.leader()) !== undefined)
+  await until('the rest of the majority continues', async () => (await cluster.leader()) !== undefined)
   await moving()
   await until('the leader knows that node 2 is gone', async () => {
     const refused = await verb('leave', '3')

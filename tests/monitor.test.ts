@@ -1,6 +1,6 @@
 /**
  * Servers that die, hang and leave, with two monitors and real processes: auctions have another owner at once, the
- * bidders of a dead server go on, nothing closes while they could not bid, and a planned stop disturbs nobody.
+ * bidders of a dead server continue, nothing closes while they could not bid, and a planned stop disturbs no bidder.
  */
 import { randomUUID } from 'node:crypto'
 import { afterEach, expect, test } from 'vitest'
@@ -141,7 +141,7 @@ test('OWNER8: a server that was only asleep cannot act on what it lost, and come
     expect(view).toMatchObject({ owner: 'server-2', status: 'open' })
 })
 
-test('OWNER6, CONDUCT8: a server that is stopped by plan hands over first; nobody is taken for dead, no bid is refused', async () => {
+test('OWNER6, CONDUCT8: a server that is stopped by plan hands over first; it is not taken for dead, and no bid is refused', async () => {
   const desk = await Desk.open(() => patient)
   const mine = await desk.create(0, 5, 600_000)
   const bidder = await desk.bidder(0)
@@ -171,8 +171,8 @@ test('WATCH11: a monitor says what it sees, on its page and on the command line'
   await desk.create(0, 1, 600_000)
   const page = `http://127.0.0.1:${port}`
   await until('it lists the servers', async () => (await (await fetch(page)).text()).includes('server-2'))
-  const told = await martillo(['monitor', 'status', '--page', page])
-  expect(told.stdout).toMatch(/server-1 {2}live {2}epoch 1 {2}up {2}1 auctions/)
+  const status = await martillo(['monitor', 'status', '--page', page])
+  expect(status.stdout).toMatch(/server-1 {2}live {2}epoch 1 {2}up {2}1 auctions/)
   const json = await martillo(['monitor', 'status', '--page', page, '--json'])
   expect(JSON.parse(json.stdout)).toMatchObject({ groups: [{ groupId: 0 }], cluster: { ready: true } })
   expect(await martillo(['monitor', 'status', '--page', 'http://127.0.0.1:9'])).toMatchObject({ code: 3 })

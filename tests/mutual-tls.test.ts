@@ -1,7 +1,7 @@
 /**
  * The cluster's own connections under mutual TLS, with real processes: nodes and a server whose certificates are of
- * one authority work together, through the loss of a leader; whoever shows none, or one of another authority, is
- * refused, both sides say why, and the cluster goes on. The certificates are made here, by openssl.
+ * one authority work together, through the loss of a leader. A process without a certificate, or with one of another
+ * authority, is refused; both sides say why, and the cluster continues. The certificates are made here, by openssl.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -123,7 +123,7 @@ describe.skipIf(!hasOpenssl)('mutual TLS between processes (left out where opens
     ['without a certificate', () => ({}), 'it does not speak TLS'],
     ['of another authority', () => tlsEnv('stranger'), "its certificate is not of the house's authority"],
   ] as const) {
-    test(`PEER11 and LINK3: a tool, a server and a node ${who} are refused, and told why`, async () => {
+    test(`PEER11 and LINK3: a tool, a server and a node ${who} are refused, and learn why`, async () => {
       const asked = await martillo(['state', 'members', '--state', cluster.stateNodes], env())
       expect(asked.code).toBe(1)
       expect(asked.stderr).toContain(whyNot)
@@ -135,7 +135,7 @@ describe.skipIf(!hasOpenssl)('mutual TLS between processes (left out where opens
       )
       cleanUps.push(() => server.kill('SIGKILL'))
       const output = collect(server)
-      await until('the server is told', () => output.stderr().includes(whyNot))
+      await until('the server learns why', () => output.stderr().includes(whyNot))
       server.kill('SIGKILL')
       expect((await output.exit).stdout).not.toContain('listening')
 
@@ -144,7 +144,7 @@ describe.skipIf(!hasOpenssl)('mutual TLS between processes (left out where opens
       const node = new Member('outsider', await freePort(), join(folder, `node ${who}`), args, env())
       cleanUps.push(() => node.isRunning && node.stop('SIGKILL'))
       await node.start()
-      await until('the node is told', () => node.stderr.includes(whyNot))
+      await until('the node learns why', () => node.stderr.includes(whyNot))
       await nodesSay(nodeLine)
       expect(node.stderr).not.toContain('peer_up')
       await node.stop('SIGKILL')
@@ -152,7 +152,7 @@ describe.skipIf(!hasOpenssl)('mutual TLS between processes (left out where opens
     })
   }
 
-  test('PEER11: whoever speaks TLS and shows nothing is refused', async () => {
+  test('PEER11: a client of TLS without a certificate is refused', async () => {
     const { port } = cluster.nodes[0] as Member
     const ca = readFileSync(file('house.pem'))
     const heard: Buffer[] = []
@@ -164,11 +164,11 @@ describe.skipIf(!hasOpenssl)('mutual TLS between processes (left out where opens
     })
     expect(heard).toEqual([])
     const { stderr } = cluster.nodes[0] as Member
-    // The same kind of fault is noted once in a while: somebody else may have been before.
+    // The same kind of fault is logged once in a while: another may have been before.
     expect(stderr).toContain('"code":"untrusted"')
   })
 
-  test('PEER11 and NODE2: the cluster goes on under TLS when its leader is lost', async () => {
+  test('PEER11 and NODE2: the cluster continues under TLS when its leader is lost', async () => {
     const leader = (await cluster.leader()) as Member
     await leader.stop('SIGKILL')
     await bids(10)

@@ -1,7 +1,9 @@
 /**
- * Real processes for the end-to-end tests: starts the built `martillo`, waits for the line that says where it
- * listens, kills it as a machine would. Invariant: nothing outlives the test that started it, and every house
- * has a free port and a temporary data folder of its own.
+ * Real processes for tests, drills and benches: starts the built `martillo`.
+ *
+ * It waits for the line in which a role reports where it listens, and kills a process as a crash would.
+ *
+ * Invariant: nothing outlives the test that started it; every house has a free port and a folder of its own.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -46,7 +48,7 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Everything a child writes, and how it ended. */
+/** Everything that a child writes, and how it ended. */
 export function collect(child: ChildProcess): {
   stdout: () => string
   stderr: () => string
@@ -75,7 +77,7 @@ export function spawnMartillo(args: readonly string[], env: NodeJS.ProcessEnv = 
   })
 }
 
-/** What the line says by which a role tells that it listens; rejects with its output when it ends instead. */
+/** The record in which a role reports that it listens; rejects with its output when it ends instead. */
 export async function listening(
   child: ChildProcess,
   output: ReturnType<typeof collect>,
@@ -147,20 +149,20 @@ export function sharedFile(path: string): string | undefined {
   return undefined
 }
 
-/** Polls until a condition holds. A bound on patience, not a measure of time: generous on a loaded machine. */
+/** Polls until a condition holds. The timeout is a bound, not a measure: it is generous on a loaded machine. */
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  patienceMs = 60_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
-  const deadline = performance.now() + patienceMs
+  const deadline = performance.now() + timeoutMs
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited ${patienceMs} ms in vain: ${what}`)
+    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }
 
-/** One HTTP call; the body is JSON both ways. */
+/** One HTTP call; both bodies are JSON. */
 export async function call(
   url: string,
   method: string,

@@ -1,5 +1,5 @@
 /**
- * A foreign client: Debian's python3-websockets, which nobody here wrote, lives a bidder's life over the JSON
+ * A foreign client: Debian's python3-websockets, which is not ours, acts as a bidder over the JSON
  * subprotocol (tests/python_client.py). Left out, and said so, where python3-websockets is not installed.
  */
 import { spawn } from 'node:child_process'

@@ -1,4 +1,9 @@
-/** Chance with a seed for tests: the seed goes into the title or the message, so that a failure can be replayed. */
+/**
+ * Random numbers with a seed, for tests.
+ *
+ * Invariant: equal seeds give equal numbers; the seed goes into the title or the message, so that a failure can be
+ * repeated.
+ */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0
   return () => {

@@ -56,7 +56,7 @@ afterAll(async () => {
   receiver?.close()
 })
 
-test('NOTE6 a server tells a buyer the secret that the notifier signs with, without a file that both share', async () => {
+test('NOTE6 a server gives a buyer the secret that the notifier signs with, without a file that both share', async () => {
   const [server] = cluster.servers
   if (server === undefined) throw new Error('no server')
   const url = cluster.urlOf(server)

@@ -1,7 +1,10 @@
 /**
- * What buyers' webhooks owe: each fact once under one id, signed, nobody else's. Repeats under the same id are
- * lawful (delivery is at least once) and counted by the receiver alone.
- * Source: CONTRACT "Notifications"; docs/spec.md OUTBOX1, OUTBOX6.
+ * Judges webhooks: each fact reached its buyers once under one id, signed.
+ *
+ * No other buyer may receive it. Repeats under the same id are lawful, because delivery is at least once.
+ *
+ * Invariant: an expected notification comes from the public history alone.
+ * Source: docs/protocol.md, notifications; docs/spec.md OUTBOX1, OUTBOX6.
  */
 import { type AuditedAuction, type Find, groupBy, type Post } from './record.ts'
 
@@ -20,30 +23,37 @@ export function auditNotifications(
     if (new Set(ids).size > 1) find('notification repeated', '', `${fact} came as ${ids.join(' and ')}`)
   const byAuction = groupBy(posts, ({ auctionId }) => auctionId)
   for (const { id, history, view } of auctions) {
-    const owed = new Set<string>()
+    const expected = new Set<string>()
     const aliases = new Map<string, string>()
     for (const row of history) for (const { bidder } of row.own) aliases.set(row.bidder, bidder)
-    let leader: string | undefined
+    let before: string | undefined
     for (const { seq, bidder, highBidder } of history) {
-      owe(owed, aliases.get(bidder), 'NEW_BID', id, seq)
-      if (leader !== undefined && leader !== highBidder) owe(owed, aliases.get(leader), 'OUTBID', id, seq)
-      if (bidder !== highBidder) owe(owed, aliases.get(bidder), 'OUTBID', id, seq)
-      leader = highBidder
+      addFact(expected, aliases.get(bidder), 'NEW_BID', id, seq)
+      if (before !== undefined && before !== highBidder)
+        addFact(expected, aliases.get(before), 'OUTBID', id, seq)
+      if (bidder !== highBidder) addFact(expected, aliases.get(bidder), 'OUTBID', id, seq)
+      before = highBidder
     }
     if (view.status === 'sold' || view.status === 'passed')
       for (const [alias, bidder] of aliases)
-        owe(owed, bidder, alias === view.winner ? 'WON_AUCTION' : 'END_OF_AUCTION', id, view.seq)
-    for (const fact of owed) if (!came.has(fact)) find('notification missing', id, fact)
+        addFact(expected, bidder, alias === view.winner ? 'WON_AUCTION' : 'END_OF_AUCTION', id, view.seq)
+    for (const fact of expected) if (!came.has(fact)) find('notification missing', id, fact)
     for (const { recipient, kind, seq } of byAuction.get(id) ?? []) {
       if (kind === 'NEW_AUCTION') continue
       const fact = factOf(recipient, kind, id, seq)
-      if (!owed.has(fact)) find('notification not owed', id, fact)
+      if (!expected.has(fact)) find('notification not expected', id, fact)
     }
   }
 }
 
-function owe(owed: Set<string>, recipient: string | undefined, kind: string, id: string, seq: number): void {
-  if (recipient !== undefined) owed.add(factOf(recipient, kind, id, seq))
+function addFact(
+  expected: Set<string>,
+  recipient: string | undefined,
+  kind: string,
+  id: string,
+  seq: number,
+): void {
+  if (recipient !== undefined) expected.add(factOf(recipient, kind, id, seq))
 }
 
 function factOf(

@@ -70,7 +70,7 @@ function clean() {
   const outage: Outage = { name: 'kill', fromMs: 9_500, toMs: 10_500 }
   return {
     auctions: [{ id: auctionId, firstClosesAt: 10_000, view, history }],
-    told: history.map(({ own: [mine], seq }) => ({
+    bids: history.map(({ own: [mine], seq }) => ({
       ...(mine as HistoryRow['own'][number]),
       auctionId,
       answer: 'accepted' as 'accepted' | 'rejected' | 'unknown',
@@ -159,14 +159,14 @@ const faults: readonly [what: string, rule: Rule, make: (record: Mutable<Record>
     },
   ],
   [
-    'a bid that stands as somebody else’s',
+    'a bid that is recorded for another bidder',
     'misattributed',
     (record) => {
       rowAt(record, 4).own = [{ bidder: 'bob', amount: 250, requestId: 'ada-4' }]
     },
   ],
   [
-    'a bid in whose place another stands',
+    'a bid that another one replaces',
     'misattributed',
     (record) => {
       rowAt(record, 4).own = [{ bidder: 'cyd', amount: 250, requestId: 'cyd-4' }]
@@ -177,20 +177,20 @@ const faults: readonly [what: string, rule: Rule, make: (record: Mutable<Record>
   [
     'a refused bid in the history',
     'refused bid counted',
-    ({ told }) => {
-      Object.assign(told[2] as object, { answer: 'rejected' })
+    ({ bids }) => {
+      Object.assign(bids[2] as object, { answer: 'rejected' })
     },
   ],
   [
     'another amount than was bid',
     'acknowledged bid changed',
-    ({ told }) => {
-      Object.assign(told[1] as object, { amount: 301 })
+    ({ bids }) => {
+      Object.assign(bids[1] as object, { amount: 301 })
     },
   ],
   [
     'a leader who bid less',
-    'wrong leader',
+    'wrong high bidder',
     (record) => {
       rowAt(record, 4).highBidder = 'bidder-1'
       change(record, 4, { highBidder: 'bidder-1' })
@@ -295,7 +295,7 @@ const faults: readonly [what: string, rule: Rule, make: (record: Mutable<Record>
     },
   ],
   [
-    'the wrong one told that it won',
+    'a loser who receives that it won',
     'private frame wrong',
     ({ privately }) => {
       Object.assign(privately[0] as object, { bidder: 'ada' })
@@ -316,8 +316,8 @@ const faults: readonly [what: string, rule: Rule, make: (record: Mutable<Record>
     },
   ],
   [
-    'a notification to somebody else',
-    'notification not owed',
+    'a notification to another buyer',
+    'notification not expected',
     ({ posts }) => {
       posts.push({ ...(posts[5] as Post), recipient: 'ada', id: 'wrong' })
     },

@@ -1,31 +1,34 @@
 /**
- * The verdict on a drill, from outside: what bidders, watchers and webhooks were told is held against the public
- * history and the views that the API gives afterwards. Pure: same record, same findings.
- * Invariant: it knows the contract and nothing of the house's insides; every finding names its rule, its auction
- * and the facts. Source: DESIGN "What must never happen"; docs/spec.md BID, CLOSE, OUTAGE, OUTBOX.
+ * The verdict on a drill, from outside: pure, so equal records give equal findings.
+ *
+ * What bidders, watchers and webhooks received is compared with the public history and the views that the API gives
+ * afterwards.
+ *
+ * Invariant: it knows the protocol and nothing of the server; every finding names its rule, its auction and the facts.
+ * Source: docs/design.md, "What must never happen"; docs/spec.md BID, CLOSE, OUTAGE, OUTBOX.
  */
 import type { AuctionView } from '../../protocol/auction-view.ts'
 import type { PublicEventFrame } from '../../protocol/server-frames.ts'
 import { auditNotifications } from './audit-notifications.ts'
 import {
   type AuditedAuction,
+  type BidRecord,
   type Find,
   type Finding,
   groupBy,
   type HistoryRow,
   type Outage,
   type Post,
+  type PrivateMessage,
   type Rule,
-  type ToldBid,
-  type ToldPrivately,
   type Watched,
 } from './record.ts'
 
 export interface AuditInput {
   readonly auctions: readonly AuditedAuction[]
-  readonly told: readonly ToldBid[]
+  readonly bids: readonly BidRecord[]
   readonly watched: readonly Watched[]
-  readonly privately: readonly ToldPrivately[]
+  readonly privately: readonly PrivateMessage[]
   readonly outages: readonly Outage[]
   /** Absent: notifications are not part of this drill. */
   readonly posts?: readonly Post[]
@@ -45,7 +48,7 @@ const ends: Readonly<Record<string, AuctionView['status']>> = {
   auction_cancelled: 'cancelled',
 }
 
-/** A close that was on its way when the fault began may still be stamped this much behind it. */
+/** A close that was in progress when the fault began may still be stamped this much after it. */
 const underWayMs = 150
 
 export function audit(input: AuditInput): Verdict {
@@ -53,14 +56,14 @@ export function audit(input: AuditInput): Verdict {
   const find = (rule: Rule, auctionId: string, facts: string): void => {
     findings.push({ rule, auctionId, facts })
   }
-  const tolds = groupBy(input.told, ({ auctionId }) => auctionId)
+  const bidsByAuction = groupBy(input.bids, ({ auctionId }) => auctionId)
   const watched = groupBy(input.watched, ({ auctionId }) => auctionId)
   const privately = groupBy(input.privately, ({ auctionId }) => auctionId)
   let extendedCount = 0
   for (const auction of input.auctions) {
     const events = oneOrder(auction, watched.get(auction.id) ?? [], find)
     const aliases = whoIsWho(auction, find)
-    bidsOf(auction, tolds.get(auction.id) ?? [], aliases, find)
+    bidsOf(auction, bidsByAuction.get(auction.id) ?? [], aliases, find)
     leadersOf(auction, find)
     outcomeOf(auction, events, aliases, find)
     const seenFrom = seenClosesAt(auction, watched.get(auction.id) ?? [])
@@ -68,8 +71,8 @@ export function audit(input: AuditInput): Verdict {
     privatesOf(auction, privately.get(auction.id) ?? [], aliases, find)
   }
   if (input.posts !== undefined) auditNotifications(input.auctions, input.posts, find)
-  const count = (answer: ToldBid['answer']): number =>
-    input.told.reduce((sum, bid) => sum + +(bid.answer === answer), 0)
+  const count = (answer: BidRecord['answer']): number =>
+    input.bids.reduce((sum, bid) => sum + +(bid.answer === answer), 0)
   const named = (rule: Rule): number => findings.filter((finding) => finding.rule === rule).length
   return {
     findings,
@@ -119,7 +122,7 @@ function oneOrder(
   return events
 }
 
-/** Bidder by alias, as the bidders' own rows tell it. */
+/** Bidder by alias, from the bidders' own rows. */
 function whoIsWho({ id, history }: AuditedAuction, find: Find): ReadonlyMap<string, string> {
   const aliases = new Map<string, string>()
   const seen = new Map<string, string>()
@@ -137,7 +140,7 @@ function whoIsWho({ id, history }: AuditedAuction, find: Find): ReadonlyMap<stri
 
 function bidsOf(
   { id, history }: AuditedAuction,
-  told: readonly ToldBid[],
+  bids: readonly BidRecord[],
   aliases: ReadonlyMap<string, string>,
   find: Find,
 ): void {
@@ -153,11 +156,11 @@ function bidsOf(
   for (const [requestId, same] of rows)
     if (same.length > 1)
       find('bid counted twice', id, `${requestId} at ${same.map(({ seq }) => seq).join(' and ')}`)
-  for (const bid of told) {
+  for (const bid of bids) {
     const what = `${bid.requestId} of ${bid.bidder} for ${bid.amount}`
     const row = rows.get(bid.requestId)?.[0]
     if (bid.answer === 'rejected' && row !== undefined)
-      find('refused bid counted', id, `${what} stands at ${row.seq}`)
+      find('refused bid counted', id, `${what} is at ${row.seq}`)
     if (bid.answer !== 'accepted') continue
     const there = bid.seq === undefined ? undefined : bySeq.get(bid.seq)
     const owner = row?.own.find(({ requestId }) => requestId === bid.requestId)
@@ -188,9 +191,9 @@ function leadersOf({ id, history }: AuditedAuction, find: Find): void {
     if (amount === undefined) return
     if (lead === undefined || amount > lead.amount) lead = { alias: row.bidder, amount }
     if (row.highBidder !== lead.alias)
-      find('wrong leader', id, `${row.highBidder} at ${row.seq}, not ${lead.alias} with ${lead.amount}`)
+      find('wrong high bidder', id, `${row.highBidder} at ${row.seq}, not ${lead.alias} with ${lead.amount}`)
     if (row.price > lead.amount)
-      find('wrong leader', id, `price ${row.price} above ${lead.amount} at ${row.seq}`)
+      find('wrong high bidder', id, `price ${row.price} above ${lead.amount} at ${row.seq}`)
   }
 }
 
@@ -212,9 +215,9 @@ function outcomeOf(
     if (ends[end.type] !== view.status)
       find('view differs from events', id, `${view.status}, not ${end.type}`)
     const after = [...events.keys()].filter((seq) => seq > end.seq)
-    if (after.length > 0) find('more than one outcome', id, `events ${after} behind the end at ${end.seq}`)
+    if (after.length > 0) find('more than one outcome', id, `events ${after} after the end at ${end.seq}`)
     const late = history.filter(({ seq }) => seq > end.seq)
-    if (late.length > 0) find('late', id, `bids ${late.map(({ seq }) => seq)} behind the end at ${end.seq}`)
+    if (late.length > 0) find('late', id, `bids ${late.map(({ seq }) => seq)} after the end at ${end.seq}`)
   }
   for (const row of history) {
     const event = events.get(row.seq)
@@ -308,16 +311,16 @@ function deadlinesOf(
 
 function privatesOf(
   { id, view, history }: AuditedAuction,
-  told: readonly ToldPrivately[],
+  bids: readonly PrivateMessage[],
   aliases: ReadonlyMap<string, string>,
   find: Find,
 ): void {
   const bidders = new Set(history.flatMap(({ own }) => own.map(({ bidder }) => bidder)))
   const winner = aliases.get(view.winner ?? '')
-  for (const { bidder, type, seq } of told) {
+  for (const { bidder, type, seq } of bids) {
     if (type === 'won' && (view.status !== 'sold' || bidder !== winner))
-      find('private frame wrong', id, `${bidder} was told that it won at ${seq}; ${winner} did`)
+      find('private frame wrong', id, `${bidder} received that it won at ${seq}; ${winner} did`)
     if (type === 'lost' && (bidder === winner || !bidders.has(bidder)))
-      find('private frame wrong', id, `${bidder} was told that it lost at ${seq}`)
+      find('private frame wrong', id, `${bidder} received that it lost at ${seq}`)
   }
 }

@@ -1,7 +1,11 @@
 /**
- * The clock of the leading state node, of a follower, and of a server jumps, forward and back, while auctions close
- * (libfaketime, on these processes alone). Deadlines are judged by stamps that never fall, so nothing may be accepted
- * late, close early or close twice by them.
+ * Clocks of real processes jump, forward and back, while auctions close.
+ *
+ * The clocks are those of the leading state node, of a follower and of a server (libfaketime, on these processes
+ * alone).
+ *
+ * Invariant: deadlines are judged by stamps that never fall, so no bid is accepted late, and no auction closes early or
+ * twice.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,8 +1,11 @@
 /**
- * A whole deployment of real processes on one machine: state nodes, servers, monitors, notifier and queue, each with
- * a folder, a port and a log of its own, so that it can be killed, paused and started again as itself.
- * Invariant: nothing outlives `close` (or this process); a station that is started again is the same station.
- * Left to others: load (load.ts), verdict (audit.ts), separate networks (network.ts).
+ * A whole deployment of real processes on one machine, for drills.
+ *
+ * State nodes, servers, monitors, notifier and queue each have a folder, a port and a log of their own, so that each can
+ * be killed, paused and started again as itself. Load is in load.ts, the verdict in audit.ts, separate networks in
+ * network.ts.
+ *
+ * Invariant: nothing outlives `close`, or this process; a station that is started again is the same station.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -75,7 +78,7 @@ export class Station {
     return existsSync(this.#options.logFile) ? readFileSync(this.#options.logFile, 'utf8') : ''
   }
 
-  /** Begins a start; resolves when the process exists, whatever becomes of it. */
+  /** Begins a start; resolves with its first record when it listens. */
   launch({ env = {} }: StartOptions = {}): Promise<Readonly<Record<string, unknown>>> {
     const { wrap, argv, logFile } = this.#options
     const log = openSync(logFile, 'a')
@@ -136,7 +139,7 @@ export class Station {
     this.signal('SIGCONT')
   }
 
-  /** In good order; resolves with how it ended. */
+  /** Stops by plan (SIGTERM); resolves with how it ended. */
   async stop(): Promise<number | NodeJS.Signals | null> {
     this.signal('SIGTERM')
     return await this.#ended
@@ -181,7 +184,7 @@ export interface ClusterOptions {
   readonly envOf?: (name: string) => NodeJS.ProcessEnv
 }
 
-/** Room for what a drill asks; the limits have tests of their own. */
+/** High limits, so that load is not refused; the limits have tests of their own. */
 const roomyLimits: NodeJS.ProcessEnv = {
   MARTILLO_BIDS_PER_SECOND: '100000',
   MARTILLO_BIDS_BURST: '100000',
@@ -363,7 +366,7 @@ export class DrillCluster {
   /** Waits for a leader that holds. */
   async untilLed(): Promise<Station> {
     let found: Station | undefined
-    await until('somebody leads', async () => {
+    await until('a node leads', async () => {
       found = await this.leader()
       return found !== undefined
     })
@@ -396,7 +399,7 @@ export class DrillCluster {
     return marks[0] as string
   }
 
-  /** Wakes up whoever sleeps and starts whoever is gone. */
+  /** Resumes the paused stations and starts the ended ones. */
   async heal(): Promise<void> {
     for (const station of this.all) {
       station.resume()

@@ -1,8 +1,11 @@
 /**
- * Disks that can be broken under a process: one that fills up (a small tmpfs), one whose power can be cut (ext4 on a
- * loop device: what was not synced is not in the image), and one that fails to sync (a shim in front of the C
- * library). Invariant: what was mounted is unmounted, whatever happened; where this machine does not allow one of
- * them, it says so and the folder is an ordinary one.
+ * Disks that can be broken under a process.
+ *
+ * One fills up (a small tmpfs), one loses power (ext4 on a loop device: what was not synced is not in the image), one
+ * fails to sync (a shim in front of the C library).
+ *
+ * Invariant: everything mounted is unmounted in the end; where this machine does not allow one of them, it is reported
+ * and the folder is an ordinary one.
  */
 import { spawnSync } from 'node:child_process'
 import {

@@ -1,7 +1,10 @@
 /**
- * What a drill is, and what all of them share: a deployment, bidders on auctions that close meanwhile, something that
- * breaks, and the audit afterwards. Invariant: a drill passes only with a clean audit, equal nodes and within its
- * own bounds; what it could not do on this machine it says, it is never left out in silence.
+ * What all drills share: a deployment, bidders, a fault, and the audit.
+ *
+ * Bidders bid on auctions that close while the fault happens.
+ *
+ * Invariant: a drill passes only with a clean audit, equal nodes and within its own bounds; what it could not do on this
+ * machine is reported, never left out in silence.
  */
 import { cpus, loadavg } from 'node:os'
 import { audit } from './audit.ts'
@@ -15,7 +18,7 @@ export interface DrillOptions {
   readonly seed: number
   /** Progress, for people. */
   readonly note: (text: string) => void
-  /** Ends the drill early, in good order. */
+  /** Ends the drill early, with its processes stopped. */
   readonly signal: AbortSignal
 }
 
@@ -52,7 +55,7 @@ export interface Drill {
   run(options: DrillOptions): Promise<DrillReport>
 }
 
-/** What the trouble of a drill works with. */
+/** What the fault of a drill works with. */
 export interface Scene {
   readonly cluster: DrillCluster
   readonly load: Load
@@ -87,18 +90,18 @@ const findingsShownMax = 20
 /** Bids before anything breaks. */
 const warmUpBids = 50
 
-/** Sets the stage, makes the trouble under load, settles, audits. */
+/** Starts the deployment, makes the fault under load, settles, audits. */
 export async function play(
   stage: Stage,
   options: DrillOptions,
-  trouble: (scene: Scene) => Promise<void>,
+  fault: (scene: Scene) => Promise<void>,
 ): Promise<DrillReport> {
   const { seed, note, signal } = options
   const cluster = await DrillCluster.open(stage)
   let load: Load | undefined
   let isGood = false
   let onAbort = (): void => undefined
-  // Whoever stops it does not wait for what will never come: everything ends behind this.
+  // A drill that is aborted does not wait: everything ends after this.
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(new Error('stopped'))
     signal.addEventListener('abort', onAbort)
@@ -118,7 +121,7 @@ export async function play(
     await load.createAuctions(count, fromMs, toMs)
     load.start()
     while (load.acknowledged < warmUpBids && !signal.aborted) await pause(20)
-    const made = trouble(scene).catch((error: Error) => {
+    const made = fault(scene).catch((error: Error) => {
       scene.missed.push(`stopped: ${error.message}`)
     })
     await Promise.race([made, aborted])
@@ -130,7 +133,9 @@ export async function play(
     if (load.webhooks !== undefined) scene.count('webhookRepeats', load.webhooks.repeats)
     const { missed, leftOut, gaps } = scene
     if (load.unexpected.length > 0)
-      missed.push(`${load.unexpected.length} bids refused for the trouble: ${load.unexpected.slice(0, 5)}`)
+      missed.push(
+        `${load.unexpected.length} bids refused because of the fault: ${load.unexpected.slice(0, 5)}`,
+      )
     if (counts['bidsUnknown'] !== 0) missed.push(`${counts['bidsUnknown']} bids without an answer`)
     await cluster.untilEqual().catch((error: Error) => missed.push(error.message))
     isGood = missed.length === 0 && findings.length === 0

@@ -1,7 +1,11 @@
 /**
- * Faults, one function each: makes it under load, waits until service is whole again, and writes down what bidders
- * saw and which auctions must have been made good. Invariant: a fault leaves the deployment as it found it, all
- * stations running; what it claims for the audit is only what the rules make certain (OUTAGE1 to OUTAGE8).
+ * Faults for drills, one function each.
+ *
+ * Each makes its fault under load, waits until service is whole, and records what bidders saw and which auctions must
+ * have been extended.
+ *
+ * Invariant: a fault leaves the deployment as it found it, with all stations running; it claims for the audit only what
+ * the rules make certain (OUTAGE1 to OUTAGE8).
  */
 import type { AuctionId } from '../../protocol/ids.ts'
 import { until } from '../processes.ts'
@@ -11,7 +15,7 @@ import { type Bidder, pause } from './load.ts'
 
 /** A group without a leader for longer than this makes its owners' silence an outage (OUTAGE8), with room for doubt. */
 const certainOutageMs = 1_500
-/** What may pass between the end of an outage by stamps and the moment that somebody outside notices. */
+/** What may pass between the end of an outage by stamps and the moment that a bidder sees it. */
 const noticeMs = 1_000
 const patienceMs = 60_000
 
@@ -110,7 +114,7 @@ export const readyAgain = (scene: Scene, station: Station): Promise<void> =>
     scene.missed.push(error.message)
   })
 
-/** The server with the most bidders, so that somebody is hit. */
+/** The server with the most bidders, so that the fault affects some. */
 function busiest({ cluster, load }: Scene): Station {
   const countOf = (server: Station): number =>
     load.bidders.filter((bidder) => bidder.server === server.url).length
@@ -252,7 +256,7 @@ export async function actingMonitor(scene: Scene): Promise<Station> {
   return acting as unknown as Station
 }
 
-/** The acting monitor goes, and a server right behind it: the standby must see to it. */
+/** The acting monitor is killed, and a server just after it: the standby must reassign its auctions. */
 export const killMonitor: Fault = async (scene) => {
   const acting = await actingMonitor(scene)
   await acting.kill()
@@ -321,7 +325,7 @@ export const restartAll: Fault = async (scene) => {
   groupOutage(scene, 'everything down', fromMs, gapMs)
 }
 
-/** Every process is stopped in good order and started again, one after the other. */
+/** Every process is stopped by plan and started again, one after the other. */
 export const rollingRestart: Fault = async (scene) => {
   const { cluster, note } = scene
   for (const station of [...cluster.servers, ...cluster.nodes, ...cluster.monitors]) {

@@ -1,4 +1,8 @@
-/** All drills, by name. */
+/**
+ * All drills, by name.
+ *
+ * Invariant: every drill that the command runs is in this list.
+ */
 import { clockJump } from './clock-jump.ts'
 import type { Drill } from './drill.ts'
 import { leaderKill } from './leader-kill.ts'

@@ -1,7 +1,10 @@
 /**
- * The leader of the state cluster is killed with SIGKILL under load, again and again; each comes back before the next
- * is killed. Measured: from the kill to the answer to the next bid, as bidders saw it. `kill-leader` adds auctions
- * that close meanwhile, monitors and notifications to the same trouble.
+ * Kills the leader of the state cluster under load, again and again.
+ *
+ * Each leader comes back before the next is killed. Measured is the time from the kill to the answer to the next bid,
+ * as bidders saw it. `kill-leader` adds auctions that close meanwhile, monitors and notifications.
+ *
+ * Invariant: a run passes only within its bounds for the median and the longest gap.
  */
 import { type Drill, play } from './drill.ts'
 import { killLeader } from './faults.ts'

@@ -1,8 +1,10 @@
 /**
- * Bidders for drills: sessions of the public client, on both subprotocols and spread over all servers, that bid on
- * auctions which close while things break, and remember everything that they were told.
- * Invariant: what is written down here came through the public API; a bid is written down before it is sent.
- * Left to others: what breaks (the drills), the verdict (audit.ts).
+ * Bidders for drills: sessions of the public client, spread over all servers.
+ *
+ * They use both subprotocols, bid on auctions that close while the fault happens, and record everything they receive.
+ * The faults are in faults.ts, the verdict in audit.ts.
+ *
+ * Invariant: what is recorded came through the public API; a bid is recorded before it is sent.
  */
 import { randomUUID } from 'node:crypto'
 import { WebSocket } from 'ws'
@@ -27,15 +29,15 @@ import { until } from '../processes.ts'
 import { seededRandom } from '../random.ts'
 import type { AuditInput } from './audit.ts'
 import { auditNotifications } from './audit-notifications.ts'
-import type { AuditedAuction, HistoryRow, Outage, ToldBid, ToldPrivately, Watched } from './record.ts'
+import type { AuditedAuction, BidRecord, HistoryRow, Outage, PrivateMessage, Watched } from './record.ts'
 import { WebhookReceiver } from './webhooks.ts'
 
 const clock: Clock = systemClock
 const sockets = webSocketTransport(WebSocket as unknown as WebSocketClass, clock)
 
 /** A bid with its times (performance.now), for measuring. */
-export interface TimedBid extends ToldBid {
-  answer: ToldBid['answer']
+export interface TimedBid extends BidRecord {
+  answer: BidRecord['answer']
   readonly sentMs: number
   answeredMs?: number
   seq?: number
@@ -161,7 +163,7 @@ export class Load {
   /** Refusals other than those between bidders. */
   readonly unexpected: string[] = []
   readonly #watched: Watching[] = []
-  readonly #privately: ToldPrivately[] = []
+  readonly #privately: PrivateMessage[] = []
   readonly #pauseMs: readonly [number, number]
   readonly #urls: readonly string[]
   readonly #operatorToken: string
@@ -234,24 +236,24 @@ export class Load {
 
   #watch(bidder: Bidder, at: number, auctionId: AuctionId): void {
     let watching: Watching | undefined
-    const end = bidder.session.watch(auctionId, (told) => {
-      if (told.type === 'refused') throw new Error(`${auctionId} may not be watched: ${told.code}`)
-      bidder.views.set(auctionId, told.auction)
-      if (told.type === 'snapshot') {
-        if (watching !== undefined && told.missed) watching.missed += 1
-        if (watching === undefined || told.missed) {
+    const end = bidder.session.watch(auctionId, (update) => {
+      if (update.type === 'refused') throw new Error(`${auctionId} may not be watched: ${update.code}`)
+      bidder.views.set(auctionId, update.auction)
+      if (update.type === 'snapshot') {
+        if (watching !== undefined && update.missed) watching.missed += 1
+        if (watching === undefined || update.missed) {
           watching = {
             watcher: `bidder ${at}`,
             auctionId,
-            firstSeq: told.auction.seq,
-            firstClosesAt: told.auction.closesAt,
+            firstSeq: update.auction.seq,
+            firstClosesAt: update.auction.closesAt,
             events: [],
             missed: 0,
           }
           this.#watched.push(watching)
         }
-      } else watching?.events.push(told.event)
-      if (!isEnded(told.auction)) return
+      } else watching?.events.push(update.event)
+      if (!isEnded(update.auction)) return
       bidder.views.delete(auctionId)
       // Not within the call: the session is still telling it to its listeners.
       setImmediate(() => end())
@@ -263,7 +265,7 @@ export class Load {
     this.#running = this.bidders.map((bidder) => this.#bid(bidder))
   }
 
-  /** Every bid that is under way is seen through. */
+  /** Waits for the answers of all open bids. */
   async stop(): Promise<void> {
     this.#isBidding = false
     await Promise.all(this.#running)
@@ -345,7 +347,7 @@ export class Load {
 
   /**
    * The same for one bidder whose server was hit at that moment: its first accepted bid on a new socket, or, where
-   * the old socket may live on (`isKilled` false), the first one that was not already on its way.
+   * the old socket may live on (`isKilled` false), the first one that was not sent already.
    */
   gapOfMs(bidder: Bidder, sinceMs: number, isKilled: boolean): number | undefined {
     const open = isKilled ? bidder.opens.find(({ atMs }) => atMs >= sinceMs)?.atMs : sinceMs + onItsWayMs
@@ -379,7 +381,7 @@ export class Load {
 
   /** The record of everything, for the audit. */
   async record(outages: readonly Outage[]): Promise<AuditInput> {
-    const told = this.bids
+    const { bids } = this
     const auctions: AuditedAuction[] = []
     const interested = new Map<string, Set<Bidder>>()
     for (const bidder of this.bidders)
@@ -395,7 +397,7 @@ export class Load {
       })
       await Promise.all(batch)
     }
-    const input = { auctions, told, watched: this.#watched, privately: this.#privately, outages }
+    const input = { auctions, bids, watched: this.#watched, privately: this.#privately, outages }
     if (this.webhooks === undefined) return input
     await this.#untilNotified(auctions, this.webhooks)
     return { ...input, posts: this.webhooks.posts }

@@ -1,7 +1,10 @@
 /**
- * A network for each station: Linux namespaces joined by one bridge, so that any pair can be cut off from each other,
- * in both directions or in one. Needs root, `ip` and `iptables`; says so where it lacks them.
- * Invariant: what was made is removed by `close`; nothing outside the namespaces is changed but the bridge.
+ * A network for each station: Linux namespaces joined by one bridge.
+ *
+ * Any pair can be cut off from each other, in both directions or in one. It needs root, `ip` and `iptables`, and reports
+ * where it lacks them.
+ *
+ * Invariant: what was made is removed by `close`; outside the namespaces only the bridge is changed.
  */
 import { spawnSync } from 'node:child_process'
 import type { Network } from './cluster.ts'

@@ -1,7 +1,10 @@
 /**
- * The network breaks between stations, each in a namespace of its own: the leader alone, a follower alone, the leader
- * heard by nobody (one way), a server without its state nodes, the acting monitor without them. What is cut off must
- * do no harm, everybody else goes on, and after healing all is one again.
+ * Cuts the network between stations, each in a namespace of its own.
+ *
+ * Cut off are the leader, a follower, the leader in one direction, a server from its state nodes, and the acting monitor
+ * from them.
+ *
+ * Invariant: what is cut off does no harm, all others continue, and after healing all nodes are equal.
  */
 import { until } from '../processes.ts'
 import type { Station } from './cluster.ts'
@@ -37,7 +40,7 @@ const cuts: readonly Cut[] = [
     },
   ],
   [
-    'leader heard by nobody',
+    'leader can only receive',
     async (scene, network) => {
       const leader = await scene.cluster.untilLed()
       for (const other of others(scene, leader)) network.cutOneWay(leader.name, other.name)
@@ -60,7 +63,8 @@ const cuts: readonly Cut[] = [
 
 export const partition: Drill = {
   name: 'partition',
-  description: 'network namespaces: leader, follower, server or monitor cut off, both ways and one way',
+  description:
+    'network namespaces: leader, follower, server or monitor cut off, in both directions and in one',
   async run(options): Promise<DrillReport> {
     const network = Namespaces.open(stations)
     if (typeof network === 'string') {

@@ -1,7 +1,10 @@
 /**
- * An SQS endpoint as a process of its own, for deployments whose servers and notifiers share one queue. Prints one
- * line with the variables that point at it. Invariant: loopback alone; what it holds ends with it. It stands for a
- * service on other machines, so it leaves the processor to what is measured.
+ * An SQS endpoint as a process, for servers and notifiers that share one queue.
+ *
+ * It prints one line with the variables that point at it. It represents a service on other machines, so it leaves the
+ * processor to what is measured.
+ *
+ * Invariant: it listens on loopback alone; what it holds ends with it.
  */
 import { constants, getPriority, setPriority } from 'node:os'
 import { localQueueUrl, startLocalQueue } from '../../notifier/local-queue.ts'

@@ -1,6 +1,6 @@
 /**
  * What a drill writes down and what the audit makes of it: shapes only. Times are epoch milliseconds by the
- * servers' clocks, amounts minor units. Invariant: all of it was told by the API, by frames or by webhooks.
+ * servers' clocks, amounts minor units. Invariant: all of it came from the API, in frames or in webhooks.
  */
 import type { AuctionView } from '../../protocol/auction-view.ts'
 import type { PublicEventFrame } from '../../protocol/server-frames.ts'
@@ -11,7 +11,7 @@ export const rules = [
   'acknowledged bid changed',
   'refused bid counted',
   'misattributed',
-  'wrong leader',
+  'wrong high bidder',
   'history out of order',
   'price fell',
   'watchers differ',
@@ -27,7 +27,7 @@ export const rules = [
   'private frame wrong',
   'notification missing',
   'notification repeated',
-  'notification not owed',
+  'notification not expected',
   'webhook not signed',
 ] as const
 export type Rule = (typeof rules)[number]
@@ -39,7 +39,7 @@ export interface Finding {
 }
 
 /** One bid as its bidder knows it. `unknown`: no answer came. */
-export interface ToldBid {
+export interface BidRecord {
   readonly bidder: string
   readonly auctionId: string
   readonly requestId: string
@@ -70,7 +70,7 @@ export interface Watched {
   readonly missed: number
 }
 
-export interface ToldPrivately {
+export interface PrivateMessage {
   readonly bidder: string
   readonly auctionId: string
   readonly type: 'outbid' | 'won' | 'lost'
@@ -80,7 +80,7 @@ export interface ToldPrivately {
 /** An outage that a drill made: by the clock of the servers, epoch ms. */
 export interface Outage {
   readonly name: string
-  /** The auctions that nobody conducted; absent: all. */
+  /** The auctions without a conductor; absent: all. */
   readonly auctionIds?: ReadonlySet<string>
   readonly fromMs: number
   /** When service was seen again. */

@@ -1,8 +1,10 @@
 /**
- * The state cluster by itself, three nodes and two servers under load: nodes are killed and stopped, one's disk fills
- * up, another's syncs fail, the power of a third is cut, the network between them breaks. Afterwards every
- * acknowledged bid is there once, in one order, and all nodes have applied the same log and hold the same state.
- * Servers and monitors behind a broken network are a drill of their own (`partition`).
+ * The state cluster by itself: three nodes and two servers under load.
+ *
+ * Nodes are killed and stopped, one disk fills up, another fails to sync, the power of a third is cut, the network
+ * between them breaks. Servers and monitors on a broken network are another drill (`partition`).
+ *
+ * Invariant: afterwards every acknowledged bid is there once, in one order, and all nodes hold the same state.
  */
 import { join } from 'node:path'
 import { until } from '../processes.ts'
@@ -68,7 +70,7 @@ const failingSync =
     await scene.cluster.untilCaughtUp(node)
   }
 
-/** The node goes on with what its device held at that moment. */
+/** The node continues with what its device held at that moment. */
 const powerCut =
   (disks: Disks, nodeOf: (scene: Scene) => Station): Fault =>
   async (scene) => {
@@ -99,7 +101,7 @@ const cuts: readonly Cut[] = [
   },
 ]
 
-/** The leader alone, the leader heard by nobody, a follower alone; each heals, and all catch up. */
+/** The leader alone, the leader only receiving, a follower alone; each heals, and all catch up. */
 const partitions =
   (network: Namespaces): Fault =>
   async (scene) => {

@@ -1,6 +1,9 @@
 /**
- * Drills on a whole deployment: three state nodes, two servers, two monitors, a notifier and its queue. Each repeats
- * one fault on auctions that close meanwhile, or, `all`, draws faults by chance; bounds stand beside them.
+ * Drills on a whole deployment, each repeating one fault while auctions close.
+ *
+ * It has three state nodes, two servers, two monitors, a notifier and its queue. The drill `all` draws faults at random.
+ *
+ * Invariant: each drill has its bounds beside it and fails outside them.
  */
 import { type Drill, type DrillOptions, type DrillReport, play, type Scene } from './drill.ts'
 import * as faults from './faults.ts'
@@ -105,7 +108,7 @@ export const wholeDrills: readonly Drill[] = [
   },
   {
     name: 'kill-monitor',
-    description: 'kill -9 of the acting monitor and of a server behind it; then of both monitors',
+    description: 'kill -9 of the acting monitor and of a server after it; then of both monitors',
     runs: 5,
     fault: async (scene: Scene): Promise<void> => {
       await faults.killMonitor(scene)
@@ -138,7 +141,7 @@ export const wholeDrills: readonly Drill[] = [
   },
   {
     name: 'rolling-restart',
-    description: 'every process stopped in good order and started again: nothing refused, nothing missed',
+    description: 'every process stopped by plan and started again: nothing refused, nothing missed',
     runs: 1,
     fault: faults.rollingRestart,
     judge: judgeRolling,
