@@ -1,23 +1,17 @@
 /**
- * The house on one machine: replica, notifier and server in this process, started in that order and stopped in
- * the reverse one. Invariant: nobody is served before the state is loaded, and the state outlives whoever uses
- * it; a start that fails leaves nothing running and nothing locked. Environment, signals and exits are main.ts's.
- * Source: docs/design.md, "Processes".
+ * `martillo start`: the whole house on one machine, in this process.
+ * State, notifier and server start in that order and stop in the reverse one.
+ * Invariant: nobody is served before the state is loaded, and the state is closed after all that uses it. A start
+ * that fails leaves nothing running and nothing locked. Source: docs/design.md, "Processes".
  */
-import { fileURLToPath } from 'node:url'
-import {
-  type NotifierConfig,
-  notifierConfig,
-  type RunningNotifier,
-  startNotifier,
-} from '../notifier/index.ts'
-import type { Clock } from '../runtime/clock.ts'
-import { configSection } from '../runtime/config.ts'
-import { type Logger, logLevels } from '../runtime/logger.ts'
-import type { Metrics } from '../runtime/metrics.ts'
-import { startServices } from '../runtime/services.ts'
-import { type RunningServer, type ServerConfig, serverSection, startServer } from '../server/index.ts'
-import { type LocalCluster, openLocalCluster, type StartProgress } from '../state-cluster/index.ts'
+import { notifierConfig, startNotifier } from '../notifier/index.ts'
+import { configSection, type LoadedConfig } from '../runtime/config.ts'
+import { logLevels } from '../runtime/logger.ts'
+import { type StartService, startServices } from '../runtime/services.ts'
+import { type RunningServer, serverSection, startServer } from '../server/index.ts'
+import { openLocalCluster } from '../state-cluster/index.ts'
+import { defineRole, type RoleOptions } from './role.ts'
+import { deadlines, webDir } from './settings.ts'
 
 const processSection = configSection('process', {
   logLevel: {
@@ -37,107 +31,87 @@ const stateSection = configSection('state', {
   },
 })
 
-/** The settings of every role that the house runs. */
-export const houseSections = {
+const sections = {
   process: processSection,
   server: serverSection,
   state: stateSection,
   notifier: notifierConfig,
 }
 
-export interface HouseOptions {
-  readonly config: {
-    readonly server: ServerConfig
-    readonly state: { readonly groupCount: number }
-    readonly notifier: NotifierConfig
-  }
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly metrics: Metrics
-  readonly onProgress: (progress: StartProgress) => void
-  /** Nothing is answered any more: end the process. */
-  readonly onFatal: (error: Error) => void
-}
+export const allInOne = defineRole({
+  name: 'house',
+  sections,
+  logLevel: 'warn',
+  async start(options) {
+    const { clock, logger, config } = options
+    const { started, stop } = await startServices({ clock, logger }, (start) => startHouse(start, options))
+    return { facts: { url: started.url, dataDir: config.server.dataDir }, stop }
+  },
+  greeting: ({ url, dataDir }) => `
+Martillo is open at ${url}
 
-export interface RunningHouse {
-  readonly url: string
-  /** Tells bidders, lets them finish, stops everything. Resolves with the faults of what would not stop. */
-  stop(): Promise<readonly Error[]>
-}
+  look    open that address in a browser
+  sell    npx martillo auction create --title "A ship's clock" --opening 10
+  bid     npx martillo bid ID 12.50
+  watch   npx martillo watch ID
+
+Everything is kept in ${dataDir}. Ctrl-C stops the house.
+
+`,
+})
 
 /** Loading a state of millions of auctions takes minutes; the other starts are bounded by their own retries. */
 const loadDeadlineMs = 60 * 60_000
-const startDeadlineMs = 60_000
-const stopDeadlineMs = 30_000
 
 const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/
 
-/** The built page: beside the compiled `house.js`, or in dist/ when run from source. */
-function webDir(): string {
-  return fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../dist/web' : '../web', import.meta.url))
-}
-
-/** Rejects with the error of whatever could not be started, everything else stopped. */
-export async function startHouse(options: HouseOptions): Promise<RunningHouse> {
-  const { config, clock, logger, metrics } = options
-  const { dataDir, host } = config.server
-  let cluster: LocalCluster
-  let notifier: RunningNotifier
-  let server: RunningServer
-  const services = await startServices(
-    [
-      {
-        name: 'state',
-        startDeadlineMs: loadDeadlineMs,
-        stopDeadlineMs,
-        async start() {
-          const { groupCount } = config.state
-          const { onProgress, onFatal } = options
-          cluster = await openLocalCluster({ dataDir, clock, groupCount, onProgress, onFatal })
-        },
-        stop: async () => await cluster?.close(),
-      },
-      {
-        name: 'notifier',
-        startDeadlineMs,
-        stopDeadlineMs,
-        async start() {
-          notifier = await startNotifier({
-            config: config.notifier,
-            dataFolder: dataDir,
-            clock,
-            logger: logger.child({ role: 'notifier' }),
-            metrics,
-            random: Math.random,
-            exposed: !loopback.test(host),
-          })
-        },
-        stop: async () => await notifier?.stop(),
-      },
-      {
-        name: 'server',
-        startDeadlineMs,
-        stopDeadlineMs: stopDeadlineMs + config.server.drainGraceMs,
-        async start() {
-          server = await startServer({
-            config: config.server,
-            cluster,
-            clock,
-            logger: logger.child({ role: 'server' }),
-            metrics,
-            sink: notifier.sink,
-            webhookSecretOf: (buyerId) => notifier.webhookSecretOf(buyerId),
-            webDir: webDir(),
-          })
-        },
-        async stop() {
-          await server?.drain()
-          await server?.close()
-        },
-      },
-    ],
-    { clock, logger },
-  )
-  // biome-ignore lint/style/noNonNullAssertion: every service has started
-  return { url: server!.url, stop: () => services.stop() }
+async function startHouse(
+  start: StartService,
+  options: RoleOptions<LoadedConfig<typeof sections>>,
+): Promise<RunningServer> {
+  const { config, clock, logger, metrics, onProgress, onFatal } = options
+  const { dataDir, host, drainGraceMs } = config.server
+  const { groupCount } = config.state
+  const cluster = await start({
+    ...deadlines,
+    name: 'state',
+    startDeadlineMs: loadDeadlineMs,
+    start: () => openLocalCluster({ dataDir, clock, groupCount, onProgress, onFatal }),
+    stop: (cluster) => cluster.close(),
+  })
+  const notifier = await start({
+    ...deadlines,
+    name: 'notifier',
+    start: () =>
+      startNotifier({
+        config: config.notifier,
+        dataFolder: dataDir,
+        clock,
+        logger: logger.child({ role: 'notifier' }),
+        metrics,
+        random: Math.random,
+        exposed: !loopback.test(host),
+      }),
+    stop: (notifier) => notifier.stop(),
+  })
+  return await start({
+    name: 'server',
+    startDeadlineMs: deadlines.startDeadlineMs,
+    stopDeadlineMs: deadlines.stopDeadlineMs + drainGraceMs,
+    start: () =>
+      startServer({
+        config: config.server,
+        cluster,
+        clock,
+        logger: logger.child({ role: 'server' }),
+        metrics,
+        sink: notifier.sink,
+        webhookSecretOf: (buyerId) => notifier.webhookSecretOf(buyerId),
+        webDir,
+      }),
+    async stop(server) {
+      await server.drain()
+      await server.close()
+    },
+  })
 }

@@ -1,64 +1,86 @@
 /**
- * The roles that run as processes of their own, and how each is started from its settings. Invariant: a role gets
- * all that it uses handed in; a variable of one role is no mistake in the environment of another.
+ * The door of the roles: the verbs of `martillo` that run a house.
+ * Invariant: registering the verbs loads no role; its code is loaded when its verb runs.
+ * Source: docs/protocol.md, "Command line".
  */
-import { fileURLToPath } from 'node:url'
-import type { Clock } from '../runtime/clock.ts'
-import type { LoadedConfig } from '../runtime/config.ts'
-import type { Logger } from '../runtime/logger.ts'
-import type { Metrics } from '../runtime/metrics.ts'
-import type { StartProgress } from '../state-cluster/index.ts'
-import { monitorSections, startMonitorRole } from './monitor.ts'
-import { notifierSections, startNotifierRole } from './notifier.ts'
-import { serverSections, startServerRole } from './server.ts'
-import { variablesOf } from './settings.ts'
-import { type RunningRole, startState, stateSections } from './state.ts'
+import { type Command, Option } from 'commander'
+import { type RoleName, roles, singleRoles } from './table.ts'
+import { asFailures, type Shell } from './verbs/shell.ts'
+import { registerStateVerbs } from './verbs/state-verbs.ts'
 
-export interface RoleParts {
-  /** Loads the sections of a role. Throws ConfigError. */
-  load<const All extends Readonly<Record<string, unknown>>>(sections: All): LoadedConfig<All>
-  readonly clock: Clock
-  readonly logger: (level: string | undefined) => Logger
-  readonly metrics: Metrics
-  readonly onProgress: (progress: StartProgress) => void
-  /** Nothing is answered any more: end the process. */
-  readonly onFatal: (error: Error) => void
+export { roleNames } from './table.ts'
+export type { Shell } from './verbs/shell.ts'
+
+interface JsonOption {
+  readonly json?: true
 }
 
-/** The built page: in dist/, beside the compiled folder or when run from source. */
-function webDir(): string {
-  return fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../dist/web' : '../web', import.meta.url))
+export function registerRoleVerbs(program: Command, shell: Shell): void {
+  program.commandsGroup('The house:')
+  registerRole(program, 'start', shell)
+  registerCheckConfig(program, shell)
+  program.enablePositionalOptions()
+  program.commandsGroup('The house in several processes:')
+  for (const name of singleRoles) {
+    const verb = registerRole(program, name, shell)
+    if (name === 'state') registerStateVerbs(verb, shell)
+    if (name === 'monitor') registerMonitorStatus(verb, shell)
+  }
 }
 
-export const roleRunners = {
-  async state(parts: RoleParts): Promise<RunningRole> {
-    const config = parts.load(stateSections)
-    return await startState({ ...parts, config, logger: parts.logger(config.process.logLevel) })
-  },
-  async server(parts: RoleParts): Promise<RunningRole> {
-    const config = parts.load(serverSections)
-    const logger = parts.logger(config.process.logLevel)
-    return await startServerRole({ ...parts, config, logger, webDir: webDir() })
-  },
-  async monitor(parts: RoleParts): Promise<RunningRole> {
-    const config = parts.load(monitorSections)
-    return await startMonitorRole({ ...parts, config, logger: parts.logger(config.process.logLevel) })
-  },
-  async notifier(parts: RoleParts): Promise<RunningRole> {
-    const config = parts.load(notifierSections)
-    return await startNotifierRole({ ...parts, config, logger: parts.logger(config.process.logLevel) })
-  },
+function registerRole(program: Command, name: RoleName, shell: Shell): Command {
+  const { description, options } = roles[name]
+  const check = name === 'start' ? 'martillo check-config' : `martillo check-config --role ${name}`
+  const verb = program
+    .command(name)
+    .description(description)
+    .addHelpText('after', `\nAll other settings are variables: ${check} lists them.`)
+  /** The setting of each option, by commander's name for the option. */
+  const settings = new Map<string, string>()
+  for (const { flags, doc, setting } of options) {
+    const option = new Option(flags, doc)
+    verb.addOption(option)
+    if (setting !== undefined) settings.set(option.attributeName(), setting)
+  }
+  return verb.action((given: JsonOption & Readonly<Record<string, unknown>>) =>
+    asFailures(async () => {
+      const overrides = Object.fromEntries(
+        Object.entries(given).flatMap(([option, value]) => {
+          const setting = settings.get(option)
+          return setting === undefined ? [] : [[setting, value]]
+        }),
+      )
+      const { runRole } = await import('./verbs/run-role.ts')
+      await runRole(name, overrides, given.json === true, shell)
+    }),
+  )
 }
 
-/** The settings of each role. */
-export const sectionsOfRoles = {
-  state: stateSections,
-  server: serverSections,
-  monitor: monitorSections,
-  notifier: notifierSections,
+function registerCheckConfig(program: Command, shell: Shell): void {
+  program
+    .command('check-config')
+    .description('check the MARTILLO_… variables, and print every setting with its meaning and value')
+    .addOption(new Option('--role <role>', 'of one role; default: of martillo start').choices(singleRoles))
+    .option('--json', 'print machine-readable lines')
+    .action(({ role = 'start', ...options }: JsonOption & { readonly role?: RoleName }) =>
+      asFailures(async () => {
+        const { checkConfig } = await import('./verbs/check-config.ts')
+        await checkConfig(role, options, shell)
+      }),
+    )
 }
 
-/** The variables of all roles. */
-export function variablesOfRoles(): readonly string[] {
-  return Object.values(sectionsOfRoles).flatMap((sections) => variablesOf(...Object.values(sections)))
+function registerMonitorStatus(monitor: Command, shell: Shell): void {
+  monitor
+    .command('status')
+    .description('servers, owners and recent reassignments, as a monitor sees them')
+    .requiredOption('--page <url>', "address of the monitor's page, as http://127.0.0.1:8090")
+    .option('--json', 'print machine-readable lines')
+    .action(({ page }: { readonly page: string }, verb: Command) =>
+      asFailures(async () => {
+        const { showMonitorStatus } = await import('./verbs/monitor-status.ts')
+        // `--json` is an option of the parent verb too, which takes it first.
+        await showMonitorStatus(page, verb.optsWithGlobals<JsonOption>(), shell)
+      }),
+    )
 }

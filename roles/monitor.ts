@@ -1,27 +1,33 @@
 /**
- * `martillo monitor`: one of two or more monitors, of which one acts. Invariant: it keeps nothing on a disk and
- * serves no client; with all of them gone, auctions that run keep running. Its page for operators, with `/status`
- * as JSON, is on the health port. Environment, signals and exits are main.ts's.
+ * `martillo monitor`: one of two or more monitors, of which one acts.
+ * Its page for operators, with `/status` as JSON, is on the health port.
+ * Invariant: it keeps nothing on a disk and serves no client. Without any monitor, auctions that run keep running.
  * Source: docs/design.md, "Owners, the monitor, and fencing".
  */
 import { randomBytes } from 'node:crypto'
 import { type MonitorStatus, monitorPage, type RunningMonitor, startMonitor } from '../monitor/index.ts'
-import type { Clock } from '../runtime/clock.ts'
-import { ConfigError, configSection, type LoadedConfig } from '../runtime/config.ts'
-import type { Logger } from '../runtime/logger.ts'
+import { configSection, type LoadedConfig } from '../runtime/config.ts'
 import type { Metrics } from '../runtime/metrics.ts'
-import { startServices } from '../runtime/services.ts'
+import { type StartService, startServices } from '../runtime/services.ts'
 import {
   type Address,
   connectCluster,
-  type RemoteCluster,
   systemTiming,
+  type TcpOptions,
   tcpDial,
   tcpListen,
 } from '../state-cluster/index.ts'
 import { type Health, openHealth } from './health.ts'
-import { addressOf, roleSection, stateNodesSection, tcpOptionsOf, tlsSection } from './settings.ts'
-import type { RunningRole } from './state.ts'
+import { defineRole, type RoleOptions } from './role.ts'
+import {
+  deadlines,
+  linkFault,
+  roleSection,
+  stateNodesOf,
+  stateNodesSection,
+  tcpOptionsOf,
+  tlsSection,
+} from './settings.ts'
 
 const monitorSection = configSection('monitor', {
   host: { kind: 'text', default: '127.0.0.1', doc: 'Address to listen on for servers' },
@@ -38,7 +44,7 @@ const monitorSection = configSection('monitor', {
     min: 150,
     max: 60_000,
     default: 350,
-    doc: 'A server that is connected and says nothing for so long is taken for dead',
+    doc: 'A server that is connected and sends nothing for so long counts as dead',
   },
   monitorLeaseMs: {
     kind: 'integer',
@@ -49,132 +55,115 @@ const monitorSection = configSection('monitor', {
   },
 })
 
-export const monitorSections = {
+const sections = {
   process: roleSection,
   monitor: monitorSection,
   link: stateNodesSection,
   tls: tlsSection,
 }
 
-export interface MonitorRoleOptions {
-  readonly config: LoadedConfig<typeof monitorSections>
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly metrics: Metrics
-}
-
-const startDeadlineMs = 60_000
+/** A monitor that stops has only connections to close. */
 const stopDeadlineMs = 10_000
 
-export async function startMonitorRole(options: MonitorRoleOptions): Promise<RunningRole> {
-  const { config, clock, logger, metrics } = options
-  const { host, port, monitorId: name, monitorLeaseMs, monitorSilenceMs } = config.monitor
-  const { healthHost, healthPort } = config.process
-  const nodes = config.link.stateNodes.map((entry) => addressOf(entry) as Address)
-  if (nodes.length === 0) throw new ConfigError(['state nodes are missing: give --state host:port,host:port'])
-  const tcp = await tcpOptionsOf(config.tls)
-  const counts = {
-    reassignments: metrics.counter({
-      name: 'martillo_monitor_reassignments_total',
-      help: 'Servers whose auctions were handed over.',
-      labels: { reason: ['closed', 'silent', 'no_pulse', 'left_behind'] },
-    }),
-    auctions: metrics.counter({
-      name: 'martillo_monitor_moved_auctions_total',
-      help: 'Auctions that were handed over.',
-    }),
-    seconds: metrics.histogram({
-      name: 'martillo_monitor_hand_over_seconds',
-      help: 'From the decision until everything of a server was handed over.',
-    }),
-  }
-  const monitorId = `${name}.${randomBytes(4).toString('hex')}`
-  let cluster: RemoteCluster
-  let monitor: RunningMonitor
-  let health: Health | undefined
-  const services = await startServices(
-    [
-      {
-        name: 'link',
-        startDeadlineMs,
-        stopDeadlineMs,
-        async start() {
-          cluster = await connectCluster({
-            nodes,
-            dial: tcpDial(tcp),
-            timing: { ...systemTiming, clock },
-            instance: monitorId,
-            limits: { startTimeoutMs: startDeadlineMs / 2, proposalTimeoutMs: monitorLeaseMs },
-            fault: (node, cause) =>
-              logger.warn('state_node_fault', {
-                node: `${node.host}:${node.port}`,
-                code: cause.code,
-                reason: cause.message,
-              }),
-          })
-        },
-        stop: async () => await cluster?.close(),
-      },
-      {
-        name: 'monitor',
-        startDeadlineMs,
-        stopDeadlineMs,
-        async start() {
-          monitor = await startMonitor({
-            cluster,
-            clock,
-            logger,
-            listen: tcpListen(tcp),
-            address: { host, port },
-            monitorId,
-            leaseMs: monitorLeaseMs,
-            silenceMs: monitorSilenceMs,
-            reassigned: ({ reason, auctions, tookMs }) => {
-              counts.reassignments.add(1, { reason })
-              counts.auctions.add(auctions)
-              counts.seconds.observe(tookMs / 1000)
-            },
-            fault: (error, where) => logger.error('monitor_failed', { where, error }),
-          })
-        },
-        stop: async () => await monitor?.stop(),
-      },
-      {
-        name: 'page',
-        startDeadlineMs,
-        stopDeadlineMs,
-        async start() {
-          monitorMetrics(metrics, () => monitor.status())
-          if (healthPort === undefined) return
-          health = await openHealth({
-            host: healthHost,
-            port: healthPort,
-            metrics,
-            isReady: () => cluster.status().ready,
-            status: () => monitor.status(),
-            page: () => monitorPage(monitor.status(), clock.nowMs()),
-          })
-        },
-        stop: async () => health?.close(),
-      },
-    ],
-    { clock, logger },
-  )
-  // biome-ignore lint/style/noNonNullAssertion: every service has started
-  const { address } = monitor!
-  return {
-    facts: {
-      url: `tcp://${address.host}:${address.port}`,
-      monitorId,
-      host: address.host,
-      port: address.port,
-      ...(health === undefined ? {} : { healthUrl: (health as Health).url }),
-    },
-    stop: () => services.stop(),
+export const monitorRole = defineRole({
+  name: 'monitor',
+  sections,
+  logLevel: 'info',
+  async start(options) {
+    const { config, clock, logger } = options
+    const network = { nodes: stateNodesOf(config.link), tcp: await tcpOptionsOf(config.tls) }
+    const monitorId = `${config.monitor.monitorId}.${randomBytes(4).toString('hex')}`
+    const { started, stop } = await startServices({ clock, logger }, (start) =>
+      startParts(start, options, { ...network, monitorId }),
+    )
+    const { host, port } = started.monitor.address
+    const url = `tcp://${host}:${port}`
+    const health = started.health && { healthUrl: started.health.url }
+    return { facts: { url, monitorId, host, port, ...health }, stop }
+  },
+})
+
+async function startParts(
+  start: StartService,
+  { config, clock, logger, metrics }: RoleOptions<LoadedConfig<typeof sections>>,
+  self: { readonly nodes: readonly Address[]; readonly tcp: TcpOptions; readonly monitorId: string },
+): Promise<{ readonly monitor: RunningMonitor; readonly health: Health | undefined }> {
+  const { host, port, monitorLeaseMs, monitorSilenceMs } = config.monitor
+  const { nodes, tcp, monitorId } = self
+  const limits = { startTimeoutMs: deadlines.startDeadlineMs / 2, proposalTimeoutMs: monitorLeaseMs }
+  const cluster = await start({
+    ...deadlines,
+    stopDeadlineMs,
+    name: 'link',
+    start: () =>
+      connectCluster({
+        nodes,
+        dial: tcpDial(tcp),
+        timing: { ...systemTiming, clock },
+        instance: monitorId,
+        limits,
+        fault: linkFault(logger),
+      }),
+    stop: (cluster) => cluster.close(),
+  })
+  const monitor = await start({
+    ...deadlines,
+    stopDeadlineMs,
+    name: 'monitor',
+    start: () =>
+      startMonitor({
+        cluster,
+        clock,
+        logger,
+        listen: tcpListen(tcp),
+        address: { host, port },
+        monitorId,
+        leaseMs: monitorLeaseMs,
+        silenceMs: monitorSilenceMs,
+        reassigned: countReassignments(metrics),
+        fault: (error, where) => logger.error('monitor_failed', { where, error }),
+      }),
+    stop: (monitor) => monitor.stop(),
+  })
+  measureMonitor(metrics, () => monitor.status())
+  const health = await start({
+    ...deadlines,
+    stopDeadlineMs,
+    name: 'page',
+    start: () =>
+      openHealth(config.process, {
+        metrics,
+        isReady: () => cluster.status().ready,
+        status: () => monitor.status(),
+        page: () => monitorPage(monitor.status(), clock.nowMs()),
+      }),
+    stop: async (health) => health?.close(),
+  })
+  return { monitor, health }
+}
+
+function countReassignments(metrics: Metrics): Parameters<typeof startMonitor>[0]['reassigned'] {
+  const reassignments = metrics.counter({
+    name: 'martillo_monitor_reassignments_total',
+    help: 'Servers whose auctions were handed over.',
+    labels: { reason: ['closed', 'silent', 'no_pulse', 'left_behind'] },
+  })
+  const moved = metrics.counter({
+    name: 'martillo_monitor_moved_auctions_total',
+    help: 'Auctions that were handed over.',
+  })
+  const seconds = metrics.histogram({
+    name: 'martillo_monitor_hand_over_seconds',
+    help: 'From the decision until everything of a server was handed over.',
+  })
+  return ({ reason, auctions, tookMs }) => {
+    reassignments.add(1, { reason })
+    moved.add(auctions)
+    seconds.observe(tookMs / 1000)
   }
 }
 
-function monitorMetrics(metrics: Metrics, status: () => MonitorStatus): void {
+function measureMonitor(metrics: Metrics, status: () => MonitorStatus): void {
   metrics.gauge({
     name: 'martillo_monitor_acting_ratio',
     help: '1 while this monitor holds the lease of every group.',

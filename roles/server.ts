@@ -1,44 +1,39 @@
 /**
- * `martillo server`: one gateway, with the state in other processes. Invariant: it serves once a state node has
- * answered; where no queue is named, notifications stay in the outbox, and the log says so.
+ * `martillo server`: one server of a house in several processes.
  * All servers need one secret for tokens: MARTILLO_JWT_SECRET, or one data folder's jwt.secret copied to each.
- * What buyers verify their webhooks with is told where it is known: see notifier.ts beside this.
- * Environment, signals and exits are main.ts's. Source: docs/design.md, "Processes".
+ * Where it knows the webhook key (notifier.ts), it gives buyers the secret that verifies their webhooks.
+ * Invariant: it serves after a state node has answered. Without a queue, notifications stay in the outbox, and the
+ * log says so. Source: docs/design.md, "Processes".
  */
 import { randomBytes } from 'node:crypto'
-import { type Heart, startHeart } from '../monitor/index.ts'
-import {
-  notifierConfig,
-  type OpenSink,
-  openSink,
-  sharedWebhookKey,
-  webhookSecretOf,
-} from '../notifier/index.ts'
+import { startHeart } from '../monitor/index.ts'
+import { notifierConfig, openSink, sharedWebhookKey, webhookSecretOf } from '../notifier/index.ts'
 import type { ServerId } from '../protocol/ids.ts'
-import type { Clock } from '../runtime/clock.ts'
-import { ConfigError, type LoadedConfig } from '../runtime/config.ts'
-import type { Logger } from '../runtime/logger.ts'
-import type { Metrics } from '../runtime/metrics.ts'
-import { startServices } from '../runtime/services.ts'
-import { type RunningServer, serverSection, startServer } from '../server/index.ts'
+import type { LoadedConfig } from '../runtime/config.ts'
+import { type StartService, startServices } from '../runtime/services.ts'
+import { type RunningServer, type ServerOptions, serverSection, startServer } from '../server/index.ts'
 import {
   type Address,
   connectCluster,
-  type RemoteCluster,
   systemTiming,
+  type TcpOptions,
   tcpDial,
 } from '../state-cluster/index.ts'
+import { defineRole, type RoleOptions } from './role.ts'
 import {
-  addressOf,
+  addressesOf,
+  deadlines,
+  linkFault,
   monitorsSection,
   roleSection,
+  stateNodesOf,
   stateNodesSection,
   tcpOptionsOf,
   tlsSection,
+  webDir,
 } from './settings.ts'
-import type { RunningRole } from './state.ts'
 
-export const serverSections = {
+const sections = {
   process: roleSection,
   server: serverSection,
   link: stateNodesSection,
@@ -47,104 +42,96 @@ export const serverSections = {
   tls: tlsSection,
 }
 
-export interface ServerRoleOptions {
-  readonly config: LoadedConfig<typeof serverSections>
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly metrics: Metrics
-  readonly webDir: string
+type Options = RoleOptions<LoadedConfig<typeof sections>>
+
+export const serverRole = defineRole({
+  name: 'server',
+  sections,
+  logLevel: 'info',
+  async start(options) {
+    const { config, clock, logger } = options
+    const nodes = stateNodesOf(config.link)
+    const tcp = await tcpOptionsOf(config.tls)
+    const { started, stop } = await startServices({ clock, logger }, (start) =>
+      startParts(start, options, { nodes, tcp }),
+    )
+    const { serverId, dataDir } = config.server
+    return { facts: { url: started.url, serverId, dataDir }, stop }
+  },
+})
+
+async function startParts(
+  start: StartService,
+  options: Options,
+  { nodes, tcp }: { readonly nodes: readonly Address[]; readonly tcp: TcpOptions },
+): Promise<RunningServer> {
+  const { config, clock, logger } = options
+  const instance = `${config.server.serverId}.${randomBytes(4).toString('hex')}`
+  const cluster = await start({
+    ...deadlines,
+    name: 'link',
+    start: () =>
+      connectCluster({
+        nodes,
+        dial: tcpDial(tcp),
+        timing: { ...systemTiming, clock },
+        instance,
+        limits: { startTimeoutMs: deadlines.startDeadlineMs / 2 },
+        fault: linkFault(logger),
+      }),
+    stop: (cluster) => cluster.close(),
+  })
+  const sink = await start({
+    ...deadlines,
+    name: 'queue',
+    async start() {
+      if (config.notifier.sqsQueueUrl !== undefined)
+        return await openSink({ ...options, config: config.notifier, random: Math.random })
+      logger.warn('notifications_kept', { reason: 'SQS_QUEUE_URL is not set: they stay in the outbox' })
+      return undefined
+    },
+    stop: async (sink) => await sink?.close(),
+  })
+  const { server } = await start({
+    name: 'server',
+    startDeadlineMs: deadlines.startDeadlineMs,
+    stopDeadlineMs: deadlines.stopDeadlineMs + config.server.drainGraceMs,
+    async start() {
+      const server = await startServer(serverOptions(options, { cluster, sink }))
+      const heart = startHeart({
+        monitors: addressesOf(config.watch.monitors),
+        serverId: config.server.serverId as ServerId,
+        instance,
+        dial: tcpDial(tcp),
+        clock,
+        random: Math.random,
+        load: server.load,
+      })
+      return { server, heart }
+    },
+    async stop({ server, heart }) {
+      heart.leave()
+      await server.drain()
+      await server.close()
+      heart.close()
+    },
+  })
+  return server
 }
 
-const startDeadlineMs = 60_000
-const stopDeadlineMs = 30_000
-
-export async function startServerRole(options: ServerRoleOptions): Promise<RunningRole> {
-  const { config, clock, logger, metrics } = options
-  const nodes = config.link.stateNodes.map((entry) => addressOf(entry) as Address)
-  if (nodes.length === 0) throw new ConfigError(['state nodes are missing: give --state host:port,host:port'])
-  const tcp = await tcpOptionsOf(config.tls)
-  let cluster: RemoteCluster
-  let sink: OpenSink | undefined
-  let server: RunningServer
-  let heart: Heart | undefined
-  const instance = `${config.server.serverId}.${randomBytes(4).toString('hex')}`
-  const services = await startServices(
-    [
-      {
-        name: 'link',
-        startDeadlineMs,
-        stopDeadlineMs,
-        async start() {
-          cluster = await connectCluster({
-            nodes,
-            dial: tcpDial(tcp),
-            timing: { ...systemTiming, clock },
-            instance,
-            limits: { startTimeoutMs: startDeadlineMs / 2 },
-            fault: (node, cause) =>
-              logger.warn('state_node_fault', {
-                node: `${node.host}:${node.port}`,
-                code: cause.code,
-                reason: cause.message,
-              }),
-          })
-        },
-        stop: async () => await cluster?.close(),
-      },
-      {
-        name: 'queue',
-        startDeadlineMs,
-        stopDeadlineMs,
-        async start() {
-          if (config.notifier.sqsQueueUrl === undefined) {
-            logger.warn('notifications_kept', { reason: 'SQS_QUEUE_URL is not set: they stay in the outbox' })
-          } else
-            sink = await openSink({ config: config.notifier, clock, logger, metrics, random: Math.random })
-        },
-        stop: async () => await sink?.close(),
-      },
-      {
-        name: 'server',
-        startDeadlineMs,
-        stopDeadlineMs: stopDeadlineMs + config.server.drainGraceMs,
-        async start() {
-          const { webDir } = options
-          const key = sharedWebhookKey(config.notifier, config.server.jwtSecret)
-          server = await startServer({
-            config: config.server,
-            cluster,
-            clock,
-            logger,
-            metrics,
-            webDir,
-            ...(sink === undefined ? {} : { sink }),
-            ...(key === undefined ? {} : { webhookSecretOf: (buyerId) => webhookSecretOf(key, buyerId) }),
-          })
-          const { load } = server
-          heart = startHeart({
-            monitors: config.watch.monitors.map((entry) => addressOf(entry) as Address),
-            serverId: config.server.serverId as ServerId,
-            instance,
-            dial: tcpDial(tcp),
-            clock,
-            random: Math.random,
-            load,
-          })
-        },
-        async stop() {
-          heart?.leave()
-          await server?.drain()
-          await server?.close()
-          heart?.close()
-        },
-      },
-    ],
-    { clock, logger },
-  )
-  const { serverId, dataDir } = config.server
+function serverOptions(
+  { config, clock, logger, metrics }: Options,
+  { cluster, sink }: { cluster: ServerOptions['cluster']; sink: ServerOptions['sink'] },
+): ServerOptions {
+  const key = sharedWebhookKey(config.notifier, config.server.jwtSecret)
   return {
-    // biome-ignore lint/style/noNonNullAssertion: every service has started
-    facts: { url: server!.url, serverId, dataDir },
-    stop: () => services.stop(),
+    config: config.server,
+    cluster,
+    clock,
+    logger,
+    metrics,
+    webDir,
+    ...(sink === undefined ? {} : { sink }),
+    ...(key === undefined ? {} : { webhookSecretOf: (buyerId) => webhookSecretOf(key, buyerId) }),
   }
 }

@@ -1,11 +1,12 @@
 /**
- * Settings that several roles of a cluster share: who may talk to whom, and in which cluster.
- * Invariant: a setting means the same in every role that has it; addresses and node ids that cannot be are refused
- * before anything starts. Source: docs/style.md, "Configuration".
+ * Settings that several roles share, and what follows from them.
+ * Invariant: a setting means the same in every role that has it. An address that cannot be one is refused before
+ * anything starts. Source: docs/style.md, "Configuration".
  */
 import { readFile } from 'node:fs/promises'
-import { type ConfigOf, type ConfigSection, configSection, variableOf } from '../runtime/config.ts'
-import { logLevels } from '../runtime/logger.ts'
+import { fileURLToPath } from 'node:url'
+import { ConfigError, type ConfigOf, configSection } from '../runtime/config.ts'
+import { type Logger, logLevels } from '../runtime/logger.ts'
 import { type Address, parseAddress, type TcpOptions } from '../state-cluster/index.ts'
 
 /** Of every role that runs as a process of its own. */
@@ -24,7 +25,7 @@ export const roleSection = configSection('process', {
   healthHost: { kind: 'text', default: '127.0.0.1', doc: 'Address for the health port to listen on' },
 })
 
-/** Mutual TLS between state nodes, and between them and whoever uses them. */
+/** Mutual TLS between state nodes, and between them and their clients. */
 export const tlsSection = configSection(
   'tls',
   {
@@ -77,6 +78,32 @@ export const monitorsSection = configSection('watch', {
   },
 })
 
+/** The page that `npm run build` makes: beside the compiled folder, or in dist/ when run from source. */
+export const webDir = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../dist/web' : '../web', import.meta.url),
+)
+
+/** How long a part of a role may take to start, and to stop. */
+export const deadlines = { startDeadlineMs: 60_000, stopDeadlineMs: 30_000 }
+
+/** Throws ConfigError where no state node is named. */
+export function stateNodesOf(link: ConfigOf<typeof stateNodesSection.settings>): readonly Address[] {
+  if (link.stateNodes.length === 0)
+    throw new ConfigError(['state nodes are missing: give --state host:port,host:port'])
+  return addressesOf(link.stateNodes)
+}
+
+/** Addresses that their section has checked. */
+export function addressesOf(checked: readonly string[]): readonly Address[] {
+  return checked.map(parseAddress)
+}
+
+/** Logs a state node that cannot be reached or breaks the protocol. */
+export function linkFault(logger: Logger) {
+  return ({ host, port }: Address, { code, message: reason }: { code: string; message: string }): void =>
+    logger.warn('state_node_fault', { node: `${host}:${port}`, code, reason })
+}
+
 export function addressOf(text: string): Address | undefined {
   try {
     return parseAddress(text)
@@ -114,11 +141,4 @@ async function textOf(path: string): Promise<string> {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new SettingFileError(`cannot read ${path}: ${why}`, { cause })
   }
-}
-
-/** The variables of some sections, for roles that do not use them but share an environment with one that does. */
-export function variablesOf(...sections: readonly ConfigSection[]): string[] {
-  return sections.flatMap(({ settings }) =>
-    Object.entries(settings).map(([key, setting]) => variableOf(key, setting)),
-  )
 }

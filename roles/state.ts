@@ -1,11 +1,9 @@
 /**
- * `martillo state`: one node of the state cluster. Invariant: it listens only after its folder is open and its
- * state is loaded, and stops by handing over what it leads. Environment, signals and exits are main.ts's.
- * Source: docs/design.md, "Processes"; docs/spec.md NODE1 to NODE3.
+ * `martillo state`: one node of the state cluster.
+ * Invariant: it listens only after its folder is open and its state is loaded. It hands over what it leads before
+ * it stops. Source: docs/design.md, "Processes"; docs/spec.md NODE1 to NODE3.
  */
-import type { Clock } from '../runtime/clock.ts'
 import { type ConfigOf, configSection, type LoadedConfig } from '../runtime/config.ts'
-import type { Logger } from '../runtime/logger.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import {
   type Address,
@@ -13,16 +11,15 @@ import {
   hasRoom,
   type NodeGroupStatus,
   openStateNode,
-  type StartProgress,
   type StateNode,
-  StoreError,
+  type TcpOptions,
 } from '../state-cluster/index.ts'
 import { openHealth } from './health.ts'
+import { ResumingNode } from './resuming-node.ts'
+import { defineRole, type RoleOptions } from './role.ts'
 import { addressOf, clusterSection, roleSection, tcpOptionsOf, tlsSection } from './settings.ts'
 
 const nodeIdMax = 2 ** 31 - 1
-/** How often a node that stepped aside looks for space. */
-const spaceLookMs = 1_000
 
 export const stateNodeSection = configSection(
   'state',
@@ -65,11 +62,11 @@ export const stateNodeSection = configSection(
   [
     { reason: 'nodeId is missing: give --node-id', holds: ({ nodeId }) => nodeId > 0 },
     {
-      reason: 'members name this node, or whoever joins: give --members 1=host:port,2=host:port,3=host:port',
+      reason: 'members do not name this node: give --members 1=host:port,2=host:port,3=host:port, or --join',
       holds: ({ members, nodeId, join }) => join || members.some((entry) => memberOf(entry)?.[0] === nodeId),
     },
     {
-      reason: 'a number stands twice in members',
+      reason: 'members name a number twice',
       holds: ({ members }) => new Set(members.map((entry) => memberOf(entry)?.[0])).size === members.length,
     },
   ],
@@ -90,10 +87,15 @@ export function memberOf(entry: string): [nodeId: number, address: Address] | un
   return address === undefined || nodeId < 1 || nodeId > nodeIdMax ? undefined : [nodeId, address]
 }
 
-/** What one node alone cannot mend; the others can. */
+/** Members that their section has checked. */
+function membersOf(checked: readonly string[]): [nodeId: number, address: Address][] {
+  return checked.map((entry) => memberOf(entry) as [number, Address])
+}
+
+/** Faults of one node's data that the other nodes can repair. */
 const curable: ReadonlySet<string> = new Set(['corrupt', 'state_differs', 'data_lost', 'old_copy'])
 
-/** This node has ended, and what to do. */
+/** Why this node has ended, and what to do. */
 export class NodeEndError extends Error {
   override readonly name = 'NodeEndError'
   readonly code: string
@@ -105,13 +107,13 @@ export class NodeEndError extends Error {
   }
 }
 
-/** The error with what to do about it, where the other nodes can help. */
-function advised(
+/** The error with the command that repairs the node, where the other nodes can do that. */
+function withAdvice(
   error: unknown,
   { nodeId, members, dataDir }: ConfigOf<typeof stateNodeSection.settings>,
 ): Error {
   const { code, message } = error as { readonly code?: string; readonly message?: string }
-  const others = members.map((entry) => memberOf(entry) as [number, Address]).filter(([id]) => id !== nodeId)
+  const others = membersOf(members).filter(([id]) => id !== nodeId)
   if (code === undefined || !curable.has(code) || others.length === 0) {
     return error instanceof Error ? error : new Error(String(error))
   }
@@ -121,128 +123,92 @@ function advised(
   return new NodeEndError(code, text, { cause: error })
 }
 
-export interface StateRoleOptions {
-  readonly config: LoadedConfig<typeof stateSections>
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly metrics: Metrics
-  readonly onProgress: (progress: StartProgress) => void
-  /** Nothing is answered any more: end the process. */
-  readonly onFatal: (error: Error) => void
-}
-
-export interface RunningRole {
-  /** What the first line says beside its event. */
-  readonly facts: Readonly<Record<string, unknown>>
-  /** Resolves with the faults of what would not stop. */
-  stop(): Promise<readonly Error[]>
-}
-
-export async function startState(options: StateRoleOptions): Promise<RunningRole> {
-  const { config, clock, logger, metrics } = options
-  const { host, port, dataDir, groupCount, nodeId, members, join } = config.state
-  const { clusterSecret, cluster } = config.cluster
-  const { healthPort, healthHost } = config.process
-  const tcp = await tcpOptionsOf(config.tls)
-  let isAside = false
-  let listenPort = port
-  let isStopping = false
-  const open = async (): Promise<StateNode> =>
-    await openStateNode({
+export const stateRole = defineRole({
+  name: 'state',
+  sections: stateSections,
+  logLevel: 'info',
+  async start(options) {
+    const { config, logger, metrics } = options
+    const { dataDir, nodeId } = config.state
+    const tcp = await tcpOptionsOf(config.tls)
+    const resuming = await ResumingNode.open({
+      open: (port, onFatal) => openStateNode(nodeOptions(options, { tcp, port, onFatal })),
+      port: config.state.port,
       dataDir,
-      nodeId,
-      listen: { host, port: listenPort },
-      members: new Map(members.map((entry) => memberOf(entry) as [number, Address])),
-      isJoining: join,
-      cluster,
-      groupCount,
-      clock,
-      tcp,
-      ...(clusterSecret === undefined ? {} : { secret: clusterSecret }),
-      onProgress: options.onProgress,
-      onFatal(error) {
-        // Nothing was written half: this node leaves its place to the others, and comes back when there is space.
-        if (error instanceof StoreError && error.isStoreIntact) void stepAside(error)
-        else options.onFatal(advised(error, config.state))
-      },
-      note: (event, facts) => logger.info(event, facts),
+      hasRoom,
+      clock: options.clock,
+      logger,
+      onFatal: (error) => options.onFatal(withAdvice(error, config.state)),
+    }).catch((error: unknown) => {
+      throw withAdvice(error, config.state)
     })
-  const stepAside = async (error: StoreError): Promise<void> => {
-    isAside = true
-    logger.error('stepped_aside', { reason: error.message })
-    await node.close()
-    while (!isStopping && isAside) {
-      await new Promise<void>((resolve) => {
-        clock.setTimer(spaceLookMs, resolve)
-      })
-      if (isStopping || !hasRoom(dataDir)) continue
-      try {
-        node = await open()
-        isAside = false
-        logger.info('came_back', { dataDir })
-      } catch (failure) {
-        if (!(failure instanceof StoreError && failure.isStoreIntact)) {
-          options.onFatal(advised(failure, config.state))
-          return
-        }
-      }
+    measureNode(metrics, () => resuming.node)
+    const health = await openHealth(config.process, {
+      metrics,
+      isReady: () => resuming.node?.isReady() ?? false,
+      backup: {
+        isAllowed: (remote, secret) => resuming.node?.isAllowed(remote, secret) ?? false,
+        open: () => (resuming.node as StateNode).backup(),
+      },
+      status: () => statusOf(nodeId, resuming.node),
+    }).catch(async (error: unknown) => {
+      await resuming.close()
+      throw error
+    })
+    const { host, port, clusterId } = resuming
+    logger.info('state_listening', { nodeId, clusterId, host, port, dataDir })
+    const url = `tcp://${host}:${port}`
+    return {
+      facts: { url, nodeId, clusterId, host, port, dataDir, ...(health && { healthUrl: health.url }) },
+      async stop() {
+        // The health port stays open during the hand-over: a node that stops is alive.
+        await resuming.close()
+        health?.close()
+        return []
+      },
     }
+  },
+})
+
+type Options = RoleOptions<LoadedConfig<typeof stateSections>>
+
+function nodeOptions(
+  { config, clock, logger, onProgress }: Options,
+  own: { readonly tcp: TcpOptions; readonly port: number; readonly onFatal: (error: Error) => void },
+): Parameters<typeof openStateNode>[0] {
+  const { host, dataDir, groupCount, nodeId, members, join } = config.state
+  const { clusterSecret, cluster } = config.cluster
+  return {
+    dataDir,
+    nodeId,
+    listen: { host, port: own.port },
+    members: new Map(membersOf(members)),
+    isJoining: join,
+    cluster,
+    groupCount,
+    clock,
+    tcp: own.tcp,
+    ...(clusterSecret === undefined ? {} : { secret: clusterSecret }),
+    onProgress,
+    onFatal: own.onFatal,
+    note: (event, facts) => logger.info(event, facts),
   }
-  let node = await open().catch((error: unknown) => {
-    throw advised(error, config.state)
-  })
-  // Where it was found once, it is looked for again.
-  listenPort = node.address.port
-  nodeMetrics(metrics, () => (isAside ? undefined : node))
-  const health =
-    healthPort === undefined
-      ? undefined
-      : await openHealth({
-          host: healthHost,
-          port: healthPort,
-          metrics,
-          isReady: () => !isAside && node.isReady(),
-          backup: {
-            isAllowed: (remote, secret) => node.isAllowed(remote, secret),
-            open: () => node.backup(),
-          },
-          status: () =>
-            isAside
-              ? { nodeId, aside: true, groups: [], peers: [], state: [] }
-              : {
-                  nodeId,
-                  clusterId: node.clusterId,
-                  groups: node.groups(),
-                  peers: node.peers(),
-                  state: node.status().groups,
-                },
-        }).catch(async (error: unknown) => {
-          await node.close()
-          throw error
-        })
-  const { address, clusterId } = node
-  const facts = {
-    url: `tcp://${address.host}:${address.port}`,
+}
+
+/** `node` is undefined while the disk is full. */
+function statusOf(nodeId: number, node: StateNode | undefined): object {
+  if (node === undefined) return { nodeId, aside: true, groups: [], peers: [], state: [] }
+  const { clusterId } = node
+  return {
     nodeId,
     clusterId,
-    host: address.host,
-    port: address.port,
-    dataDir,
-    ...(health === undefined ? {} : { healthUrl: health.url }),
-  }
-  logger.info('state_listening', { nodeId, clusterId, host: address.host, port: address.port, dataDir })
-  return {
-    facts,
-    async stop() {
-      isStopping = true
-      await node.close()
-      health?.close()
-      return []
-    },
+    groups: node.groups(),
+    peers: node.peers(),
+    state: node.status().groups,
   }
 }
 
-function nodeMetrics(metrics: Metrics, node: () => StateNode | undefined): void {
+function measureNode(metrics: Metrics, node: () => StateNode | undefined): void {
   const sum = (figure: (group: NodeGroupStatus) => number) => () =>
     (node()?.groups() ?? []).reduce((total, group) => total + figure(group), 0)
   const gauges: readonly [name: string, help: string, read: () => number][] = [

@@ -89,6 +89,13 @@ export function variableOf(key: string, setting: Setting): string {
   return setting.env ?? `MARTILLO_${key.replace(/[A-Z]/g, (capital) => `_${capital}`).toUpperCase()}`
 }
 
+/** The variables of all sections. */
+export function variablesOf(sections: Readonly<Record<string, unknown>>): string[] {
+  return Object.values(sections as Sections).flatMap(({ settings }) =>
+    Object.entries(settings).map(([key, setting]) => variableOf(key, setting)),
+  )
+}
+
 export class ConfigError extends Error {
   readonly code = 'config_invalid'
   readonly retryable = false

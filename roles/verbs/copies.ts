@@ -130,7 +130,7 @@ export async function recover(options: {
 }): Promise<Recovered> {
   if (!options.isLossAccepted) {
     throw new ConfigError([
-      'what only the other nodes had is lost, acknowledged or not; say --accept-loss if the majority is gone for good',
+      'what only the other nodes had is lost, acknowledged or not; say --accept-loss if the majority is lost permanently',
     ])
   }
   const { dataDir, cluster } = options

@@ -1,7 +1,8 @@
 /**
- * `martillo state members | join | leave | replace | rebuild`: asks the leaders of a running cluster, group by group, until
- * what was asked for is so. Invariant: each verb may be repeated and then finds done what is done; a refusal ends
- * it with the leader's reason, everything before it stays. Source: docs/spec.md MEMBER1 to MEMBER4, REBUILD1.
+ * `martillo state members | join | leave | replace | rebuild`: changes the members of a running cluster.
+ * It sends the change to the leader of each group in turn and repeats it until the members are as requested.
+ * Invariant: each verb may be repeated, and continues where the last run ended. A refusal ends it with the leader's
+ * reason; the changes before it stay. Source: docs/spec.md MEMBER1 to MEMBER4, REBUILD1.
  */
 import { randomBytes } from 'node:crypto'
 import type { GroupId } from '../../protocol/ids.ts'
@@ -22,6 +23,7 @@ import {
   addressOf,
   clusterSection,
   roleSection,
+  stateNodesOf,
   stateNodesSection,
   tcpOptionsOf,
   tlsSection,
@@ -49,7 +51,7 @@ export type MemberVerb =
       readonly at: string | undefined
     }
 
-/** The cluster said no, or did not get there in time. */
+/** The cluster refused the change, or did not complete it in time. */
 export class MembershipError extends Error {
   readonly code = 'membership_refused'
   readonly retryable = false
@@ -66,15 +68,13 @@ export async function runMemberVerb(
   config: LoadedConfig<typeof memberSections>,
   say: (text: string) => void,
 ): Promise<GroupMembers> {
-  const nodes = config.link.stateNodes.map((entry) => addressOf(entry) as Address)
-  if (nodes.length === 0) throw new ConfigError(['state nodes are missing: give --state host:port,host:port'])
   const cluster = await connectCluster({
-    nodes,
+    nodes: stateNodesOf(config.link),
     dial: tcpDial(await tcpOptionsOf(config.tls)),
     timing: systemTiming,
     instance: `members.${randomBytes(4).toString('hex')}`,
   })
-  const desk = new Desk(cluster, config.cluster.clusterSecret ?? '', say)
+  const desk = new MemberDesk(cluster, config.cluster.clusterSecret ?? '', say)
   try {
     if (verb.verb === 'join') await desk.join(newMember(verb.member))
     // The old one leaves by the change that makes the new one a voter, unless that had been added before.
@@ -108,11 +108,12 @@ function nodeIdOf(text: string): number {
   return Number(text)
 }
 
-class Desk {
+/** Changes members group by group. */
+class MemberDesk {
   readonly #cluster: RemoteCluster
   readonly #secret: string
   readonly #say: (text: string) => void
-  /** Why the last change that was asked for was not made. */
+  /** Why the last requested change was not made. */
   #lastReason = ''
 
   constructor(cluster: RemoteCluster, secret: string, say: (text: string) => void) {
@@ -128,7 +129,7 @@ class Desk {
     )
   }
 
-  /** The node gets an empty folder, and the place in the cluster that it had. */
+  /** The node gets an empty folder and its former membership. */
   async rebuild(nodeId: number, dataDir: string, at: string | undefined): Promise<void> {
     const { clusterId, groups } = this.#cluster
     const given = at === undefined ? undefined : addressOf(at)

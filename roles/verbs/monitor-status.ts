@@ -1,0 +1,30 @@
+/**
+ * `martillo monitor status`: what the page of a monitor shows, as lines.
+ * Invariant: it only reads; a monitor that does not answer within 5 s is exit code 3.
+ * Source: docs/protocol.md, "Command line".
+ */
+import { CliFailure, exitCodes } from '../../clients/cli/index.ts'
+import { type MonitorStatus, monitorLines } from '../../monitor/index.ts'
+import { print, type Shell } from './shell.ts'
+
+const timeoutMs = 5_000
+
+export async function showMonitorStatus(
+  page: string,
+  options: { readonly json?: true },
+  shell: Shell,
+): Promise<void> {
+  const status = await readStatus(page)
+  print(shell, options, { text: monitorLines(status).join('\n'), facts: status })
+}
+
+async function readStatus(page: string): Promise<MonitorStatus> {
+  try {
+    const response = await fetch(new URL('/status', page), { signal: AbortSignal.timeout(timeoutMs) })
+    if (!response.ok) throw new Error(`it answered ${response.status}`)
+    return (await response.json()) as MonitorStatus
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new CliFailure(exitCodes.unreachable, `no monitor answers at ${page}: ${why}`)
+  }
+}
