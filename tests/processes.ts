@@ -77,21 +77,39 @@ export function spawnMartillo(args: readonly string[], env: NodeJS.ProcessEnv = 
   })
 }
 
-/** The record in which a role reports that it listens; rejects with its output when it ends instead. */
+/** The record in which a role reports that it listens. */
+export type ListeningRecord = { readonly url: string } & Readonly<Record<string, unknown>>
+
+/** Waits for the record in which a role reports that it listens; rejects with its output when it ends instead. */
 export async function listening(
   child: ChildProcess,
   output: ReturnType<typeof collect>,
-): Promise<{ readonly url: string } & Readonly<Record<string, unknown>>> {
+): Promise<ListeningRecord> {
+  return await listeningUnless(
+    child,
+    output.exit.then((exit) => JSON.stringify(exit)),
+  )
+}
+
+/** As `listening`; `ended` resolves with how the process ended, for the message of the rejection. */
+export async function listeningUnless(child: ChildProcess, ended: Promise<string>): Promise<ListeningRecord> {
   return await new Promise((resolve, reject) => {
-    const look = (): void => {
-      for (const line of output.stdout().split('\n').slice(0, -1)) {
+    let rest = ''
+    const look = (chunk: Buffer): void => {
+      const lines = (rest + chunk).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) {
         if (!line.startsWith('{')) continue
         const record = JSON.parse(line) as { event?: string; url?: string }
-        if (record.event === 'listening' && record.url !== undefined) resolve({ ...record, url: record.url })
+        if (record.event !== 'listening' || record.url === undefined) continue
+        child.stdout?.off('data', look)
+        child.stdout?.resume()
+        resolve({ ...record, url: record.url })
+        return
       }
     }
     child.stdout?.on('data', look)
-    void output.exit.then((exit) => reject(new Error(`it ended at start: ${JSON.stringify(exit)}`)))
+    void ended.then((how) => reject(new Error(`it ended at start: ${how}`)))
   })
 }
 

@@ -38,8 +38,7 @@ beforeAll(async () => {
     cwd: root,
   })
   children.push(queue)
-  const [line] = (await once(queue.stdout, 'data')) as [Buffer]
-  const { env } = JSON.parse(line.toString()) as { env: NodeJS.ProcessEnv }
+  const env = (await listening(queue, collect(queue)))['env'] as NodeJS.ProcessEnv
   cluster = await TestCluster.open({ nodes: 1, servers: 1, env })
   const args = ['notifier', '--json', '--data', join(cluster.folder, 'notifier')]
   const notifier = spawnMartillo(args, cluster.env)

@@ -13,7 +13,7 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort, root, until } from '../processes.ts'
+import { freePort, listeningUnless, root, until } from '../processes.ts'
 
 const main = join(root, 'dist/main.js')
 const queueProcess = fileURLToPath(new URL('queue-process.ts', import.meta.url))
@@ -97,22 +97,10 @@ export class Station {
         resolve(signal ?? code)
       })
     })
-    return new Promise((resolve, reject) => {
-      let text = ''
-      child.stdout?.on('data', (chunk) => {
-        if (text.length > 65_536) return
-        text += chunk
-        for (const line of text.split('\n').slice(0, -1)) {
-          if (!line.startsWith('{')) continue
-          const record = JSON.parse(line) as { event?: string }
-          if (record.event !== 'listening') continue
-          this.facts = record
-          resolve(record)
-        }
-      })
-      void this.#ended.then((how) =>
-        reject(new Error(`${this.name} ended at its start (${how}): ${this.log.slice(-2_000)}`)),
-      )
+    const ended = this.#ended.then((how) => `${this.name} (${how}): ${this.log.slice(-2_000)}`)
+    return listeningUnless(child, ended).then((record) => {
+      this.facts = record
+      return record
     })
   }
 
