@@ -5,7 +5,7 @@
  * that fails leaves nothing running and nothing locked. Source: docs/design.md, "Processes".
  */
 import { notifierConfig, startNotifier } from '../notifier/index.ts'
-import { configSection, type LoadedConfig } from '../runtime/config.ts'
+import { choice, configSection, integer, type LoadedConfig } from '../runtime/config.ts'
 import { logLevels } from '../runtime/logger.ts'
 import { type StartService, startServices } from '../runtime/services.ts'
 import { type RunningServer, serverSection, startServer } from '../server/index.ts'
@@ -15,18 +15,14 @@ import { deadlines, webDir } from './settings.ts'
 
 const processSection = configSection('process', {
   logLevel: {
-    kind: 'choice',
-    choices: logLevels,
+    is: choice(logLevels).optional(),
     doc: 'Least important log line written; not set: warn for `martillo start`',
   },
 })
 
 const stateSection = configSection('state', {
   groupCount: {
-    kind: 'integer',
-    min: 1,
-    max: 1024,
-    default: 1,
+    is: integer(1, 1024).default(1),
     doc: 'Raft groups of a new data folder; an existing one keeps its number',
   },
 })

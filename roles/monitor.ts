@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { type MonitorStatus, monitorPage, type RunningMonitor, startMonitor } from '../monitor/index.ts'
-import { configSection, type LoadedConfig } from '../runtime/config.ts'
+import { configSection, integer, type LoadedConfig, text } from '../runtime/config.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import { type StartService, startServices } from '../runtime/services.ts'
 import {
@@ -30,27 +30,15 @@ import {
 } from './settings.ts'
 
 const monitorSection = configSection('monitor', {
-  host: { kind: 'text', default: '127.0.0.1', doc: 'Address to listen on for servers' },
-  port: {
-    kind: 'integer',
-    min: 0,
-    max: 65_535,
-    default: 8080,
-    doc: 'Port to listen on for servers; 0 picks a free one',
-  },
-  monitorId: { kind: 'text', default: 'monitor', doc: 'Name of this monitor in logs and pages' },
+  host: { is: text().default('127.0.0.1'), doc: 'Address to listen on for servers' },
+  port: { is: integer(0, 65_535).default(8080), doc: 'Port to listen on for servers; 0 picks a free one' },
+  monitorId: { is: text().default('monitor'), doc: 'Name of this monitor in logs and pages' },
   monitorSilenceMs: {
-    kind: 'integer',
-    min: 150,
-    max: 60_000,
-    default: 350,
+    is: integer(150, 60_000).default(350),
     doc: 'A server that is connected and sends nothing for so long counts as dead',
   },
   monitorLeaseMs: {
-    kind: 'integer',
-    min: 300,
-    max: 60_000,
-    default: 1_200,
+    is: integer(300, 60_000).default(1_200),
     doc: 'A standby takes over once the acting monitor was silent for so long',
   },
 })

@@ -7,7 +7,7 @@
  */
 import { constants, getPriority, setPriority } from 'node:os'
 import { notifierConfig, sharedWebhookKey, startNotifier } from '../notifier/index.ts'
-import { ConfigError, configSection } from '../runtime/config.ts'
+import { ConfigError, configSection, text } from '../runtime/config.ts'
 import { startServices } from '../runtime/services.ts'
 import { serverSection } from '../server/index.ts'
 import { openHealth } from './health.ts'
@@ -15,7 +15,7 @@ import { defineRole } from './role.ts'
 import { deadlines, roleSection } from './settings.ts'
 
 const folderSection = configSection('folder', {
-  dataDir: { kind: 'text', default: './data', doc: 'Folder of everything that must survive a restart' },
+  dataDir: { is: text().default('./data'), doc: 'Folder of everything that must survive a restart' },
 })
 
 const tokensSection = configSection('tokens', {

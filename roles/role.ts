@@ -5,7 +5,7 @@
  * Source: docs/design.md, "Processes".
  */
 import type { Clock } from '../runtime/clock.ts'
-import { type ConfigSources, type LoadedConfig, loadConfig } from '../runtime/config.ts'
+import { type ConfigSections, type ConfigSources, type LoadedConfig, loadConfig } from '../runtime/config.ts'
 import { createLogger, type Logger, type LogLevel } from '../runtime/logger.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import type { StartProgress } from '../state-cluster/index.ts'
@@ -34,14 +34,14 @@ export interface RunningRole {
 }
 
 export interface Role {
-  readonly sections: Readonly<Record<string, unknown>>
+  readonly sections: ConfigSections
   /** Loads the settings and starts. Rejects with ConfigError, or with the error of what did not start. */
   start(sources: ConfigSources, parts: RoleParts): Promise<RunningRole>
   /** The first output for a person. */
   greeting(facts: RoleFacts): string
 }
 
-export interface RoleDeclaration<All extends Readonly<Record<string, unknown>>> {
+export interface RoleDeclaration<All extends ConfigSections> {
   /** In log lines. */
   readonly name: string
   readonly sections: All
@@ -52,9 +52,7 @@ export interface RoleDeclaration<All extends Readonly<Record<string, unknown>>> 
   readonly greeting?: (facts: RoleFacts) => string
 }
 
-export function defineRole<const All extends Readonly<Record<string, unknown>>>(
-  declared: RoleDeclaration<All>,
-): Role {
+export function defineRole<const All extends ConfigSections>(declared: RoleDeclaration<All>): Role {
   const { name, sections } = declared
   return {
     sections,

@@ -5,35 +5,35 @@
  */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { ConfigError, type ConfigOf, configSection } from '../runtime/config.ts'
+import { ConfigError, type ConfigOf, choice, configSection, integer, list, text } from '../runtime/config.ts'
 import { type Logger, logLevels } from '../runtime/logger.ts'
 import { type Address, parseAddress, type TcpOptions } from '../state-cluster/index.ts'
 
 /** Of every role that runs as a process of its own. */
 export const roleSection = configSection('process', {
   logLevel: {
-    kind: 'choice',
-    choices: logLevels,
+    is: choice(logLevels).optional(),
     doc: 'Least important log line written; not set: warn for `martillo start`, info for single roles',
   },
   healthPort: {
-    kind: 'integer',
-    min: 0,
-    max: 65_535,
+    is: integer(0, 65_535).optional(),
     doc: 'Port for /livez, /readyz, /status and /metrics of a role without its own HTTP; 0 picks one; not set: none',
   },
-  healthHost: { kind: 'text', default: '127.0.0.1', doc: 'Address for the health port to listen on' },
+  healthHost: { is: text().default('127.0.0.1'), doc: 'Address for the health port to listen on' },
 })
 
 /** Mutual TLS between state nodes, and between them and their clients. */
 export const tlsSection = configSection(
   'tls',
   {
-    tlsCertFile: { kind: 'text', doc: "This process's certificate (PEM) for the cluster's own connections" },
-    tlsKeyFile: { kind: 'text', doc: 'The key of that certificate (PEM)' },
-    tlsCaFile: { kind: 'text', doc: "The authority (PEM) that signed everybody's certificates" },
+    tlsCertFile: {
+      is: text().optional(),
+      doc: "This process's certificate (PEM) for the cluster's own connections",
+    },
+    tlsKeyFile: { is: text().optional(), doc: 'The key of that certificate (PEM)' },
+    tlsCaFile: { is: text().optional(), doc: "The authority (PEM) that signed everybody's certificates" },
     tlsServerName: {
-      kind: 'text',
+      is: text().optional(),
       doc: "Name that the other side's certificate must carry, where it is not the host that is dialled",
     },
   },
@@ -49,12 +49,11 @@ export const tlsSection = configSection(
 
 export const clusterSection = configSection('cluster', {
   cluster: {
-    kind: 'text',
-    default: 'martillo',
+    is: text().default('martillo'),
     doc: 'Name of the cluster, the same on all its nodes; nodes of different names do not talk to each other',
   },
   clusterSecret: {
-    kind: 'text',
+    is: text().optional(),
     secret: true,
     doc: 'What changes of the membership must show; not set: they are taken from the same machine alone',
   },
@@ -62,19 +61,15 @@ export const clusterSection = configSection('cluster', {
 
 export const stateNodesSection = configSection('link', {
   stateNodes: {
-    kind: 'list',
-    default: [],
+    is: list(isAddress, 'must be host:port').default([]),
     doc: 'Addresses (host:port) of state nodes, separated by commas; one that answers names the others',
-    fault: (entry) => (addressOf(entry) === undefined ? 'must be host:port' : undefined),
   },
 })
 
 export const monitorsSection = configSection('watch', {
   monitors: {
-    kind: 'list',
-    default: [],
+    is: list(isAddress, 'must be host:port').default([]),
     doc: 'Addresses (host:port) of all monitors, separated by commas; not set: nobody takes over when this server dies',
-    fault: (entry) => (addressOf(entry) === undefined ? 'must be host:port' : undefined),
   },
 })
 
@@ -111,6 +106,10 @@ export function addressOf(text: string): Address | undefined {
     if (error instanceof RangeError) return undefined
     throw error
   }
+}
+
+function isAddress(text: string): boolean {
+  return addressOf(text) !== undefined
 }
 
 /** A file that a setting names could not be read. */

@@ -3,7 +3,15 @@
  * Invariant: it listens only after its folder is open and its state is loaded. It hands over what it leads before
  * it stops. Source: docs/design.md, "Processes"; docs/spec.md NODE1 to NODE3.
  */
-import { type ConfigOf, configSection, type LoadedConfig } from '../runtime/config.ts'
+import {
+  type ConfigOf,
+  configSection,
+  flag,
+  integer,
+  type LoadedConfig,
+  list,
+  text,
+} from '../runtime/config.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import {
   type Address,
@@ -24,38 +32,23 @@ const nodeIdMax = 2 ** 31 - 1
 export const stateNodeSection = configSection(
   'state',
   {
-    host: { kind: 'text', default: '127.0.0.1', doc: 'Address to listen on' },
-    port: {
-      kind: 'integer',
-      min: 0,
-      max: 65_535,
-      default: 8080,
-      doc: 'Port to listen on; 0 picks a free one',
-    },
-    dataDir: { kind: 'text', default: './data', doc: 'Folder of everything that must survive a restart' },
+    host: { is: text().default('127.0.0.1'), doc: 'Address to listen on' },
+    port: { is: integer(0, 65_535).default(8080), doc: 'Port to listen on; 0 picks a free one' },
+    dataDir: { is: text().default('./data'), doc: 'Folder of everything that must survive a restart' },
     groupCount: {
-      kind: 'integer',
-      min: 1,
-      max: 1024,
-      default: 1,
+      is: integer(1, 1024).default(1),
       doc: 'Raft groups of a new data folder; an existing one keeps its number',
     },
     nodeId: {
-      kind: 'integer',
-      min: 0,
-      max: nodeIdMax,
-      default: 0,
+      is: integer(0, nodeIdMax).default(0),
       doc: 'Number of this state node, from 1; no two nodes of a cluster ever have the same',
     },
     members: {
-      kind: 'list',
-      default: [],
+      is: list(isMember, 'must be number=host:port').default([]),
       doc: 'All members of a new cluster, this node included, as 1=host:port,2=host:port; the same on each. To join: those that are there',
-      fault: (entry) => (memberOf(entry) === undefined ? 'must be number=host:port' : undefined),
     },
     join: {
-      kind: 'boolean',
-      default: false,
+      is: flag().default(false),
       doc: 'This node enters a cluster that exists: it begins empty and waits for `martillo state join`',
     },
   },
@@ -85,6 +78,10 @@ export function memberOf(entry: string): [nodeId: number, address: Address] | un
   const address = text === undefined ? undefined : addressOf(text)
   const nodeId = Number(id)
   return address === undefined || nodeId < 1 || nodeId > nodeIdMax ? undefined : [nodeId, address]
+}
+
+function isMember(entry: string): boolean {
+  return memberOf(entry) !== undefined
 }
 
 /** Members that their section has checked. */

@@ -1,26 +1,33 @@
 import { describe, expect, test } from 'vitest'
-import { ConfigError, configSection, describeConfig, loadConfig, variableOf } from './config.ts'
+import {
+  ConfigError,
+  choice,
+  configSection,
+  describeConfig,
+  flag,
+  integer,
+  list,
+  loadConfig,
+  text,
+  variableOf,
+} from './config.ts'
 
 const section = configSection(
   'sample',
   {
-    port: { kind: 'integer', min: 0, max: 65_535, default: 8080, doc: 'Port to listen on' },
-    bodyBytesMax: { kind: 'integer', min: 1, max: 100, default: 50, doc: 'Bytes of a body' },
-    isOpen: { kind: 'boolean', default: true, doc: 'Whether it is open' },
-    level: { kind: 'choice', choices: ['low', 'high'], default: 'low', doc: 'How much' },
-    names: {
-      kind: 'list',
-      default: [],
-      doc: 'Names',
-      fault: (name) => (name === 'bad' ? 'must be good' : undefined),
-    },
+    port: { is: integer(0, 65_535).default(8080), doc: 'Port to listen on' },
+    bodyBytesMax: { is: integer(1, 100).default(50), doc: 'Bytes of a body' },
+    isOpen: { is: flag().default(true), doc: 'Whether it is open' },
+    level: { is: choice(['low', 'high']).default('low'), doc: 'How much' },
+    names: { is: list((name) => name !== 'bad', 'must be good').default([]), doc: 'Names' },
     apiKey: {
-      kind: 'text',
+      is: text()
+        .refine((key) => key.length >= 4, 'is too short')
+        .optional(),
       secret: true,
       doc: 'A key',
-      fault: (key) => (key.length < 4 ? 'is too short' : undefined),
     },
-    queueUrl: { kind: 'text', env: 'SQS_QUEUE_URL', doc: 'A queue' },
+    queueUrl: { is: text().optional(), env: 'SQS_QUEUE_URL', doc: 'A queue' },
   },
   [{ reason: 'a high level needs a port of its own', holds: (c) => c.level !== 'high' || c.port !== 8080 }],
 )

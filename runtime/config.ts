@@ -1,72 +1,39 @@
 /**
- * Settings: a role declares each one once (kind, default, range, a line of doc, whether it is secret) and gets the
- * environment variable, the command-line override, the printed documentation and the check from that declaration.
- * Invariant: a loaded configuration has passed every range and every cross-field rule; a `MARTILLO_…` variable
- * that no section declares is an error, so that a misspelt one is never silently ignored. Secrets are printed
- * masked. Only a process's `main.ts` reads the environment and hands it in. Source: docs/style.md, "Configuration".
+ * The settings of a process, each declared once.
+ * A declaration is a zod schema, a line of doc, and whether the value is secret. From it come the environment
+ * variable, the command-line override, the check and the listing.
+ * Invariant: a loaded configuration has passed every check and every rule over several settings. A `MARTILLO_…`
+ * variable that no section declares is an error. Secrets are never printed.
+ * Source: docs/style.md, "Configuration"; docs/spec.md CONFIG1 to CONFIG7.
  */
+import { z } from 'zod'
 
-interface SettingBase<Value> {
+export interface Setting {
+  /** One of the kinds below; `.refine` adds a check, and `.default` or `.optional` says what holds if it is not set. */
+  readonly is: z.ZodDefault<z.ZodType> | z.ZodOptional<z.ZodType>
   readonly doc: string
-  /** Absent: the setting is optional and `undefined` unless given. */
-  readonly default?: Value
   /** Name of the variable, where it is not derived from the key (settings that others named, `SQS_QUEUE_URL`). */
   readonly env?: string
   readonly secret?: boolean
 }
 
-export interface TextSetting extends SettingBase<string> {
-  readonly kind: 'text'
-  /** Why a value will not do, or `undefined`. */
-  readonly fault?: (value: string) => string | undefined
-}
+export const text = () => z.string().min(1)
+export const integer = (min: number, max: number) => z.int().min(min).max(max)
+export const flag = () => z.boolean()
+export const choice = <const Choice extends string>(choices: readonly Choice[]) => z.enum(choices)
+/** Texts separated by commas. The check is of each entry. */
+export const list = (isEntry: (entry: string) => boolean = () => true, message = '') =>
+  z.array(z.string().refine(isEntry, message)).readonly()
 
-export interface IntegerSetting extends SettingBase<number> {
-  readonly kind: 'integer'
-  readonly min: number
-  readonly max: number
-}
-
-export interface BooleanSetting extends SettingBase<boolean> {
-  readonly kind: 'boolean'
-}
-
-export interface ChoiceSetting<Choice extends string> extends SettingBase<Choice> {
-  readonly kind: 'choice'
-  readonly choices: readonly Choice[]
-}
-
-/** Texts separated by commas. */
-export interface ListSetting extends SettingBase<readonly string[]> {
-  readonly kind: 'list'
-  /** Why an entry will not do, or `undefined`. */
-  readonly fault?: (entry: string) => string | undefined
-}
-
-export type Setting = TextSetting | IntegerSetting | BooleanSetting | ChoiceSetting<string> | ListSetting
 export type Settings = Readonly<Record<string, Setting>>
 
-type ValueOf<One extends Setting> = One extends IntegerSetting
-  ? number
-  : One extends BooleanSetting
-    ? boolean
-    : One extends ChoiceSetting<infer Choice>
-      ? Choice
-      : One extends ListSetting
-        ? readonly string[]
-        : string
-
-/** A section's loaded values: settings without a default may be `undefined`. */
-export type ConfigOf<All extends Settings> = {
-  readonly [Key in keyof All]: All[Key] extends { readonly default: unknown }
-    ? ValueOf<All[Key]>
-    : ValueOf<All[Key]> | undefined
-}
+/** A section's loaded values. */
+export type ConfigOf<All extends Settings> = { readonly [Key in keyof All]: z.output<All[Key]['is']> }
 
 /** A rule over several settings: which combination is refused, and why. */
 export interface ConfigRule<All extends Settings> {
   readonly reason: string
-  readonly holds: (config: ConfigOf<All>) => boolean
+  holds(config: ConfigOf<All>): boolean
 }
 
 export interface ConfigSection<All extends Settings = Settings> {
@@ -75,7 +42,9 @@ export interface ConfigSection<All extends Settings = Settings> {
   readonly rules: readonly ConfigRule<All>[]
 }
 
-/** Declares a role's section. Keys are camelCase with the unit last (`bodyBytesMax`). */
+export type ConfigSections = Readonly<Record<string, ConfigSection>>
+
+/** Declares a section. Keys are camelCase with the unit last (`bodyBytesMax`). */
 export function configSection<const All extends Settings>(
   name: string,
   settings: All,
@@ -90,20 +59,20 @@ export function variableOf(key: string, setting: Setting): string {
 }
 
 /** The variables of all sections. */
-export function variablesOf(sections: Readonly<Record<string, unknown>>): string[] {
-  return Object.values(sections as Sections).flatMap(({ settings }) =>
+export function variablesOf(sections: ConfigSections): string[] {
+  return Object.values(sections).flatMap(({ settings }) =>
     Object.entries(settings).map(([key, setting]) => variableOf(key, setting)),
   )
 }
 
 export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
   readonly code = 'config_invalid'
   readonly retryable = false
-  /** One line per fault, in words for whoever started the process. */
+  /** One line for each fault, for the person who started the process. */
   readonly faults: readonly string[]
   constructor(faults: readonly string[]) {
     super(faults.join('\n'))
-    this.name = 'ConfigError'
     this.faults = faults
   }
 }
@@ -111,14 +80,13 @@ export class ConfigError extends Error {
 /** Where values come from; an override (a command-line option) wins over the environment, that over the default. */
 export interface ConfigSources {
   readonly env: Readonly<Record<string, string | undefined>>
-  /** By key, for whichever section declares it. */
+  /** By key, for every section that declares it. */
   readonly overrides?: Readonly<Record<string, unknown>>
-  /** Further `MARTILLO_…` variables that are meant for other commands and so are no mistake. */
+  /** Further `MARTILLO_…` variables, which are for other commands. */
   readonly known?: readonly string[]
 }
 
-type Sections = Readonly<Record<string, ConfigSection<Settings>>>
-export type LoadedConfig<All> = {
+export type LoadedConfig<All extends ConfigSections> = {
   readonly [Name in keyof All]: All[Name] extends ConfigSection<infer One> ? ConfigOf<One> : never
 }
 
@@ -126,44 +94,73 @@ export type LoadedConfig<All> = {
  * Loads the sections of one process. Sections may share a key (host, data folder) when they declare it alike.
  * Throws `ConfigError` with every fault at once.
  */
-export function loadConfig<const All extends Readonly<Record<string, unknown>>>(
+export function loadConfig<const All extends ConfigSections>(
   sections: All,
   sources: ConfigSources,
 ): LoadedConfig<All> {
   const faults: string[] = []
-  const variables = new Set<string>(sources.known ?? [])
-  const keys = new Set<string>()
-  const loaded: Record<string, Record<string, unknown>> = {}
-  for (const [name, section] of Object.entries(sections as Sections)) {
-    const values: Record<string, unknown> = {}
-    const before = faults.length
-    for (const [key, setting] of Object.entries(section.settings)) {
-      const variable = variableOf(key, setting)
-      variables.add(variable)
-      keys.add(key)
-      const override = sources.overrides?.[key]
-      const text = sources.env[variable]
-      let read: Read = { value: setting.default }
-      if (override !== undefined) read = readValue(setting, override, `option ${key}`)
-      else if (text !== undefined && text !== '') read = readValue(setting, text, variable)
-      if (read.fault !== undefined) faults.push(read.fault)
-      values[key] = read.value
-    }
-    if (faults.length === before) {
-      for (const rule of section.rules)
-        if (!rule.holds(values as ConfigOf<Settings>)) faults.push(`${section.name}: ${rule.reason}`)
-    }
-    loaded[name] = values
-  }
-  for (const variable of Object.keys(sources.env)) {
-    if (!variable.startsWith('MARTILLO_') || variables.has(variable)) continue
-    const near = nearest(variable, variables)
-    faults.push(`${variable} is not a setting${near === undefined ? '' : `; did you mean ${near}?`}`)
-  }
-  for (const key of Object.keys(sources.overrides ?? {}))
-    if (!keys.has(key)) faults.push(`option ${key} is not a setting`)
+  const loaded = Object.entries(sections).map(([name, section]) => [name, load(section, sources, faults)])
+  faults.push(...undeclared(sections, sources))
   if (faults.length > 0) throw new ConfigError([...new Set(faults)])
-  return loaded as LoadedConfig<All>
+  return Object.fromEntries(loaded) as LoadedConfig<All>
+}
+
+/** The values of one section, or undefined and why not in `faults`. */
+function load({ name, settings, rules }: ConfigSection, sources: ConfigSources, faults: string[]): unknown {
+  const given = givenFor(settings, sources)
+  const shape = Object.fromEntries(Object.entries(settings).map(([key, { is }]) => [key, is]))
+  const values = Object.entries(given).map(([key, { value }]) => [key, value])
+  const { success, data, error } = z.object(shape).safeParse(Object.fromEntries(values))
+  if (success) {
+    faults.push(...rules.filter((rule) => !rule.holds(data)).map(({ reason }) => `${name}: ${reason}`))
+    return data
+  }
+  for (const { code, message, path } of error.issues) {
+    const key = path[0] as string
+    const setting = settings[key] as Setting
+    const { where, shown } = given[key] as Given
+    const not = setting.secret === true ? '' : `, not ${JSON.stringify(shown)}`
+    faults.push(`${where} ${code === 'custom' ? message : dueInWords(setting)}${not}`)
+  }
+  return undefined
+}
+
+interface Given {
+  readonly value: unknown
+  /** Names the source in a fault. */
+  readonly where: string
+  readonly shown: unknown
+}
+
+/** What options and environment give for some settings, by key; text is already split or counted. */
+function givenFor(settings: Settings, { env, overrides }: ConfigSources): Readonly<Record<string, Given>> {
+  const given: Record<string, Given> = {}
+  for (const [key, setting] of Object.entries(settings)) {
+    const variable = variableOf(key, setting)
+    const override = overrides?.[key]
+    // An empty variable counts as not set.
+    const shown = override ?? (env[variable] || undefined)
+    if (shown === undefined) continue
+    const value = typeof shown === 'string' ? fromText(kindOf(setting), shown) : shown
+    given[key] = { value, where: override === undefined ? variable : `option ${key}`, shown }
+  }
+  return given
+}
+
+/** Variables and options that nobody declares. */
+function undeclared(sections: ConfigSections, { env, overrides = {}, known = [] }: ConfigSources): string[] {
+  const variables = new Set([...known, ...variablesOf(sections)])
+  const keys = new Set(Object.values(sections).flatMap(({ settings }) => Object.keys(settings)))
+  const misspelt = Object.keys(env).filter((name) => name.startsWith('MARTILLO_') && !variables.has(name))
+  return [
+    ...misspelt.map((name) => {
+      const near = nearest(name, variables)
+      return `${name} is not a setting${near === undefined ? '' : `; did you mean ${near}?`}`
+    }),
+    ...Object.keys(overrides)
+      .filter((key) => !keys.has(key))
+      .map((key) => `option ${key} is not a setting`),
+  ]
 }
 
 /** What `check-config` prints of one setting. */
@@ -181,91 +178,55 @@ export interface ConfigLine {
 
 /** Each setting with its variable, meaning and (where `loaded` is given) its value, secrets masked. */
 export function describeConfig(
-  sections: Readonly<Record<string, unknown>>,
+  sections: ConfigSections,
   loaded?: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
 ): readonly ConfigLine[] {
-  return Object.entries(sections as Sections).flatMap(([name, section]) =>
+  return Object.entries(sections).flatMap(([name, section]) =>
     Object.entries(section.settings).map(([key, setting]) => {
       const value = loaded?.[name]?.[key]
+      const standard = setting.is.parse(undefined)
       return {
         section: section.name,
         key,
         variable: variableOf(key, setting),
         doc: setting.doc,
         kind: kindInWords(setting),
-        ...(value === undefined ? {} : { value: setting.secret === true ? '[secret]' : inWords(value) }),
-        ...(setting.default === undefined ? {} : { default: inWords(setting.default) }),
+        ...(value === undefined ? {} : { value: setting.secret === true ? '[secret]' : String(value) }),
+        ...(standard === undefined ? {} : { default: String(standard) }),
       }
     }),
   )
 }
 
-interface Read {
-  readonly value?: unknown
-  readonly fault?: string
+/** The schema without its default. */
+function kindOf({ is }: Setting): unknown {
+  let kind: unknown = is
+  while (kind instanceof z.ZodDefault || kind instanceof z.ZodOptional || kind instanceof z.ZodReadonly)
+    kind = kind.unwrap()
+  return kind
 }
 
-/** A value given as text (environment) or already of its kind (an option). `where` names it in the fault. */
-function readValue(setting: Setting, given: unknown, where: string): Read {
-  const shown = setting.secret === true ? '' : `, not ${JSON.stringify(given)}`
-  const refuse = (why: string): Read => ({ fault: `${where} ${why}` })
-  switch (setting.kind) {
-    case 'integer': {
-      const value = typeof given === 'string' && /^-?\d{1,16}$/.test(given) ? Number(given) : given
-      if (
-        typeof value !== 'number' ||
-        !Number.isSafeInteger(value) ||
-        value < setting.min ||
-        value > setting.max
-      )
-        return refuse(`must be an integer from ${setting.min} to ${setting.max}${shown}`)
-      return { value }
-    }
-    case 'boolean': {
-      if (given === true || given === 'true' || given === '1') return { value: true }
-      if (given === false || given === 'false' || given === '0') return { value: false }
-      return refuse(`must be true or false${shown}`)
-    }
-    case 'choice': {
-      if (typeof given === 'string' && setting.choices.includes(given)) return { value: given }
-      return refuse(`must be one of ${setting.choices.join(', ')}${shown}`)
-    }
-    case 'list': {
-      const entries = typeof given === 'string' ? given.split(',').map((entry) => entry.trim()) : given
-      if (!Array.isArray(entries) || !entries.every((entry) => typeof entry === 'string'))
-        return refuse(`must be texts separated by commas${shown}`)
-      const value = entries.filter((entry) => entry !== '')
-      for (const entry of value) {
-        const fault = setting.fault?.(entry)
-        if (fault !== undefined) return refuse(`${fault}${shown}`)
-      }
-      return { value }
-    }
-    case 'text': {
-      if (typeof given !== 'string' || given === '') return refuse(`must be text${shown}`)
-      const fault = setting.fault?.(given)
-      return fault === undefined ? { value: given } : refuse(`${fault}${shown}`)
-    }
-  }
+const flags: Readonly<Record<string, boolean>> = { true: true, 1: true, false: false, 0: false }
+
+/** The value that a text stands for. Text that fits no value stays as it is, for the schema to refuse. */
+function fromText(kind: unknown, given: string): unknown {
+  if (kind instanceof z.ZodNumber) return /^-?\d+$/.test(given) ? Number(given) : given
+  if (kind instanceof z.ZodBoolean) return flags[given] ?? given
+  if (!(kind instanceof z.ZodArray)) return given
+  return given.split(',').flatMap((entry) => entry.trim() || [])
 }
 
 function kindInWords(setting: Setting): string {
-  switch (setting.kind) {
-    case 'integer':
-      return `integer from ${setting.min} to ${setting.max}`
-    case 'boolean':
-      return 'true or false'
-    case 'choice':
-      return `one of ${setting.choices.join(', ')}`
-    case 'list':
-      return 'texts separated by commas'
-    case 'text':
-      return 'text'
-  }
+  const kind = kindOf(setting)
+  if (kind instanceof z.ZodNumber) return `integer from ${kind.minValue} to ${kind.maxValue}`
+  if (kind instanceof z.ZodBoolean) return 'true or false'
+  if (kind instanceof z.ZodEnum) return `one of ${kind.options.join(', ')}`
+  return kind instanceof z.ZodArray ? 'texts separated by commas' : 'text'
 }
 
-function inWords(value: unknown): string {
-  return Array.isArray(value) ? value.join(',') : String(value)
+function dueInWords(setting: Setting): string {
+  const kind = kindInWords(setting)
+  return `must be ${kind.startsWith('integer') ? 'an ' : ''}${kind}`
 }
 
 /** The declared variable within two edits of a misspelt one. */
