@@ -13,6 +13,8 @@ import { field, textInput } from './field.ts'
 import { type Identity, identityOf } from './identity.ts'
 import { tagsOf } from './sell-form.ts'
 import { nameOf } from './shell.ts'
+import { termsList } from './terms-list.ts'
+import { momentInWords } from './words.ts'
 
 export function accountPage(app: App): View {
   const { identity } = app
@@ -35,10 +37,7 @@ export function accountPage(app: App): View {
 }
 
 function signedIn(app: App, identity: Identity): HTMLElement {
-  const until =
-    identity.expiresAtMs === undefined
-      ? 'without end'
-      : new Date(identity.expiresAtMs).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+  const until = identity.expiresAtMs === undefined ? 'without end' : momentInWords(identity.expiresAtMs)
   const copy = button('Copy my token', () => {
     navigator.clipboard.writeText(identity.token).then(
       () => app.say('Copied. Keep it to yourself: who has it bids as you.', 'good'),
@@ -48,17 +47,11 @@ function signedIn(app: App, identity: Identity): HTMLElement {
   return h(
     'div',
     { class: 'panel' },
-    h(
-      'dl',
-      { class: 'terms' },
-      ...(
-        [
-          ['Signed in as', identity.id],
-          ['You may', identity.roles.length === 0 ? 'watch' : identity.roles.map(roleInWords).join(', ')],
-          ['Until', until],
-        ] as const
-      ).flatMap(([name, text]) => [h('dt', {}, name), h('dd', {}, text)]),
-    ),
+    termsList([
+      ['Signed in as', identity.id],
+      ['You may', identity.roles.length === 0 ? 'watch' : identity.roles.map(roleInWords).join(', ')],
+      ['Until', until],
+    ]),
     h(
       'div',
       { class: 'form-end' },

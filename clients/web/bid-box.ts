@@ -1,24 +1,31 @@
 /**
- * Where a bid is made: the amount with the asking bid filled in, quick raises, hidden maximum or plain bid, buy now.
- * Invariant: while the reader types, nothing overwrites it; a bid that is on its way cannot be sent a second time;
- * what the reader sees as the amount is what is sent, to the cent.
+ * Where a bid is made: amount, quick raises, kind of bid, buy now.
+ * Invariant: while the reader types, nothing overwrites it; a bid under way cannot be sent a second time; the
+ * amount that the reader sees is the amount that is sent, to the cent.
  */
 import type { AuctionView, Standing } from '../../protocol/auction-view.ts'
 import type { BidKind } from '../../protocol/fields.ts'
 import type { Amount } from '../../protocol/money.ts'
+import { amountEntry } from './amount-entry.ts'
+import { bidKindSwitch } from './bid-kind-switch.ts'
+import { acceptedWords, type BidContext, readBid, rejectedWords, submitWords } from './bid-words.ts'
 import { button, h, setAttribute, setText, show } from './dom.ts'
+import type { Identity } from './identity.ts'
 import type { LotState } from './lot-model.ts'
-import { currencySymbol, money, plainAmount, shortMoney, typedAmount } from './money-text.ts'
-import { leastBid, raises } from './raises.ts'
-import { sentenceOf } from './words.ts'
+import { money } from './money-text.ts'
+import { quickRaises } from './quick-raises.ts'
+import { leastBid } from './raises.ts'
+import { hashOf } from './route.ts'
 
-export interface BidBoxOptions {
+export interface BidActions {
   readonly bid: (amount: Amount, kind: BidKind) => void
   readonly buyNow: () => void
-  /** Whether the reader may bid at all; otherwise why not, and where to go. */
-  readonly barrier:
-    | { readonly text: string; readonly link?: { readonly href: string; readonly label: string } }
-    | undefined
+}
+
+/** Why a reader may not bid, and where to change that. */
+export interface Barrier {
+  readonly text: string
+  readonly label: string
 }
 
 export interface BidBox {
@@ -26,197 +33,126 @@ export interface BidBox {
   update(state: LotState, isConnected: boolean): void
 }
 
-const kindWords: Readonly<Record<BidKind, { readonly label: string; readonly help: string }>> = {
-  max: {
-    label: 'Up to',
-    help: 'The house bids for you, only as far as needed, up to this amount. Nobody sees it.',
-  },
-  exact: { label: 'Exactly', help: 'Your bid is this amount, no less, even if less would do.' },
+/** What keeps this reader from bidding; `undefined` for a bidder. */
+export function barrierFor(identity: Identity | undefined): Barrier | undefined {
+  if (identity === undefined)
+    return {
+      text: 'To bid, tell the house who you are. It takes a name, nothing else.',
+      label: 'Register to bid',
+    }
+  if (identity.roles.includes('bidder')) return undefined
+  return { text: 'You are signed in, but not as a bidder.', label: 'Change account' }
 }
 
-export function bidBox(options: BidBoxOptions): BidBox {
-  let auction: AuctionView | undefined
-  let you: Standing = { status: 'none' }
-  /** The least that is worth bidding now. */
-  let least: Amount | undefined
-  let kind: BidKind = 'max'
-  /** What was filled in; while the field still shows it, it follows the asking bid. */
-  let filled: string | undefined
-
-  const symbol = h('span', { class: 'amount-symbol', 'aria-hidden': 'true' })
-  const input = h('input', {
-    id: 'bid-amount',
-    class: 'amount-input',
-    inputmode: 'decimal',
-    autocomplete: 'off',
-    'aria-describedby': 'bid-message bid-help',
-  })
-  const field = h('div', { class: 'amount-field' }, symbol, input)
-  const quick = h('div', { class: 'quick', role: 'group', 'aria-label': 'Suggested amounts' })
-  const help = h('p', { class: 'hint', id: 'bid-help' })
-  const message = h('p', { class: 'message', id: 'bid-message', role: 'alert' })
-  const submit = h(
-    'button',
-    { type: 'submit', class: 'button button-primary button-wide button-tall' },
-    'Place bid',
-  )
-  const buyNowButton = button('', () => options.buyNow(), { class: 'button button-wide' })
-  const kinds = kindSwitch((chosen) => {
-    kind = chosen
-    drawKind()
-  })
-  const label = h('label', { for: 'bid-amount', class: 'field-label' }, 'Your bid')
-  const form = h(
-    'form',
-    { class: 'bid-form', novalidate: true },
-    h('div', { class: 'bid-row' }, label, kinds),
-    field,
-    quick,
-    help,
-    message,
-    submit,
-    buyNowButton,
-  )
-  const { barrier: why } = options
-  const barrier = h(
-    'div',
-    { class: 'barrier' },
-    h('p', {}, why?.text ?? ''),
-    why?.link && h('a', { class: 'button button-primary button-wide', href: why.link.href }, why.link.label),
-  )
-  const element = h('div', { class: 'bid-box' }, form, barrier)
-
-  function drawKind(): void {
-    setText(help, kindWords[kind].help)
-  }
-
-  function fill(amount: Amount): void {
-    if (auction === undefined) return
-    filled = plainAmount(amount, auction.currency)
-    input.value = filled
-    say('')
-  }
-
-  function say(text: string, isGood = false): void {
-    setText(message, text)
-    setAttribute(message, 'data-tone', text === '' ? undefined : isGood ? 'good' : 'bad')
-    setAttribute(input, 'aria-invalid', text !== '' && !isGood ? 'true' : undefined)
-  }
-
-  input.addEventListener('input', () => {
-    if (input.value !== filled) filled = undefined
-    say('')
-  })
-  input.addEventListener('focus', () => input.select())
-  form.addEventListener('submit', (event) => {
-    event.preventDefault()
-    if (auction === undefined) return
-    const amount = typedAmount(input.value, auction.currency)
-    if (amount === undefined) {
-      say(`Type an amount such as ${plainAmount(least ?? auction.askingBid, auction.currency)}.`)
-      input.focus()
-    } else if (amount < auction.askingBid) {
-      say(`The asking bid is ${money(auction.askingBid, auction.currency)}.`)
-      input.focus()
-    } else if (you.status === 'winning' && you.maxBid !== undefined && amount <= you.maxBid) {
-      say(
-        `You lead already, with a maximum of ${money(you.maxBid, auction.currency)}. Only more than that changes anything.`,
-      )
-      input.focus()
-    } else options.bid(amount, kind)
-  })
-
-  let quickKey = ''
-  function drawQuick(view: AuctionView, from: Amount): void {
-    const amounts = raises(from, view.currency, view.increments)
-    const key = `${view.currency}${amounts.join()}`
-    if (key === quickKey) return
-    quickKey = key
-    quick.replaceChildren(
-      ...amounts.map((amount) =>
-        button(shortMoney(amount, view.currency), () => fill(amount), { class: 'button button-chip' }),
-      ),
-    )
-  }
-
-  function drawOutcome({ outcome, you: now }: LotState, view: AuctionView): void {
-    if (outcome === undefined) return
-    if (outcome.type === 'bid_accepted')
-      say(acceptedWords(outcome.you, now, view), outcome.you.status !== 'outbid')
-    else say(rejectedWords(outcome.code, outcome.askingBid, view))
-  }
-
-  let drawnOutcome: LotState['outcome']
-  drawKind()
+export function bidBox(actions: BidActions, barrier: Barrier | undefined): BidBox {
+  const form = bidForm(actions)
+  const notice = barrierNotice(barrier)
+  const element = h('div', { class: 'bid-box' }, form.element, notice)
   return {
     element,
     update(state, isConnected) {
-      const { auction: view, pending } = state
-      if (view === undefined) return
-      const before = least
-      auction = view
-      you = state.you
-      const leadingMaximum = you.status === 'winning' ? you.maxBid : undefined
-      least = leastBid(view.askingBid, view.currency, view.increments, leadingMaximum)
-      const isOpen = view.status === 'open'
+      const { auction } = state
+      if (auction === undefined) return
+      const isOpen = auction.status === 'open'
+      const mayBid = barrier === undefined
       show(element, isOpen)
-      show(form, isOpen && options.barrier === undefined)
-      show(barrier, isOpen && options.barrier !== undefined)
-      if (!isOpen || options.barrier !== undefined) return
-      setText(symbol, currencySymbol(view.currency))
-      if (before === undefined || (before !== least && input.value === filled)) fill(least)
-      drawQuick(view, least)
-      submit.disabled = pending !== undefined || !isConnected
-      setText(submit, submitWords(pending !== undefined, isConnected, state.you))
-      buyNowButton.disabled = pending !== undefined || !isConnected
-      show(buyNowButton, view.buyNow !== null)
-      if (view.buyNow !== null) setText(buyNowButton, `Buy now for ${money(view.buyNow, view.currency)}`)
-      if (state.outcome === drawnOutcome) return
-      drawnOutcome = state.outcome
-      if (state.outcome?.type === 'bid_accepted') fill(least)
-      drawOutcome(state, view)
+      show(form.element, isOpen && mayBid)
+      show(notice, isOpen && !mayBid)
+      if (isOpen && mayBid) form.update(state, contextOf(auction, state.you), isConnected)
     },
   }
 }
 
-function submitWords(isPending: boolean, isConnected: boolean, you: Standing): string {
-  if (isPending) return 'Sending your bid…'
-  if (!isConnected) return 'Reconnecting…'
-  return you.status === 'winning' ? 'Raise your maximum' : 'Place bid'
+function contextOf(auction: AuctionView, you: Standing): BidContext {
+  const leadingMaximum = you.status === 'winning' ? you.maxBid : undefined
+  const { askingBid, currency, increments } = auction
+  return { auction, you, least: leastBid(askingBid, currency, increments, leadingMaximum) }
 }
 
-function acceptedWords(answered: Standing, now: Standing, view: AuctionView): string {
-  if (answered.status === 'outbid')
-    return `Your bid counts, but somebody's maximum is higher. To lead, bid ${money(view.askingBid, view.currency)} or more.`
-  if (answered.status === 'won') return 'It is yours.'
-  if (now.maxBid === undefined) return 'You lead.'
-  return `You lead, with a maximum of ${money(now.maxBid, view.currency)}.`
-}
-
-function rejectedWords(code: string, askingBid: Amount | undefined, view: AuctionView): string {
-  const sentence = sentenceOf(code)
-  return code === 'bid_too_low' && askingBid !== undefined
-    ? `${sentence} Bid ${money(askingBid, view.currency)} or more.`
-    : sentence
-}
-
-/** Two radio buttons drawn as one switch. */
-function kindSwitch(choose: (kind: BidKind) => void): HTMLElement {
-  const parts = (['max', 'exact'] as const).map((kind) => {
-    const input = h('input', {
-      type: 'radio',
-      name: 'bid-kind',
-      id: `bid-kind-${kind}`,
-      value: kind,
-      checked: kind === 'max',
-    })
-    input.addEventListener('change', () => choose(kind))
-    return [input, h('label', { for: `bid-kind-${kind}` }, kindWords[kind].label)]
-  })
+function barrierNotice(barrier: Barrier | undefined): HTMLElement {
+  const link = { class: 'button button-primary button-wide', href: hashOf({ page: 'account' }) }
   return h(
-    'fieldset',
-    { class: 'switch' },
-    h('legend', { class: 'visually-hidden' }, 'Kind of bid'),
-    ...parts.flat(),
+    'div',
+    { class: 'barrier' },
+    h('p', {}, barrier?.text ?? ''),
+    barrier && h('a', link, barrier.label),
   )
+}
+
+/** The form of a reader who may bid, for an auction that is open. */
+function bidForm(actions: BidActions) {
+  let context: BidContext | undefined
+  let drawnOutcome: LotState['outcome']
+  const message = h('p', { class: 'message', id: 'bid-message', role: 'alert' })
+  const amount = amountEntry('bid-amount', 'bid-message bid-help', () => say(''))
+  const quick = quickRaises(fill)
+  const kind = bidKindSwitch('bid-help')
+  const submit = submitButton()
+  const buyNow = button('', () => actions.buyNow(), { class: 'button button-wide' })
+  const label = h('label', { for: 'bid-amount', class: 'field-label' }, 'Your bid')
+  const heading = h('div', { class: 'bid-row' }, label, kind.element)
+  const controls = [heading, amount.element, quick.element, kind.help, message, submit, buyNow]
+  const element = h('form', { class: 'bid-form', novalidate: true }, ...controls)
+
+  function say(text: string, isGood = false): void {
+    setText(message, text)
+    setAttribute(message, 'data-tone', text === '' ? undefined : isGood ? 'good' : 'bad')
+    amount.setInvalid(text !== '' && !isGood)
+  }
+
+  function fill(value: Amount): void {
+    if (context === undefined) return
+    amount.fill(value, context.auction.currency)
+    say('')
+  }
+
+  function send(): void {
+    if (context === undefined) return
+    const read = readBid(amount.text(), context)
+    if (read.ok) {
+      actions.bid(read.amount, kind.chosen())
+      return
+    }
+    say(read.fault)
+    amount.focus()
+  }
+
+  /** A new outcome once: an accepted bid fills in the next amount, and then both kinds are put in words. */
+  function drawOutcome({ outcome, you }: LotState, { auction, least }: BidContext): void {
+    if (outcome === drawnOutcome) return
+    drawnOutcome = outcome
+    if (outcome === undefined) return
+    if (outcome.type === 'bid_accepted') {
+      fill(least)
+      say(acceptedWords(outcome.you, you, auction), outcome.you.status !== 'outbid')
+    } else say(rejectedWords(outcome.code, outcome.askingBid, auction))
+  }
+
+  element.addEventListener('submit', (event) => {
+    event.preventDefault()
+    send()
+  })
+  return {
+    element,
+    update(state: LotState, next: BidContext, isConnected: boolean): void {
+      const before = context?.least
+      context = next
+      const { auction, least, you } = next
+      amount.showCurrency(auction.currency)
+      if (before === undefined || (before !== least && amount.isFollowing())) fill(least)
+      quick.update(auction, least)
+      const isPending = state.pending !== undefined
+      submit.disabled = isPending || !isConnected
+      setText(submit, submitWords(isPending, isConnected, you))
+      buyNow.disabled = isPending || !isConnected
+      show(buyNow, auction.buyNow !== null)
+      if (auction.buyNow !== null) setText(buyNow, `Buy now for ${money(auction.buyNow, auction.currency)}`)
+      drawOutcome(state, next)
+    },
+  }
+}
+
+function submitButton(): HTMLButtonElement {
+  const attributes = { type: 'submit', class: 'button button-primary button-wide button-tall' }
+  return h('button', attributes, 'Place bid')
 }

@@ -61,6 +61,11 @@ export function bidsInWords(count: number): string {
   return count === 0 ? 'No bids yet' : `${count} ${count === 1 ? 'bid' : 'bids'}`
 }
 
+/** A date with its time, in the reader's own language and zone. */
+export function momentInWords(atMs: number): string {
+  return new Date(atMs).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+}
+
 /** `bidder-7` → `Bidder 7`. */
 export function aliasInWords(alias: string): string {
   const number = /^bidder-(\d+)$/.exec(alias)?.[1]
