@@ -128,8 +128,13 @@ export const stateRole = defineRole({
     const { config, logger, metrics } = options
     const { dataDir, nodeId } = config.state
     const tcp = await tcpOptionsOf(config.tls)
+    const countLinkFault = linkFaultCounter(metrics)
+    const note: Note = (event, facts) => {
+      if (event === 'link_fault') countLinkFault(facts['code'])
+      logger.info(event, facts)
+    }
     const resuming = await ResumingNode.open({
-      open: (port, onFatal) => openStateNode(nodeOptions(options, { tcp, port, onFatal })),
+      open: (port, onFatal) => openStateNode(nodeOptions(options, { tcp, port, onFatal, note })),
       port: config.state.port,
       dataDir,
       hasRoom,
@@ -168,10 +173,19 @@ export const stateRole = defineRole({
 })
 
 type Options = RoleOptions<LoadedConfig<typeof stateSections>>
+type Note = Parameters<typeof openStateNode>[0]['note']
+
+/** What a node's own settings do not say. */
+interface OwnOptions {
+  readonly tcp: TcpOptions
+  readonly port: number
+  readonly onFatal: (error: Error) => void
+  readonly note: Note
+}
 
 function nodeOptions(
-  { config, clock, logger, onProgress }: Options,
-  own: { readonly tcp: TcpOptions; readonly port: number; readonly onFatal: (error: Error) => void },
+  { config, clock, onProgress }: Options,
+  own: OwnOptions,
 ): Parameters<typeof openStateNode>[0] {
   const { host, dataDir, groupCount, nodeId, members, join } = config.state
   const { clusterSecret, cluster } = config.cluster
@@ -188,7 +202,7 @@ function nodeOptions(
     ...(clusterSecret === undefined ? {} : { secret: clusterSecret }),
     onProgress,
     onFatal: own.onFatal,
-    note: (event, facts) => logger.info(event, facts),
+    note: own.note,
   }
 }
 
@@ -203,6 +217,18 @@ function statusOf(nodeId: number, node: StateNode | undefined): object {
     peers: node.peers(),
     state: node.status().groups,
   }
+}
+
+const linkFaultCodes = ['answer_failed', 'malformed', 'corrupt_frame', 'silent', 'other'] as const
+
+/** Counts the sessions of link clients that ended by a fault. `answer_failed` is a fault of this node. */
+function linkFaultCounter(metrics: Metrics): (code: unknown) => void {
+  const counter = metrics.counter({
+    name: 'martillo_state_link_faults_total',
+    help: 'Sessions of link clients that ended by a fault.',
+    labels: { code: linkFaultCodes },
+  })
+  return (code) => counter.add(1, { code: linkFaultCodes.find((known) => known === code) ?? 'other' })
 }
 
 function measureNode(metrics: Metrics, node: () => StateNode | undefined): void {

@@ -28,6 +28,8 @@ export type TransportErrorCode =
   | 'snapshot_aborted'
   /** This side is closing. */
   | 'stopped'
+  /** This side has a fault of its own in answering; its `cause` is what was thrown. */
+  | 'answer_failed'
 
 /** Codes after which the same attempt, made later, may work. */
 const retryableCodes: ReadonlySet<TransportErrorCode> = new Set([

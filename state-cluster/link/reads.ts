@@ -4,7 +4,7 @@
  * alone. Source: `Cluster` in cluster.ts.
  */
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'
-import { Fields } from '../../wire/tuples.ts'
+import { Fields, malformed } from '../../wire/tuples.ts'
 import type { Position } from '../cluster.ts'
 import type { OutboxEntry, PublicEvent, Standing } from '../machine/events.ts'
 import { decodeHistory, encodeHistory } from '../machine/index.ts'
@@ -266,7 +266,7 @@ export function readOfCode(code: number): Read<never, unknown> | undefined {
   return byCode.get(code)
 }
 
-/** The groups of a scope. */
+/** The groups of a scope. Throws `malformed` where it names one that there is not. */
 export function groupsOfScope(
   scope: ReadScope,
   groups: readonly GroupId[],
@@ -274,5 +274,7 @@ export function groupsOfScope(
 ): readonly GroupId[] {
   if (scope === 'all') return groups
   if (scope === 'first') return groups.slice(0, 1)
-  return ['auctionId' in scope ? groupOf(scope.auctionId) : scope.groupId]
+  const groupId = 'auctionId' in scope ? groupOf(scope.auctionId) : scope.groupId
+  if (!groups.includes(groupId)) throw malformed(`there is no group ${groupId}`)
+  return [groupId]
 }

@@ -229,8 +229,13 @@ class OpenNode implements StateNode {
       backend: linkBackend(host, () => this.#members()),
       timing: host.timing,
       members: this.#desk(),
-      fault: (remote, cause) =>
-        options.note('link_fault', { remote, code: cause.code, reason: cause.message }),
+      fault: (remote, { code, message, cause }) =>
+        options.note('link_fault', {
+          remote,
+          code,
+          reason: message,
+          ...(code === 'answer_failed' && cause instanceof Error && { error: cause }),
+        }),
     })
   }
 

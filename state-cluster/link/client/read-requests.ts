@@ -1,9 +1,10 @@
 /**
  * Requests that go to another node when the first fails: all but proposals.
  * These are reads, read indexes, status, members, and changes of members, which find done what is done. Each is
- * sent until there is an answer or its time is up. Invariant: every request ends once; how many are open is bounded.
- * Source: docs/spec.md LINK9, LINK10, MEMBER4.
+ * sent until there is an answer or its time is up. Invariant: every request ends once; how many are open is bounded;
+ * no request ends more than two connections. Source: docs/spec.md LINK9, LINK10, LINK12, LINK13, MEMBER4.
  */
+import { Backoff } from '../../../runtime/backoff.ts'
 import type { CancelTimer } from '../../../runtime/clock.ts'
 import { TransportError } from '../../../wire/errors.ts'
 import type { Timing } from '../../../wire/timing.ts'
@@ -25,6 +26,8 @@ export interface ReadRequest<Answer> {
 export interface ReadRequestLimits {
   readonly readTimeoutMs: number
   readonly readsMax: number
+  /** Connections that may end while a request waits on them; then it is given up. Default 2. */
+  readonly connectionsLostMax?: number
 }
 
 interface Open {
@@ -33,16 +36,21 @@ interface Open {
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: ClusterError) => void
   isSent: boolean
+  /** Connections that ended instead of an answer: perhaps because of this request. */
+  connectionsLost: number
 }
 
 const sweepMs = 50
-const againMs = 20
+/** Before requests are sent again that a node could not answer. */
+const pauses = { baseMs: 20, maxMs: 500 }
+const defaultConnectionsLostMax = 2
 
 export class ReadRequests {
   readonly #timing: Timing
   readonly #limits: ReadRequestLimits
   /** In order of deadline. */
   readonly #open = new Set<Open>()
+  readonly #pause: Backoff
   #cancelSweep: CancelTimer | undefined
   #cancelAgain: CancelTimer | undefined
   #closed = false
@@ -50,6 +58,7 @@ export class ReadRequests {
   constructor(timing: Timing, limits: ReadRequestLimits) {
     this.#timing = timing
     this.#limits = limits
+    this.#pause = new Backoff(pauses, timing.random)
   }
 
   get count(): number {
@@ -69,6 +78,7 @@ export class ReadRequests {
         resolve: resolve as (answer: unknown) => void,
         reject,
         isSent: false,
+        connectionsLost: 0,
       }
       this.#open.add(open)
       this.#send(open)
@@ -105,18 +115,37 @@ export class ReadRequests {
     if (!(outcome instanceof TransportError) && outcome.failure === undefined) {
       const answer = open.request.decode(outcome.fields)
       this.#open.delete(open)
+      this.#pause.reset()
       open.resolve(answer)
       return
     }
     open.isSent = false
-    const failure = outcome instanceof TransportError ? undefined : outcome.failure
+    if (outcome instanceof TransportError) this.#lost(open, outcome)
+    else this.#refused(open, node, outcome.failure)
+    if (this.#open.has(open)) this.#flushLater()
+  }
+
+  #lost(open: Open, cause: TransportError): void {
+    open.connectionsLost++
+    const { connectionsLostMax = defaultConnectionsLostMax } = this.#limits
+    if (open.connectionsLost < connectionsLostMax) return
+    const text = `${open.connectionsLost} connections ended instead of an answer: ${cause.message}`
+    this.#reject(open, new ClusterError('unavailable', text, { cause }))
+  }
+
+  #refused(open: Open, node: NodeLink, failure: Failure): void {
     if (failure === 'overloaded') {
-      this.#open.delete(open)
-      open.reject(new ClusterError('overloaded', 'the state node cannot answer that now'))
-      return
-    }
-    if (failure !== undefined) open.request.failed?.(node, failure)
-    this.#cancelAgain ??= this.#timing.clock.setTimer(againMs, () => {
+      this.#reject(open, new ClusterError('overloaded', 'the state node cannot answer that now'))
+    } else open.request.failed?.(node, failure)
+  }
+
+  #reject(open: Open, error: ClusterError): void {
+    this.#open.delete(open)
+    open.reject(error)
+  }
+
+  #flushLater(): void {
+    this.#cancelAgain ??= this.#timing.clock.setTimer(this.#pause.nextMs(), () => {
       this.#cancelAgain = undefined
       this.flush()
     })
@@ -129,8 +158,7 @@ export class ReadRequests {
       const nowMs = this.#timing.clock.monotonicMs()
       for (const open of this.#open) {
         if (open.deadlineMs > nowMs) break
-        this.#open.delete(open)
-        open.reject(new ClusterError('unavailable', 'no state node answered in time'))
+        this.#reject(open, new ClusterError('unavailable', 'no state node answered in time'))
       }
       if (this.#open.size > 0) this.#sweepLater()
     })

@@ -164,7 +164,12 @@ class Remote implements RemoteCluster, NodeLinkOwner {
 
   async start(): Promise<void> {
     const { startTimeoutMs } = this.#limits
-    const requests = new ReadRequests(this.#options.timing, { readTimeoutMs: startTimeoutMs, readsMax: 1 })
+    const requests = new ReadRequests(this.#options.timing, {
+      readTimeoutMs: startTimeoutMs,
+      readsMax: 1,
+      // Nodes that are starting themselves end connections; the time alone bounds this request.
+      connectionsLostMax: Number.POSITIVE_INFINITY,
+    })
     this.#startRequests = requests
     try {
       await requests.request(this.#statusRequest())
@@ -361,9 +366,9 @@ class Remote implements RemoteCluster, NodeLinkOwner {
 
   // ── Reads ────────────────────────────────────────────────────────────────────────────────────────────
 
-  #read<Args, Answer>(read: Read<Args, Answer>, args: Args): Promise<Answer> {
-    const scope = groupsOfScope(read.scope(args), this.groups, (auctionId) => this.groupOf(auctionId))
-    return this.#reads.request({
+  async #read<Args, Answer>(read: Read<Args, Answer>, args: Args): Promise<Answer> {
+    const scope = this.#scopeOf(read, args)
+    return await this.#reads.request({
       target: () => this.#preferred,
       encode: (id) => encodeRead(id, this.#shownOf(scope), read.code, read.encodeArgs(args)),
       decode: (fields) => {
@@ -383,9 +388,18 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   async #find<Args, Found>(read: Read<Args, Found | undefined>, args: Args): Promise<Found | undefined> {
     const found = await this.#read(read, args)
     if (found !== undefined) return found
-    const scope = groupsOfScope(read.scope(args), this.groups, (auctionId) => this.groupOf(auctionId))
+    const scope = this.#scopeOf(read, args)
     await Promise.all(scope.map((groupId) => this.readBarrier(groupId)))
     return this.#read(read, args)
+  }
+
+  /** Throws ClusterError where the arguments name a group that there is not: no node could answer. */
+  #scopeOf<Args>(read: Read<Args, unknown>, args: Args): readonly GroupId[] {
+    try {
+      return groupsOfScope(read.scope(args), this.groups, (auctionId) => this.groupOf(auctionId))
+    } catch (thrown) {
+      throw new ClusterError('unavailable', (thrown as Error).message, { cause: thrown })
+    }
   }
 
   #shownOf(groupIds: readonly GroupId[]): GroupIndex[] {

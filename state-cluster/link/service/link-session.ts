@@ -28,6 +28,16 @@ export const requestsInFlightMax = 1_024
 /** A client that makes no room for this long is cut off: it hangs, or is gone. */
 export const stalledMsMax = 10_000
 
+/**
+ * Why a session ends whose request threw this. It concerns one client: a replica that has failed reports that by
+ * itself.
+ */
+export function faultOf(thrown: unknown): TransportError {
+  if (thrown instanceof TransportError) return thrown
+  const why = thrown instanceof Error ? thrown.message : String(thrown)
+  return new TransportError('answer_failed', `a request could not be answered: ${why}`, { cause: thrown })
+}
+
 interface Waiting {
   readonly body: Uint8Array
   readonly sent: (() => void) | undefined
@@ -67,10 +77,13 @@ export class LinkSession implements ConnectionHandlers {
 
   frame(kind: number, body: Uint8Array): void {
     if (kind !== frameKinds.linkRequest) throw malformed(`frame kind ${kind} from a link client`)
-    const request = decodeRequest(body)
     this.#inFlight++
     if (this.#inFlight >= requestsInFlightMax) this.#connection.pause()
-    this.#owner.request(this, request)
+    try {
+      this.#owner.request(this, decodeRequest(body))
+    } catch (thrown) {
+      this.fail(faultOf(thrown))
+    }
   }
 
   writable(): void {
@@ -110,7 +123,7 @@ export class LinkSession implements ConnectionHandlers {
     this.#connection.close()
   }
 
-  /** It broke the protocol. */
+  /** Ends at once: it broke the protocol, or cannot be answered. */
   fail(cause: TransportError): void {
     this.#connection.fail(cause)
   }

@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import type { AuctionId } from '../../../protocol/ids.ts'
+import type { AuctionId, GroupId, ServerId } from '../../../protocol/ids.ts'
 import { Connection, type ConnectionHandlers } from '../../../wire/connection.ts'
 import type { TransportError } from '../../../wire/errors.ts'
 import { frameKinds } from '../../../wire/kinds.ts'
 import type { ByteStream } from '../../../wire/stream.ts'
 import { group, helloOf } from '../../../wire/testing/fixtures.ts'
+import { packTuple } from '../../../wire/tuples.ts'
+import type { LinkBackend } from '../backend.ts'
 import { reads } from '../reads.ts'
-import { createAuction, FakeCluster, placeBid } from '../testing/fake-cluster.ts'
+import { createAuction, FakeCluster, placeBid, withMethods } from '../testing/fake-cluster.ts'
 import { VirtualWorld, virtualLimits } from '../testing/virtual.ts'
 import {
   decodeFeed,
@@ -70,10 +72,8 @@ interface Scene {
   readonly hand: Hand
 }
 
-async function scene(options: Partial<LinkServiceOptions> = {}): Promise<Scene> {
-  const world = new VirtualWorld(1)
-  const cluster = new FakeCluster(2)
-  const service = await world.serve(cluster.node(1), options)
+/** A further client of the first node. */
+async function handTo({ world, cluster }: Pick<Scene, 'world' | 'cluster'>): Promise<Hand> {
   let stream: ByteStream | undefined
   world.wires.dial('hand')(world.addressOf(cluster.node(1)), (outcome) => {
     stream = outcome as ByteStream
@@ -81,7 +81,19 @@ async function scene(options: Partial<LinkServiceOptions> = {}): Promise<Scene> 
   await world.run(5)
   const hand = new Hand(world, stream as ByteStream)
   await world.run(20)
-  return { world, cluster, service, hand }
+  return hand
+}
+
+/** `methods` take the place of the first node's own. */
+async function scene(
+  options: Partial<LinkServiceOptions> = {},
+  methods: Partial<LinkBackend> = {},
+): Promise<Scene> {
+  const world = new VirtualWorld(1)
+  const cluster = new FakeCluster(2)
+  const backend = withMethods(cluster.node(1), methods)
+  const service = await world.serve(cluster.node(1), { backend, ...options })
+  return { world, cluster, service, hand: await handTo({ world, cluster }) }
 }
 
 const auctionRead = (id: number, index: number) =>
@@ -204,19 +216,92 @@ describe('a state node and its link clients', () => {
 
   it('LINK3: more clients than may be are refused, and a stopping node lets nobody in', async () => {
     const { world, cluster, service } = await scene({ sessionsMax: 1 })
-    const join = async () => {
-      let stream: ByteStream | undefined
-      world.wires.dial('other')(world.addressOf(cluster.node(1)), (outcome) => {
-        stream = outcome as ByteStream
-      })
-      await world.run(5)
-      const hand = new Hand(world, stream as ByteStream)
-      await world.run(20)
-      return hand.closedBy[0]?.message
-    }
+    const join = async () => (await handTo({ world, cluster })).closedBy[0]?.message
     expect(await join()).toContain('too_many_connections')
     service.close()
     expect(await join()).toContain('stopping')
     expect(service.sessionCount).toBe(0)
+  })
+
+  const broken = (): never => {
+    throw new TypeError('a fault of this node')
+  }
+  const bytes = [encodeCommandBytes(createAuction(lot))]
+  const { owners, outbox } = reads
+  const [g999, server] = [999 as GroupId, 'server-1' as ServerId]
+  const badQuestion: readonly (readonly [
+    title: string,
+    methods: Partial<LinkBackend>,
+    body: Uint8Array,
+    code: string,
+  ])[] = [
+    ['a read that throws', { auction: broken }, auctionRead(1, 0), 'answer_failed'],
+    ['a read that rejects', { auction: async () => broken() }, auctionRead(1, 0), 'answer_failed'],
+    ['an answer of another shape', { auction: async () => 5 as never }, auctionRead(1, 0), 'answer_failed'],
+    ['a proposal that throws', { propose: broken }, encodePropose(1, zero, bytes), 'answer_failed'],
+    [
+      'a proposal that rejects',
+      { propose: async () => broken() },
+      encodePropose(1, zero, bytes),
+      'answer_failed',
+    ],
+    ['a status that throws', { status: broken }, encodeStatusRequest(1), 'answer_failed'],
+    [
+      'a read index that throws',
+      { readIndex: broken },
+      encodeGroupRequest(1, 'readIndex', zero),
+      'answer_failed',
+    ],
+    [
+      'a read of an unknown group',
+      {},
+      encodeRead(1, [], owners.code, owners.encodeArgs({ groupId: g999 })),
+      'malformed',
+    ],
+    [
+      'another read of an unknown group',
+      {},
+      encodeRead(
+        1,
+        [],
+        outbox.code,
+        outbox.encodeArgs({ groupId: g999, serverId: server, after: 0, limit: 10 }),
+      ),
+      'malformed',
+    ],
+    [
+      'a read as new as an unknown group',
+      {},
+      encodeRead(1, [{ groupId: g999, index: 1 }], 1, [lot]),
+      'malformed',
+    ],
+    ['a command of an unknown group', {}, encodePropose(1, g999, bytes), 'malformed'],
+    ['members of an unknown group', {}, encodeGroupRequest(1, 'members', g999), 'malformed'],
+    ['an operation that there is not', {}, packTuple([1, 99]), 'malformed'],
+    ['a command with a hole', {}, encodePropose(1, zero, [packTuple([3, null, null])]), 'malformed'],
+  ]
+  for (const [title, methods, body, code] of badQuestion) {
+    it(`LINK12: ${title} ends that session with a logged fault; other clients are served`, async () => {
+      const { world, cluster, service, hand } = await scene({}, methods)
+      const other = await handTo({ world, cluster })
+      hand.ask(body)
+      await world.run(20)
+      expect([hand.heard, hand.closedBy.length]).toEqual([[], 1])
+      expect(world.faults).toEqual([code])
+      other.ask(encodeSubscribe(7, zero, undefined))
+      await world.run(20)
+      expect([other.heard, service.sessionCount]).toEqual([['reply 7'], 1])
+    })
+  }
+
+  it('LINK12: a greeting that throws ends that connection alone', async () => {
+    let isBroken = false
+    const { world, cluster, service, hand } = await scene({}, { members: () => (isBroken ? broken() : []) })
+    isBroken = true
+    expect((await handTo({ world, cluster })).closedBy).toHaveLength(1)
+    expect([service.sessionCount, world.faults]).toEqual([1, ['answer_failed']])
+    hand.ask(encodeSubscribe(1, zero, undefined))
+    await world.run(20)
+    expect(hand.heard).toEqual(['reply 1'])
   })
 })

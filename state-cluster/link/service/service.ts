@@ -9,7 +9,7 @@ import type { GroupId } from '../../../protocol/ids.ts'
 import type { Clock } from '../../../runtime/clock.ts'
 import type { RoleOwner } from '../../../wire/acceptor.ts'
 import type { Connection, ConnectionHandlers } from '../../../wire/connection.ts'
-import { TransportError } from '../../../wire/errors.ts'
+import type { TransportError } from '../../../wire/errors.ts'
 import { frameBytesMax } from '../../../wire/frame.ts'
 import type { Refusal } from '../../../wire/handshake.ts'
 import { frameKinds } from '../../../wire/kinds.ts'
@@ -36,7 +36,7 @@ import {
 } from '../wire.ts'
 import { AppliedWaits } from './applied-waits.ts'
 import { FeedRing } from './feed-ring.ts'
-import { LinkSession, type LinkSessionOwner } from './link-session.ts'
+import { faultOf, LinkSession, type LinkSessionOwner } from './link-session.ts'
 
 export interface LinkServiceOptions {
   readonly backend: LinkBackend
@@ -49,7 +49,7 @@ export interface LinkServiceOptions {
   readonly sessionsMax?: number
   /** Absent: nobody learns or changes who the members are by this link. */
   readonly members?: MemberDesk
-  /** A client that broke the protocol: for the log. */
+  /** A client that broke the protocol, or that could not be answered (`answer_failed`): for the log. */
   readonly fault: (remote: string, cause: TransportError) => void
 }
 
@@ -125,13 +125,23 @@ export class LinkService implements RoleOwner, LinkSessionOwner {
 
   opened(connection: Connection): ConnectionHandlers {
     const session = new LinkSession(connection, this)
+    try {
+      this.#greet(session)
+    } catch (thrown) {
+      const fault = faultOf(thrown)
+      this.#options.fault(connection.remote, fault)
+      throw fault
+    }
     this.#sessions.add(session)
+    return session
+  }
+
+  #greet(session: LinkSession): void {
     const { groups } = this.#backend
     session.tell(frameKinds.linkWelcome, encodeWelcome({ groups, members: this.#backend.members() }))
     for (const groupId of groups) {
       session.tell(frameKinds.linkLeader, encodeLeader(groupId, this.#backend.leader(groupId)))
     }
-    return session
   }
 
   ended(session: LinkSession, cause: TransportError): void {
@@ -214,16 +224,15 @@ export class LinkService implements RoleOwner, LinkSessionOwner {
     }
   }
 
-  /** A lawful failure of the backend becomes a reply; anything else is nobody's to handle. */
+  /** A ClusterError becomes a reply; anything else that is thrown ends the session, and nothing more. */
   #answer(session: LinkSession, id: number, work: Promise<Uint8Array>): void {
-    work.then(
-      (body) => session.reply(body),
-      (thrown) => {
-        if (thrown instanceof TransportError) session.fail(thrown)
-        else if (thrown instanceof ClusterError) session.reply(encodeFailure(id, failureOf(thrown.code)))
-        else throw thrown
-      },
-    )
+    work
+      .catch((thrown) => {
+        if (thrown instanceof ClusterError) return encodeFailure(id, failureOf(thrown.code))
+        throw thrown
+      })
+      .then((body) => session.reply(body))
+      .catch((thrown) => session.fail(faultOf(thrown)))
   }
 
   async #propose(request: Extract<Request, { op: 'propose' }>): Promise<Uint8Array> {

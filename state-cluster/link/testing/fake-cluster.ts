@@ -297,6 +297,16 @@ export class FakeNode implements LinkBackend {
   }
 }
 
+/** The node with other methods in place of some of its own. */
+export function withMethods(node: FakeNode, methods: Partial<LinkBackend>): LinkBackend {
+  return new Proxy<LinkBackend>(node, {
+    get: (_, name: keyof LinkBackend) => {
+      const own = node[name]
+      return methods[name] ?? (typeof own === 'function' ? own.bind(node) : own)
+    },
+  })
+}
+
 const server = 'server-1' as ServerId
 const seller = 'seller' as SubjectId
 
