@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import type { GroupId, ServerId } from '../protocol/ids.ts'
 import { Detector, detectorLimits } from './detector.ts'
-import type { Beat } from './wire.ts'
+import type { Heartbeat } from './heartbeat-codec.ts'
 
 const s1 = 's1' as ServerId
-const beat: Beat = { type: 'beat', sockets: 3, epochs: [{ groupId: 0 as GroupId, epoch: 4 }] }
+const heartbeat: Heartbeat = { type: 'heartbeat', sockets: 3, epochs: [{ groupId: 0 as GroupId, epoch: 4 }] }
 const names = (detector: Detector, nowMs: number) => detector.suspects(nowMs).map((one) => one.serverId)
 
 function up(): Detector {
   const detector = new Detector()
   detector.opened(s1, 1)
-  detector.heard(1, beat)
+  detector.received(1, heartbeat)
   return detector
 }
 
@@ -43,7 +43,7 @@ describe('the detector', () => {
     expect(names(detector, 300)).toEqual([])
     detector.tick(350)
     expect(detector.suspects(350)).toMatchObject([{ reason: 'silent' }])
-    detector.heard(1, beat)
+    detector.received(1, heartbeat)
     expect(names(detector, 351)).toEqual([])
   })
 
@@ -102,8 +102,8 @@ describe('the detector', () => {
 
   test('WATCH2 a server beyond the bound is turned away', () => {
     const detector = new Detector({ ...detectorLimits, serversMax: 1 })
-    expect(detector.opened(s1, 1)).toBe(true)
-    expect(detector.opened('s2' as ServerId, 2)).toBe(false)
-    expect(detector.opened(s1, 3)).toBe(true)
+    detector.opened(s1, 1)
+    expect(detector.hasRoomFor('s2' as ServerId)).toBe(false)
+    expect(detector.hasRoomFor(s1)).toBe(true)
   })
 })

@@ -8,7 +8,8 @@
  *    └──leaving──► left (nobody's business)
  */
 import type { GroupId, ServerId } from '../protocol/ids.ts'
-import type { Beat } from './wire.ts'
+import { assert } from '../runtime/assert.ts'
+import type { Heartbeat } from './heartbeat-codec.ts'
 
 export interface DetectorLimits {
   /** Ticks without a word until a server counts as silent. */
@@ -77,11 +78,11 @@ export class Detector {
     this.#limits = limits
   }
 
-  /** A server said hello. `false`: there is no room for it. */
-  opened(serverId: ServerId, connection: number): boolean {
+  /** A server connected; `hasRoomFor` it holds. */
+  opened(serverId: ServerId, connection: number): void {
     let one = this.#servers.get(serverId)
     if (one === undefined) {
-      if (this.#servers.size >= this.#limits.serversMax) return false
+      assert(this.hasRoomFor(serverId), 'a server is followed within the bound')
       one = {
         serverId,
         connection,
@@ -102,14 +103,18 @@ export class Detector {
     one.isLeaving = false
     this.#byConnection.set(connection, one)
     this.#revive(one)
-    return true
   }
 
-  heard(connection: number, beat: Beat): void {
+  /** Whether one more server can be followed, or it is followed already. */
+  hasRoomFor(serverId: ServerId): boolean {
+    return this.#servers.has(serverId) || this.#servers.size < this.#limits.serversMax
+  }
+
+  received(connection: number, heartbeat: Heartbeat): void {
     const one = this.#byConnection.get(connection)
     if (one === undefined) return
-    one.sockets = beat.sockets
-    for (const { groupId, epoch } of beat.epochs) one.epochs.set(groupId, epoch)
+    one.sockets = heartbeat.sockets
+    for (const { groupId, epoch } of heartbeat.epochs) one.epochs.set(groupId, epoch)
     this.#revive(one)
   }
 
@@ -151,7 +156,7 @@ export class Detector {
   }
 
   /** Whether there is anybody else who is up. */
-  hasHeir(serverId: ServerId): boolean {
+  hasOther(serverId: ServerId): boolean {
     for (const other of this.#servers.values())
       if (other.serverId !== serverId && !other.isLeaving && this.isUp(other.serverId)) return true
     return false

@@ -1,22 +1,24 @@
 /**
- * The monitor's door: the monitor of one process put together and started, and the heart by which servers are
- * watched. Invariant: once `startMonitor` resolves, servers can connect; once `stop` resolves, nothing runs.
- * Environment, signals and exits are main.ts's. Source: docs/design.md, "Owners, the monitor, and fencing".
+ * The door of the monitor: starts one, and starts the heartbeats of a server.
+ *
+ * Invariant: once `startMonitor` resolves, servers can connect; once `stop` resolves, nothing runs. Environment,
+ * signals and exits belong to main.ts. Source: docs/design.md, "Owners, the monitor, and fencing".
  */
-import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
-import type { Address, Cluster, Listen } from '../state-cluster/index.ts'
+import type { Cluster } from '../state-cluster/index.ts'
+import type { Address, Listen } from '../wire/stream.ts'
+import type { Timing } from '../wire/timing.ts'
 import { Detector, detectorLimits, tickMs } from './detector.ts'
 import { openListener } from './listener.ts'
 import { Monitor, type MonitorContext, type MonitorStatus } from './monitor.ts'
 
-export { type Heart, type HeartOptions, startHeart } from './heart.ts'
+export { type Heartbeats, type HeartbeatsOptions, startHeartbeats } from './heartbeats.ts'
 export type { MonitorStatus, Reassignment } from './monitor.ts'
 export { monitorLines, monitorPage } from './page.ts'
 
 export interface MonitorOptions {
   readonly cluster: Pick<Cluster, 'groups' | 'propose' | 'owners' | 'status'>
-  readonly clock: Clock
+  readonly timing: Timing
   readonly logger: Logger
   readonly listen: Listen
   /** Where servers connect. */
@@ -40,14 +42,20 @@ export interface RunningMonitor {
 
 /** Rejects with `TransportError` when the address cannot be listened on. */
 export async function startMonitor(options: MonitorOptions): Promise<RunningMonitor> {
-  const { cluster, clock, logger, listen, monitorId, leaseMs, reassigned, fault } = options
+  const { cluster, timing, logger, listen, monitorId, leaseMs, reassigned, fault } = options
   const { silenceMs = detectorLimits.silentTicksMax * tickMs } = options
+  const { clock } = timing
   const detector = new Detector({ ...detectorLimits, silentTicksMax: Math.ceil(silenceMs / tickMs) })
   const monitor = new Monitor({ cluster, clock, logger, detector, monitorId, leaseMs, fault, reassigned })
-  const listener = await openListener(
-    { detector, clock, logger, listen, changed: () => monitor.look() },
-    options.address,
-  )
+  const listener = await openListener({
+    detector,
+    timing,
+    logger,
+    listen,
+    address: options.address,
+    instance: monitorId,
+    changed: () => monitor.look(),
+  })
   monitor.start()
   return {
     address: listener.address,

@@ -1,103 +1,78 @@
 /**
- * Where servers connect to a monitor: takes their heartbeats off the wire and tells the detector. Invariant: a
- * connection speaks for one server, from its hello on; whoever says something else, or nothing, is cut off.
- * Rules WATCH1–WATCH2.
+ * Where servers connect to a monitor: hands their heartbeats to the detector.
+ *
+ * Invariant: a connection speaks for the one server that its hello names; a connection that breaks the protocol is
+ * closed. Source: docs/spec.md WATCH1 and WATCH2.
  */
-import type { CancelTimer, Clock } from '../runtime/clock.ts'
+import type { ServerId } from '../protocol/ids.ts'
 import type { Logger } from '../runtime/logger.ts'
-import { type Address, type ByteStream, FrameDecoder, type Listen } from '../state-cluster/index.ts'
+import { Acceptor } from '../wire/acceptor.ts'
+import type { Connection, ConnectionHandlers } from '../wire/connection.ts'
+import type { TransportError, TransportErrorCode } from '../wire/errors.ts'
+import type { Hello } from '../wire/handshake.ts'
+import type { Address, Listen } from '../wire/stream.ts'
+import type { Timing } from '../wire/timing.ts'
 import type { Detector } from './detector.ts'
-import { decodeMessage, type HeartMessage, heartVersion, messageBytesMax } from './wire.ts'
+import { decodeServerMessage, heartbeatLimits, monitorHello } from './heartbeat-codec.ts'
 
-export interface ListenerContext {
+export interface ListenerOptions {
   readonly detector: Detector
-  readonly clock: Clock
+  readonly timing: Timing
   readonly logger: Logger
   readonly listen: Listen
-  /** A connection came or went: judge now. */
+  readonly address: Address
+  /** Names this start of the monitor's process. */
+  readonly instance: string
+  /** A connection ended: judge now. */
   readonly changed: () => void
 }
 
-export interface Listener {
-  readonly address: Address
-  close(): Promise<void>
-}
-
-const helloMs = 2_000
 /** Twice what the detector follows: an old connection may outlive its server for a moment. */
 const connectionsMax = 2_048
 
+/** Ends of a connection that are no breach of the protocol. A probe of the port connects and closes again. */
+const plainEnds: ReadonlySet<TransportErrorCode> = new Set(['closed', 'not_greeted', 'stopped'])
+
 /** Rejects with `TransportError` when the address cannot be listened on. */
-export async function openListener(context: ListenerContext, address: Address): Promise<Listener> {
-  const streams = new Set<ByteStream>()
-  let made = 0
-  const server = await context.listen(
-    address,
-    (stream) => {
-      if (streams.size >= connectionsMax) {
-        stream.destroy()
-        return
-      }
-      streams.add(stream)
-      made += 1
-      follow(context, stream, made, () => streams.delete(stream))
-    },
-    (cause) => context.logger.warn('heartbeat_refused', { remote: '', reason: cause.message }),
-  )
-  return {
-    address: server.address,
-    async close() {
-      await server.close()
-      for (const stream of streams) stream.destroy()
-    },
+export function openListener(options: ListenerOptions): Promise<Acceptor> {
+  const { detector, timing, logger, listen, address, instance, changed } = options
+  let lastConnection = 0
+  const ended = (cause: TransportError, remote = ''): void => {
+    if (!plainEnds.has(cause.code)) logger.warn('heartbeat_refused', { remote, reason: cause.message })
   }
+  const opened = (connection: Connection, theirs: Hello): ConnectionHandlers => {
+    const number = ++lastConnection
+    const serverId = theirs.serverId as ServerId
+    detector.opened(serverId, number)
+    logger.info('server_connected', { serverId, instance: theirs.instance })
+    return {
+      frame(kind, body) {
+        const message = decodeServerMessage(kind, body)
+        if (message.type === 'heartbeat') detector.received(number, message)
+        else detector.leaving(number)
+      },
+      writable: () => undefined,
+      closed(cause) {
+        ended(cause, connection.remote)
+        detector.closed(number, timing.clock.monotonicMs())
+        changed()
+      },
+    }
+  }
+  return Acceptor.open({
+    listen,
+    address,
+    timing,
+    limits: heartbeatLimits,
+    hello: monitorHello(instance),
+    owners: { heartbeat: { admit: (theirs) => admit(detector, theirs), opened } },
+    connectionsMax,
+    failed: ended,
+  })
 }
 
-function follow(context: ListenerContext, stream: ByteStream, connection: number, gone: () => void): void {
-  const { clock, detector, logger, changed } = context
-  const decoder = new FrameDecoder(messageBytesMax)
-  let isKnown = false
-  const refuse = (reason: string): void => {
-    logger.warn('heartbeat_refused', { remote: stream.remote, reason })
-    stream.destroy()
-  }
-  let cancel: CancelTimer = clock.setTimer(helloMs, () => refuse('it did not say who it is'))
-  const take = (message: HeartMessage): void => {
-    if (message.type !== 'hello') {
-      if (!isKnown) refuse('it did not begin with a hello')
-      else if (message.type === 'beat') detector.heard(connection, message)
-      else detector.leaving(connection)
-      return
-    }
-    if (isKnown || message.version !== heartVersion) {
-      refuse(`a hello of version ${message.version}`)
-      return
-    }
-    if (!detector.opened(message.serverId, connection)) {
-      refuse('too many servers')
-      return
-    }
-    isKnown = true
-    cancel()
-    cancel = () => undefined
-    logger.info('server_connected', { serverId: message.serverId, instance: message.instance })
-  }
-  stream.open({
-    data(chunk) {
-      try {
-        decoder.push(chunk)
-        for (let frame = decoder.next(); frame !== undefined; frame = decoder.next())
-          take(decodeMessage(frame))
-      } catch (error) {
-        refuse(error instanceof Error ? error.message : String(error))
-      }
-    },
-    drained: () => undefined,
-    closed() {
-      cancel()
-      gone()
-      detector.closed(connection, clock.monotonicMs())
-      changed()
-    },
-  })
+function admit(detector: Detector, { serverId = '' }: Hello) {
+  if (serverId === '') return { code: 'wrong_role', reason: 'a server without an id' } as const
+  if (detector.hasRoomFor(serverId as ServerId)) return undefined
+  return { code: 'too_many_connections', reason: 'this monitor follows as many servers as it can' } as const
 }

@@ -4,9 +4,9 @@ import { ManualClock } from '../runtime/clock.ts'
 import { createLogger } from '../runtime/logger.ts'
 import { MemoryCluster } from '../server/testing/memory-cluster.ts'
 import { Detector } from './detector.ts'
+import type { Heartbeat } from './heartbeat-codec.ts'
 import { Monitor } from './monitor.ts'
 import { monitorLines, monitorPage } from './page.ts'
-import type { Beat } from './wire.ts'
 
 const group = 0 as GroupId
 const leaseMs = 1_200
@@ -80,8 +80,8 @@ class Bench {
     for (const [at, name] of ['s1', 's2', 's3'].entries()) {
       const epoch = this.epochs.get(id(name))
       if (!this.up.has(id(name)) || epoch === undefined) continue
-      const beat: Beat = { type: 'beat', sockets: 1, epochs: [{ groupId: group, epoch }] }
-      for (const { detector } of this.monitors) detector.heard(at + 1, beat)
+      const beat: Heartbeat = { type: 'heartbeat', sockets: 1, epochs: [{ groupId: group, epoch }] }
+      for (const { detector } of this.monitors) detector.received(at + 1, beat)
     }
   }
 

@@ -113,7 +113,7 @@ export class Monitor {
     const nowMs = this.#context.clock.monotonicMs()
     for (const { serverId, epochs, reason } of this.#context.detector.suspects(nowMs)) {
       // Alone it keeps what it owns: to fence it would only add to the outage.
-      if (!this.#context.detector.hasHeir(serverId)) continue
+      if (!this.#context.detector.hasOther(serverId)) continue
       for (const group of this.#groups) {
         const known = epochs.get(group.groupId) ?? this.#epochOf(group, serverId)
         if (known !== undefined) this.#handOver(group, serverId, known, reason)
@@ -218,13 +218,13 @@ export class Monitor {
       const hasWork = auctions + outboxEntries > 0
       const isQuiet = owners.atMs - lastConductedMs > pulseLostMs
       if (standing === 'live') {
-        const hasHeir = owners.servers.some(
+        const hasOther = owners.servers.some(
           (other) =>
             other.serverId !== serverId &&
             other.standing === 'live' &&
             owners.atMs - other.lastConductedMs <= pulseLostMs,
         )
-        if (hasSettled && isQuiet && hasHeir && !detector.isUp(serverId))
+        if (hasSettled && isQuiet && hasOther && !detector.isUp(serverId))
           this.#handOver(group, serverId, epoch, 'no_pulse')
       } else if (hasWork && hasLive && (standing === 'dead' || (standing === 'left' && isQuiet)))
         this.#handOver(group, serverId, epoch, 'left_behind')

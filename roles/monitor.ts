@@ -9,14 +9,10 @@ import { type MonitorStatus, monitorPage, type RunningMonitor, startMonitor } fr
 import { configSection, integer, type LoadedConfig, text } from '../runtime/config.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import { type StartService, startServices } from '../runtime/services.ts'
-import {
-  type Address,
-  connectCluster,
-  systemTiming,
-  type TcpOptions,
-  tcpDial,
-  tcpListen,
-} from '../state-cluster/index.ts'
+import { connectCluster } from '../state-cluster/index.ts'
+import type { Address } from '../wire/stream.ts'
+import { type TcpOptions, tcpDial, tcpListen } from '../wire/tcp.ts'
+import { systemTiming } from '../wire/timing.ts'
 import { type Health, openHealth } from './health.ts'
 import { defineRole, type RoleOptions } from './role.ts'
 import {
@@ -101,7 +97,7 @@ async function startParts(
     start: () =>
       startMonitor({
         cluster,
-        clock,
+        timing: { ...systemTiming, clock },
         logger,
         listen: tcpListen(tcp),
         address: { host, port },

@@ -6,19 +6,16 @@
  * log says so. Source: docs/design.md, "Processes".
  */
 import { randomBytes } from 'node:crypto'
-import { startHeart } from '../monitor/index.ts'
+import { startHeartbeats } from '../monitor/index.ts'
 import { notifierConfig, openSink, sharedWebhookKey, webhookSecretOf } from '../notifier/index.ts'
 import type { ServerId } from '../protocol/ids.ts'
 import type { LoadedConfig } from '../runtime/config.ts'
 import { type StartService, startServices } from '../runtime/services.ts'
 import { type RunningServer, type ServerOptions, serverSection, startServer } from '../server/index.ts'
-import {
-  type Address,
-  connectCluster,
-  systemTiming,
-  type TcpOptions,
-  tcpDial,
-} from '../state-cluster/index.ts'
+import { connectCluster } from '../state-cluster/index.ts'
+import type { Address } from '../wire/stream.ts'
+import { type TcpOptions, tcpDial } from '../wire/tcp.ts'
+import { systemTiming } from '../wire/timing.ts'
 import { defineRole, type RoleOptions } from './role.ts'
 import {
   addressesOf,
@@ -98,22 +95,21 @@ async function startParts(
     stopDeadlineMs: deadlines.stopDeadlineMs + config.server.drainGraceMs,
     async start() {
       const server = await startServer(serverOptions(options, { cluster, sink }))
-      const heart = startHeart({
+      const heartbeats = startHeartbeats({
         monitors: addressesOf(config.watch.monitors),
         serverId: config.server.serverId as ServerId,
         instance,
         dial: tcpDial(tcp),
-        clock,
-        random: Math.random,
+        timing: { ...systemTiming, clock },
         load: server.load,
       })
-      return { server, heart }
+      return { server, heartbeats }
     },
-    async stop({ server, heart }) {
-      heart.leave()
+    async stop({ server, heartbeats }) {
+      heartbeats.leave()
       await server.drain()
       await server.close()
-      heart.close()
+      heartbeats.close()
     },
   })
   return server

@@ -7,7 +7,8 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { ConfigError, type ConfigOf, choice, configSection, integer, list, text } from '../runtime/config.ts'
 import { type Logger, logLevels } from '../runtime/logger.ts'
-import { type Address, parseAddress, type TcpOptions } from '../state-cluster/index.ts'
+import { type Address, parseAddress } from '../wire/stream.ts'
+import type { TcpOptions } from '../wire/tcp.ts'
 
 /** Of every role that runs as a process of its own. */
 export const roleSection = configSection('process', {

@@ -13,15 +13,9 @@ import {
   text,
 } from '../runtime/config.ts'
 import type { Metrics } from '../runtime/metrics.ts'
-import {
-  type Address,
-  formatAddress,
-  hasRoom,
-  type NodeGroupStatus,
-  openStateNode,
-  type StateNode,
-  type TcpOptions,
-} from '../state-cluster/index.ts'
+import { hasRoom, type NodeGroupStatus, openStateNode, type StateNode } from '../state-cluster/index.ts'
+import { type Address, formatAddress } from '../wire/stream.ts'
+import type { TcpOptions } from '../wire/tcp.ts'
 import { openHealth } from './health.ts'
 import { ResumingNode } from './resuming-node.ts'
 import { defineRole, type RoleOptions } from './role.ts'

@@ -72,7 +72,7 @@ export class SimMonitor {
     const context = this.#context
     startMonitor({
       cluster,
-      clock: process.timing.clock,
+      timing: process.timing,
       logger: {
         ...silent,
         warn: (event) => {

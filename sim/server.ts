@@ -6,7 +6,7 @@
  * Invariant: bidders reach the machine only through here; every event of the feed is compared with the ledger, and
  * an event that the feed leaves out must be in a gap that it reported.
  */
-import { startHeart } from '../monitor/index.ts'
+import { startHeartbeats } from '../monitor/index.ts'
 import type { AuctionId, GroupId, ServerId } from '../protocol/ids.ts'
 import type { NotificationMessage } from '../protocol/notifications.ts'
 import { Conductor } from '../server/duties/conductor.ts'
@@ -201,26 +201,25 @@ export class SimServer {
     )
     conductor.start()
     publisher.start()
-    const heart = startHeart({
+    const heartbeats = startHeartbeats({
       monitors: context.monitors.map(({ address }) => address),
       serverId: this.id,
       instance: process.name,
       dial: context.wires.dial(this.host),
-      clock: process.timing.clock,
-      random: process.timing.random,
+      timing: process.timing,
       load: () => ({
         sockets: 0,
         epochs: conductor.epoch === undefined ? [] : [{ groupId, epoch: conductor.epoch }],
       }),
     })
     this.#ending = async () => {
-      heart.leave()
+      heartbeats.leave()
       await publisher.stop()
       await conductor.release()
       unsubscribe()
       this.cluster = undefined
       await cluster.close()
-      heart.close()
+      heartbeats.close()
     }
   }
 

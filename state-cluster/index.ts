@@ -5,18 +5,6 @@
  * run the parts one by one, may import the rooms themselves; ARCHITECTURE.md lists which. Source: docs/style.md.
  */
 
-export { type Frame, FrameDecoder, frameParts } from '../wire/frame.ts'
-export {
-  type Address,
-  type ByteStream,
-  type Dial,
-  formatAddress,
-  type Listen,
-  parseAddress,
-} from '../wire/stream.ts'
-export { type TcpOptions, type TlsIdentity, tcpDial, tcpListen } from '../wire/tcp.ts'
-export { systemTiming } from '../wire/timing.ts'
-export { Fields, packTuple, unpackTuple } from '../wire/tuples.ts'
 export * from './cluster.ts'
 export { connectCluster, type RemoteCluster, type RemoteClusterOptions } from './link/client/remote.ts'
 export type { MemberRow } from './link/member-wire.ts'

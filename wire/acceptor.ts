@@ -25,7 +25,7 @@ export interface AcceptorOptions {
   readonly owners: Readonly<Partial<Record<Role, RoleOwner>>>
   readonly connectionsMax: number
   /** A connection that came to nothing: for the log. */
-  readonly failed: (cause: TransportError) => void
+  readonly failed: (cause: TransportError, remote?: string) => void
 }
 
 export class Acceptor {
@@ -90,7 +90,7 @@ export class Acceptor {
       },
       failed: (cause) => {
         this.#connections.delete(connection)
-        failed(cause)
+        failed(cause, stream.remote)
       },
     })
     this.#connections.add(connection)

@@ -32,6 +32,8 @@ export interface ConnectionLimits {
   readonly silentHeartbeatsMax: number
   /** Bytes that may wait to leave. */
   readonly outBytesMax: number
+  /** How long the other side's hello may take; without it, as long as any silence. */
+  readonly greetingMs?: number
 }
 
 /** Both sides of every connection have these unless told otherwise: heartbeats of one suit the patience of the other. */
@@ -84,6 +86,7 @@ export class Connection {
   #sent = false
   #missed = 0
   #cancelTick: CancelTimer | undefined
+  #cancelGreeting: CancelTimer | undefined
   #cancelLinger: CancelTimer | undefined
 
   constructor(options: ConnectionOptions) {
@@ -109,6 +112,7 @@ export class Connection {
       },
     })
     this.#scheduleTick()
+    this.#limitGreeting()
   }
 
   get remote(): string {
@@ -179,6 +183,7 @@ export class Connection {
   #finish(cause: TransportError, endStream: () => void): void {
     this.#closed = true
     this.#cancelTick?.()
+    this.#cancelGreeting?.()
     this.#out = []
     this.#outBytes = 0
     endStream()
@@ -259,6 +264,7 @@ export class Connection {
     }
     this.#decoder.bytesMax = frameBytesMax
     this.#greeted = true
+    this.#cancelGreeting?.()
     this.#handlers = this.#options.opened(this, theirs as Hello)
   }
 
@@ -267,6 +273,15 @@ export class Connection {
     this.#flush()
     const cause = new TransportError('refused', `refused ${this.remote}: ${refusal.code}: ${refusal.reason}`)
     this.#finish(cause, () => this.#endStream())
+  }
+
+  #limitGreeting(): void {
+    const { timing, limits } = this.#options
+    const { greetingMs } = limits
+    if (greetingMs === undefined) return
+    this.#cancelGreeting = timing.clock.setTimer(greetingMs, () =>
+      this.fail(new TransportError('silent', `${this.remote} sent no hello within ${greetingMs} ms`)),
+    )
   }
 
   #scheduleTick(): void {

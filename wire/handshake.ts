@@ -2,6 +2,7 @@
  * Who speaks: the first frame of each side, and what makes one side refuse the other.
  *
  *     hello:   [magic, versionMin, version, role, clusterId, nodeId, instance, settingsHash, incarnation]
+ *              and, with the role `heartbeat`, serverId
  *     refusal: [code, reason]
  *
  * Each side sends its hello at once and judges the other's; whoever says no sends the refusal and closes, so both
@@ -19,26 +20,47 @@ export const transportVersionMin = 2
 /** No hello or refusal is longer, in bytes. */
 export const helloBytesMax = 4 * 1024
 
-/** `peer`: a node that dials, to send raft messages. `link`: a client of the cluster. `node`: whoever was dialled. */
-export type Role = 'peer' | 'link' | 'node'
+/**
+ * Dialled from: `peer`, a node that sends raft messages; `link`, a client of the cluster; `heartbeat`, a server that a
+ * monitor watches. Dialled to: `node` and `monitor`.
+ */
+export type Role = 'peer' | 'link' | 'node' | 'heartbeat' | 'monitor'
 
-const roleCodes: Readonly<Record<Role, number>> = { peer: 1, link: 2, node: 3 }
-const roles: readonly (Role | undefined)[] = [undefined, 'peer', 'link', 'node']
+const roleCodes: Readonly<Record<Role, number>> = { peer: 1, link: 2, node: 3, heartbeat: 4, monitor: 5 }
+const roles: readonly (Role | undefined)[] = [undefined, 'peer', 'link', 'node', 'heartbeat', 'monitor']
+
+/** The roles of state nodes; the others have neither a node id nor settings of the cluster. */
+const isNode = (role: Role): boolean => role === 'peer' || role === 'node'
 
 export interface Hello {
   readonly versionMin: number
   readonly version: number
   readonly role: Role
-  /** Empty on a link client that does not know it yet. */
+  /** Empty where it is not known: on a new link client, on a server that sends heartbeats, on a monitor. */
   readonly clusterId: string
-  /** ≥ 1; 0 on a link client. */
+  /** ≥ 1; 0 on what is no state node. */
   readonly nodeId: number
   /** Chosen at random by each start of a process: a restart is told from a second process with the same id. */
   readonly instance: string
-  /** Hash of the settings that all nodes must share (`settingsHash`); empty on a link client. */
+  /** Hash of the settings that all nodes must share (`settingsHash`); empty on what is no state node. */
   readonly settingsHash: string
-  /** Of the node's data folder; absent on a link client, which has none. */
+  /** Of the node's data folder; absent on what is no state node. */
   readonly incarnation?: string
+  /** Of the server that sends heartbeats; absent in every other role. */
+  readonly serverId?: string
+}
+
+/** A hello of this version for a role that is no state node's; `known` has what else is known. */
+export function helloWithoutNode(role: Role, known: Pick<Hello, 'instance'> & Partial<Hello>): Hello {
+  return {
+    versionMin: transportVersionMin,
+    version: transportVersion,
+    role,
+    clusterId: '',
+    nodeId: 0,
+    settingsHash: '',
+    ...known,
+  }
 }
 
 type RefusalCode =
@@ -72,6 +94,7 @@ export function encodeHello(hello: Hello): Uint8Array {
     hello.instance,
     hello.settingsHash,
     hello.incarnation ?? '',
+    ...(hello.role === 'heartbeat' ? [hello.serverId ?? ''] : []),
   ])
 }
 
@@ -101,8 +124,9 @@ export function decodeHello(body: Uint8Array): Hello | Refusal {
     settingsHash: fields.text(128),
   }
   const incarnation = fields.text(64)
+  const serverId = role === 'heartbeat' ? fields.text(128) : ''
   fields.end()
-  return { ...hello, ...(incarnation !== '' && { incarnation }) }
+  return { ...hello, ...(incarnation !== '' && { incarnation }), ...(serverId !== '' && { serverId }) }
 }
 
 /** What to expect of the other side beyond one's own hello. */
@@ -120,11 +144,11 @@ export function judgeHello(own: Hello, theirs: Hello, expected: Expected): Refus
       reason: `a ${theirs.role} where ${expected.roles.join(' or ')} was expected`,
     }
   }
-  const clusterKnown = own.clusterId !== '' && (theirs.clusterId !== '' || theirs.role !== 'link')
+  const clusterKnown = own.clusterId !== '' && (theirs.clusterId !== '' || isNode(theirs.role))
   if (clusterKnown && own.clusterId !== theirs.clusterId) {
     return { code: 'wrong_cluster', reason: `cluster ${theirs.clusterId}, here it is ${own.clusterId}` }
   }
-  if (own.role === 'link' || theirs.role === 'link') return undefined
+  if (!isNode(own.role) || !isNode(theirs.role)) return undefined
   if (theirs.nodeId === own.nodeId) {
     return { code: 'duplicate_node_id', reason: `node id ${own.nodeId} is used twice` }
   }

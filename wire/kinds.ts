@@ -8,9 +8,9 @@ export const frameKinds = {
   hello: 1,
   /** Why the other side is not talked to; the last frame of a refused connection. */
   refusal: 2,
-  /** I live: sent when nothing else was. */
+  /** A sign of life, sent when nothing else was. */
   ping: 3,
-  /** I am going, in order: look for another node. */
+  /** From a server to a monitor: it stops as planned. */
   farewell: 4,
 
   raft: 16,
@@ -36,6 +36,9 @@ export const frameKinds = {
   linkGap: 36,
   /** Who leads a group, as the state node knows it. */
   linkLeader: 37,
+
+  /** From a server to a monitor: it lives, with its load. */
+  heartbeat: 48,
 } as const
 
 export type FrameKind = (typeof frameKinds)[keyof typeof frameKinds]

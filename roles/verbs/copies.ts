@@ -10,7 +10,6 @@ import type { GroupId } from '../../protocol/ids.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { ConfigError } from '../../runtime/config.ts'
 import {
-  type Address,
   clusterIdOf,
   type DroppedEntry,
   dropEntry,
@@ -19,6 +18,7 @@ import {
   recoverFolder,
   restoreBackup,
 } from '../../state-cluster/index.ts'
+import type { Address } from '../../wire/stream.ts'
 import { memberOf } from '../state.ts'
 
 /** The copy could not be made or read. */

@@ -9,16 +9,16 @@ import type { GroupId } from '../../protocol/ids.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { ConfigError, type LoadedConfig } from '../../runtime/config.ts'
 import {
-  type Address,
   connectCluster,
   isRetryable,
   type MemberChange,
   type MemberRow,
   type RemoteCluster,
   rebuildFolder,
-  systemTiming,
-  tcpDial,
 } from '../../state-cluster/index.ts'
+import type { Address } from '../../wire/stream.ts'
+import { tcpDial } from '../../wire/tcp.ts'
+import { systemTiming } from '../../wire/timing.ts'
 import {
   addressOf,
   clusterSection,
