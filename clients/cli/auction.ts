@@ -11,11 +11,11 @@ import { type AuctionAction, amountText, formatAmount } from '../core/index.ts'
 import { collect } from './buyer.ts'
 import { usageFailure } from './failure.ts'
 import { type Io, printJson, printLine } from './io.ts'
-import { House, type HouseOptions, withHouseOptions } from './target.ts'
+import { Target, type TargetOptions, withTargetOptions } from './target.ts'
 import { auctionText, clip, plain, statusText, table } from './text.ts'
 import { readAmount, readAuctionId, readDuration, readIncrements, readInteger, readMoment } from './values.ts'
 
-interface CreateOptions extends HouseOptions {
+interface CreateOptions extends TargetOptions {
   readonly title: string
   readonly opening: string
   readonly duration: string
@@ -30,7 +30,7 @@ interface CreateOptions extends HouseOptions {
   readonly item?: string
 }
 
-interface ListOptions extends HouseOptions {
+interface ListOptions extends TargetOptions {
   readonly status?: string
   readonly tag?: string
   readonly limit: string
@@ -38,7 +38,7 @@ interface ListOptions extends HouseOptions {
 
 export function registerAuctionVerbs(program: Command, io: Io): void {
   const auction = program.command('auction').description('make, list, show and manage auctions')
-  withHouseOptions(
+  withTargetOptions(
     auction
       .command('create')
       .description('open an auction, now or later')
@@ -59,9 +59,9 @@ export function registerAuctionVerbs(program: Command, io: Io): void {
       'after',
       '\nExample:\n  $ martillo auction create --title "A ship\'s clock" --opening 10 --duration 1h --tag clocks --soft-close 1m',
     )
-    .action((options: CreateOptions) => createAuction(new House(options, io), options, io))
+    .action((options: CreateOptions) => createAuction(new Target(options, io), options, io))
 
-  withHouseOptions(
+  withTargetOptions(
     auction
       .command('list')
       .description('list auctions')
@@ -70,13 +70,13 @@ export function registerAuctionVerbs(program: Command, io: Io): void {
       .option('--limit <count>', 'at most so many', '50'),
   )
     .addHelpText('after', '\nExample:\n  $ martillo auction list --status open --tag clocks')
-    .action((options: ListOptions) => listAuctions(new House(options, io), options, io))
+    .action((options: ListOptions) => listAuctions(new Target(options, io), options, io))
 
-  withHouseOptions(
+  withTargetOptions(
     auction.command('show').description('show one auction').argument('<id>', 'id of the auction'),
   )
     .addHelpText('after', '\nExample:\n  $ martillo auction show ID --json')
-    .action((id: string, options: HouseOptions) => showAuction(new House(options, io), id, io))
+    .action((id: string, options: TargetOptions) => showAuction(new Target(options, io), id, io))
 
   const actions: readonly (readonly [AuctionAction, string])[] = [
     ['close', 'let the hammer fall now: sold, or passed'],
@@ -85,17 +85,17 @@ export function registerAuctionVerbs(program: Command, io: Io): void {
     ['resume', 'go on with the time that was left'],
   ]
   for (const [action, description] of actions) {
-    withHouseOptions(auction.command(action).description(description).argument('<id>', 'id of the auction'))
+    withTargetOptions(auction.command(action).description(description).argument('<id>', 'id of the auction'))
       .addHelpText('after', `\nExample:\n  $ martillo auction ${action} ID`)
-      .action(async (id: string, options: HouseOptions) => {
-        const house = new House(options, io)
+      .action(async (id: string, options: TargetOptions) => {
+        const target = new Target(options, io)
         const auctionId = readAuctionId(id)
-        const token = await house.requireManagingToken()
-        printAuction(house, await house.http(token).manage(auctionId, action), io)
+        const token = await target.requireManagingToken()
+        printAuction(target, await target.http(token).manage(auctionId, action), io)
       })
   }
 
-  withHouseOptions(
+  withTargetOptions(
     auction
       .command('extend')
       .description('give an auction more time')
@@ -103,17 +103,17 @@ export function registerAuctionVerbs(program: Command, io: Io): void {
       .argument('<duration>', 'by how much, as 90s, 10m, 1h30m'),
   )
     .addHelpText('after', '\nExample:\n  $ martillo auction extend ID 10m')
-    .action(async (id: string, duration: string, options: HouseOptions) => {
-      const house = new House(options, io)
+    .action(async (id: string, duration: string, options: TargetOptions) => {
+      const target = new Target(options, io)
       const auctionId = readAuctionId(id)
       const byMs = readDuration(duration)
-      const token = await house.requireManagingToken()
-      printAuction(house, await house.http(token).extend(auctionId, byMs), io)
+      const token = await target.requireManagingToken()
+      printAuction(target, await target.http(token).extend(auctionId, byMs), io)
     })
 }
 
-function printAuction(house: House, view: AuctionView, io: Io): void {
-  if (house.isJson) printJson(io, view)
+function printAuction(target: Target, view: AuctionView, io: Io): void {
+  if (target.isJson) printJson(io, view)
   else printLine(io, auctionText(view, systemClock.nowMs()))
 }
 
@@ -152,20 +152,20 @@ function readTerms(options: CreateOptions): HttpRequestOf<'createAuction'> {
   }
 }
 
-async function createAuction(house: House, options: CreateOptions, io: Io): Promise<void> {
+async function createAuction(target: Target, options: CreateOptions, io: Io): Promise<void> {
   const terms = readTerms(options)
-  const token = await house.requireManagingToken()
-  const view = await house.http(token).createAuction(terms)
-  printAuction(house, view, io)
-  if (!house.isJson)
+  const token = await target.requireManagingToken()
+  const view = await target.http(token).createAuction(terms)
+  printAuction(target, view, io)
+  if (!target.isJson)
     printLine(io, `bid on it: martillo bid ${view.id} ${amountText(view.askingBid, view.currency)}`)
 }
 
-async function showAuction(house: House, id: string, io: Io): Promise<void> {
-  printAuction(house, await house.http(house.givenToken).auction(readAuctionId(id)), io)
+async function showAuction(target: Target, id: string, io: Io): Promise<void> {
+  printAuction(target, await target.http(target.givenToken).auction(readAuctionId(id)), io)
 }
 
-async function listAuctions(house: House, options: ListOptions, io: Io): Promise<void> {
+async function listAuctions(target: Target, options: ListOptions, io: Io): Promise<void> {
   const limit = readInteger('--limit', options.limit, 1, 1_000_000)
   const status = auctionStatuses.find((name) => name === options.status)
   if (options.status !== undefined && status === undefined)
@@ -174,7 +174,7 @@ async function listAuctions(house: House, options: ListOptions, io: Io): Promise
     ...(status === undefined ? {} : { status }),
     ...(options.tag === undefined ? {} : { tag: options.tag }),
   }
-  const http = house.http(house.givenToken)
+  const http = target.http(target.givenToken)
   const views: AuctionView[] = []
   let after: string | undefined
   do {
@@ -187,7 +187,7 @@ async function listAuctions(house: House, options: ListOptions, io: Io): Promise
     views.push(...page.auctions)
     after = page.next
   } while (after !== undefined && views.length < limit)
-  if (house.isJson) {
+  if (target.isJson) {
     for (const view of views) printJson(io, view)
     return
   }

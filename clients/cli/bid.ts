@@ -8,10 +8,10 @@ import { rejections } from '../../protocol/rejection-codes.ts'
 import { amountText, type BidOutcome, ClientError, formatAmount, type Session } from '../core/index.ts'
 import { CliFailure, exitCodes, usageFailure } from './failure.ts'
 import { type Io, printJson, printLine } from './io.ts'
-import { House, type HouseOptions, withHouseOptions } from './target.ts'
+import { Target, type TargetOptions, withTargetOptions } from './target.ts'
 import { isAmountText, readAmount, readAuctionId } from './values.ts'
 
-interface BidderOptions extends HouseOptions {
+interface BidderOptions extends TargetOptions {
   readonly as?: string
 }
 
@@ -22,7 +22,7 @@ interface BidOptions extends BidderOptions {
 
 export function registerBidVerbs(program: Command, io: Io): void {
   const withBidder = (command: Command): Command =>
-    withHouseOptions(
+    withTargetOptions(
       command.option('--as <name>', 'bid as this bidder of yours; its token is kept in the data folder'),
     )
   withBidder(
@@ -69,41 +69,41 @@ async function asBidder(
   auctionId: AuctionView['id'],
   ask: (session: Session, view: AuctionView) => Promise<BidOutcome>,
 ): Promise<void> {
-  const house = new House(options, io)
-  const view = await house.http().auction(auctionId)
-  const session = await openAsBidder(house, options.as)
+  const target = new Target(options, io)
+  const view = await target.http().auction(auctionId)
+  const session = await openAsBidder(target, options.as)
   try {
-    printOutcome(house, view, await ask(session, view), io)
+    printOutcome(target, view, await ask(session, view), io)
   } finally {
     session.close()
   }
 }
 
-async function openAsBidder(house: House, name: string | undefined): Promise<Session> {
-  const given = name === undefined ? house.givenToken : undefined
-  if (given !== undefined) return await openSession(house, given)
-  const kept = await house.bidder(name)
+async function openAsBidder(target: Target, name: string | undefined): Promise<Session> {
+  const given = name === undefined ? target.givenToken : undefined
+  if (given !== undefined) return await openSession(target, given)
+  const kept = await target.bidder(name)
   try {
-    return await openSession(house, kept.token)
+    return await openSession(target, kept.token)
   } catch (error) {
     // The house may have been set up anew since the token was kept.
     const isStale = error instanceof ClientError && error.code === 'closed' && !kept.isNew
     if (!isStale) throw error
-    return await openSession(house, (await house.bidder(name, true)).token)
+    return await openSession(target, (await target.bidder(name, true)).token)
   }
 }
 
-async function openSession(house: House, token: string): Promise<Session> {
-  const session = house.session(token)
+async function openSession(target: Target, token: string): Promise<Session> {
+  const session = target.session(token)
   await session.opened()
   return session
 }
 
-function printOutcome(house: House, view: AuctionView, outcome: BidOutcome, io: Io): void {
-  if (house.isJson) printJson(io, outcome)
+function printOutcome(target: Target, view: AuctionView, outcome: BidOutcome, io: Io): void {
+  if (target.isJson) printJson(io, outcome)
   const money = (amount: number): string => formatAmount(amount, view.currency)
   if (outcome.type === 'bid_accepted') {
-    if (house.isJson) return
+    if (target.isJson) return
     const { price, askingBid, you } = outcome
     const own = you.maxBid === undefined ? '' : `, your maximum is ${money(you.maxBid)}`
     if (you.status === 'won') printLine(io, `sold to you for ${money(price)}`)

@@ -8,7 +8,7 @@ import { tokenTtlSecondsMax } from '../../protocol/limits.ts'
 import { type Role, roles } from '../../protocol/server-frames.ts'
 import { usageFailure } from './failure.ts'
 import { type Io, printJson, printLine } from './io.ts'
-import { House, type HouseOptions, withHouseOptions } from './target.ts'
+import { Target, type TargetOptions, withTargetOptions } from './target.ts'
 import { facts, momentText, plain } from './text.ts'
 import { readDuration } from './values.ts'
 
@@ -17,13 +17,13 @@ export function collect(value: string, list: readonly string[] = []): readonly s
   return [...list, value]
 }
 
-interface AddOptions extends HouseOptions {
+interface AddOptions extends TargetOptions {
   readonly name: string
   readonly interest?: readonly string[]
   readonly endpoint?: string
 }
 
-interface TokenOptions extends HouseOptions {
+interface TokenOptions extends TargetOptions {
   readonly role: readonly string[]
   readonly subject: string
   readonly ttl: string
@@ -31,7 +31,7 @@ interface TokenOptions extends HouseOptions {
 
 export function registerBuyerVerbs(program: Command, io: Io): void {
   const buyer = program.command('buyer').description('register buyers')
-  withHouseOptions(
+  withTargetOptions(
     buyer
       .command('add')
       .description('register a buyer and print its token, with which it bids')
@@ -43,9 +43,9 @@ export function registerBuyerVerbs(program: Command, io: Io): void {
       'after',
       '\nExample:\n  $ martillo buyer add --name Ada --interest clocks --endpoint https://ada.example/hook',
     )
-    .action((options: AddOptions) => addBuyer(new House(options, io), options, io))
+    .action((options: AddOptions) => addBuyer(new Target(options, io), options, io))
 
-  withHouseOptions(
+  withTargetOptions(
     program
       .command('token')
       .description('have the operator issue a token')
@@ -54,17 +54,17 @@ export function registerBuyerVerbs(program: Command, io: Io): void {
       .option('--ttl <duration>', 'how long it is valid', '30d'),
   )
     .addHelpText('after', '\nExample:\n  $ martillo token --role seller --subject gallery-1 --ttl 7d')
-    .action((options: TokenOptions) => issueToken(new House(options, io), options, io))
+    .action((options: TokenOptions) => issueToken(new Target(options, io), options, io))
 }
 
-async function addBuyer(house: House, options: AddOptions, io: Io): Promise<void> {
+async function addBuyer(target: Target, options: AddOptions, io: Io): Promise<void> {
   const { name, interest, endpoint } = options
-  const buyer = await house.http(house.managingToken).registerBuyer({
+  const buyer = await target.http(target.managingToken).registerBuyer({
     name,
     interests: [...(interest ?? [])],
     ...(endpoint === undefined ? {} : { endpoint }),
   })
-  if (house.isJson) {
+  if (target.isJson) {
     printJson(io, buyer)
     return
   }
@@ -82,7 +82,7 @@ async function addBuyer(house: House, options: AddOptions, io: Io): Promise<void
   printLine(io, 'bid with it: martillo bid ID AMOUNT --token TOKEN')
 }
 
-async function issueToken(house: House, options: TokenOptions, io: Io): Promise<void> {
+async function issueToken(target: Target, options: TokenOptions, io: Io): Promise<void> {
   const wanted = options.role.map((role): Role => {
     const known = roles.find((name) => name === role)
     if (known === undefined) throw usageFailure(`not a role: ${role} (one of ${roles.join(', ')})`)
@@ -93,11 +93,11 @@ async function issueToken(house: House, options: TokenOptions, io: Io): Promise<
     throw usageFailure(`not a subject: ${subject} (1 to 128 characters of A-Z a-z 0-9 . _ : @ -)`)
   const ttlSeconds = Math.ceil(readDuration(options.ttl) / 1000)
   if (ttlSeconds > tokenTtlSecondsMax) throw usageFailure(`too long a time: ${options.ttl} (at most 366d)`)
-  const token = await house.requireManagingToken()
-  const issued = await house
+  const token = await target.requireManagingToken()
+  const issued = await target
     .http(token)
     .issueToken({ subject: subject as SubjectId, roles: wanted, ttlSeconds })
-  if (house.isJson) {
+  if (target.isJson) {
     printJson(io, issued)
     return
   }

@@ -6,11 +6,11 @@ import type { Command } from 'commander'
 import type { HouseBody, HouseSettings } from '../../protocol/http-bodies.ts'
 import { usageFailure } from './failure.ts'
 import { type Io, note, printJson, printLine } from './io.ts'
-import { House, type HouseOptions, withHouseOptions } from './target.ts'
+import { Target, type TargetOptions, withTargetOptions } from './target.ts'
 import { facts, plain } from './text.ts'
 import { readDuration } from './values.ts'
 
-interface ConfigureOptions extends HouseOptions {
+interface ConfigureOptions extends TargetOptions {
   readonly outageMinimum?: string
   readonly outageThreshold?: string
   readonly upgrade?: true
@@ -18,14 +18,14 @@ interface ConfigureOptions extends HouseOptions {
 
 export function registerHouseVerbs(program: Command, io: Io): void {
   const verb = program.command('house').description('see and set what holds for the whole house')
-  withHouseOptions(verb.command('show').description('settings, and features that are on or off'))
+  withTargetOptions(verb.command('show').description('settings, and features that are on or off'))
     .addHelpText('after', '\nExample:\n  $ martillo house show --json')
-    .action(async (options: HouseOptions) => {
-      const house = new House(options, io)
-      const token = await house.requireManagingToken()
-      print(house, await house.http(token).house(), io)
+    .action(async (options: TargetOptions) => {
+      const target = new Target(options, io)
+      const token = await target.requireManagingToken()
+      print(target, await target.http(token).house(), io)
     })
-  withHouseOptions(
+  withTargetOptions(
     verb
       .command('configure')
       .description('change settings; what is not named stays')
@@ -48,10 +48,10 @@ export function registerHouseVerbs(program: Command, io: Io): void {
         '  $ martillo house configure --outage-minimum 10s',
       ].join('\n'),
     )
-    .action((options: ConfigureOptions) => configure(new House(options, io), options, io))
+    .action((options: ConfigureOptions) => configure(new Target(options, io), options, io))
 }
 
-async function configure(house: House, options: ConfigureOptions, io: Io): Promise<void> {
+async function configure(target: Target, options: ConfigureOptions, io: Io): Promise<void> {
   const { outageMinimum, outageThreshold, upgrade } = options
   const wanted = {
     ...(outageMinimum === undefined ? {} : { outageExtensionMinMs: readDuration(outageMinimum) }),
@@ -60,14 +60,14 @@ async function configure(house: House, options: ConfigureOptions, io: Io): Promi
   }
   if (Object.keys(wanted).length === 0)
     throw usageFailure('nothing to change (give --outage-minimum, --outage-threshold or --upgrade)')
-  const token = await house.requireManagingToken()
-  print(house, await house.http(token).configureHouse(wanted), io)
+  const token = await target.requireManagingToken()
+  print(target, await target.http(token).configureHouse(wanted), io)
 }
 
-function print(house: House, body: HouseBody, io: Io): void {
+function print(target: Target, body: HouseBody, io: Io): void {
   if (body.groups !== undefined)
     note(io, 'martillo: groups of the house differ; repeat martillo house configure with all you want')
-  if (house.isJson) {
+  if (target.isJson) {
     printJson(io, body)
     return
   }

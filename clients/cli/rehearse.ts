@@ -11,10 +11,10 @@ import { Progress } from './rehearsal/progress.ts'
 import { type RecordedAuction, readRecordedSale } from './rehearsal/recorded-sale.ts'
 import { type AuctionResult, rehearse } from './rehearsal/rehearsal.ts'
 import { auctionJson, resultsText, summaryOf } from './rehearsal/report.ts'
-import { House, type HouseOptions, withHouseOptions } from './target.ts'
+import { Target, type TargetOptions, withTargetOptions } from './target.ts'
 import { readInteger } from './values.ts'
 
-interface RehearseOptions extends HouseOptions {
+interface RehearseOptions extends TargetOptions {
   readonly concurrency: string
   readonly currency: string
 }
@@ -23,7 +23,7 @@ const fileBytesMax = 256 * 1024 * 1024
 const warningsMax = 5
 
 export function registerRehearseVerb(program: Command, io: Io): void {
-  withHouseOptions(
+  withTargetOptions(
     program
       .command('rehearse')
       .description('run a recorded sale through the house and compare')
@@ -71,13 +71,13 @@ async function runRehearsal(file: string, options: RehearseOptions, io: Io): Pro
   if (!/^[A-Z]{3}$/.test(currency)) throw usageFailure(`not a currency: ${currency} (write it as USD)`)
   const concurrency = readInteger('--concurrency', options.concurrency, 1, 1000)
   const sale = readSale(file, currency, io)
-  const house = new House(options, io)
-  const operatorToken = await house.requireManagingToken()
+  const target = new Target(options, io)
+  const operatorToken = await target.requireManagingToken()
   const progress = new Progress(sale, io)
   const results: AuctionResult[] = []
   try {
     await rehearse(sale, {
-      house,
+      target,
       operatorToken,
       currency,
       concurrency,
@@ -86,14 +86,14 @@ async function runRehearsal(file: string, options: RehearseOptions, io: Io): Pro
       onAuction: (result) => {
         results.push(result)
         progress.auction()
-        if (house.isJson) printJson(io, auctionJson(result, currency))
+        if (target.isJson) printJson(io, auctionJson(result, currency))
       },
     })
   } finally {
     progress.end()
   }
   const summary = summaryOf(sale, results)
-  if (house.isJson) printJson(io, summary)
+  if (target.isJson) printJson(io, summary)
   else printLine(io, resultsText(sale, results, summary, currency))
   if (io.signal.aborted)
     throw new CliFailure(exitCodes.refused, `stopped after ${results.length} of ${sale.length} auctions`)

@@ -22,7 +22,7 @@ import { usageFailure } from './failure.ts'
 import { type Io, note } from './io.ts'
 
 /** Options that every client verb takes. */
-export interface HouseOptions {
+export interface TargetOptions {
   readonly json?: true
   readonly url?: string
   readonly token?: string
@@ -31,7 +31,7 @@ export interface HouseOptions {
 
 const urlDefault = 'http://127.0.0.1:8080'
 
-export function withHouseOptions(command: Command): Command {
+export function withTargetOptions(command: Command): Command {
   return command
     .option('--json', 'print machine-readable lines')
     .option('--url <url>', `address of the house (MARTILLO_URL; default: ${urlDefault})`)
@@ -73,13 +73,13 @@ export interface Identity {
   readonly isNew: boolean
 }
 
-export class House {
+export class Target {
   readonly url: string
   readonly #dataDir: string
-  readonly #options: HouseOptions
+  readonly #options: TargetOptions
   readonly #io: Io
 
-  constructor(options: HouseOptions, io: Io) {
+  constructor(options: TargetOptions, io: Io) {
     this.#options = options
     this.#io = io
     this.#dataDir = options.data ?? io.env['MARTILLO_DATA_DIR'] ?? './data'

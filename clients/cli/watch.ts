@@ -7,16 +7,16 @@ import type { AuctionView } from '../../protocol/auction-view.ts'
 import { formatAmount, isEnded, type SessionState, type WatchEvent } from '../core/index.ts'
 import { CliFailure, exitCodes } from './failure.ts'
 import { type Io, note, printJson, printLine } from './io.ts'
-import { House, type HouseOptions, withHouseOptions } from './target.ts'
+import { Target, type TargetOptions, withTargetOptions } from './target.ts'
 import { auctionText, eventText } from './text.ts'
 import { readAuctionId } from './values.ts'
 
-interface WatchOptions extends HouseOptions {
+interface WatchOptions extends TargetOptions {
   readonly as?: string
 }
 
 export function registerWatchVerb(program: Command, io: Io): void {
-  withHouseOptions(
+  withTargetOptions(
     program
       .command('watch')
       .description('follow an auction until it ends')
@@ -24,13 +24,13 @@ export function registerWatchVerb(program: Command, io: Io): void {
       .option('--as <name>', 'watch as this bidder of yours: be told when you are outbid'),
   )
     .addHelpText('after', '\nExample:\n  $ martillo watch ID --json')
-    .action((id: string, options: WatchOptions) => watch(new House(options, io), id, options, io))
+    .action((id: string, options: WatchOptions) => watch(new Target(options, io), id, options, io))
 }
 
-async function watch(house: House, id: string, options: WatchOptions, io: Io): Promise<void> {
+async function watch(target: Target, id: string, options: WatchOptions, io: Io): Promise<void> {
   const auctionId = readAuctionId(id)
-  const token = options.as === undefined ? house.givenToken : (await house.bidder(options.as)).token
-  const session = house.session(token)
+  const token = options.as === undefined ? target.givenToken : (await target.bidder(options.as)).token
+  const session = target.session(token)
   const money = (view: AuctionView | undefined, amount: number): string =>
     view === undefined ? String(amount) : formatAmount(amount, view.currency)
   let view: AuctionView | undefined
@@ -42,14 +42,14 @@ async function watch(house: House, id: string, options: WatchOptions, io: Io): P
           return
         }
         view = told.auction
-        if (told.type === 'event') printEvent(house, told, io)
-        else printSnapshot(house, told, session.serverNowMs(), io)
+        if (told.type === 'event') printEvent(target, told, io)
+        else printSnapshot(target, told, session.serverNowMs(), io)
         if (isEnded(told.auction)) resolve()
       }
-      session.on('state', noteStates(house, io))
+      session.on('state', noteStates(target, io))
       session.on('private', (frame) => {
         if (frame.auctionId !== auctionId) return
-        if (house.isJson) printJson(io, frame)
+        if (target.isJson) printJson(io, frame)
         else printLine(io, `you: ${frame.type} at ${money(view, frame.price)}`)
       })
       session.watch(auctionId, onWatch)
@@ -67,12 +67,12 @@ async function watch(house: House, id: string, options: WatchOptions, io: Io): P
 }
 
 function printSnapshot(
-  house: House,
+  target: Target,
   told: Extract<WatchEvent, { type: 'snapshot' }>,
   nowMs: number,
   io: Io,
 ): void {
-  if (house.isJson) {
+  if (target.isJson) {
     printJson(io, { type: 'snapshot', missed: told.missed, auction: told.auction })
     return
   }
@@ -80,18 +80,18 @@ function printSnapshot(
   printLine(io, auctionText(told.auction, nowMs))
 }
 
-function printEvent(house: House, told: Extract<WatchEvent, { type: 'event' }>, io: Io): void {
-  if (house.isJson) printJson(io, told.event)
+function printEvent(target: Target, told: Extract<WatchEvent, { type: 'event' }>, io: Io): void {
+  if (target.isJson) printJson(io, told.event)
   else printLine(io, eventText(told.event, told.auction.currency))
 }
 
 /** Says when the connection is lost and when it is back, not each attempt between. */
-function noteStates(house: House, io: Io): (state: SessionState) => void {
+function noteStates(target: Target, io: Io): (state: SessionState) => void {
   let former: SessionState['name'] | undefined
   return ({ name, reason }) => {
     if (name === 'reconnecting' && name !== former)
-      note(io, `lost the house (${reason.replaceAll('_', ' ')}); trying again at ${house.url}`)
-    else if (name === 'open') note(io, `connected to ${house.url}`)
+      note(io, `lost the house (${reason.replaceAll('_', ' ')}); trying again at ${target.url}`)
+    else if (name === 'open') note(io, `connected to ${target.url}`)
     former = name
   }
 }

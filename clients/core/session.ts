@@ -1,19 +1,18 @@
 /**
- * A session with the house that outlives its sockets: connects, reconnects with back-off, watches auctions without
- * gap or repeat, and sees every bid through to one answer. The trunk of the client: all that depends on whether a
- * socket is there is decided here; one auction's row of events is `watch.ts`, unanswered bids are `bids.ts`.
- * Invariant: at most one socket is listened to at a time; what an abandoned one still says is not heard.
+ * A session with the house that outlives its sockets. It connects, reconnects with backoff, keeps watches without
+ * gap or repeat, and brings every bid to one answer. Everything that depends on whether a socket is open is decided
+ * here; watches are `subscriptions.ts`, unanswered bids are `bids.ts`.
+ * Invariant: at most one socket is in use; what an abandoned one still delivers is dropped.
  *
  *   connecting ──hello──▶ open ──lost, drain, heartbeat──▶ reconnecting ──hello──▶ open
- *        └────── close(), token, unreachable ──▶ closed (for good)
+ *        └────── close(), token, unreachable ──▶ closed (permanently)
  *
- * Source: docs/protocol.md, "WebSocket", spec CLIENT1 to CLIENT12.
+ * Source: docs/protocol.md, "WebSocket", spec CLIENT1 to CLIENT18.
  */
 import type { ClientFrame } from '../../protocol/client-frames.ts'
 import { type CloseMeaning, meaningOfClose } from '../../protocol/close-codes.ts'
-import { frameErrors } from '../../protocol/frame-errors.ts'
 import type { AuctionId, RequestId } from '../../protocol/ids.ts'
-import type { PublicEventFrame, ServerFrame, ServerFrameOf } from '../../protocol/server-frames.ts'
+import type { ServerFrame, ServerFrameOf } from '../../protocol/server-frames.ts'
 import { bearerSubprotocol } from '../../protocol/subprotocols.ts'
 import { Backoff, defaultBackoff } from './backoff.ts'
 import { PendingBids } from './bids.ts'
@@ -29,25 +28,19 @@ import type {
   SessionReason,
   SessionState,
 } from './session-types.ts'
+import { Subscriptions } from './subscriptions.ts'
 import { TimeSync } from './time-sync.ts'
-import { Watch, type WatchListener } from './watch.ts'
+import type { WatchListener } from './watch.ts'
 
 const helloTimeoutMsDefault = 10_000
 const helloTimeoutMsWithOthers = 2_000
-/** A connection that was open for so long had held: losing it says nothing about the next one. */
+/** A connection that was open for this long was sound: its loss does not count against the next one. */
 const steadyMs = 1_000
 const bidPatienceMsDefault = 60_000
 const syncBurst = 4
 const syncEveryMsMin = 1_000
 const syncEveryMsMax = 15_000
-const askAgainMs = 500
-/**
- * So many watches are asked for at once, and so many more after each pause: thousands at once would hold up bids, and
- * a house bounds how many frames a second it takes of one socket.
- */
-const asksPerPiece = 16
-const askPieceMs = 40
-/** While a bid waits and there are other servers: after so long without a word this one is asked, then left. */
+/** With a bid unanswered and other servers known: after this silence the server is probed, after twice it is left. */
 const quietMs = 500
 
 /** `http://host:8080/` as `ws://host:8080/ws`. */
@@ -61,17 +54,11 @@ export class Session {
   readonly #backoff: Backoff
   readonly #time = new TimeSync()
   readonly #bids: PendingBids
-  readonly #watches = new Map<AuctionId, Watch>()
-  /** Watches that this socket has not been asked for yet. */
-  readonly #toAsk = new Set<Watch>()
-  /** How many of them may be asked for before the next piece. */
-  #asksLeft = asksPerPiece
-  /** `subscribe` frames of this socket that wait for an answer, by frame id. */
-  readonly #asks = new Map<number, AuctionId>()
+  readonly #subscriptions: Subscriptions
   readonly #listeners = new Map<keyof SessionEvents, Set<(event: never) => void>>()
   #state: SessionState = { name: 'connecting', reason: 'first' }
   #socket: Socket | undefined
-  /** Counts sockets: what a former one calls back with is not heard. */
+  /** Counts sockets, so that callbacks of a former one are dropped. */
   #generation = 0
   #wasOpen = false
   #openedMs = 0
@@ -79,7 +66,7 @@ export class Session {
   /** Which of them the next connection is made to, in turn. */
   #urlAt = 0
   #nextFrameId = 1
-  #heardMs = 0
+  #receivedMs = 0
   #probe: { readonly id: number; readonly sentMs: number } | undefined
   #samplesLeft = 0
   /** Attempts in a row that brought no `hello`. */
@@ -97,6 +84,13 @@ export class Session {
       random: options.random,
       patienceMs: options.bidPatienceMs ?? bidPatienceMsDefault,
       send: (frame) => this.#send(frame),
+    })
+    this.#subscriptions = new Subscriptions({
+      random: options.random,
+      nextFrameId: () => this.#frameId(),
+      isOpen: () => this.#state.name === 'open',
+      send: (frame) => this.#send(frame),
+      later: (delayMs, fire) => this.#later(delayMs, fire),
     })
     this.#connect()
   }
@@ -134,7 +128,7 @@ export class Session {
     return this.#time.serverMs(clock.monotonicMs(), clock.nowMs())
   }
 
-  /** Resolves once the session is open; rejects with `ClientError` when it closed for good instead. */
+  /** Resolves once the session is open; rejects with `ClientError` when it has closed permanently. */
   opened(): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (state: SessionState): boolean => {
@@ -151,22 +145,10 @@ export class Session {
 
   /** Watches an auction until the returned function is called. */
   watch(auctionId: AuctionId, listener: WatchListener): () => void {
-    let watch = this.#watches.get(auctionId)
-    if (watch === undefined) {
-      watch = new Watch(auctionId)
-      this.#watches.set(auctionId, watch)
-      watch.add(listener)
-      this.#askInTurn(watch)
-    } else watch.add(listener)
-    const watched = watch
-    return () => {
-      if (!watched.remove(listener) || this.#watches.get(auctionId) !== watched) return
-      this.#watches.delete(auctionId)
-      this.#send({ type: 'unsubscribe', id: this.#frameId(), auctionId })
-    }
+    return this.#subscriptions.watch(auctionId, listener)
   }
 
-  /** Places a bid and sees it through, over however many sockets. Rejects with `ClientError`. */
+  /** Places a bid and brings it to one answer, over as many sockets as that takes. Rejects with `ClientError`. */
   placeBid(request: BidRequest): Promise<BidOutcome> {
     const { auctionId, amount, kind } = request
     const id = this.#frameId()
@@ -176,7 +158,7 @@ export class Session {
     return this.#bids.place(id, kind === undefined ? frame : { ...frame, kind })
   }
 
-  /** Buys at the buy-now price; the same care as for a bid. */
+  /** Buys at the buy-now price, with the same guarantee. */
   buyNow(request: BuyNowRequest): Promise<BidOutcome> {
     const { auctionId } = request
     const id = this.#frameId()
@@ -185,7 +167,7 @@ export class Session {
     return this.#bids.place(id, { type: 'buy_now', id, auctionId, requestId })
   }
 
-  /** Ends the session for good; unanswered bids are rejected. */
+  /** Ends the session permanently; unanswered bids are rejected. */
   close(): void {
     if (this.#state.name !== 'closed') this.#end('owner')
   }
@@ -201,43 +183,14 @@ export class Session {
     this.#emit('state', state)
   }
 
-  /** Sends on the open socket; `false` where there is none (what matters then goes out after `hello`). */
+  /** Sends on the open socket; `false` where there is none. Bids and watches are sent again after `hello`. */
   #send(frame: ClientFrame): boolean {
     if (this.#state.name !== 'open' || this.#socket === undefined) return false
     this.#socket.send(this.#codec.encode(frame))
     return true
   }
 
-  #askInTurn(watch: Watch): void {
-    if (this.#state.name !== 'open') return
-    this.#toAsk.add(watch)
-    this.#askPiece()
-  }
-
-  #askPiece(): void {
-    for (const watch of this.#toAsk) {
-      if (this.#asksLeft === 0) return
-      this.#toAsk.delete(watch)
-      if (this.#watches.get(watch.auctionId) !== watch) continue
-      this.#asksLeft -= 1
-      this.#ask(watch)
-      if (this.#asksLeft !== asksPerPiece - 1) continue
-      this.#later(askPieceMs, () => {
-        this.#asksLeft = asksPerPiece
-        this.#askPiece()
-      })
-    }
-  }
-
-  #ask(watch: Watch): void {
-    watch.asked()
-    const id = this.#frameId()
-    const { auctionId, since } = watch
-    const frame = { type: 'subscribe', id, auctionId } as const
-    if (this.#send(since === undefined ? frame : { ...frame, since })) this.#asks.set(id, auctionId)
-  }
-
-  // Sockets come and go.
+  // Connecting and losing connections.
 
   #connect(): void {
     const { transport, clock } = this.#options
@@ -249,7 +202,7 @@ export class Session {
     const offered = [this.#codec.subprotocol, ...(token === undefined ? [] : [bearerSubprotocol(token)])]
     const patienceMs = this.#urls.length > 1 ? helloTimeoutMsWithOthers : helloTimeoutMsDefault
     this.#later(this.#options.helloTimeoutMs ?? patienceMs, () => this.#lose('connection_lost'))
-    this.#heardMs = clock.monotonicMs()
+    this.#receivedMs = clock.monotonicMs()
     this.#socket = transport.open(socketUrl(url), offered, {
       onOpen: (subprotocol) => {
         if (isCurrent() && subprotocol !== this.#codec.subprotocol) this.#end('not_a_house')
@@ -277,13 +230,11 @@ export class Session {
     this.#timers.clear()
   }
 
-  /** Hears no more of the socket, and forgets what belonged to it. */
+  /** Drops the socket and everything that belonged to it. */
   #abandon(code: number, reason: string): void {
     this.#generation += 1
     this.#cancelTimers()
-    this.#asks.clear()
-    this.#toAsk.clear()
-    this.#asksLeft = asksPerPiece
+    this.#subscriptions.reset()
     this.#probe = undefined
     const socket = this.#socket
     this.#socket = undefined
@@ -297,7 +248,7 @@ export class Session {
     else this.#lose(reason, meaning.retry === 'later')
   }
 
-  /** The socket is of no more use: the next attempt comes after a pause. */
+  /** Gives the socket up; the next attempt comes after a pause. */
   #lose(reason: SessionReason, isLate = false): void {
     this.#abandon(1000, reason)
     const { attemptsMax = Number.POSITIVE_INFINITY, firstAttemptsMax = attemptsMax } = this.#options
@@ -307,27 +258,27 @@ export class Session {
       return
     }
     this.#urlAt += 1
-    const hadHeld =
+    const wasSteady =
       this.#state.name === 'open' && this.#options.clock.monotonicMs() - this.#openedMs >= steadyMs
-    const retryInMs = hadHeld && !isLate ? this.#backoff.soon() : this.#backoff.next(isLate)
+    const retryInMs = wasSteady && !isLate ? this.#backoff.soon() : this.#backoff.next(isLate)
     this.#later(retryInMs, () => this.#connect())
     this.#enter({ name: this.#wasOpen ? 'reconnecting' : 'connecting', reason, retryInMs })
   }
 
   #end(reason: SessionReason): void {
     this.#abandon(1000, reason === 'owner' ? 'done' : reason)
-    this.#watches.clear()
+    this.#subscriptions.clear()
     this.#enter({ name: 'closed', reason })
     this.#bids.close(this.#closedError(reason).message)
   }
 
-  // Frames come in.
+  // Frames received.
 
   #onMessage(data: string | Uint8Array): void {
-    this.#heardMs = this.#options.clock.monotonicMs()
+    this.#receivedMs = this.#options.clock.monotonicMs()
     const frame = this.#codec.decode(data)
     if (frame === undefined) {
-      // Before the hello something else answers there; after it, this connection is broken.
+      // Before the hello, the peer is no house; after it, this connection is broken.
       if (this.#state.name === 'open') this.#lose('connection_lost')
       else this.#end('not_a_house')
     } else if (this.#state.name === 'open') this.#onFrame(frame)
@@ -344,9 +295,9 @@ export class Session {
     this.#time.hint(hello.serverTime, this.#options.clock.monotonicMs())
     this.#enter({ name: 'open', reason: 'hello' })
     this.#emit('hello', hello)
-    // Bids first: a hundred watches to resume may wait, money may not.
+    // Bids first: watches may wait, money may not.
     this.#bids.resend()
-    for (const watch of this.#watches.values()) this.#askInTurn(watch)
+    this.#subscriptions.resume()
     this.#samplesLeft = syncBurst
     this.#syncTime()
     this.#keepAlive(hello.heartbeatMs)
@@ -355,10 +306,10 @@ export class Session {
   #onFrame(frame: ServerFrame): void {
     switch (frame.type) {
       case 'subscribed':
-        this.#watchOfAnswer(frame.replyTo)?.subscribed(frame)
+        this.#subscriptions.onSubscribed(frame)
         return
       case 'resumed':
-        this.#watchOfAnswer(frame.replyTo)?.resumed()
+        this.#subscriptions.onResumed(frame)
         return
       case 'bid_accepted':
       case 'bid_rejected':
@@ -370,11 +321,9 @@ export class Session {
       case 'error':
         this.#onError(frame)
         return
-      case 'resync': {
-        const watch = this.#watches.get(frame.auctionId)
-        if (watch?.resync(frame) === true) this.#ask(watch)
+      case 'resync':
+        this.#subscriptions.onResync(frame)
         return
-      }
       case 'outbid':
       case 'won':
       case 'lost':
@@ -391,46 +340,23 @@ export class Session {
       case 'auction_sold':
       case 'auction_passed':
       case 'auction_cancelled':
-        this.#onEvent(frame)
+        this.#subscriptions.onEvent(frame)
         return
       case 'hello':
       case 'unsubscribed':
         return
       default:
-        // A frame of a later house: additions are free, so it is passed by.
+        // A frame that a later version added is ignored.
         frame satisfies never
     }
   }
 
-  #onEvent(frame: PublicEventFrame): void {
-    const watch = this.#watches.get(frame.auctionId)
-    if (watch?.event(frame) === true) this.#ask(watch)
-  }
-
-  #watchOfAnswer(replyTo: unknown): Watch | undefined {
-    const auctionId = this.#asks.get(replyTo as number)
-    if (auctionId === undefined) return undefined
-    this.#asks.delete(replyTo as number)
-    return this.#watches.get(auctionId)
-  }
-
   #onError(error: ServerFrameOf<'error'>): void {
     if (this.#bids.failed(error)) return
-    const watch = this.#watchOfAnswer(error.replyTo)
-    if (watch === undefined) {
-      this.#emit('error', error)
-    } else if (frameErrors[error.code]?.retry === true) {
-      const delayMs = error.retryAfterMs ?? Math.round(askAgainMs * (1 + this.#options.random()))
-      this.#later(delayMs, () => {
-        if (this.#watches.get(watch.auctionId) === watch) this.#ask(watch)
-      })
-    } else {
-      this.#watches.delete(watch.auctionId)
-      watch.refused(error.code, error.message)
-    }
+    if (!this.#subscriptions.onError(error)) this.#emit('error', error)
   }
 
-  /** The server stops soon: leaves at a moment of chance within half the grace, so that not all come at once. */
+  /** The server stops soon: leaves at a random moment within half the grace, so that not all clients move at once. */
   #onDrain(graceMs: number): void {
     this.#later(Math.round((graceMs / 2) * this.#options.random()), () => this.#lose('drain'))
   }
@@ -452,12 +378,12 @@ export class Session {
     if (this.#samplesLeft > 0) this.#syncTime()
   }
 
-  /** Says something three times a heartbeat, and leaves when nothing came back for a whole one. */
+  /** Sends something three times a heartbeat, and leaves when nothing was received for a whole one. */
   #keepAlive(heartbeatMs: number): void {
     const everyMs = Math.min(syncEveryMsMax, Math.max(syncEveryMsMin, Math.floor(heartbeatMs / 3)))
     const silenceMsMax = Math.max(heartbeatMs, 3 * everyMs)
     const tick = (): void => {
-      if (this.#options.clock.monotonicMs() - this.#heardMs >= silenceMsMax) {
+      if (this.#options.clock.monotonicMs() - this.#receivedMs >= silenceMsMax) {
         this.#lose('heartbeat')
         return
       }
@@ -465,18 +391,18 @@ export class Session {
       this.#later(everyMs, tick)
     }
     this.#later(everyMs, tick)
-    if (this.#urls.length > 1) this.#later(quietMs, () => this.#mindBids())
+    if (this.#urls.length > 1) this.#later(quietMs, () => this.#checkBids())
   }
 
-  /** A server that hangs with a bid is left long before its heartbeat would tell. */
-  #mindBids(): void {
-    const silentMs = this.#options.clock.monotonicMs() - this.#heardMs
+  /** Leaves a server that hangs with a bid unanswered, long before its heartbeat would show that. */
+  #checkBids(): void {
+    const silentMs = this.#options.clock.monotonicMs() - this.#receivedMs
     if (this.#bids.size > 0 && silentMs >= 2 * quietMs) {
       this.#lose('heartbeat')
       return
     }
     if (this.#bids.size > 0 && silentMs >= quietMs) this.#syncTime()
-    this.#later(quietMs, () => this.#mindBids())
+    this.#later(quietMs, () => this.#checkBids())
   }
 
   #closedError(reason: SessionReason): ClientError {

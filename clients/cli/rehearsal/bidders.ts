@@ -6,7 +6,7 @@
 import type { BuyerRegisteredBody } from '../../../protocol/http-bodies.ts'
 import { nameLengthMax } from '../../../protocol/limits.ts'
 import type { HouseHttp, Session } from '../../core/index.ts'
-import type { House } from '../target.ts'
+import type { Target } from '../target.ts'
 import { clip, plain } from '../text.ts'
 
 interface Bidder {
@@ -21,16 +21,16 @@ const socketsMax = 128
 const patient = { firstAttemptsMax: 10, attemptsMax: 10, bidPatienceMs: 120_000 }
 
 export class Bidders {
-  readonly #house: House
+  readonly #target: Target
   readonly #http: HouseHttp
   readonly #bidders = new Map<string, Promise<Bidder>>()
   /** Bidders with a socket, the one that was used last at the end. */
   readonly #open = new Set<Bidder>()
 
   /** Registration goes with the operator's token, which rate limits leave alone. */
-  constructor(house: House, operatorToken: string, unreachableRepeatsMax: number) {
-    this.#house = house
-    this.#http = house.http(operatorToken, { unreachableRepeatsMax })
+  constructor(target: Target, operatorToken: string, unreachableRepeatsMax: number) {
+    this.#target = target
+    this.#http = target.http(operatorToken, { unreachableRepeatsMax })
   }
 
   /** How many were registered. */
@@ -44,7 +44,7 @@ export class Bidders {
     bidder.users += 1
     this.#open.delete(bidder)
     this.#open.add(bidder)
-    bidder.session ??= this.#house.session(bidder.token, patient)
+    bidder.session ??= this.#target.session(bidder.token, patient)
     this.#makeRoom()
     try {
       return await work(bidder.session)

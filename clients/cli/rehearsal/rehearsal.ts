@@ -9,7 +9,7 @@ import type { AuctionId, SubjectId } from '../../../protocol/ids.ts'
 import { durationMsMax, pageLimitMax, titleLengthMax } from '../../../protocol/limits.ts'
 import type { Amount } from '../../../protocol/money.ts'
 import type { HouseHttp } from '../../core/index.ts'
-import type { House } from '../target.ts'
+import type { Target } from '../target.ts'
 import { clip, plain } from '../text.ts'
 import { Bidders } from './bidders.ts'
 import type { RecordedAuction, RecordedBid } from './recorded-sale.ts'
@@ -31,7 +31,7 @@ export interface AuctionResult {
 }
 
 export interface RehearsalOptions {
-  readonly house: House
+  readonly target: Target
   readonly operatorToken: string
   readonly currency: string
   /** Auctions side by side. */
@@ -56,9 +56,9 @@ interface Placed {
 
 /** Resolves when all auctions have run, or early when the signal says stop. Returns how many bidders took part. */
 export async function rehearse(sale: readonly RecordedAuction[], options: RehearsalOptions): Promise<number> {
-  const bidders = new Bidders(options.house, options.operatorToken, unreachableRepeatsMax)
+  const bidders = new Bidders(options.target, options.operatorToken, unreachableRepeatsMax)
   // Whether the house is there is asked once; a restart on the way is waited for.
-  await options.house.http(options.operatorToken).auctions({ limit: 1 })
+  await options.target.http(options.operatorToken).auctions({ limit: 1 })
   const waiting = sale.values()
   const runSome = async (): Promise<void> => {
     const http = await sellerOf(options)
@@ -79,11 +79,11 @@ export async function rehearse(sale: readonly RecordedAuction[], options: Rehear
  * A seller for one row of auctions. Each row has its own, so that between a request and its retry no others of
  * the same subject crowd it out of the house's memory of requests.
  */
-async function sellerOf({ house, operatorToken }: RehearsalOptions): Promise<HouseHttp> {
-  const operator = house.http(operatorToken, { unreachableRepeatsMax })
+async function sellerOf({ target, operatorToken }: RehearsalOptions): Promise<HouseHttp> {
+  const operator = target.http(operatorToken, { unreachableRepeatsMax })
   const subject = `rehearsal-${randomUUID()}` as SubjectId
   const { token } = await operator.issueToken({ subject, roles: ['seller'], ttlSeconds: sellerTtlSeconds })
-  return house.http(token, { unreachableRepeatsMax })
+  return target.http(token, { unreachableRepeatsMax })
 }
 
 async function rehearseOne(
