@@ -1,7 +1,7 @@
 /**
- * An auction as everybody may see it, and how one bidder stands in it. Invariant: nothing here is secret: the
- * reserve is a status, bidders are aliases (`bidder-1`, the same throughout one auction); `you` is added for the
- * one bidder whose frame it is. Source: docs/protocol.md, "Auction view".
+ * The public view of an auction, and the standing of one bidder.
+ * Invariant: nothing here is secret: the reserve is a status, bidders are aliases (`bidder-1`, the same throughout
+ * one auction); `you` is added for the one bidder whose frame it is. Source: docs/protocol.md, "Auction view".
  */
 import { z } from 'zod'
 import {
@@ -51,7 +51,7 @@ export const auctionView = z.strictObject({
   price: amount.nullable(),
   askingBid: amount,
   bidCount: count,
-  /** Alias of the leader; null before the first bid. */
+  /** Alias of the high bidder; null before the first bid. */
   highBidder: z.string().nullable(),
   reserve: reserveStatus,
   /** Null where, or once, it is not offered. */

@@ -1,8 +1,9 @@
 /**
- * The registry of client frames: one entry a type, its schema is its definition. Adding a message is adding an
- * entry; whoever answers frames does so by a table of `ClientFrameHandlers`, where the missing handler is then a
- * compile error. Invariant: a `ClientFrame` has only checked fields; unknown fields are dropped, unknown types
- * refused. How bytes become values: `json.ts`, `msgpack.ts`. Source: docs/protocol.md, "WebSocket", spec WIRE1 to WIRE9.
+ * The registry of client frames: one entry a type, its schema is its definition.
+ * A new message is a new entry; the server answers frames by a table of `ClientFrameHandlers`, in which the missing
+ * handler is then a compile error. Invariant: a `ClientFrame` has only checked fields; unknown fields are dropped,
+ * unknown types refused. How bytes become values: `json.ts`, `msgpack.ts`. Source: docs/protocol.md, "WebSocket",
+ * spec WIRE1 to WIRE9.
  */
 import { z } from 'zod'
 import { amount, auctionId, bidKind, firstFault, integer, requestId } from './fields.ts'
@@ -19,7 +20,7 @@ const frameId: z.ZodType<FrameId> = z.union([z.string().max(frameIdLengthMax), z
 })
 
 export const clientFrames = {
-  /** Watch an auction; with `since`, go on after that event where the house still can. */
+  /** Watch an auction; with `since`, continue after that event where the house still can. */
   subscribe: z.object({
     type: z.literal('subscribe'),
     id: frameId,
@@ -62,7 +63,7 @@ export type ClientFrameHandlers<Session, Result> = {
   readonly [Type in ClientFrameType]: (session: Session, frame: ClientFrameOf<Type>) => Result
 }
 
-/** Why a frame was not taken; the facts say whom to answer, and as what. */
+/** Why a frame was not taken; the facts say which request is answered, and how. */
 export interface FrameRefused {
   readonly ok: false
   /** `amount_invalid` is answered by `bid_rejected` (then `bid` is there), all others by `error`. */
@@ -80,7 +81,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Makes a checked frame of a decoded value, or says precisely what is wrong with it. Never throws. */
+/** Makes a checked frame of a decoded value, or reports precisely what is wrong with it. Never throws. */
 export function readClientFrame(value: unknown): FrameRead {
   if (!isRecord(value)) return { ok: false, code: 'not_an_object', message: 'a frame is an object' }
   const type = value['type']

@@ -1,6 +1,6 @@
 /**
- * Why a WebSocket is closed, by code, and what the client should do then. Invariant: 4xxx codes are the house's
- * own and keep their meaning; `retry` is what clients/core obeys. Source: docs/protocol.md, "WebSocket"; RFC 6455 §7.4.
+ * Why a WebSocket is closed, by code, and what the client should do then. Invariant: 4xxx codes are the house's own
+ * and keep their meaning; `retry` is what clients/core obeys. Source: docs/protocol.md, "WebSocket"; RFC 6455 §7.4.
  */
 
 export interface CloseMeaning {

@@ -53,7 +53,7 @@ describe('WIRE13 codes', () => {
     })
   })
 
-  it('codes of the house are known, others mean a lost connection', () => {
+  it('close codes of the house have their own meaning; others mean a lost connection', () => {
     expect(meaningOfClose(4401)).toMatchObject({ reason: 'token', retry: 'never' })
     expect(meaningOfClose(1006)).toMatchObject({ reason: 'connection_lost', retry: 'soon' })
   })

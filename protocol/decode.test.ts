@@ -24,8 +24,8 @@ function nested(levels: number): unknown {
   return value
 }
 
-describe('frames that are not taken', () => {
-  it('WIRE7 names the field and what was due, and whom to answer', () => {
+describe('frames that are refused', () => {
+  it('WIRE7 names the field, the expected value and the request that it answers', () => {
     expect(decode({ ...bid, auctionId: 'no spaces' })).toEqual({
       ok: false,
       code: 'field_invalid',
@@ -105,7 +105,7 @@ describe('frames that are not taken', () => {
     expect(decodeClientBinary(asDouble)).toEqual({ ok: true, frame: bid })
   })
 
-  it('WIRE1 refuses what is larger than a frame', () => {
+  it('WIRE1 refuses a frame that is too large', () => {
     expect(decodeClientText(' '.repeat(frameBytesMax + 1))).toMatchObject({ code: 'frame_too_large' })
     expect(decodeClientBinary(new Uint8Array(frameBytesMax + 1))).toMatchObject({ code: 'frame_too_large' })
     const padding = frameBytesMax - JSON.stringify({ ...bid, padding: '' }).length
@@ -114,7 +114,7 @@ describe('frames that are not taken', () => {
     })
   })
 
-  it('WIRE2 refuses deep nests in both, and takes what is just deep enough', () => {
+  it('WIRE2 refuses values nested too deep in both, and accepts the deepest lawful ones', () => {
     expect(decode({ ...bid, extra: nested(depthMax - 1) })).toMatchObject({ ok: true })
     expect(decode({ ...bid, extra: nested(depthMax) })).toMatchObject({ code: 'too_deep' })
     expect(decodeClientText('['.repeat(frameBytesMax))).toMatchObject({ code: 'too_deep' })
@@ -126,7 +126,7 @@ describe('frames that are not taken', () => {
     })
   })
 
-  it('refuses what is not JSON', () => {
+  it('refuses text that is not JSON', () => {
     for (const text of ['', '{', '{"type":', "{'type':1}", '{"a":1}{"b":2}', 'NaN', '﻿{}', '\u0000'])
       expect(decodeClientText(text)).toMatchObject({ ok: false, code: 'malformed_json' })
     for (const value of [[], 'hi', 5, null, true])
@@ -134,7 +134,7 @@ describe('frames that are not taken', () => {
   })
 })
 
-describe('WIRE3 msgpack that is not taken', () => {
+describe('WIRE3 msgpack that is refused', () => {
   it.each([
     ['nothing', bytes()],
     ['a truncated map', bytes(0x81)],
@@ -199,7 +199,7 @@ describe('WIRE9 fuzz', () => {
     )
   })
 
-  it('bytes behind a container header never throw', () => {
+  it('bytes after a container header never throw', () => {
     const head = fc.constantFrom(0x8f, 0x9f, 0xdc, 0xdd, 0xde, 0xdf, 0xd9, 0xda, 0xdb, 0xc7, 0xc9, 0xcf, 0xd3)
     fc.assert(
       fc.property(fc.array(head, { maxLength: 40 }), fc.uint8Array({ maxLength: 60 }), (heads, tail) => {

@@ -1,7 +1,7 @@
 /**
- * From the payload of a client's WebSocket message to a checked frame, for both subprotocols. Invariant: never
- * throws, whatever comes in; the size is checked first, then the encoding with its depth, then the fields. What is
- * answered to a refusal is the server's affair. Source: docs/protocol.md, "WebSocket", spec WIRE1 to WIRE4.
+ * From a client's WebSocket message to a checked frame, for both subprotocols.
+ * Invariant: decoding never throws; the size is checked first, then the encoding with its depth, then the fields. The
+ * server decides how a refusal is answered. Source: docs/protocol.md, "WebSocket", spec WIRE1 to WIRE4.
  */
 import { type FrameRead, readClientFrame } from './client-frames.ts'
 import { readJson } from './json.ts'

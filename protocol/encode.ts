@@ -1,7 +1,7 @@
 /**
- * A server frame as bytes, once for however many sockets take it. Invariant: each encoding is made at most once,
- * when the first socket of its subprotocol needs it; both say the same. Who gets a frame is the server's affair.
- * Source: docs/protocol.md, "Values".
+ * A server frame as text and as bytes, encoded once for all sockets.
+ * Invariant: each encoding is made at most once, when the first socket of its subprotocol needs it; both have the
+ * same content. The server decides who gets a frame. Source: docs/protocol.md, "Values".
  */
 import { writeJson } from './json.ts'
 import { writeMsgpack } from './msgpack.ts'

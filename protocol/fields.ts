@@ -1,7 +1,7 @@
 /**
- * The kinds of fields that frames and bodies are made of, as zod schemas with messages in the contract's words.
- * Invariant: a field that passes is within `limits.ts`; a message says what was due, never echoes what came.
- * Which fields a frame or body has is said in its own registry. Source: docs/protocol.md, "Values".
+ * The kinds of fields in frames and bodies, as zod schemas.
+ * Invariant: a field that passes is within `limits.ts`; a message says what was expected and never repeats the input.
+ * The registries say which fields a frame or body has. Source: docs/protocol.md, "Values".
  */
 import { z } from 'zod'
 import { type AuctionId, idLengthMax, isId, isRequestId, type RequestId, type SubjectId } from './ids.ts'

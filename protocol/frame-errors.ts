@@ -1,7 +1,7 @@
 /**
- * What can be wrong with a frame, or with the session that sent it: the codes of `{type: "error"}`. Invariant:
- * an `error` never means that a bid was refused by a rule (that is `bid_rejected`); where `retry` is true nothing
- * is known to be decided and the same request id may be sent again. Source: docs/protocol.md, "Requests".
+ * The codes of `{type: "error"}`: faults of a frame or of its session.
+ * Invariant: an `error` never means that a bid was refused by a rule (that is `bid_rejected`); where `retry` is true
+ * nothing is known to be decided and the same request id may be sent again. Source: docs/protocol.md, "Requests".
  */
 
 export interface FrameErrorMeaning {

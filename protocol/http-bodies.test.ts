@@ -21,7 +21,7 @@ describe('WIRE20 aliases', () => {
     })
   })
 
-  it('minutes with decimals are the milliseconds that they say; a real fraction of one is none', () => {
+  it('decimal minutes are exact milliseconds; a fraction of a millisecond is refused', () => {
     for (const [duration, durationMs] of [
       [4.35, 261_000],
       [1.005, 60_300],
@@ -46,7 +46,7 @@ describe('WIRE20 aliases', () => {
     expect(read('createAuction', { ...terms, duration: 2 })).toMatchObject({ code: 'field_invalid' })
   })
 
-  it('the time of an extension goes by the names that times have elsewhere', () => {
+  it('the time of an extension may have any of its four names', () => {
     for (const body of [{ byMs: 90_000 }, { durationMs: 90_000 }, { extensionMs: 90_000 }, { duration: 1.5 }])
       expect(read('extendAuction', body)).toEqual({ ok: true, body: { byMs: 90_000 } })
     expect(read('extendAuction', { byMs: 1, durationMs: 2 })).toMatchObject({ code: 'field_invalid' })
@@ -65,7 +65,7 @@ describe('WIRE20 aliases', () => {
 })
 
 describe('WIRE24 null', () => {
-  it('is as good as a field left out, where it may be; of an item it is the value', () => {
+  it('equals an optional field left out; of an item it is the value', () => {
     const nulls = {
       currency: null,
       reserve: null,
@@ -87,7 +87,7 @@ describe('WIRE24 null', () => {
     })
   })
 
-  it('is not the value of a field that is due', () => {
+  it('is refused for a required field', () => {
     expect(read('placeBid', { auctionId: 'a1', amount: null })).toMatchObject({ code: 'field_invalid' })
     expect(read('createAuction', { ...terms, title: null })).toMatchObject({ code: 'field_invalid' })
   })
@@ -117,7 +117,7 @@ describe('WIRE21 normal forms', () => {
   })
 })
 
-describe('WIRE22 bodies that are not taken', () => {
+describe('WIRE22 bodies that are refused', () => {
   it.each([
     [
       'registerBuyer',
@@ -194,13 +194,13 @@ describe('WIRE22 bodies that are not taken', () => {
     expect(read(name, body)).toEqual({ ok: false, code: 'field_invalid', message })
   })
 
-  it('answers a numeric amount that is none as amount_invalid', () => {
+  it('answers a number that is no amount as amount_invalid', () => {
     for (const amount of [-1, 1.5, 2 ** 53])
       expect(read('placeBid', { auctionId: 'a1', amount })).toMatchObject({ code: 'amount_invalid' })
     expect(read('placeBid', { auctionId: 'a1', amount: '5' })).toMatchObject({ code: 'field_invalid' })
   })
 
-  it('takes an empty body where nothing is needed', () => {
+  it('accepts an empty body where no field is required', () => {
     expect(readHttpBody('manageAuction', '')).toEqual({ ok: true, body: {} })
     expect(readHttpBody('placeBid', ' \n')).toMatchObject({ ok: false, code: 'field_invalid' })
   })

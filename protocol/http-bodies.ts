@@ -1,7 +1,8 @@
 /**
  * The registry of HTTP request bodies and the shapes of their answers. Invariant: a body that was read has only
  * checked fields, in the contract's own words: aliases (`basePrice`, `price`, `duration` in minutes) and nulls
- * are gone. Paths, methods and who may ask stand in the server's table of routes. Source: docs/protocol.md, "HTTP", spec WIRE20+.
+ * are gone. Paths, methods and roles are in the server's table of routes.
+ * Source: docs/protocol.md, "HTTP", spec WIRE20+.
  */
 import { z } from 'zod'
 import type { AuctionStatus, AuctionView, ReserveStatus } from './auction-view.ts'
@@ -73,7 +74,7 @@ export const httpBodies = {
   manageAuction: z.object({}),
   /** POST /auctions/:id/extend */
   extendAuction: z.object({ byMs: durationMs }),
-  /** POST /house. Ranges are the house's to refuse; what is not named stays. */
+  /** POST /house. The house refuses values out of range; fields not named stay. */
   configureHouse: z.object({
     outageExtensionMinMs: houseMs,
     outageThresholdMs: houseMs,

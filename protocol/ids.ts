@@ -1,5 +1,5 @@
 /**
- * Identifiers of the public contract, branded so that one kind never stands where another is meant.
+ * Identifiers of the public contract, branded so that kinds cannot be confused.
  * All are strings outside and inside; only `GroupId` (which Raft group holds an auction) is an integer.
  * Invariant: a branded id has passed `isId` at the edge, so it is 1 to 128 characters of [A-Za-z0-9._:@-]; a
  * request id, which names nothing but its request, has passed `isRequestId`.
@@ -10,7 +10,7 @@ declare const brand: unique symbol
 type Branded<Base, Name extends string> = Base & { readonly [brand]: Name }
 
 export type AuctionId = Branded<string, 'AuctionId'>
-/** Whoever a token speaks for: a bidder, a seller, a buyer. A token's `sub`. */
+/** The subject of a token (`sub`): a bidder, a seller, a buyer. */
 export type SubjectId = Branded<string, 'SubjectId'>
 /** Chosen by a client for one bid or one HTTP request; a retry carries the same one. */
 export type RequestId = Branded<string, 'RequestId'>

@@ -1,6 +1,6 @@
 /**
  * JSON text to values and back, for frames (`martillo.v1.json`) and HTTP bodies. Invariant: reading never throws,
- * and what it lets through is at most `levelsMax` levels deep, so that walks over it cannot exhaust the stack.
+ * and an accepted value is at most `levelsMax` levels deep, so that walks over it cannot exhaust the stack.
  * How large a text may be is checked before, what its fields are after. Source: RFC 8259, spec WIRE2.
  */
 import { depthMax } from './limits.ts'

@@ -1,13 +1,13 @@
 /**
- * Bounds of the public contract: sizes, counts and ranges that every frame and body is held to before anything
- * else looks at it. Invariant: what passes these bounds fits the machine's own; nothing unbounded gets behind
- * the edge. Rates and numbers of sockets are the server's settings, not the contract's, and stand there.
- * Source: docs/protocol.md, "HTTP", "WebSocket"; docs/design.md, "bounded".
+ * Bounds of the public contract: sizes, counts and ranges of frames and bodies.
+ * Invariant: input within these bounds fits the machine's own; nothing unbounded passes the edge. Rates and numbers
+ * of sockets are the server's settings, not the contract's. Source: docs/protocol.md, "HTTP", "WebSocket";
+ * docs/design.md, "bounded".
  */
 
 /** Client frames, either subprotocol, in bytes of payload. A bigger one is an error and ends the socket with 1009. */
 export const frameBytesMax = 16 * 1024
-/** Bytes of a message that are taken in to end its socket with 1009; a bigger one is cut off without a word. */
+/** Bytes of a message that are read so that its socket can end with 1009; a bigger one is cut off. */
 export const messageBytesMax = 1024 * 1024 + frameBytesMax
 /** HTTP request bodies in bytes; a bigger one is answered 413. */
 export const bodyBytesMax = 64 * 1024
@@ -15,7 +15,7 @@ export const bodyBytesMax = 64 * 1024
 export const discardedBytesMax = 32 * 1024 * 1024
 /** Levels of arrays and objects in a frame or body. */
 export const depthMax = 16
-/** The same for what the house sends: an auction's `item` stands a few levels deeper there than where it came in. */
+/** The same for what the house sends: an auction's `item` is a few levels deeper there than in a request. */
 export const answerDepthMax = 24
 /** Of a client frame's `id`, in UTF-16 units, when it is a string. */
 export const frameIdLengthMax = 128

@@ -1,6 +1,6 @@
 /**
- * Money as the contract counts it: integers in the currency's minor unit, 0 to 2^53−1, and increment tables.
- * Invariant: an `Amount` is a safe, non-negative integer; nothing here makes a fraction.
+ * Money as integers in a currency's minor unit, and increment tables.
+ * Invariant: an `Amount` is a safe integer from 0 to 2^53−1; nothing here makes a fraction.
  * Source: docs/protocol.md, "Values"; ISO 4217 for the digits of each currency.
  */
 

@@ -63,7 +63,7 @@ describe('writeMsgpack', () => {
     expect(readMsgpack(writeMsgpack({ a: 1, b: undefined }))).toEqual({ ok: true, value: { a: 1 } })
   })
 
-  it('refuses what JSON has no form for, and is fit to go on', () => {
+  it('refuses values that JSON does not have, and can be used afterwards', () => {
     expect(() => writeMsgpack({ amount: 1n })).toThrow(TypeError)
     expect(readMsgpack(writeMsgpack({ amount: 1 }))).toEqual({ ok: true, value: { amount: 1 } })
   })

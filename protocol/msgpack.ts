@@ -1,9 +1,10 @@
 /**
- * msgpack bytes to values and back, for frames of `martillo.v1.msgpack`: exactly the values that JSON has. One
- * pass reads and bounds at once, so no declared length is believed before its bytes are there. Integers leave as
- * integers up to 32 bits and as doubles above (exact up to 2^53−1), as msgpackr writes them: of a 64-bit integer
- * its readers, and others in JavaScript, make a BigInt. Invariant: reading never throws, allocates no more than the frame is long, and takes no extension,
- * binary, non-text key or non-finite number. Source: msgpack specification; RFC 3629; spec WIRE2, WIRE3.
+ * msgpack bytes to values and back, for exactly the values that JSON has.
+ * One pass reads and bounds, so no declared length is trusted before its bytes are there. Integers are written as
+ * integers up to 32 bits and as doubles above (exact up to 2^53−1), as msgpackr does: readers in JavaScript make a
+ * BigInt of a 64-bit integer. Invariant: reading never throws, allocates no more than the frame is long, and accepts
+ * no extension, binary, non-text key or non-finite number. Source: msgpack specification; RFC 3629; spec WIRE2,
+ * WIRE3.
  */
 import { depthMax } from './limits.ts'
 import { readUtf8, utf8Length, writeUtf8 } from './utf8.ts'
@@ -231,7 +232,7 @@ class Writer {
     return written
   }
 
-  /** Forgets what a write that threw left behind. */
+  /** Drops the remains of a write that threw. */
   reset(): void {
     this.#at = 0
   }
@@ -254,7 +255,7 @@ class Writer {
     this.#bytes[start] = tag
   }
 
-  /** A tag and an unsigned integer of 1, 2 or 4 bytes behind it. */
+  /** A tag, then an unsigned integer of 1, 2 or 4 bytes. */
   #sized(tag: number, value: number, size: 1 | 2 | 4): void {
     const start = this.#room(1 + size)
     this.#bytes[start] = tag

@@ -1,14 +1,14 @@
 /**
- * What buyers are told over the queue and their webhooks: the kinds, and the CloudEvent that carries each.
- * Invariant: the id of a message depends on group, outbox position and recipient alone, so a repeat has the same
- * id and can be dropped. Expanding an outbox entry to recipients is the owner's affair, delivery the notifier's.
- * Source: docs/protocol.md, "Notifications"; CloudEvents 1.0.2 §3.1; SQS: a deduplication id has up to 128 characters.
+ * Notifications to buyers: their kinds, and the CloudEvent that carries each.
+ * Invariant: the id of a message depends on group, outbox position and recipient alone, so a repeat has the same id
+ * and can be dropped. The owner expands an outbox entry to recipients; the notifier delivers. Source:
+ * docs/protocol.md, "Notifications"; CloudEvents 1.0.2 §3.1; SQS: a deduplication id has up to 128 characters.
  */
 import type { AuctionView } from './auction-view.ts'
 import type { GroupId, SubjectId } from './ids.ts'
 import type { Amount } from './money.ts'
 
-/** Every kind, with what it tells and whom. */
+/** Every kind, with its meaning for the recipient. */
 export const notificationKinds = {
   NEW_AUCTION: 'An auction matches your interests',
   MATCHING_AUCTIONS: 'Open auctions match your interests',
@@ -122,7 +122,7 @@ export interface NotificationFacts {
   readonly data: NotificationData
 }
 
-/** Makes the message that tells one recipient one thing. */
+/** Makes the message of one notification for one recipient. */
 export function notificationMessage(facts: NotificationFacts): NotificationMessage {
   const { groupId, position, atMs, endpoint, data } = facts
   const id = notificationId(groupId, position, data.recipient)

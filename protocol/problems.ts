@@ -1,7 +1,7 @@
 /**
  * Every problem that HTTP answers with, by its stable code (RFC 9457, `application/problem+json`). Invariant:
  * each rejection of the house is a problem of the same code; `docs/codes.md` lists them all (a test compares).
- * Which request meets which problem is the server's affair. Source: docs/protocol.md, "HTTP"; RFC 9457 §3.
+ * The server decides which request gets which problem. Source: docs/protocol.md, "HTTP"; RFC 9457 §3.
  */
 import type { Amount } from './money.ts'
 import { type RejectionCode, rejections } from './rejection-codes.ts'

@@ -1,7 +1,8 @@
 /**
- * Every lawful no of the house, by its stable code: what it means in words and how HTTP says it. Invariant: the
- * codes are exactly those of the auction machine (a test compares them); a released code keeps its meaning.
- * The order of the checks that yield them is the machine's. Source: docs/protocol.md, "Rejection codes" and "HTTP".
+ * Every rejection of the house, by its stable code, with title and HTTP status.
+ * Invariant: the codes are exactly those of the auction machine (a test compares them); a released code keeps its
+ * meaning. The order of the checks that yield them is the machine's. Source: docs/protocol.md, "Rejection codes" and
+ * "HTTP".
  */
 
 export interface RejectionMeaning {

@@ -18,7 +18,7 @@ describe('WIRE14 readOffer', () => {
     expect(readOffer('martillo.v2.json')).toEqual({})
   })
 
-  it('leaves tokens beyond the bound aside', () => {
+  it('ignores tokens beyond the bound', () => {
     expect(readOffer(`bearer.${'x'.repeat(tokenLengthMax + 1)}`)).toEqual({})
     expect(readOffer(`bearer.${'x'.repeat(tokenLengthMax)}`).token).toHaveLength(tokenLengthMax)
   })

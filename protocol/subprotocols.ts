@@ -1,6 +1,6 @@
 /**
- * The names that a client offers in `Sec-WebSocket-Protocol`, and which of them the house takes. Invariant: a
- * token that came as `bearer.<token>` is never echoed, so it is never the answer. Source: docs/protocol.md, "WebSocket";
+ * The names that a client offers in `Sec-WebSocket-Protocol`, and which of them the house takes. Invariant: a token
+ * that came as `bearer.<token>` is never echoed, so it is never the answer. Source: docs/protocol.md, "WebSocket";
  * RFC 6455 §4.2.2.
  */
 import { tokenLengthMax } from './limits.ts'

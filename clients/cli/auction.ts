@@ -82,7 +82,7 @@ export function registerAuctionVerbs(program: Command, io: Io): void {
     ['close', 'let the hammer fall now: sold, or passed'],
     ['cancel', 'cancel an auction; nobody wins it'],
     ['pause', 'stop the clock and take no bids'],
-    ['resume', 'go on with the time that was left'],
+    ['resume', 'continue with the time that was left'],
   ]
   for (const [action, description] of actions) {
     withTargetOptions(auction.command(action).description(description).argument('<id>', 'id of the auction'))

@@ -1,6 +1,7 @@
 /**
- * `martillo bid` and `martillo buy-now`: one bid over a session that sees it through a lost connection. Invariant:
- * exit code 0 means that the house took the bid, 1 that it said no and why; an unknown outcome is never 0 or 1.
+ * `martillo bid` and `martillo buy-now`: one bid, retried through lost connections.
+ * Invariant: exit code 0 means that the house accepted the bid, 1 that it refused it and why; an unknown outcome is
+ * neither.
  */
 import type { Command } from 'commander'
 import type { AuctionView } from '../../protocol/auction-view.ts'
@@ -62,7 +63,7 @@ export function registerBidVerbs(program: Command, io: Io): void {
     })
 }
 
-/** Opens a session as the bidder that the options mean, has it ask, and prints the outcome. */
+/** Opens a session as the bidder that the options mean, sends one bid, and prints the outcome. */
 async function asBidder(
   options: BidderOptions,
   io: Io,
@@ -86,7 +87,7 @@ async function openAsBidder(target: Target, name: string | undefined): Promise<S
   try {
     return await openSession(target, kept.token)
   } catch (error) {
-    // The house may have been set up anew since the token was kept.
+    // The house may have been set up again since the token was kept.
     const isStale = error instanceof ClientError && error.code === 'closed' && !kept.isNew
     if (!isStale) throw error
     return await openSession(target, (await target.bidder(name, true)).token)

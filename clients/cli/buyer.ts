@@ -1,5 +1,5 @@
 /**
- * `martillo buyer add` and `martillo token`: who may bid, sell and manage. Invariant: a token is printed once, to
+ * `martillo buyer add` and `martillo token`: tokens to bid, sell and manage. Invariant: a token is printed once, to
  * standard output, and never to anything else.
  */
 import type { Command } from 'commander'
@@ -36,7 +36,7 @@ export function registerBuyerVerbs(program: Command, io: Io): void {
       .command('add')
       .description('register a buyer and print its token, with which it bids')
       .requiredOption('--name <name>', 'name of the buyer')
-      .option('--interest <tag>', 'a tag to be told of; may be given several times', collect)
+      .option('--interest <tag>', 'a tag to be notified of; may be given several times', collect)
       .option('--endpoint <url>', 'webhook for its notifications'),
   )
     .addHelpText(
@@ -50,7 +50,7 @@ export function registerBuyerVerbs(program: Command, io: Io): void {
       .command('token')
       .description('have the operator issue a token')
       .requiredOption('--role <role>', `${roles.join(', ')}; may be given several times`, collect)
-      .requiredOption('--subject <name>', 'whom the token speaks for')
+      .requiredOption('--subject <name>', 'the subject of the token')
       .option('--ttl <duration>', 'how long it is valid', '30d'),
   )
     .addHelpText('after', '\nExample:\n  $ martillo token --role seller --subject gallery-1 --ttl 7d')

@@ -137,7 +137,7 @@ describe('bid', () => {
     expect((await martillo('bid', view.id, '25', '--as', 'ada', '--exact', '--json')).code).toBe(0)
   })
 
-  it('CLI3 registers anew where the house does not know the kept token', async () => {
+  it('CLI3 registers again where the house does not know the kept token', async () => {
     writeFileSync(join(folder.path, 'bidder-old.token'), 'of-another-house\n')
     const ran = await martillo('bid', house.create().view.id, '10', '--as', 'old')
     expectOneLine(ran, 0, /registered a bidder/)
@@ -152,9 +152,11 @@ describe('bid', () => {
         `refused: The bid is below the asking bid; the asking bid is 10.00 USD \\(try: martillo bid ${view.id} 10.00\\)`,
       ),
     )
-    const told = await martillo('bid', view.id, '9.99', '--json')
-    expect(json(told.stdout)).toMatchObject([{ type: 'bid_rejected', code: 'bid_too_low', askingBid: 1000 }])
-    expect(told.code).toBe(1)
+    const refused = await martillo('bid', view.id, '9.99', '--json')
+    expect(json(refused.stdout)).toMatchObject([
+      { type: 'bid_rejected', code: 'bid_too_low', askingBid: 1000 },
+    ])
+    expect(refused.code).toBe(1)
   })
 
   it('CLI4 a bid on a closed auction, or on none, exits 1', async () => {
@@ -222,12 +224,12 @@ describe('CLI6 exit codes', () => {
     expect(ran.stdout).toBe('')
   })
 
-  it('an address that is none is 2', async () => {
+  it('text that is no address is 2', async () => {
     for (const url of ['nowhere', 'ftp://x', 'http://user:pass@x'])
       expect((await startVerb(['auction', 'list', '--url', url]).ended).code).toBe(2)
   })
 
-  it('no house is 3 for every verb, also without any token', async () => {
+  it('an unreachable house is 3 for every verb, also without a token', async () => {
     const empty = temporaryFolder()
     const gone = await FakeHouse.open()
     const { url } = gone
@@ -252,14 +254,14 @@ describe('CLI6 exit codes', () => {
     empty.remove()
   })
 
-  it('a house without a token for it says where one is', async () => {
+  it('without a token the failure names the file that would hold one', async () => {
     const empty = temporaryFolder()
     const ran = await startVerb(['auction', 'create', '--title', 'x', ...at(empty.path)]).ended
     expectOneLine(ran, 2, /operator\.token/)
     empty.remove()
   })
 
-  it('a token without the right is 1', async () => {
+  it('a token without the role is 1', async () => {
     house.tokens.set('mine', 'me')
     expectOneLine(
       await martillo('auction', 'close', house.create().view.id, '--token', 'mine'),
@@ -351,7 +353,7 @@ describe('watch', () => {
       expect(stdout).toContain(words)
   })
 
-  it('ends at once on an auction that has ended, with 1 on one that is not there, with 0 on Ctrl-C', async () => {
+  it('ends at once on an auction that has ended, with 1 on one that does not exist, with 0 on Ctrl-C', async () => {
     const auction = house.create()
     house.manage(auction, 'cancel')
     expect(await martillo('watch', auction.view.id)).toMatchObject({ code: 0 })
@@ -366,7 +368,7 @@ describe('watch', () => {
 })
 
 describe('house', () => {
-  it('CLI13 shows and changes what holds for the whole house, and leaves what is not named', async () => {
+  it('CLI13 shows and changes the settings of the whole house, and leaves those not named', async () => {
     const shown = await martillo('house', 'show')
     expect(shown).toMatchObject({ code: 0, stderr: '' })
     expect(lines(shown.stdout).map((line) => line.split(/ {2,}/))).toEqual([
@@ -407,7 +409,7 @@ describe('house', () => {
     expect(shown.stdout).toMatch(/group 1\noutage minimum +9s\n/)
   })
 
-  it('CLI6, CLI13 wrong usage is 2, what the house refuses is 1, and help says what must come first', async () => {
+  it('CLI6, CLI13 wrong usage is 2, a refusal of the house is 1, and help names the precondition', async () => {
     expectOneLine(await martillo('house', 'configure'), 2, /nothing to change \(give --outage-minimum/)
     expectOneLine(await martillo('house', 'configure', '--outage-minimum', '5'), 2, /not a duration: 5/)
     expectOneLine(await martillo('house', 'configure', '--outage-minimum', '2d'), 1, /refused/)

@@ -1,7 +1,7 @@
 /**
- * How a run can fail, as exit codes and as one line for people. Invariant: 1 means that the house said no, 2 that
- * the command was wrong, 3 that the house could not be asked; every line says what was wrong and, where there is
- * something to do, what. Source: docs/protocol.md, "Command line".
+ * The failures of a run, as exit codes and as one line for people.
+ * Invariant: 1 means that the house refused, 2 that the command was wrong, 3 that the house could not be reached.
+ * Every line says what was wrong and, where something can be done, what. Source: docs/protocol.md, "Command line".
  */
 import type { ProblemCode } from '../../protocol/problems.ts'
 import type { RejectionCode } from '../../protocol/rejection-codes.ts'

@@ -1,6 +1,6 @@
 /**
- * The door of the command line: `main.ts` runs it with the process's streams and registers the roles' verbs
- * beside the clients'. Nothing here reads or ends the process.
+ * The door of the command line, which `main.ts` runs with the process's streams.
+ * Invariant: nothing here reads or ends the process. `main.ts` registers the verbs of the roles beside the clients'.
  */
 export { CliFailure, type ExitCode, exitCodes } from './failure.ts'
 export type { Io, Output } from './io.ts'

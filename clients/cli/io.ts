@@ -1,11 +1,11 @@
 /**
- * What the command line touches of its process, handed in by `main.ts`: streams, environment, the signal to stop.
+ * The parts of the process that verbs may use: streams, environment, stop signal.
  * Invariant: no verb reads the process itself or ends it; its exit code is a return value.
  */
 
 export interface Output {
   write(text: string): unknown
-  /** Whether a person sits before it: then progress overwrites its line. */
+  /** Whether it is a terminal: then progress overwrites its line. */
   readonly isTTY?: boolean
 }
 
@@ -13,7 +13,7 @@ export interface Io {
   readonly stdout: Output
   readonly stderr: Output
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Aborted by Ctrl-C: `watch` and `rehearse` end in good order. */
+  /** Aborted by Ctrl-C: `watch` and `rehearse` finish and report. */
   readonly signal: AbortSignal
 }
 
@@ -26,7 +26,7 @@ export function printLine(io: Io, text: string): void {
   io.stdout.write(`${text}\n`)
 }
 
-/** Something about the run itself, which never belongs to the output. */
+/** A remark about the run, to standard error, never to the output. */
 export function note(io: Io, text: string): void {
   io.stderr.write(`${text}\n`)
 }

@@ -1,6 +1,7 @@
 /**
- * `martillo house …`: what the operator decides for the whole house. Invariant: what is printed is what the house
- * answered after the change; parts of it that disagree are named, with the command that brings them together.
+ * `martillo house …`: the settings and features of the whole house.
+ * Invariant: the output is the answer of the house after the change; groups that differ are named, with the command
+ * that makes them equal.
  */
 import type { Command } from 'commander'
 import type { HouseBody, HouseSettings } from '../../protocol/http-bodies.ts'
@@ -28,13 +29,13 @@ export function registerHouseVerbs(program: Command, io: Io): void {
   withTargetOptions(
     verb
       .command('configure')
-      .description('change settings; what is not named stays')
+      .description('change settings; those not named stay')
       .option(
         '--outage-minimum <duration>',
         'an auction that an outage hit is extended by at least this, as 5s',
       )
       .option('--outage-threshold <duration>', 'a silence of a server longer than this is an outage, as 2s')
-      .option('--upgrade', 'switch on, for good, all features that this version brings'),
+      .option('--upgrade', 'switch on, permanently, all features that this version brings'),
   )
     .addHelpText(
       'after',
@@ -90,7 +91,7 @@ function settingFacts({ outageExtensionMinMs, outageThresholdMs }: HouseSettings
   ] as const
 }
 
-/** As it can be typed. */
+/** As a person would type it. */
 const exact = (ms: number): string => (ms % 1_000 === 0 ? `${ms / 1_000}s` : `${ms}ms`)
 
 const names = (features: readonly string[]): string =>

@@ -77,7 +77,7 @@ describe('rehearse', () => {
     expect(ran).toMatchObject({ code: 0, stderr: '' })
   })
 
-  it('prints a table in the order of the file, and what it sums up to', async () => {
+  it('prints a table in the order of the file, with the sum below', async () => {
     const ran = await rehearse(smallSale, '--concurrency', '1')
     const lines = ran.stdout.split('\n')
     expect(lines.slice(1, 4).map((line) => line.slice(0, 2))).toEqual(['A1', 'A2', 'A3'])
@@ -136,7 +136,7 @@ describe('rehearse', () => {
     expect(noted.at(-1)).toContain('and 5 more like these')
   })
 
-  it('CLI10 an interrupted rehearsal says how far it came', async () => {
+  it('CLI10 an interrupted rehearsal reports how many auctions ran', async () => {
     const running = startVerb(['rehearse', smallSale, '--url', house.url, '--data', folder.path])
     running.interrupt()
     expect(await running.ended).toMatchObject({
@@ -161,7 +161,7 @@ describe('CLI11 files that cannot be read', () => {
     [`${head}\n,b,3,1,2,0.1,ann,1\n`, /:2: auctionid is empty/],
     [`${head}\nA,b,3,1,2,0.1,,1\n`, /:2: bidder is empty/],
     [`${head}\nA,"b,3,1,2,0.1,ann,1\n`, /:2: a quoted field is not closed/],
-    [`${head}\nA,"b"x,3,1,2,0.1,ann,1\n`, /:2: text behind the closing quote/],
+    [`${head}\nA,"b"x,3,1,2,0.1,ann,1\n`, /:2: text after the closing quote/],
     [`${head}\nA,b"x,3,1,2,0.1,ann,1\n`, /:2: a quote in a field that is not quoted/],
   ])('%j', async (text, words) => {
     const auctionsBefore = house.auctions.size
@@ -201,7 +201,7 @@ describe('readRecordedSale', () => {
     expect(auction?.bids.map((bid) => bid.bidder)).toEqual(['low', 'early', 'same', 'late'])
   })
 
-  it('columns may stand in any order, with others between', () => {
+  it('columns may be in any order, with others between', () => {
     const text = 'bid,bidder,extra,BidTime,price,openbid,item,auctionid\n5,ann,?,1,5,1,Vase,A\n'
     expect(readRecordedSale(text, 'f', 'USD', () => {})).toMatchObject([
       { id: 'A', winner: 'ann', item: 'Vase' },

@@ -1,7 +1,7 @@
 /**
- * `martillo rehearse FILE.csv`: a recorded sale through a running house, and how the outcome compares. Invariant:
- * exit code 0 means that every auction had its recorded winner, and its recorded price or an explanation; a file
- * that cannot be read ends the run (2) before the house is asked anything. Source: docs/protocol.md, "Command line".
+ * `martillo rehearse FILE.csv`: runs a recorded sale through a house and compares.
+ * Invariant: exit code 0 means that every auction had its recorded winner, and its recorded price or an explanation;
+ * a file that cannot be read ends the run (2) before anything is sent. Source: docs/protocol.md, "Command line".
  */
 import { readFileSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
@@ -55,7 +55,7 @@ function readFile(file: string): string {
   }
 }
 
-/** Reads the file; of what is odd in it the first few are told, the others counted. */
+/** Reads the file; the first few warnings are printed, the others counted. */
 function readSale(file: string, currency: string, io: Io): readonly RecordedAuction[] {
   let warnings = 0
   const sale = readRecordedSale(readFile(file), file, currency, (words) => {

@@ -1,8 +1,8 @@
 /**
- * The command line's trunk: parses, runs one verb, turns whatever went wrong into an exit code and a line.
- * Invariant: `run` resolves to 0, 1, 2 or 3 and never ends the process; only an error that nobody foresaw
- * rejects. The verbs of the roles (start, server, …) are registered by `main.ts` beside these.
- * Source: docs/protocol.md, "Command line".
+ * Parses the command line, runs one verb and turns failures into exit codes.
+ * Invariant: `run` resolves to 0, 1, 2 or 3 and never ends the process; it rejects only with an unforeseen error. The
+ * verbs of the roles (start, server, …) are registered by `main.ts` beside these. Source: docs/protocol.md, "Command
+ * line".
  */
 import { Command, CommanderError } from 'commander'
 import { registerAuctionVerbs } from './auction.ts'
@@ -25,7 +25,7 @@ function registerClientVerbs(program: Command, io: Io): void {
   registerRehearseVerb(program, io)
 }
 
-/** Commander's own words for a wrong command, in one line, with where to read on. */
+/** Commander's words for a wrong command, on one line. */
 function usageText(text: string): string {
   const words = text.trim().split('\n').join(' ')
   return `${words}\n`
@@ -45,8 +45,8 @@ function adopt(command: Command, io: Io): void {
 }
 
 /**
- * Runs `martillo ARGV` (without the node and script words). `version` is what `--version` prints; `registerMore` adds further verbs to the program; an
- * action of theirs fails by throwing `CliFailure`, too.
+ * Runs `martillo ARGV`; `argv` begins after the script. `version` is printed by `--version`; `registerMore` adds
+ * further verbs to the program, whose actions also fail by throwing `CliFailure`.
  */
 export async function run(
   argv: readonly string[],

@@ -1,7 +1,7 @@
 /**
- * The house that a command talks to: its address, its tokens, HTTP and sessions. Invariant: a token given on the
- * command line comes before one in the environment, and that before those in the data folder; a token file that
- * is written here is its owner's alone (0600). Source: docs/protocol.md, "Command line".
+ * The house that a command talks to: address, tokens, HTTP and sessions.
+ * Invariant: a token on the command line comes before one in the environment, and that one before those in the data
+ * folder; a token file written here can be read by its owner alone (0600). Source: docs/protocol.md, "Command line".
  */
 import { randomUUID } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
@@ -55,7 +55,7 @@ function readUrl(text: string): string {
   return `${protocol}//${url.host}${url.pathname}`.replace(/\/+$/, '')
 }
 
-/** A message to a client is an auction's view at most; this bounds what an odd server can make us hold. */
+/** A message to a client is an auction's view at most; this bounds the memory that a faulty server can take. */
 const messageBytesMax = 64 * frameBytesMax
 
 class BoundedWebSocket extends WebSocket {
@@ -67,9 +67,9 @@ class BoundedWebSocket extends WebSocket {
 const transport = webSocketTransport(BoundedWebSocket as unknown as WebSocketClass, systemClock)
 
 /** A bidder whose token this machine keeps. */
-export interface Identity {
+export interface KeptBidder {
   readonly token: string
-  /** Whether it was registered by this very run. */
+  /** Whether this run registered it. */
   readonly isNew: boolean
 }
 
@@ -100,7 +100,7 @@ export class Target {
     return this.givenToken ?? this.#readToken('operator.token')
   }
 
-  /** The managing token; without one, says how to get it, once it is sure that the house is there at all. */
+  /** The managing token; without one, a failure that says how to get it, unless the house cannot be reached at all. */
   async requireManagingToken(): Promise<string> {
     const token = this.managingToken
     if (token !== undefined) return token
@@ -138,10 +138,10 @@ export class Target {
   }
 
   /**
-   * The bidder of this machine, or the one called `name`: its token is kept in the data folder and made by
-   * registering a buyer when it is first needed, or again when `isStale` says that the house takes it no more.
+   * The bidder of this machine, or the one called `name`. Its token is kept in the data folder; a buyer is registered
+   * when it is first needed, and again when `isStale` says that the house no longer accepts it.
    */
-  async bidder(name: string | undefined, isStale = false): Promise<Identity> {
+  async bidder(name: string | undefined, isStale = false): Promise<KeptBidder> {
     if (name !== undefined && !/^[A-Za-z0-9._-]{1,64}$/.test(name))
       throw usageFailure(`not a name: ${name} (1 to 64 letters, digits, . _ -)`)
     const file = name === undefined ? 'bidder.token' : `bidder-${name}.token`

@@ -67,7 +67,7 @@ export function momentText(atMs: number): string {
   return `${new Date(atMs).toISOString().slice(0, 19).replace('T', ' ')}Z`
 }
 
-/** How an auction stands with its clock, as `open, closes in 3m 20s`. */
+/** The status of an auction with its time, as `open, closes in 3m 20s`. */
 export function statusText(view: AuctionView, nowMs: number): string {
   switch (view.status) {
     case 'scheduled':

@@ -1,6 +1,6 @@
 /**
- * What people type on the command line, read exactly: durations, moments, amounts, increments. Invariant: what is
- * not understood is a usage failure that names the text and shows a right one.
+ * Reads durations, moments, amounts and increments from the command line, exactly.
+ * Invariant: text that is not understood is a usage failure, which names the text and shows a right one.
  */
 import type { AuctionId } from '../../protocol/ids.ts'
 import { isId } from '../../protocol/ids.ts'

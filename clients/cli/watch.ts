@@ -1,6 +1,7 @@
 /**
- * `martillo watch`: an auction's events as they happen, through lost connections, until it has ended. Invariant:
- * every event is printed once and in order; where the house could not replay some, a line says so.
+ * `martillo watch`: prints an auction's events until it has ended.
+ * Invariant: every event is printed once and in order, through lost connections; where the house could not replay
+ * some, a line says so.
  */
 import type { Command } from 'commander'
 import type { AuctionView } from '../../protocol/auction-view.ts'
@@ -21,7 +22,7 @@ export function registerWatchVerb(program: Command, io: Io): void {
       .command('watch')
       .description('follow an auction until it ends')
       .argument('<id>', 'id of the auction')
-      .option('--as <name>', 'watch as this bidder of yours: be told when you are outbid'),
+      .option('--as <name>', 'watch as this bidder of yours: be notified when you are outbid'),
   )
     .addHelpText('after', '\nExample:\n  $ martillo watch ID --json')
     .action((id: string, options: WatchOptions) => watch(new Target(options, io), id, options, io))
@@ -36,15 +37,15 @@ async function watch(target: Target, id: string, options: WatchOptions, io: Io):
   let view: AuctionView | undefined
   try {
     await new Promise<void>((resolve, reject) => {
-      const onWatch = (told: WatchEvent): void => {
-        if (told.type === 'refused') {
-          reject(new CliFailure(exitCodes.refused, `refused: ${told.message}`, { code: told.code }))
+      const onWatch = (event: WatchEvent): void => {
+        if (event.type === 'refused') {
+          reject(new CliFailure(exitCodes.refused, `refused: ${event.message}`, { code: event.code }))
           return
         }
-        view = told.auction
-        if (told.type === 'event') printEvent(target, told, io)
-        else printSnapshot(target, told, session.serverNowMs(), io)
-        if (isEnded(told.auction)) resolve()
+        view = event.auction
+        if (event.type === 'event') printEvent(target, event, io)
+        else printSnapshot(target, event, session.serverNowMs(), io)
+        if (isEnded(event.auction)) resolve()
       }
       session.on('state', noteStates(target, io))
       session.on('private', (frame) => {
@@ -68,24 +69,24 @@ async function watch(target: Target, id: string, options: WatchOptions, io: Io):
 
 function printSnapshot(
   target: Target,
-  told: Extract<WatchEvent, { type: 'snapshot' }>,
+  event: Extract<WatchEvent, { type: 'snapshot' }>,
   nowMs: number,
   io: Io,
 ): void {
   if (target.isJson) {
-    printJson(io, { type: 'snapshot', missed: told.missed, auction: told.auction })
+    printJson(io, { type: 'snapshot', missed: event.missed, auction: event.auction })
     return
   }
-  if (told.missed) printLine(io, 'some events were missed; this is how it stands now:')
-  printLine(io, auctionText(told.auction, nowMs))
+  if (event.missed) printLine(io, 'some events were missed; the auction is now:')
+  printLine(io, auctionText(event.auction, nowMs))
 }
 
-function printEvent(target: Target, told: Extract<WatchEvent, { type: 'event' }>, io: Io): void {
-  if (target.isJson) printJson(io, told.event)
-  else printLine(io, eventText(told.event, told.auction.currency))
+function printEvent(target: Target, event: Extract<WatchEvent, { type: 'event' }>, io: Io): void {
+  if (target.isJson) printJson(io, event.event)
+  else printLine(io, eventText(event.event, event.auction.currency))
 }
 
-/** Says when the connection is lost and when it is back, not each attempt between. */
+/** Reports that the connection is lost and that it is back, not each attempt between. */
 function noteStates(target: Target, io: Io): (state: SessionState) => void {
   let former: SessionState['name'] | undefined
   return ({ name, reason }) => {

@@ -23,7 +23,7 @@ describe('CLIENT15 parseAmount', () => {
       expect([text, parseAmount(text, currency)]).toEqual([text, amount])
   })
 
-  it('refuses what is not exactly an amount', () => {
+  it('refuses text that is not exactly an amount', () => {
     for (const text of [
       '',
       '-1',

@@ -31,7 +31,7 @@ export function amountText(amount: Amount, currency: string): string {
   return `${text.slice(0, -digits)}.${text.slice(-digits)}`
 }
 
-/** For people: grouped by thousands, the currency behind, as `1,234.50 EUR`. */
+/** For people: grouped by thousands, then the currency, as `1,234.50 EUR`. */
 export function formatAmount(amount: Amount, currency: string): string {
   const [whole, fraction] = amountText(amount, currency).split('.') as [string, string | undefined]
   const grouped = whole.replace(/\B(?=(?:\d{3})+$)/g, ',')

@@ -6,7 +6,7 @@ import { auctionId, bidPlaced, view } from './testing/frames.ts'
 const base = { auctionId, seq: 2, epoch: 3, serverTime: 1 } as const
 
 describe('CLIENT16 applyEvent', () => {
-  it('takes price, leader and reserve from a bid', () => {
+  it('takes price, high bidder and reserve from a bid', () => {
     const after = applyEvent(view({ reserve: 'not_met' }), { ...bidPlaced(2), reserve: 'met' })
     expect(after).toMatchObject({
       price: 200,

@@ -1,6 +1,6 @@
 /**
  * An auction's public view, kept up to date from its events. Invariant: the view after a snapshot and the events
- * behind it is the view that a new snapshot would show, in every field that events carry (a test compares them
+ * after it is the view that a new snapshot would show, in every field that events carry (a test compares them
  * with the house's own). It trusts its caller that events come in order; `Watch` sees to that.
  */
 import type { AuctionView } from '../../protocol/auction-view.ts'
@@ -36,7 +36,7 @@ export function applyEvent(view: AuctionView, event: PublicEventFrame): AuctionV
   }
 }
 
-/** Whether an auction has ended for good. */
+/** Whether an auction has ended: sold, passed or cancelled. */
 export function isEnded(view: AuctionView): boolean {
   return view.status === 'sold' || view.status === 'passed' || view.status === 'cancelled'
 }

@@ -1,7 +1,8 @@
 /**
- * How long to wait before the next attempt: doubling from a base to a top, with half of each wait left to chance,
- * so that a thousand clients that lost one server do not come back as one. Invariant: a wait is never below half
- * of its step nor above the top. The one exception is `soon`, at most 50 ms: somebody lost a server that is gone.
+ * The pauses between connection attempts: exponential backoff with jitter.
+ * Each pause doubles up to a top, and half of it is random, so that a thousand clients that lost one server do not
+ * return at one moment. Invariant: a pause is at least half of its step and at most the top. The one exception is
+ * `soon`, at most 50 ms, for a client whose sound connection ended.
  */
 import type { Random } from './ports.ts'
 

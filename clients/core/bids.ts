@@ -1,7 +1,7 @@
 /**
- * Bids that wait for their answer. Invariant: each is sent with one request id, again and again as sockets come
- * and go, until it is answered or its patience is over, so it counts at most once and its outcome is told once.
- * The session says when a socket is there to send on.
+ * Bids that wait for their answer.
+ * Invariant: a bid keeps one request id and is sent again on each new socket, until it is answered or its patience
+ * is over; so it counts at most once and has one outcome. The session reports when a socket is open.
  */
 import type { ClientFrameOf } from '../../protocol/client-frames.ts'
 import { frameErrors } from '../../protocol/frame-errors.ts'
@@ -15,7 +15,7 @@ export type BidFrame = ClientFrameOf<'place_bid'> | ClientFrameOf<'buy_now'>
 interface PendingBid {
   readonly frame: BidFrame
   readonly settle: (outcome: BidOutcome | ClientError) => void
-  /** How often the house asked to try again later. */
+  /** How often the house requested a retry. */
   retries: number
   wasSent: boolean
   cancelTimers: (() => void)[]
@@ -68,7 +68,7 @@ export class PendingBids {
     if (this.#options.send(bid.frame)) bid.wasSent = true
   }
 
-  /** A new socket is open: everything unanswered goes out again, in the order in which it was placed. */
+  /** Sends everything unanswered on a new socket, in the order in which it was placed. */
   resend(): void {
     for (const bid of this.#pending.values()) this.#send(bid)
   }

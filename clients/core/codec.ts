@@ -1,7 +1,7 @@
 /**
- * How frames become messages of a socket: one codec for each subprotocol. Invariant: reading never throws; what
- * is not a frame is `undefined`, and a frame of an unknown type is left to the session, which passes it by.
- * Its caller chooses one; the web page takes JSON alone, so that it does not carry the other.
+ * How frames become messages of a socket: one codec for each subprotocol.
+ * Invariant: reading never throws; a message that is no frame becomes `undefined`. A frame of an unknown type goes
+ * to the session, which ignores it. The web page uses JSON alone, so that it does not carry the other.
  */
 import type { ClientFrame } from '../../protocol/client-frames.ts'
 import { readJson, writeJson } from '../../protocol/json.ts'

@@ -8,7 +8,7 @@ import type { Problem } from '../../protocol/problems.ts'
 export type ClientErrorCode =
   /** No connection could be made, or it was lost before an answer. */
   | 'unreachable'
-  /** The session was closed, by its owner or for good by the house. */
+  /** The session was closed, by its owner or permanently by the house. */
   | 'closed'
   /** It is not known whether the request counted: ask again with the same request id. */
   | 'outcome_unknown'

@@ -94,7 +94,7 @@ describe('HouseHttp', () => {
     expect(failure).toMatchObject({ problem: { code: 'bid_too_low', askingBid: 700 } })
   })
 
-  it('CLIENT14 repeats what the house asks to repeat, with the same key, and stops at a bound', async () => {
+  it('CLIENT14 repeats calls that the house wants repeated, with the same key, up to a bound', async () => {
     const busy = { status: 503, body: problem(503, 'unavailable'), retryAfter: '2' }
     const { http, calls, clock } = house(busy, busy, { status: 201, body: { id: 'a' } })
     const made = http.registerBuyer({ name: 'Ann' })
@@ -121,7 +121,7 @@ describe('HouseHttp', () => {
     expect(always.calls).toHaveLength(6)
   })
 
-  it('CLIENT14 waits for a house that restarts, where its owner wants that, with the same key', async () => {
+  it('CLIENT14 waits for a house that restarts, if so configured, with the same key', async () => {
     const gone = new Error('ECONNREFUSED')
     const { http, calls, clock } = patientHouse(2, gone, gone, { status: 201, body: { id: 'a' } })
     const made = http.registerBuyer({ name: 'Ann' })
@@ -139,7 +139,7 @@ describe('HouseHttp', () => {
     await failed
   })
 
-  it('CLIENT14 tells an unreachable house from one that answers nonsense', async () => {
+  it('CLIENT14 distinguishes an unreachable house from one whose answer is not understood', async () => {
     await expect(house(new Error('ECONNREFUSED')).http.auctions()).rejects.toMatchObject({
       code: 'unreachable',
     })

@@ -1,7 +1,8 @@
 /**
- * The house over HTTP, typed. Invariant: a POST that makes something carries one Idempotency-Key through all its
- * tries, so it counts once; what the house refuses is a `ProblemError`, what never got an answer a `ClientError`.
- * Repeats what the house asks to repeat (429, 503 with Retry-After), a few times. Source: docs/protocol.md, "HTTP".
+ * The house over HTTP, typed.
+ * Invariant: a POST that makes something carries one Idempotency-Key through all its retries, so it counts once. A
+ * refusal is a `ProblemError`; a call without an answer is a `ClientError`. Calls that the house wants repeated (429,
+ * 503 with Retry-After) are repeated a few times. Source: docs/protocol.md, "HTTP".
  */
 import type { AuctionView } from '../../protocol/auction-view.ts'
 import type {

@@ -1,6 +1,6 @@
 /**
- * The door of the client core: a session over WebSockets, the house over HTTP, amounts for people. It runs
- * wherever its ports can be had (`ports.ts`) and imports the protocol alone.
+ * The door of the client core: sessions over WebSockets, HTTP, amounts.
+ * Invariant: it imports the protocol alone, so it runs wherever its ports (`ports.ts`) can be provided.
  */
 export { amountText, formatAmount, parseAmount } from './amounts.ts'
 export { isEnded } from './auction-state.ts'

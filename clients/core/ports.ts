@@ -1,7 +1,7 @@
 /**
- * What the client core needs of the place where it runs: sockets, a clock, chance, HTTP. A browser, Node or a
- * simulator hands these in. Invariant: the core touches the outside through these ports alone, so that a test
- * drives it without a network and without waiting.
+ * What the client core needs from its runtime: sockets, clock, randomness, HTTP.
+ * A browser, Node or a simulator provides them. Invariant: the core touches the outside through these ports alone, so
+ * that a test drives it without a network and without waiting.
  */
 
 /** A WebSocket that is open or opening. */
@@ -37,7 +37,7 @@ export interface Clock {
 /** Uniform in [0, 1). */
 export type Random = () => number
 
-/** Ids that no other client makes: at least 64 bits of chance, of the characters of an id. */
+/** Ids that no other client makes: at least 64 random bits, of the characters of an id. */
 export type NewId = () => string
 
 export interface HttpRequest {

@@ -1,5 +1,5 @@
 /**
- * What a session is made of and what it tells: options, states, outcomes. Invariant: every change of state has a
+ * The options, states, outcomes and events of a session. Invariant: every change of state has a
  * reason from a closed list, so that a page or a log can say why. Behaviour: `session.ts`.
  */
 import type { FrameId } from '../../protocol/client-frames.ts'
@@ -13,9 +13,9 @@ import type { Codec } from './codec.ts'
 import type { Clock, NewId, Random, Transport } from './ports.ts'
 
 export interface SessionOptions {
-  /** The house, as `http://127.0.0.1:8080` (or ws, https, wss); the path is the session's affair. */
+  /** The house, as `http://127.0.0.1:8080` (or ws, https, wss); the session adds the path. */
   readonly url: string
-  /** Further servers of the same house: whenever a connection is lost, the next one in turn is tried. */
+  /** Further servers of the same house: after each lost connection the next one is tried. */
   readonly otherUrls?: readonly string[]
   /** Asked at every connection, so that a renewed token is used; absent: a session that only watches. */
   readonly token?: () => string | undefined
@@ -32,7 +32,7 @@ export interface SessionOptions {
   readonly firstAttemptsMax?: number
   /** An attempt without a `hello` for this long has failed. Default 10,000, with `otherUrls` 2,000. */
   readonly helloTimeoutMs?: number
-  /** A bid that is not answered for this long, over however many sockets, is given up. Default 60,000. */
+  /** A bid that is not answered for this long, over all sockets, is given up. Default 60,000. */
   readonly bidPatienceMs?: number
 }
 
@@ -41,9 +41,9 @@ export type SessionReason =
   | 'first'
   /** `hello` came. */
   | 'hello'
-  /** The network broke, or the house went without a word. */
+  /** The network broke, or the house ended without a close. */
   | 'connection_lost'
-  /** Nothing was heard for longer than the heartbeat. */
+  /** Nothing was received for longer than the heartbeat. */
   | 'heartbeat'
   | 'drain'
   | 'going_away'
@@ -84,15 +84,15 @@ export interface BuyNowRequest {
   readonly requestId?: RequestId
 }
 
-/** Yes or a lawful no; `type` tells which. */
+/** Accepted or lawfully refused, by `type`. */
 export type BidOutcome = ServerFrameOf<'bid_accepted'> | ServerFrameOf<'bid_rejected'>
 
-/** What a session tells, by name. */
+/** The events of a session, by name. */
 export interface SessionEvents {
   state: SessionState
   hello: ServerFrameOf<'hello'>
   /** Outbid, won, lost: for this bidder, whatever it watches. */
   private: PrivateEventFrame
-  /** An error that answers no request of this session's. */
+  /** An error that answers none of the session's requests. */
   error: { readonly code: FrameErrorCode; readonly message: string; readonly replyTo?: FrameId }
 }

@@ -66,7 +66,7 @@ describe('connecting', () => {
     await session.opened()
   })
 
-  it('CLIENT3 tries again with doubling pauses, half of each left to chance', () => {
+  it('CLIENT3 tries again with doubling pauses, half of each random', () => {
     const { clock, transport, states } = start()
     for (const pause of [188, 375, 750, 1500, 3000, 6000, 11_250, 11_250]) {
       transport.last.drop()
@@ -79,7 +79,7 @@ describe('connecting', () => {
     }
   })
 
-  it('CLIENT3 begins with the longest pause where the house is overloaded, and anew after a hello', () => {
+  it('CLIENT3 begins with the longest pause where the house is overloaded, and again with the shortest after a hello', () => {
     const { clock, transport, states } = open()
     transport.last.drop(1013)
     expect(states.at(-1)).toEqual({ name: 'reconnecting', reason: 'overloaded', retryInMs: 11_250 })
@@ -89,7 +89,7 @@ describe('connecting', () => {
     expect(states.at(-1)).toEqual({ name: 'reconnecting', reason: 'restart', retryInMs: 188 })
   })
 
-  it('CLIENT17 after a connection that had held it comes back at once, to the next server in turn', () => {
+  it('CLIENT17 after a sound connection it reconnects at once, to the next server in turn', () => {
     const { clock, transport, states } = open({ otherUrls: ['http://127.0.0.1:8081'] })
     clock.advance(1_000)
     transport.last.drop()
@@ -107,7 +107,7 @@ describe('connecting', () => {
     expect(transport.last.closedByClient).toBeDefined()
   })
 
-  it('CLIENT17 a server that hangs with a bid is left for the next one, one that only is quiet is not', () => {
+  it('CLIENT17 a server that hangs with a bid is left for the next one; a server that is only quiet is kept', () => {
     const { clock, transport, session } = open({ otherUrls: ['http://127.0.0.1:8081'] })
     clock.advance(3_000)
     expect(transport.sockets).toHaveLength(1)
@@ -134,7 +134,7 @@ describe('connecting', () => {
     expect(transport.last.closedByClient).toBeDefined()
   })
 
-  it('CLIENT4 closes for good where the same would happen again, or after so many attempts', async () => {
+  it('CLIENT4 closes permanently where a retry would fail the same, or after the bound of attempts', async () => {
     const refused = start()
     refused.transport.last.accept()
     refused.transport.last.drop(4401)
@@ -159,7 +159,7 @@ describe('connecting', () => {
     expect(lost.session.state).toEqual({ name: 'closed', reason: 'unreachable' })
   })
 
-  it('CLIENT4 closes for good where something else than a house answers', () => {
+  it('CLIENT4 closes permanently where the peer is no house', () => {
     const other = start()
     other.transport.last.accept('chat')
     expect(other.session.state).toEqual({ name: 'closed', reason: 'not_a_house' })
@@ -172,7 +172,7 @@ describe('connecting', () => {
     expect(broken.session.state).toMatchObject({ name: 'reconnecting', reason: 'connection_lost' })
   })
 
-  it('asks for the token at every connection', () => {
+  it('reads the token at every connection', () => {
     const tokens = ['one', 'two']
     const { clock, transport } = open({ token: () => tokens.shift() })
     transport.last.drop()
@@ -180,7 +180,7 @@ describe('connecting', () => {
     expect(transport.sockets.map((socket) => socket.subprotocols[1])).toEqual(['bearer.one', 'bearer.two'])
   })
 
-  it('CLIENT5 leaves a server that drains, at a moment of chance within half the grace', () => {
+  it('CLIENT5 leaves a server that drains, at a random moment within half the grace', () => {
     const { clock, transport, states } = open()
     transport.last.push({ type: 'drain', graceMs: 4000 })
     clock.advance(999)
@@ -190,7 +190,7 @@ describe('connecting', () => {
     expect(states.at(-1)).toMatchObject({ name: 'reconnecting', reason: 'drain' })
   })
 
-  it('CLIENT6 says something three times a heartbeat and leaves when nothing came for a whole one', () => {
+  it('CLIENT6 sends something three times a heartbeat and leaves after a whole one of silence', () => {
     const { clock, transport, states } = start()
     transport.last.hello(9_000)
     const [socket] = transport.sockets
@@ -204,7 +204,7 @@ describe('connecting', () => {
     expect(states.at(-1)).toMatchObject({ name: 'reconnecting', reason: 'heartbeat' })
   })
 
-  it('does not hear a socket that it left', () => {
+  it('ignores a socket that it left', () => {
     const { clock, transport, session } = open()
     const former = transport.last
     clock.advance(60_000)
@@ -214,7 +214,7 @@ describe('connecting', () => {
     expect(session.state.name).toBe('reconnecting')
   })
 
-  it('close ends it: no timer, no socket, no further word', () => {
+  it('close ends it: no timer, no socket, no further frame', () => {
     const { clock, transport, session } = open()
     session.close()
     session.close()
@@ -223,7 +223,7 @@ describe('connecting', () => {
     expect(clock.timerCount).toBe(0)
   })
 
-  it('passes frames of a later house by', () => {
+  it('ignores frames that a later version added', () => {
     const { transport, session } = open()
     transport.last.pushText('{"type":"fireworks","colour":"red"}')
     expect(session.state.name).toBe('open')
@@ -243,7 +243,7 @@ describe('bids', () => {
       you: { status: 'winning', maxBid: 500 },
     }) as const
 
-  it('CLIENT7 are answered by yes or by a lawful no', async () => {
+  it('CLIENT7 are answered as accepted or rejected', async () => {
     const { transport, session } = open()
     const yes = session.placeBid({ auctionId, amount: 500 })
     const no = session.buyNow({ auctionId })
@@ -287,7 +287,7 @@ describe('bids', () => {
     expect(transport.last.sentOf('place_bid')).toEqual([])
   })
 
-  it('CLIENT18 on a new socket bids go first, then the watches piece by piece, the same each time', () => {
+  it('CLIENT18 on a new socket bids go first, then the watches, 16 in each turn', () => {
     const { clock, transport, session } = open()
     const ids = Array.from({ length: 40 }, (_, at) => `a${at}` as typeof auctionId)
     const ends = ids.map((id) => session.watch(id, () => undefined))
@@ -336,7 +336,7 @@ describe('bids', () => {
     expect(result.error).toMatchObject({ code: 'frame_refused', frameCode: 'field_invalid' })
   })
 
-  it('CLIENT9 says when the outcome is not known, and with which request id to ask again', async () => {
+  it('CLIENT9 reports an unknown outcome, with the request id for a retry', async () => {
     const { clock, transport, session } = open({ bidPatienceMs: 5_000 })
     const { result, settled } = track(session.placeBid({ auctionId, amount: 500 }))
     transport.last.drop()
@@ -390,7 +390,7 @@ describe('watching', () => {
   const seqs = (seen: readonly WatchEvent[]): (number | string)[] =>
     seen.map((event) => (event.type === 'event' ? event.event.seq : event.type))
 
-  it('CLIENT10 begins with a snapshot and goes on with events in order', () => {
+  it('CLIENT10 begins with a snapshot and continues with events in order', () => {
     const { transport, seen, asks } = watch()
     expect(asks()).toEqual([{ type: 'subscribe', id: expect.any(Number), auctionId }])
     transport.last.push(bidPlaced(1))
@@ -408,7 +408,7 @@ describe('watching', () => {
     expect(seqs(seen)).toEqual(['snapshot', 6, 7])
   })
 
-  it('CLIENT11 asks again from the last event when one is missing, once', () => {
+  it('CLIENT11 subscribes again, once, from the last event when one is missing', () => {
     const { transport, seen, asks } = watch()
     transport.last.push(subscribed(asks()[0]?.id ?? 0, 5))
     for (const seq of [6, 8, 9]) transport.last.push(bidPlaced(seq, 2))
@@ -449,7 +449,7 @@ describe('watching', () => {
     expect(seqs(seen)).toEqual(['snapshot', 6, 7, 8, 9])
   })
 
-  it('a house that answers from behind what was seen changes nothing', () => {
+  it('a snapshot older than the last event changes nothing', () => {
     const { clock, transport, seen, asks } = watch()
     transport.last.push(subscribed(asks()[0]?.id ?? 0, 5))
     transport.last.drop()
@@ -460,7 +460,7 @@ describe('watching', () => {
     expect(seqs(seen)).toEqual(['snapshot', 6])
   })
 
-  it('tells a refusal, and asks again where it is only for now', () => {
+  it('reports a refusal, and subscribes again where the refusal is temporary', () => {
     const { clock, transport, seen, asks } = watch()
     const replyTo = asks()[0]?.id ?? 0
     transport.last.push({ type: 'error', replyTo, code: 'rate_limited', message: '', retryAfterMs: 300 })
@@ -575,7 +575,7 @@ describe('watching', () => {
 })
 
 describe('CLIENT13 the server’s clock', () => {
-  it('is guessed from hello and measured by round trips, of which the shortest count', () => {
+  it('is estimated from hello, then measured by the shortest round trips', () => {
     const { clock, transport, session } = start()
     transport.last.hello(30_000, 1_700_000_000_000)
     expect(session.serverNowMs()).toBe(1_700_000_000_000)

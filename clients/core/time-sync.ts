@@ -1,6 +1,7 @@
 /**
- * What the server's clock says, estimated from `sync_time` round trips: of the last few samples, those with the
- * shortest round trip are the least disturbed, and the median of their offsets is taken. Invariant: between two
+ * The server's clock, estimated from `sync_time` round trips.
+ * Of the last few samples, those with the shortest round trip are the least disturbed; the estimate is the median of
+ * their offsets. Invariant: between two
  * samples the estimate runs with the local monotonic clock, so a jump of the wall clock does not move a countdown.
  * Source: RFC 5905 §10 (clock filter), simplified.
  */

@@ -1,8 +1,8 @@
 /**
- * One auction as a session watches it: which event came last, and what to ask for when some are missing.
- * Invariant: the listener sees a snapshot first, then events whose `seq` rises by one, none twice; whatever breaks
- * that row (a gap, a `resync`, a new socket) is mended by asking again from the last event, or, where the house
- * cannot go on from there, by another snapshot.
+ * One watched auction: its view, its last event, and what to request after a gap.
+ * Invariant: the listener sees a snapshot first, then events whose `seq` rises by one, none twice. After a gap, a
+ * `resync` or a new socket the session subscribes again from the last event; where the house cannot continue from
+ * there, it sends another snapshot.
  *
  *   asking ──subscribed──▶ live ──gap, resync──▶ asking          (a new socket: asking)
  *          ──resumed────▶
@@ -13,17 +13,17 @@ import type { AuctionId } from '../../protocol/ids.ts'
 import type { PublicEventFrame, ServerFrameOf } from '../../protocol/server-frames.ts'
 import { applyEvent } from './auction-state.ts'
 
-/** What a watcher is told. `auction` is always the view after what is told. */
+/** What a watcher receives. `auction` is the view after it. */
 export type WatchEvent =
-  /** The first thing told, and again where events were missed that the house did not replay (`missed` true). */
+  /** The first event of a watch; sent again where the house did not replay missed events (`missed` is true). */
   | { readonly type: 'snapshot'; readonly auction: AuctionView; readonly missed: boolean }
   | { readonly type: 'event'; readonly auction: AuctionView; readonly event: PublicEventFrame }
-  /** The house will not let this auction be watched; nothing follows. */
+  /** The house refuses the watch; nothing follows. */
   | { readonly type: 'refused'; readonly code: FrameErrorCode; readonly message: string }
 
 export type WatchListener = (event: WatchEvent) => void
 
-/** More missed events than this are not asked for: a snapshot is shorter. */
+/** More missed events than this are not requested: a snapshot is shorter. */
 const replayMax = 500
 
 export interface Since {
@@ -44,13 +44,13 @@ export class Watch {
     this.auctionId = auctionId
   }
 
-  /** One more listener; it is told the latest snapshot at once, where there is one. */
+  /** Adds a listener; it receives the latest snapshot at once, where there is one. */
   add(listener: WatchListener): void {
     this.#listeners.add(listener)
     if (this.#view !== undefined) listener({ type: 'snapshot', auction: this.#view, missed: false })
   }
 
-  /** Tells a listener nothing more; `true` when nobody listens any longer. */
+  /** Removes a listener; `true` when none is left. */
   remove(listener: WatchListener): boolean {
     this.#listeners.delete(listener)
     return this.#listeners.size === 0
@@ -65,7 +65,7 @@ export class Watch {
     return this.#view
   }
 
-  /** From where the next `subscribe` asks; absent: from scratch. */
+  /** Where the next `subscribe` continues; absent: at a snapshot. */
   get since(): Since | undefined {
     return this.#isSnapshotDue ? undefined : this.#last
   }
@@ -114,7 +114,7 @@ export class Watch {
     return false
   }
 
-  /** The house says that events will not come; `true` when `subscribe` must go out again. */
+  /** The house reports that events will not come; `true` when `subscribe` must go out again. */
   resync(frame: ServerFrameOf<'resync'>): boolean {
     if (this.#last === undefined || frame.current <= this.#last.seq) return false
     this.#isSnapshotDue = frame.current - this.#last.seq > replayMax

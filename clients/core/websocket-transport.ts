@@ -1,5 +1,5 @@
 /**
- * The transport over any WebSocket class of the web's shape: a browser's own, Node's, or the `ws` package's.
+ * The transport over a WebSocket class: a browser's, Node's, or the `ws` package's.
  * Invariant: opening never throws and ends in exactly one `onClose`, also where the class refuses the address.
  */
 import type { Clock, Socket, SocketHandlers, Transport } from './ports.ts'

@@ -1,5 +1,5 @@
 /**
- * Who is signed in, and how to be: registering as a buyer, or pasting a token of the house.
+ * The account page: who is signed in, registering as a buyer, pasting a token.
  * Invariant: a token is shown only when its owner asks for it.
  */
 

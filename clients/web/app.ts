@@ -1,7 +1,6 @@
 /**
- * What every view of the page is handed: the session with the house, HTTP, who is signed in, time, and a way to
- * say something to the reader. Invariant: a new identity means a new session; views that belong to the old one
- * are taken down before.
+ * What every view gets: session, HTTP, identity, time, and messages to the reader.
+ * Invariant: a new identity means a new session; the views of the old one are removed before.
  */
 import { ClientError, HouseHttp, ProblemError, Session } from '../core/index.ts'
 import { browserClock, browserFetch, browserRandom, browserTransport, newId } from './browser.ts'

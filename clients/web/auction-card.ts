@@ -1,6 +1,6 @@
 /**
- * One auction in a list: what it is, what it stands at, how long it lasts. It changes in place as events come.
- * Invariant: it shows what the view says and nothing else; time runs by the server's clock.
+ * The card of one auction in a list, which changes in place as events arrive.
+ * Invariant: it shows the view and nothing else; time runs by the server's clock.
  */
 import type { AuctionView } from '../../protocol/auction-view.ts'
 import { countdown } from './countdown.ts'

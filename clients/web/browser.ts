@@ -1,6 +1,6 @@
 /**
- * The browser as the client core's ports: sockets, clock, chance, HTTP. The only file of the page that reads them.
- * Invariant: ids have 128 bits of chance.
+ * The browser as the client core's ports: sockets, clock, randomness, HTTP.
+ * Invariant: no other file of the page reads these; ids have 128 random bits.
  */
 import { type Clock, type Fetch, type NewId, type Random, webSocketTransport } from '../core/index.ts'
 

@@ -1,6 +1,6 @@
 /**
- * How the time until a moment is shown: by the server's clock, and finer the nearer it is.
- * Invariant: what is shown is never more than what is left; a second is shown until it has passed entirely.
+ * The time left until a moment, as text that grows finer near the end.
+ * Invariant: the text never shows more time than is left; a second is shown until it has passed entirely.
  */
 
 export type Urgency = 'calm' | 'soon' | 'now' | 'over'
@@ -11,7 +11,7 @@ export interface Countdown {
   /** The same in words, for screen readers: `2 days 4 hours`. */
   readonly words: string
   readonly urgency: Urgency
-  /** In how many ms the text changes: at that moment, not before. */
+  /** In how many ms the text changes. */
   readonly nextChangeMs: number
 }
 

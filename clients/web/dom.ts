@@ -1,7 +1,7 @@
 /**
- * Making and changing elements, without a framework: the page has four views and a few lists, all of which change
- * in place. Invariant: text goes in as text nodes, never as markup, and nothing sets a `style` or `on…` attribute,
- * so that a strict Content-Security-Policy holds.
+ * Makes and changes elements; the page needs no framework.
+ * It has four views and a few lists, all of which change in place. Invariant: text becomes text nodes, never markup,
+ * and nothing sets a `style` or `on…` attribute, so that a strict Content-Security-Policy holds.
  */
 
 export type Child = Node | string | undefined | false
@@ -71,7 +71,7 @@ const icons = {
 
 export type IconName = keyof typeof icons
 
-/** An icon that says nothing by itself: what it means stands in text beside it. */
+/** An icon for the eye alone: the text beside it has the meaning. */
 export function icon(name: IconName): SVGSVGElement {
   const svg = document.createElementNS(svgNamespace, 'svg')
   svg.setAttribute('viewBox', '0 0 24 24')

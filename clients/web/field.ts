@@ -1,5 +1,5 @@
 /**
- * A labelled field of a form, with a hint and a place for what is wrong with it.
+ * A labelled field of a form, with a hint and a place for its fault.
  * Invariant: the label, the hint and the fault belong to the control for screen readers too.
  */
 import { type Child, h, setAttribute, setText, show } from './dom.ts'
@@ -7,7 +7,7 @@ import { type Child, h, setAttribute, setText, show } from './dom.ts'
 export interface Field<Control extends HTMLElement> {
   readonly element: HTMLElement
   readonly control: Control
-  /** Shows what is wrong; `undefined` takes it away. */
+  /** Shows a fault; `undefined` removes it. */
   fault(text: string | undefined): void
 }
 

@@ -52,7 +52,7 @@ describe('who is signed in', () => {
     expect(storage.items.size).toBe(0)
   })
 
-  it('is nobody when what is stored is damaged, and nobody after signing out', () => {
+  it('is nobody when the stored value is damaged, and nobody after signing out', () => {
     const storage = memory()
     const store = identityStore(storage, () => nowMs)
     for (const text of ['', '{', '[]', '{"token":5}', '{"token":"x"}']) {

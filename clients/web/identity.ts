@@ -1,7 +1,7 @@
 /**
- * Who sits at this page: the token, kept in the browser, and what can be read of it without checking it.
- * Invariant: nothing here decides what its owner may do; the house does that at every request. What is stored is
- * the token and a name for the eye. Source: RFC 7519 (payload of a JWT).
+ * The reader's token, kept in the browser, and the claims in it, unchecked.
+ * Invariant: nothing here decides what its owner may do; the house does that at every request. Only the token and a
+ * display name are stored. Source: RFC 7519 (payload of a JWT).
  */
 
 export interface Identity {

@@ -1,8 +1,8 @@
 /**
- * What the page of one auction knows: the public view, the history of bids, and how its reader stands. A reducer:
- * each thing that happens (a snapshot, an event, an answer, a page of history) gives the next state.
+ * The state of an auction's page: public view, history, and the reader's standing.
+ * It is a reducer: each snapshot, event, answer or page of history gives the next state.
  * Invariant: history holds each bid once, in order of `seq`, at most `historyMax` of them; "you lead" is never
- * shown after a bid of somebody else was seen to lead. Drawing it is lot-page.ts's affair.
+ * shown after a bid of somebody else was seen to lead. `lot-page.ts` draws it.
  */
 import type { AuctionView, Standing } from '../../protocol/auction-view.ts'
 import type { BidKind } from '../../protocol/fields.ts'
@@ -33,7 +33,7 @@ export interface LotState {
   /** Absent until the first snapshot. */
   readonly auction?: AuctionView
   readonly history: readonly HistoryBid[]
-  /** Whether bids older than those in `history` exist and can be asked for. */
+  /** Whether bids older than those in `history` can be loaded. */
   readonly hasEarlier: boolean
   readonly you: Standing
   /** The reader's own alias, once a bid of its own was seen. */
@@ -41,7 +41,7 @@ export interface LotState {
   readonly pending?: PendingBid
   /** How the last bid of this page ended. */
   readonly outcome?: BidOutcome
-  /** The house would not let it be watched. */
+  /** The house refused the watch, with this code. */
   readonly refused?: string
 }
 
@@ -52,7 +52,7 @@ export type LotAction =
   | { readonly type: 'history'; readonly bids: readonly BidEntry[]; readonly hasEarlier?: boolean }
   | { readonly type: 'bid_sent'; readonly bid: PendingBid }
   | { readonly type: 'bid_answered'; readonly outcome: BidOutcome }
-  /** No answer: the network, or the house would not take the frame. */
+  /** No answer: the network failed, or the house refused the frame. */
   | { readonly type: 'bid_failed' }
   | { readonly type: 'refused'; readonly code: string }
 
@@ -120,7 +120,7 @@ function afterHistory(state: LotState, bids: readonly BidEntry[], hasEarlier = s
   return alias === undefined ? next : inferred({ ...next, alias })
 }
 
-/** What public events alone say of the reader, once its alias is known. */
+/** The standing that public events imply, once the reader's alias is known. */
 function inferred(state: LotState): LotState {
   const { auction, alias, you } = state
   if (auction === undefined || alias === undefined) return state

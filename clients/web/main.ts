@@ -1,6 +1,7 @@
 /**
- * Starts the page: colours, session, masthead, and the view that the address names; again when the address or the
- * identity changes. Invariant: one view is on the page at a time, and the one before has left.
+ * Starts the page and shows the view that the address names.
+ * It does so again when the address or the identity changes. Invariant: one view is on the page at a time, and the
+ * one before has left.
  */
 
 import type { AuctionId } from '../../protocol/ids.ts'
@@ -56,7 +57,7 @@ function frame(): void {
   document.getElementById('masthead')?.replaceChildren(head.element)
   house.session.on('state', ({ name, reason }) => {
     if (name !== 'closed' || reason !== 'token') return
-    // The house does not know this token any more: go on without it.
+    // The house no longer accepts this token: continue without it.
     identities.clear()
     reconnect()
     render()

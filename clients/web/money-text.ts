@@ -32,7 +32,7 @@ export function shortMoney(amount: Amount, currency: string, locale?: string): s
     .join('')
 }
 
-/** The symbol that stands beside an input, as `€`. */
+/** The symbol beside an input, as `€`. */
 export function currencySymbol(currency: string, locale?: string): string {
   const part = formatOf(currency, locale)
     .formatToParts(0)

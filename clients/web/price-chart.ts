@@ -1,6 +1,6 @@
 /**
- * How the price rose: a stepped line over time, with uPlot. Invariant: it is an extra: everything that it shows
- * stands in the list of bids as well, so that it is hidden from screen readers.
+ * The price over time as a stepped line, drawn with uPlot.
+ * Invariant: everything that it shows is in the list of bids as well; therefore it is hidden from screen readers.
  */
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
@@ -43,7 +43,7 @@ export function priceChart(currency: string): PriceChart {
       const times = history.map(({ atMs }) => atMs / 1_000)
       const prices = history.map(({ price }) => price)
       const last = prices.at(-1)
-      // The line goes on to this moment: a price holds until the next bid.
+      // The line continues to this moment: a price holds until the next bid.
       if (last !== undefined && serverNowMs / 1_000 > (times.at(-1) ?? 0)) {
         times.push(serverNowMs / 1_000)
         prices.push(last)

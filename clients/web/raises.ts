@@ -1,6 +1,6 @@
 /**
- * The amounts that the quick buttons of the bid box offer: the least sensible bid and a few steps above it.
- * Invariant: every one is at least that, they rise strictly, and none is beyond the largest amount.
+ * The amounts on the quick buttons: the least sensible bid and steps above it.
+ * Invariant: the amounts rise strictly from the least one, and none is beyond the largest amount.
  */
 import {
   type Amount,

@@ -1,7 +1,7 @@
 /**
- * The form for a new auction: what was typed, as text, to the terms that the house takes, or what is wrong with
- * each field in words. Invariant: terms that come out are within the contract's ranges, so that the house refuses
- * only what it alone can know. Pure: the clock's time is an argument.
+ * Reads the form for a new auction: typed text to terms, or faults.
+ * Invariant: the terms are within the contract's ranges, so that the house refuses only what it alone can know. Pure:
+ * the clock's time is an argument.
  */
 
 import type { HttpRequestOf } from '../../protocol/http-bodies.ts'

@@ -1,6 +1,6 @@
 /**
- * What the seller of an auction (and the house) can do to it: hammer, pause, more time, cancel.
- * Invariant: what cannot be taken back is asked for twice.
+ * The controls of an auction's seller or operator: close, pause, extend, cancel.
+ * Invariant: an action that cannot be undone needs a second confirmation.
  */
 import type { AuctionView } from '../../protocol/auction-view.ts'
 import type { AuctionId } from '../../protocol/ids.ts'

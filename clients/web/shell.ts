@@ -1,6 +1,6 @@
 /**
- * What frames every view: name, navigation, who is signed in, the state of the connection, colours, notices.
- * Invariant: the connection is mentioned only while it is not well; then it is said in words and read out once.
+ * The frame around every view: navigation, identity, connection state, colours, toasts.
+ * Invariant: the connection is mentioned only while it is lost or closed; screen readers read it once.
  */
 import type { Session, SessionState } from '../core/index.ts'
 import type { Tone } from './app.ts'
@@ -98,7 +98,7 @@ export function connectionWords(state: SessionState): string | undefined {
   return state.reason === 'drain' || state.reason === 'restart' ? 'The house changes servers' : 'Reconnecting'
 }
 
-/** A moment without a socket is nothing to mention. */
+/** A shorter time without a socket is not shown. */
 const mentionAfterMs = 400
 
 function connectionSign(session: Session): HTMLElement {
@@ -128,7 +128,7 @@ function connectionSign(session: Session): HTMLElement {
 const toastMs = 6_000
 const toastsMax = 3
 
-/** Shows a notice for a few seconds; it stays while the pointer is on it. */
+/** Shows a message for a few seconds; it stays while the pointer is on it. */
 export function toast(text: string, tone: Tone): void {
   const box = document.getElementById('toasts')
   if (box === null) return

@@ -1,6 +1,7 @@
 /**
- * How the reader stands in an auction, in one line that can be taken in at a glance. Pure.
- * Invariant: "you lead" is said only while nothing that came later says otherwise (lot-model.ts sees to it).
+ * The reader's standing in an auction, as one line. Pure.
+ * Invariant: the line is derived from the state alone; `lot-model.ts` keeps that state from claiming a lead that a
+ * later event has taken away.
  */
 import type { LotState } from './lot-model.ts'
 import { money } from './money-text.ts'

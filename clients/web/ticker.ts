@@ -1,7 +1,7 @@
 /**
- * One timer for everything on the page that changes with time. Each entry draws itself at the server's time and
- * says in how many ms it changes again. Invariant: nothing is drawn more often than it changes, and nothing at all
- * while the page is hidden.
+ * One timer for everything on the page that changes with time.
+ * Each entry draws itself at the server's time and returns in how many ms it changes again. Invariant: nothing is
+ * drawn more often than it changes, and nothing at all while the page is hidden.
  */
 import type { Clock } from '../core/index.ts'
 

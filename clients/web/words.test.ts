@@ -3,7 +3,7 @@ import { frameErrors } from '../../protocol/frame-errors.ts'
 import { problems } from '../../protocol/problems.ts'
 import { aliasInWords, bidsInWords, sentenceOf } from './words.ts'
 
-describe('what the house says, in sentences', () => {
+describe('the codes of the house, in sentences', () => {
   it('has one for every code of a problem or a refused frame that a reader can meet', () => {
     for (const code of [...Object.keys(problems), ...Object.keys(frameErrors)])
       expect(sentenceOf(code)).not.toContain(code)

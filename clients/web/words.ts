@@ -1,5 +1,5 @@
 /**
- * What the house says in codes, as sentences for the person at the page: what happened and what to do.
+ * The codes of the house as sentences for a reader.
  * Invariant: every code of a rejection, a problem or a refused frame has a sentence (a missing one does not compile).
  */
 import type { FrameErrorCode } from '../../protocol/frame-errors.ts'

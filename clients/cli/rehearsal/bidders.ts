@@ -1,7 +1,7 @@
 /**
- * The recorded bidders as bidders of the house: each is registered once, when it first bids, and has at most one
- * socket. Invariant: at most `socketsMax` sockets are open; the one that was idle longest makes way, and never
- * one that is in use.
+ * The recorded bidders as bidders of the house, each with one socket at most.
+ * A bidder is registered once, when it first bids. Invariant: beyond `socketsMax` open sockets, idle ones
+ * are closed, the one idle longest first; a socket in use never is.
  */
 import type { BuyerRegisteredBody } from '../../../protocol/http-bodies.ts'
 import { nameLengthMax } from '../../../protocol/limits.ts'
@@ -17,7 +17,7 @@ interface Bidder {
 
 const socketsMax = 128
 
-/** Sits out a restart of the house, as the calls over HTTP do. */
+/** Waits through a restart of the house, as the calls over HTTP do. */
 const patient = { firstAttemptsMax: 10, attemptsMax: 10, bidPatienceMs: 120_000 }
 
 export class Bidders {
@@ -27,7 +27,7 @@ export class Bidders {
   /** Bidders with a socket, the one that was used last at the end. */
   readonly #open = new Set<Bidder>()
 
-  /** Registration goes with the operator's token, which rate limits leave alone. */
+  /** Registers with the operator's token, which has no rate limit. */
   constructor(target: Target, operatorToken: string, unreachableRepeatsMax: number) {
     this.#target = target
     this.#http = target.http(operatorToken, { unreachableRepeatsMax })

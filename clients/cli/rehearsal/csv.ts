@@ -36,7 +36,7 @@ export function* readCsv(text: string, file: string): Generator<CsvRecord> {
       if (text[at] === '\r' && text[at + 1] === '\n') at += 1
       if (text[at] === ',') at += 1
       else if (text[at] === '\n' || at >= text.length) isRecordOpen = false
-      else throw usageFailure(`${file}:${line}: text behind the closing quote of a field`)
+      else throw usageFailure(`${file}:${line}: text after the closing quote of a field`)
     }
     at += 1
     line += 1

@@ -1,8 +1,8 @@
 /**
- * A recorded sale, read from CSV: its auctions with their bids in order of time, and who won at what price.
+ * A recorded sale, read from CSV: auctions, bids by time, winners and prices.
  * Invariant: amounts are minor units; every row is one bid; a fault names file and line and ends the run before
  * anything was sent. Columns: `auctionid,item,days,openbid,price,bidtime,bidder,bid`, in any order; others are
- * passed over. Source: docs/protocol.md, "Command line".
+ * ignored. Source: docs/protocol.md, "Command line".
  */
 import type { Amount } from '../../../protocol/money.ts'
 import { parseAmount } from '../../core/index.ts'
@@ -41,7 +41,7 @@ interface Gathered {
 
 /**
  * Reads a sale. `currency` says how many digits its amounts have. Throws a usage failure. Where rows of one
- * auction contradict each other about its opening bid or price, the first row counts and `warn` is told once.
+ * auction contradict each other about its opening bid or price, the first row counts and `warn` is called once.
  */
 export function readRecordedSale(
   text: string,

@@ -1,7 +1,8 @@
 /**
- * Runs a recorded sale through a house and compares: each auction is created, its bids are placed in their order
- * by their bidders, each after the answer to the one before, then the hammer falls. Invariant: auctions run side
- * by side, bids of one auction never; what the house refuses is counted, not repeated.
+ * Runs a recorded sale through a house and compares the outcome.
+ * Each auction is created, its bids are placed in order by their bidders, and it is closed. Invariant: auctions run
+ * concurrently; a bid of one auction is sent after the answer to the one before. A refused bid is counted, not
+ * repeated.
  */
 import { randomUUID } from 'node:crypto'
 import type { AuctionView } from '../../../protocol/auction-view.ts'
@@ -57,7 +58,7 @@ interface Placed {
 /** Resolves when all auctions have run, or early when the signal says stop. Returns how many bidders took part. */
 export async function rehearse(sale: readonly RecordedAuction[], options: RehearsalOptions): Promise<number> {
   const bidders = new Bidders(options.target, options.operatorToken, unreachableRepeatsMax)
-  // Whether the house is there is asked once; a restart on the way is waited for.
+  // An unreachable house fails here at once; a restart later on is waited for.
   await options.target.http(options.operatorToken).auctions({ limit: 1 })
   const waiting = sale.values()
   const runSome = async (): Promise<void> => {
@@ -137,7 +138,7 @@ async function placeAll(
   return { bidderOfSeq, maximumOf, refused }
 }
 
-/** Who stands behind the alias of the winner: the public history says which alias made which bid. */
+/** The bidder with the winner's alias: the public history shows which alias made which bid. */
 async function winnerOf(view: AuctionView, http: HouseHttp, placed: Placed): Promise<string | undefined> {
   let after: number | undefined = 0
   while (after !== undefined) {

@@ -1,6 +1,6 @@
 /**
- * What a rehearsal is told as: a line of JSON for each auction, a table for people, and the sum. Invariant: every
- * auction of the sale counts once in the sum; one that did not run counts as unexplained.
+ * The report of a rehearsal: JSON lines, a table for people, and the sum.
+ * Invariant: every auction of the sale counts once in the sum; one that did not run counts as unexplained.
  */
 import { formatAmount } from '../../core/index.ts'
 import { clip, plain, table } from '../text.ts'

@@ -1,8 +1,8 @@
 /**
- * A small house in memory that speaks the contract over real HTTP and WebSockets on a free port of this machine:
- * what the command line is tried against without a server. Invariant: it reads requests with the protocol's own
- * readers, so a verb that sends something else than the contract says is refused here too. English auctions with
- * hidden maxima and the default increments; no reserve, no soft close, nothing durable.
+ * A small house in memory, on a real port, for tests of the command line.
+ * Invariant: it reads requests with the protocol's own readers, so a request that breaks the contract is refused here
+ * too. It holds English auctions with hidden maxima and the default increments; no reserve, no soft close, nothing
+ * durable.
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -37,7 +37,7 @@ class FakeAuction {
   readonly events: PublicEventFrame[] = []
   readonly #maxima = new Map<string, number>()
   readonly #aliases = new Map<string, string>()
-  #leader: string | undefined
+  #highBidder: string | undefined
 
   constructor(id: AuctionId, terms: HttpBodyOf<'createAuction'>) {
     const { title, tags, openingBid, durationMs, currency = 'USD' } = terms
@@ -76,25 +76,25 @@ class FakeAuction {
     this.view = { ...this.view, ...changes, seq: event.seq }
   }
 
-  /** Answers with a rejection code, or with how the bidder stands. */
+  /** Returns a rejection code, or the bidder's standing. */
   bid(
     bidder: string,
     amount: number,
   ): ProblemCode | { readonly status: 'winning' | 'outbid'; readonly maxBid: number } {
     if (this.view.status !== 'open') return 'auction_closed'
-    const leaderMax = this.#maxima.get(this.#leader ?? '') ?? -1
-    if (this.#leader === bidder && amount <= leaderMax) return 'already_leading'
-    if (this.#leader !== bidder && amount < this.view.askingBid) return 'bid_too_low'
+    const highMaximum = this.#maxima.get(this.#highBidder ?? '') ?? -1
+    if (this.#highBidder === bidder && amount <= highMaximum) return 'already_leading'
+    if (this.#highBidder !== bidder && amount < this.view.askingBid) return 'bid_too_low'
     const table = defaultIncrements(this.view.currency)
     let price = this.view.price ?? this.view.openingBid
-    if (this.#leader !== undefined && this.#leader !== bidder) {
-      const lower = Math.min(amount, leaderMax)
-      price = Math.max(price, Math.min(Math.max(amount, leaderMax), lower + incrementAt(table, lower)))
+    if (this.#highBidder !== undefined && this.#highBidder !== bidder) {
+      const lower = Math.min(amount, highMaximum)
+      price = Math.max(price, Math.min(Math.max(amount, highMaximum), lower + incrementAt(table, lower)))
     }
     this.#maxima.set(bidder, amount)
-    if (amount > leaderMax) this.#leader = bidder
+    if (amount > highMaximum) this.#highBidder = bidder
     this.#alias(bidder)
-    const highBidder = this.#alias(this.#leader ?? bidder)
+    const highBidder = this.#alias(this.#highBidder ?? bidder)
     const askingBid = price + incrementAt(table, price)
     const bidCount = this.view.bidCount + 1
     const facts = { price, askingBid, bidCount, highBidder }
@@ -102,7 +102,7 @@ class FakeAuction {
       { type: 'bid_placed', ...this.next(), ...facts, bidder: this.#alias(bidder), reserve: 'none' },
       facts,
     )
-    return { status: this.#leader === bidder ? 'winning' : 'outbid', maxBid: amount }
+    return { status: this.#highBidder === bidder ? 'winning' : 'outbid', maxBid: amount }
   }
 
   #alias(bidder: string): string {
@@ -165,13 +165,13 @@ export class FakeHouse {
           response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
         },
         (error: unknown) => {
-          const told =
+          const body =
             error instanceof Refusal
               ? problem(error.code, error.message === '' ? {} : { detail: error.message })
               : problem('internal')
           response
-            .writeHead(told.status, { 'content-type': 'application/problem+json' })
-            .end(JSON.stringify(told))
+            .writeHead(body.status, { 'content-type': 'application/problem+json' })
+            .end(JSON.stringify(body))
         },
       )
     })
@@ -232,7 +232,7 @@ export class FakeHouse {
         for (const event of auction.events.slice(afterSeq)) client.send(JSON.stringify(event))
   }
 
-  /** Has a bidder bid, and tells everybody. */
+  /** Places a bid and publishes its event. */
   bid(auction: FakeAuction, bidder: string, amount: number) {
     const before = auction.view.seq
     const outcome = auction.bid(bidder, amount)

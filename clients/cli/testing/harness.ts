@@ -1,4 +1,7 @@
-/** Runs verbs in this process and keeps what they wrote; makes folders that are gone after the test. */
+/**
+ * Runs verbs in this process and keeps their output, for tests.
+ * Invariant: a verb gets streams, environment and signal from here alone; nothing of the test's process.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,7 +13,7 @@ export interface Ran {
   readonly stderr: string
 }
 
-/** A verb under way. */
+/** A verb that runs. */
 export interface Running {
   readonly ended: Promise<Ran>
   stdout(): string

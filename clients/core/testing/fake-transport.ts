@@ -1,6 +1,7 @@
 /**
- * Sockets in memory, driven by a test: what the client opened and sent is there to look at, what the server would
- * do is a call. Invariant: no handler is called before `open` returned, as the port demands.
+ * Sockets in memory, driven by a test.
+ * What the client opened and sent is recorded; each action of the server is a call. Invariant: no handler is called
+ * before `open` returned, as the port demands.
  */
 import type { ClientFrame, ClientFrameOf, ClientFrameType } from '../../../protocol/client-frames.ts'
 import type { ServerFrame } from '../../../protocol/server-frames.ts'

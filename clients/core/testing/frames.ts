@@ -1,4 +1,7 @@
-/** Frames and views as a house would send them, for tests of the client. */
+/**
+ * Frames and views as a house would send them, for tests of the client.
+ * Invariant: a frame has every field of its schema, with fixed values unless a test changes them.
+ */
 import type { AuctionView } from '../../../protocol/auction-view.ts'
 import type { AuctionId, SubjectId } from '../../../protocol/ids.ts'
 import type { ServerFrameOf } from '../../../protocol/server-frames.ts'
