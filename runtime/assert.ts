@@ -1,6 +1,7 @@
 /**
  * Broken invariants: what must never be false in a correct program. On in production. Nothing catches an
- * `InvariantError` to go on: the process ends and starts again from the log. A wrong input or a failing disk is
+ * `InvariantError` to go on: the process ends and starts again from the log; only the cluster link ends
+ * the session whose request broke one (docs/spec.md LINK12). A wrong input or a failing disk is
  * not an invariant; those have their own errors. Source: docs/style.md, "Errors", 3.
  */
 

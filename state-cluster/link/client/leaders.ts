@@ -27,6 +27,15 @@ export class Leaders {
 
   /** Where proposals of a group go, or `undefined`. */
   of(groupId: GroupId): NodeLink | undefined {
+    return this.#leaderOf(groupId)?.node
+  }
+
+  /** The term of the leader that `of` names; 0 where it names none. */
+  termOf(groupId: GroupId): number {
+    return this.#leaderOf(groupId)?.term ?? 0
+  }
+
+  #leaderOf(groupId: GroupId): { readonly node: NodeLink; readonly term: number } | undefined {
     let best: NodeLink | undefined
     let bestTerm = -1
     for (const views of this.#views.values()) {
@@ -39,7 +48,7 @@ export class Leaders {
       best = node
       bestTerm = view.term
     }
-    return best
+    return best && { node: best, term: bestTerm }
   }
 
   #connected(nodeId: number): NodeLink | undefined {

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import type { AuctionId, GroupId } from '../../../protocol/ids.ts'
+import type { AuctionId, GroupId, ServerId } from '../../../protocol/ids.ts'
 import { group } from '../../../wire/testing/fixtures.ts'
-import { createAuction, FakeCluster, withMethods } from '../testing/fake-cluster.ts'
+import { createAuction, enlistServer, FakeCluster, withMethods } from '../testing/fake-cluster.ts'
 import { VirtualWorld } from '../testing/virtual.ts'
 
 const zero = group(0)
 const lot = 'lot' as AuctionId
 const poison = 'poison' as AuctionId
 
-/** Nodes that end the connection of a client that reads the poison; they count how often. */
+/** Nodes that end the connection of a client that reads the poison or releases a server; they count how often. */
 async function scene(nodeCount: number) {
   const world = new VirtualWorld(1)
   const cluster = new FakeCluster(nodeCount)
@@ -18,6 +18,12 @@ async function scene(nodeCount: number) {
       auction: async (id) => {
         if (id !== poison) return await node.auction(id)
         asked.push(node.nodeId)
+        throw new TypeError('poison')
+      },
+      propose: async (groupId, commands) => {
+        if (commands[0]?.type !== 'release_server') return await node.propose(groupId, commands)
+        asked.push(node.nodeId)
+        world.clock.setTimer(50, () => cluster.elect((node.nodeId % nodeCount) + 1))
         throw new TypeError('poison')
       },
     })
@@ -49,6 +55,19 @@ describe('answers that do not come', () => {
     const failed = link.owners(999 as GroupId).catch((error) => error)
     expect(await world.settled(failed)).toMatchObject({ code: 'unavailable' })
     expect(world.faults).toEqual([])
+    await world.close()
+  })
+
+  it('LINK12: a command on which two nodes ended the connection goes to no third: its outcome is unknown', async () => {
+    const { world, cluster, asked } = await scene(5)
+    const link = await world.link('writer', cluster.nodes)
+    await world.run(50)
+    await world.settled(link.propose(zero, enlistServer))
+    const release = { type: 'release_server', serverId: 'server-1' as ServerId, epoch: 1 } as const
+    const failed = link.propose(zero, release).catch((error) => error)
+    expect(await world.settled(failed)).toMatchObject({ code: 'unknown' })
+    await world.run(6_000)
+    expect([...new Set(asked)]).toEqual([1, 2])
     await world.close()
   })
 })

@@ -1,14 +1,14 @@
 /**
- * Commands on their way to their groups' leaders. Commands of one turn of the event loop travel as one batch per
- * group. What becomes of a command:
+ * Commands on their way to their groups' leaders. Those of one turn travel as one batch per group.
  *
- *   queued ──leader known──► sent ──reply──► settled
- *     ▲                       │
- *     └── nothing was proposed, or it may be repeated ──┘   otherwise: settled as `unknown`
+ *   new ──leader known──► sent ──reply──► settled
+ *                         │  ▲
+ *                         ▼  │ at the pace of repeat-pace.ts
+ *                        repeats   (nothing was proposed, or it may be repeated; otherwise: settled as `unknown`)
  *
- * A command may be repeated, with its request id, when it counts once however often it is proposed. Invariants:
- * every command settles once, at the latest at its deadline; it is `unavailable` or `overloaded` only when it was
- * certainly not proposed; what waits is bounded in number and bytes. Source: docs/spec.md LINK5 to LINK7.
+ * A command may be repeated, with its request id, when it counts once however often it is proposed. Invariant: every
+ * command settles once, at the latest at its deadline; it is `unavailable` or `overloaded` only when it was certainly
+ * not proposed; what waits is bounded in number and bytes. Source: docs/spec.md LINK5 to LINK7, LINK12, LINK13.
  */
 import type { GroupId } from '../../../protocol/ids.ts'
 import { assert } from '../../../runtime/assert.ts'
@@ -30,6 +30,7 @@ import {
 } from '../wire.ts'
 import type { Leaders } from './leaders.ts'
 import type { NodeLink } from './node-link.ts'
+import { RepeatPace } from './repeat-pace.ts'
 
 export interface ProposalLimits {
   /** From `propose` to the last moment of an answer. */
@@ -49,7 +50,8 @@ export interface RetryQueueOptions {
 }
 
 interface Pending {
-  readonly groupId: GroupId
+  /** Rises with each command that was given to this queue. */
+  readonly order: number
   readonly bytes: Uint8Array
   readonly mayRepeat: boolean
   readonly deadlineMs: number
@@ -57,37 +59,51 @@ interface Pending {
   readonly reject: (error: ClusterError) => void
   /** The last time that it was sent, while that is open. */
   attempt: Attempt | undefined
+  /** The node whose connection ended instead of an answer. */
+  lostOn: NodeLink | undefined
   /** An attempt ended without saying whether it was proposed. */
   isUncertain: boolean
   isSettled: boolean
 }
 
-interface Attempt {
+/** The commands of one group. */
+interface Lane {
   readonly groupId: GroupId
+  /** Never sent. */
+  fresh: Pending[]
+  /** Sent before. */
+  repeats: Pending[]
+  readonly pace: RepeatPace<Attempt>
+  /** The leader that the pace is for. */
+  node: NodeLink | undefined
+  term: number
+}
+
+interface Attempt {
+  readonly lane: Lane
   readonly node: NodeLink
+  readonly term: number
   readonly sentMs: number
   readonly commands: readonly Pending[]
 }
 
 /** How often deadlines are looked at. */
 const sweepMs = 50
-/** Wait before a command goes back to whoever could not take it. */
-const againMs = 20
 
 export class RetryQueue {
   readonly #timing: Timing
   readonly #limits: ProposalLimits
   readonly #leaders: Leaders
   readonly #noteIndex: (groupId: GroupId, index: number) => void
-  readonly #queues = new Map<GroupId, Pending[]>()
+  readonly #lanes = new Map<GroupId, Lane>()
   /** In order of deadline. */
   readonly #pending = new Set<Pending>()
   /** In the order in which they were sent. */
   readonly #attempts = new Set<Attempt>()
+  #lastOrder = 0
   #bytes = 0
   #flushAwaited = false
   #cancelSweep: CancelTimer | undefined
-  #cancelAgain: CancelTimer | undefined
   #closed = false
 
   constructor({ timing, limits, leaders, noteIndex }: RetryQueueOptions) {
@@ -112,19 +128,20 @@ export class RetryQueue {
     assert(bytes.length <= commandBytesMax, `a command has at most ${commandBytesMax} bytes`)
     return new Promise((resolve, reject) => {
       const pending: Pending = {
-        groupId,
+        order: ++this.#lastOrder,
         bytes,
         mayRepeat: mayRepeat(command),
         deadlineMs: this.#timing.clock.monotonicMs() + proposalTimeoutMs,
         resolve,
         reject,
         attempt: undefined,
+        lostOn: undefined,
         isUncertain: false,
         isSettled: false,
       }
       this.#pending.add(pending)
       this.#bytes += bytes.length
-      this.#queueOf(groupId).push(pending)
+      this.#laneOf(groupId).fresh.push(pending)
       this.flushSoon()
       this.#sweepLater()
     })
@@ -136,7 +153,7 @@ export class RetryQueue {
     this.#flushAwaited = true
     this.#timing.afterTurn(() => {
       this.#flushAwaited = false
-      for (const [groupId, queue] of this.#queues) this.#flush(groupId, queue)
+      for (const lane of this.#lanes.values()) this.#flush(lane)
     })
   }
 
@@ -144,8 +161,12 @@ export class RetryQueue {
   leaderChanged(groupId: GroupId): void {
     const leader = this.#leaders.of(groupId)
     if (leader === undefined) return
+    const lane = this.#laneOf(groupId)
+    const term = this.#leaders.termOf(groupId)
+    if (term !== lane.term) lane.pace.open()
+    lane.term = term
     for (const attempt of this.#attempts) {
-      if (attempt.groupId === groupId && attempt.node !== leader) this.#giveUp(attempt)
+      if (attempt.lane === lane && attempt.node !== leader) this.#giveUp(attempt)
     }
     this.flushSoon()
   }
@@ -153,62 +174,99 @@ export class RetryQueue {
   close(): void {
     this.#closed = true
     this.#cancelSweep?.()
-    this.#cancelAgain?.()
+    for (const { pace } of this.#lanes.values()) pace.open()
     for (const pending of this.#pending) {
       this.#reject(pending, pending.isUncertain || pending.attempt !== undefined ? 'unknown' : 'stopped')
     }
-    this.#queues.clear()
+    this.#lanes.clear()
     this.#attempts.clear()
   }
 
-  #queueOf(groupId: GroupId): Pending[] {
-    let queue = this.#queues.get(groupId)
-    if (queue === undefined) {
-      queue = []
-      this.#queues.set(groupId, queue)
+  #laneOf(groupId: GroupId): Lane {
+    let lane = this.#lanes.get(groupId)
+    if (lane === undefined) {
+      const pace = new RepeatPace<Attempt>(this.#timing, () => this.flushSoon())
+      lane = { groupId, fresh: [], repeats: [], pace, node: undefined, term: 0 }
+      this.#lanes.set(groupId, lane)
     }
-    return queue
+    return lane
   }
 
-  #flush(groupId: GroupId, queue: Pending[]): void {
+  #flush(lane: Lane): void {
+    const node = this.#leaders.of(lane.groupId)
+    if (node === undefined) return
+    if (node !== lane.node) lane.pace.open()
+    lane.node = node
+    if (lane.pace.isOpen || lane.pace.mayTry) lane.repeats.sort((a, b) => a.order - b.order)
+    if (lane.pace.isOpen) this.#sendAll(lane, lane.repeats, node)
+    this.#sendAll(lane, lane.fresh, node)
+    if (!lane.pace.isOpen) this.#repeat(lane, node)
+  }
+
+  #sendAll(lane: Lane, queue: Pending[], node: NodeLink): void {
     while (queue.length > 0) {
-      const node = this.#leaders.of(groupId)
-      if (node === undefined) return
       const [taken, commands] = nextBatch(queue)
-      if (commands.length > 0 && !this.#send(groupId, node, commands)) return
+      if (commands.length > 0 && this.#send(lane, node, commands) === undefined) return
       queue.splice(0, taken)
     }
   }
 
-  #send(groupId: GroupId, node: NodeLink, commands: readonly Pending[]): boolean {
-    const attempt: Attempt = { groupId, node, sentMs: this.#timing.clock.monotonicMs(), commands }
+  /** One batch to a leader that was in trouble, if it is time. */
+  #repeat(lane: Lane, node: NodeLink): void {
+    if (!lane.pace.mayTry) return
+    const [taken, commands] = nextBatch(lane.repeats)
+    if (commands.length > 0) {
+      const attempt = this.#send(lane, node, commands)
+      if (attempt === undefined) return
+      lane.pace.tries(attempt)
+    } else lane.pace.open()
+    lane.repeats.splice(0, taken)
+  }
+
+  /** `undefined`: the node has no room. */
+  #send(lane: Lane, node: NodeLink, commands: readonly Pending[]): Attempt | undefined {
+    const { groupId, term } = lane
+    const attempt: Attempt = { lane, node, term, sentMs: this.#timing.clock.monotonicMs(), commands }
     const bytes = commands.map((pending) => pending.bytes)
     const taken = node.ask(
       (id) => encodePropose(id, groupId, bytes),
       (outcome) => this.#answered(attempt, outcome),
     )
-    if (!taken) return false
+    if (!taken) return undefined
     this.#attempts.add(attempt)
     for (const pending of commands) pending.attempt = attempt
-    return true
+    return attempt
   }
 
   #answered(attempt: Attempt, outcome: ReplyBody | TransportError): void {
-    if (outcome instanceof TransportError) this.#failed(attempt, attempt.commands, 'unknown')
-    else if (outcome.failure !== undefined) {
-      if (outcome.leader !== undefined) this.#leaders.set(attempt.node, attempt.groupId, outcome.leader)
-      this.#failed(attempt, attempt.commands, outcome.failure)
+    const { lane, node, commands } = attempt
+    if (outcome instanceof TransportError) {
+      this.#lost(attempt)
+      this.#failed(attempt, commands, 'unknown')
+    } else if (outcome.failure !== undefined) {
+      if (outcome.leader !== undefined) this.#leaders.set(node, lane.groupId, outcome.leader)
+      this.#failed(attempt, commands, outcome.failure)
     } else {
       const { index, outcomes } = decodeProposeDone(outcome.fields)
-      assert(outcomes.length === attempt.commands.length, 'every command has an outcome')
-      this.#noteIndex(attempt.groupId, index)
-      for (const [at, pending] of attempt.commands.entries()) {
+      assert(outcomes.length === commands.length, 'every command has an outcome')
+      this.#noteIndex(lane.groupId, index)
+      for (const [at, pending] of commands.entries()) {
         const reply = outcomes[at] as Reply | Failure
         if (typeof reply === 'string') this.#failed(attempt, [pending], reply)
         else this.#resolve(pending, reply)
       }
     }
     this.#attempts.delete(attempt)
+    lane.pace.answered(attempt)
+    if (lane.repeats.length > 0) this.flushSoon()
+  }
+
+  /** The connection ended, perhaps because of these commands: none of them goes on to a third node. */
+  #lost(attempt: Attempt): void {
+    for (const pending of attempt.commands) {
+      if (pending.lostOn !== undefined && pending.lostOn !== attempt.node) this.#reject(pending, 'unknown')
+      pending.lostOn = attempt.node
+    }
   }
 
   /** What becomes of commands of an attempt that brought them no reply. */
@@ -224,13 +282,10 @@ export class RetryQueue {
       else again.push(pending)
     }
     if (again.length === 0 || this.#closed) return
-    const queue = this.#queueOf(attempt.groupId)
-    queue.unshift(...again)
-    if (this.#leaders.of(attempt.groupId) !== attempt.node) this.flushSoon()
-    this.#cancelAgain ??= this.#timing.clock.setTimer(againMs, () => {
-      this.#cancelAgain = undefined
-      this.flushSoon()
-    })
+    const { lane, node, term } = attempt
+    lane.repeats.push(...again)
+    if (node === lane.node && term === lane.term) lane.pace.trouble(attempt)
+    this.flushSoon()
   }
 
   /** Does not wait for the reply of an attempt any more; one that comes late still counts. */
@@ -251,13 +306,22 @@ export class RetryQueue {
 
   #sweep(): void {
     const nowMs = this.#timing.clock.monotonicMs()
+    const { size } = this.#pending
     for (const pending of this.#pending) {
       if (pending.deadlineMs > nowMs) break
       this.#reject(pending, pending.isUncertain || pending.attempt !== undefined ? 'unknown' : 'unavailable')
     }
+    if (this.#pending.size < size) this.#forgetSettled()
     for (const attempt of this.#attempts) {
       if (attempt.sentMs + this.#limits.attemptTimeoutMs > nowMs) break
       this.#giveUp(attempt)
+    }
+  }
+
+  #forgetSettled(): void {
+    for (const lane of this.#lanes.values()) {
+      lane.fresh = lane.fresh.filter((pending) => !pending.isSettled)
+      lane.repeats = lane.repeats.filter((pending) => !pending.isSettled)
     }
   }
 
