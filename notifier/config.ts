@@ -1,7 +1,7 @@
 /**
- * Settings of the notifier and of whoever publishes to its queue. The AWS SDK reads its own variables
- * (AWS_REGION, AWS_ACCESS_KEY_ID, profiles, roles) itself.
- * Invariant: without SQS_QUEUE_URL the queue is in this process, which is only right for the house on one machine.
+ * Settings of the notifier, and of the servers that publish to its queue.
+ * The AWS SDK reads its own variables (AWS_REGION, AWS_ACCESS_KEY_ID, profiles, roles) itself.
+ * Invariant: without SQS_QUEUE_URL there is no queue; only a house on one machine can deliver without one.
  * Source: docs/protocol.md, "Notifications".
  */
 import { type ConfigOf, choice, configSection, integer, text } from '../runtime/config.ts'
@@ -15,7 +15,7 @@ export const notifierConfig = configSection(
         .refine(isQueueUrl, 'must be the address of a FIFO queue (its name ends in .fifo)')
         .optional(),
       env: 'SQS_QUEUE_URL',
-      doc: 'Address of the FIFO queue of notifications. Absent: a queue inside this process.',
+      doc: 'Address of the FIFO queue of notifications. Not set: this process delivers them itself.',
     },
     sqsEndpointUrl: {
       is: text().refine(isHttpUrl, 'must be an http or https address').optional(),

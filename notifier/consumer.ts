@@ -1,16 +1,18 @@
 /**
- * Takes notifications out of the queue and hands each to `delivery`, then deletes it or lets it appear again.
- * Invariant: a message is deleted only after it has ended (delivered, dropped, dead-lettered); while it is being
- * delivered its visibility is extended, so no other notifier gets it. Each poller asks for one message at a time:
- * a FIFO queue then holds the rest of that buyer's messages back, which is what keeps them in order, and a slow
- * receiver occupies one poller and no more.
+ * Takes notifications out of the queue and passes each to delivery.
+ * Then it deletes the message, or sets when the queue shows it again.
+ * Invariant: a message is deleted only after it has ended (delivered, dropped, dead-lettered). While it is being
+ * delivered its visibility is extended, so that no other notifier gets it. Each poller takes one message at a time:
+ * the FIFO queue then holds back the rest of that buyer's messages, which keeps them in order, and a slow receiver
+ * occupies one poller and no more.
  * Left to others: what to do with a message (delivery.ts). This is the one file that names sqs-consumer.
  */
 import { Consumer } from 'sqs-consumer'
+import { Backoff } from '../runtime/backoff.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Delivery, ReceivedMessage } from './delivery.ts'
-import { endpointAttribute, type Queue, queueError } from './queue.ts'
+import { endpointAttribute, queueError, type SqsQueue } from './sqs.ts'
 
 interface ConsumerSettings {
   /** Messages that are delivered at the same time, 1 to 256. */
@@ -24,36 +26,31 @@ interface ConsumerSettings {
 
 export interface RunningConsumer {
   /**
-   * Stops asking for messages and waits, at most `graceMs`, for those under way; what is then still being posted
-   * is broken off and stays in the queue.
+   * Takes no more messages and waits, at most `graceMs`, for those under way; posts that have not ended then are
+   * broken off, and their messages stay in the queue.
    */
   stop(graceMs: number): Promise<void>
 }
 
 interface ConsumerParts {
-  readonly queue: Queue
+  readonly queue: SqsQueue
   readonly delivery: Delivery
   readonly settings: ConsumerSettings
   readonly clock: Clock
   readonly logger: Logger
+  /** 0 to below 1, for jitter. */
+  readonly random: () => number
 }
 
-/** How long a poller rests after its first, second … failed poll in a row. */
-const pollBackoffBaseMs = 250
-const pollBackoffMaxMs = 15_000
-/** After the grace: for the queue to take back what was broken off. */
+/** How long a poller waits after its first, second … failed poll in a row. */
+const pollBackoff = { baseMs: 250, maxMs: 15_000 }
+/** After the grace: for the queue to take back the messages of posts that were broken off. */
 const breakOffMs = 2_000
 
 type Message = Parameters<NonNullable<Parameters<typeof Consumer.create>[0]['handleMessage']>>[0]
 
-/** Not an error of ours: how a handler tells sqs-consumer to keep the message and show it again later. */
-class LaterAgain extends Error {
-  readonly inMs: number
-  constructor(inMs: number, detail: string) {
-    super(detail)
-    this.inMs = inMs
-  }
-}
+/** Not a fault: by throwing it a handler makes sqs-consumer keep the message and show it again later. */
+class LaterAgain extends Error {}
 
 export function startConsumer(parts: ConsumerParts): RunningConsumer {
   const stopping = new AbortController()
@@ -74,26 +71,94 @@ export function startConsumer(parts: ConsumerParts): RunningConsumer {
   }
 }
 
-function startPoller({ queue, delivery, settings, clock, logger }: ConsumerParts, stopping: AbortSignal) {
-  let busy = false
-  let failures = 0
-  let retryInMs = 0
-  let whenIdle: (() => void) | undefined
-  let endPause: (() => void) | undefined
+interface Poller {
+  stop(): Promise<void>
+  breakOff(): void
+}
 
-  const pause = (): Promise<void> => {
-    if (failures === 0) return Promise.resolve()
-    const ms = Math.min(pollBackoffMaxMs, pollBackoffBaseMs * 2 ** Math.min(failures - 1, 10))
-    return new Promise((resolve) => {
-      const cancel = clock.setTimer(ms, resolve)
-      endPause = () => {
+/** Pauses after failed polls; `end` cuts the current one short. */
+class PollPauses {
+  readonly #parts: ConsumerParts
+  readonly #backoff: Backoff
+  #hasFailed = false
+  #end: () => void = () => undefined
+
+  constructor(parts: ConsumerParts) {
+    this.#parts = parts
+    this.#backoff = new Backoff(pollBackoff, parts.random)
+  }
+
+  failed(error: Error): void {
+    if (!this.#hasFailed)
+      this.#parts.logger.warn('notification_queue_failed', { error: queueError(error.cause ?? error) })
+    this.#hasFailed = true
+  }
+
+  succeeded(): void {
+    this.#hasFailed = false
+    this.#backoff.reset()
+  }
+
+  async beforePoll(): Promise<void> {
+    if (!this.#hasFailed) return
+    await new Promise<void>((resolve) => {
+      const cancel = this.#parts.clock.setTimer(this.#backoff.nextMs(), resolve)
+      this.#end = () => {
         cancel()
         resolve()
       }
     })
   }
 
-  const consumer = Consumer.create({
+  end(): void {
+    this.#end()
+  }
+}
+
+function startPoller(parts: ConsumerParts, stopping: AbortSignal): Poller {
+  const { logger } = parts
+  let isBusy = false
+  let onIdle: (() => void) | undefined
+  const pauses = new PollPauses(parts)
+  const consumer = createConsumer(parts, pauses, stopping)
+  consumer.on('message_received', () => {
+    isBusy = true
+  })
+  consumer.on('response_processed', () => {
+    isBusy = false
+    onIdle?.()
+  })
+  consumer.on('processing_error', (error) => {
+    if (!(error.cause instanceof LaterAgain)) logger.error('notification_handling_failed', { error })
+  })
+  consumer.on('error', (error) => {
+    if (consumer.status.isRunning) pauses.failed(error)
+  })
+  consumer.start()
+  return {
+    async stop() {
+      // An idle poll is broken off. One with a message is left to finish: breaking it off would stop its deletion.
+      if (isBusy)
+        await new Promise<void>((resolve) => {
+          onIdle = resolve
+        })
+      consumer.stop({ abort: true })
+      pauses.end()
+    },
+    breakOff() {
+      consumer.stop({ abort: true })
+      onIdle?.()
+    },
+  }
+}
+
+function createConsumer(
+  { queue, delivery, settings }: ConsumerParts,
+  pauses: PollPauses,
+  stopping: AbortSignal,
+): Consumer {
+  let retryInMs = 0
+  return Consumer.create({
     queueUrl: queue.url,
     sqs: queue.client,
     batchSize: 1,
@@ -104,53 +169,18 @@ function startPoller({ queue, delivery, settings, clock, logger }: ConsumerParts
     messageAttributeNames: [endpointAttribute],
     suppressFifoWarning: true,
     strictReturn: true,
-    preReceiveMessageCallback: pause,
-    postReceiveMessageCallback: async () => {
-      failures = 0
-    },
+    preReceiveMessageCallback: () => pauses.beforePoll(),
+    postReceiveMessageCallback: async () => pauses.succeeded(),
     terminateVisibilityTimeout: () => Math.min(43_200, Math.ceil(retryInMs / 1_000)),
     async handleMessage(message) {
-      // Whatever goes wrong below, the message is not shown again before the pollers' own back-off.
-      retryInMs = pollBackoffMaxMs
+      // When delivery itself fails, the message is shown again after the longest pause of a poller.
+      retryInMs = pollBackoff.maxMs
       const verdict = await delivery.deliver(receivedMessage(message), stopping)
       if (verdict.settled) return message
       retryInMs = verdict.retryInMs
-      throw new LaterAgain(verdict.retryInMs, verdict.detail)
+      throw new LaterAgain(verdict.detail)
     },
   })
-
-  consumer.on('message_received', () => {
-    busy = true
-  })
-  consumer.on('response_processed', () => {
-    busy = false
-    whenIdle?.()
-  })
-  consumer.on('processing_error', (error) => {
-    if (!(error.cause instanceof LaterAgain)) logger.error('notification_handling_failed', { error })
-  })
-  consumer.on('error', (error) => {
-    if (consumer.status.isRunning === false) return
-    failures += 1
-    if (failures === 1) logger.warn('notification_queue_failed', { error: queueError(error.cause ?? error) })
-  })
-  consumer.start()
-
-  return {
-    async stop(): Promise<void> {
-      // An idle poll is broken off; one with a message is left to finish, or its deletion would be broken off too.
-      if (busy)
-        await new Promise<void>((resolve) => {
-          whenIdle = resolve
-        })
-      consumer.stop({ abort: true })
-      endPause?.()
-    },
-    breakOff(): void {
-      consumer.stop({ abort: true })
-      whenIdle?.()
-    },
-  }
 }
 
 function receivedMessage(message: Message): ReceivedMessage {

@@ -1,16 +1,16 @@
 /**
- * What happens to one notification that came out of the queue: dropped as a repeat, posted, tried again later, or
- * given up and dead-lettered.
- * Invariant: an id that was delivered by this process is not posted again, and every id ends in exactly one
- * outcome; until it has ended its buyer's later messages stay in the queue (that is the queue's doing).
- * Left to others: polling and visibility (consumer.ts), the request itself (webhook.ts).
+ * One attempt to deliver a notification, and what follows from it.
+ * It is dropped as a repeat, delivered, tried again later, or given up and dead-lettered.
+ * Invariant: an id that this process delivered is not posted again, and every id ends in exactly one outcome. The
+ * queue or the sink holds back a buyer's later messages until then.
+ * Left to others: when to call it (consumer.ts, direct-sink.ts), the request itself (webhook.ts).
  * Source: docs/protocol.md, "Notifications"; Standard Webhooks, "Deliverability and reliability".
  */
 import { BoundedSet } from './bounded-set.ts'
 import type { OutgoingMessage } from './queue.ts'
 import type { Post, PostResult } from './webhook.ts'
 
-/** Ids remembered to drop repeats. The in-process endpoint forgets after 10,000, so ours outlives its. */
+/** Ids remembered to drop repeats: more than a publisher or a queue can repeat. */
 const settledIdsMax = 100_000
 /** Buyers whose webhook is known to fail. At the bound the oldest is forgotten and gets its full retries again. */
 const failingMax = 10_000
@@ -32,24 +32,24 @@ export function backoffMs(policy: RetryPolicy, attempt: number, random: number, 
   return Math.max(full * (0.5 + random / 2), Math.min(retryAfterMs, policy.backoffMaxMs))
 }
 
-/** A message as the consumer received it. `body` is the CloudEvent, `groupId` the buyer. */
+/** A message for an attempt. `body` is the CloudEvent, `groupId` the buyer. */
 export interface ReceivedMessage extends OutgoingMessage {
-  /** How often the queue handed it out, this time included: 1, 2, 3 … */
+  /** How often it was handed out, this time included: 1, 2, 3 … */
   readonly receives: number
 }
 
 export type Outcome = 'delivered' | 'repeated' | 'without_endpoint' | 'dead_lettered'
 
 type Verdict =
-  /** Delete it from the queue. */
+  /** It has ended. */
   | { readonly settled: true; readonly outcome: Outcome }
-  /** Leave it, and let it appear again after this time. */
+  /** Hand it out again after this time. */
   | { readonly settled: false; readonly retryInMs: number; readonly detail: string }
 
 export interface DeliveryOptions {
   readonly policy: RetryPolicy
   readonly post: (post: Omit<Post, 'secret'>, buyerId: string, stop: AbortSignal) => Promise<PostResult>
-  /** Rejects when the dead-letter queue cannot be reached: the message then stays where it is. */
+  /** Rejects when the dead letter cannot be written: the message has not ended then. */
   readonly deadLetter: (message: OutgoingMessage, reason: string) => Promise<void>
   /** 0 to below 1. */
   readonly random: () => number
@@ -91,7 +91,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     }
     if (result.failure === 'stopped') return { settled: false, retryInMs: 0, detail: result.detail }
     // A webhook that has used up every attempt once gets one for each later message until it answers again:
-    // otherwise a dead one would hold its buyer's messages, and the publisher behind them, for hours.
+    // otherwise a dead one would hold back its buyer's messages, and with them the publisher, for hours.
     const attempts = failing.has(groupId) ? 1 : options.policy.attemptsMax
     if (isFinal(result) || message.receives >= attempts) return giveUp(message, id, result.detail)
     const retryInMs = backoffMs(options.policy, message.receives, options.random(), result.retryAfterMs)
@@ -107,7 +107,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
         options.onSettled(id, 'repeated', undefined)
         return { settled: true, outcome: 'repeated' }
       }
-      // The queue handed it out twice at once: the other one decides, this one looks again later.
+      // The queue handed it out twice at once: the other attempt decides, this one comes again later.
       if (underway.has(id))
         return { settled: false, retryInMs: options.policy.backoffBaseMs, detail: 'already under way' }
       underway.add(id)

@@ -1,8 +1,9 @@
 /**
- * The notifier's door: the queue of notifications, from the publisher's sink to the buyers' webhooks.
+ * The notifier's door: notifications, from the publisher's sink to the buyers' webhooks.
+ * With a queue configured they travel through it; otherwise they are delivered in this process.
  * Invariant: a notification that was published reaches its webhook at least once, in its buyer's order, under one
- * id, or lies with the dead letters; no failure of a webhook stops anybody but its own buyer.
- * Left to others: what is told to whom (the owner's publisher). Source: docs/design.md, "Notifications".
+ * id, or is a dead letter. A webhook that fails delays its own buyer alone.
+ * Left to others: who is notified of what (server/duties). Source: docs/design.md, "Notifications".
  */
 import { join } from 'node:path'
 import type { SubjectId } from '../protocol/ids.ts'
@@ -10,24 +11,19 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Metrics } from '../runtime/metrics.ts'
 import type { NotifierConfig } from './config.ts'
-import { startConsumer } from './consumer.ts'
-import { deadLetterFile } from './dead-letter-file.ts'
-import { createDelivery, type Delivery, type Outcome } from './delivery.ts'
-import { localQueueUrl, startLocalQueue } from './local-queue.ts'
-import { openQueue, type Queue, QueueError } from './queue.ts'
+import { type Counters, notifierCounters } from './counters.ts'
+import { type DeadLetterWriter, deadLetterFile } from './dead-letter-file.ts'
+import { createDelivery, type Delivery } from './delivery.ts'
+import { DirectSink } from './direct-sink.ts'
+import type { QueueConfig } from './over-queue.ts'
+import { QueueError } from './queue.ts'
 import { loadWebhookKey, type WebhookKey, webhookKeyFromTokens, webhookSecretOf } from './secret.ts'
-import { createSink, type NotificationSink, type Sink } from './sink.ts'
-import { webhookPoster } from './webhook.ts'
+import type { NotificationSink } from './sink.ts'
+import { type WebhookPoster, webhookPoster } from './webhook.ts'
 
 export { type NotifierConfig, notifierConfig } from './config.ts'
 export { webhookSecretOf } from './secret.ts'
 
-/** The queue's name where none is given. */
-const defaultQueueName = 'notification-events.fifo'
-
-/** Crashes of notifiers count as receives too; beyond attempts and these SQS itself dead-letters. */
-const crashesAllowed = 10
-const pollWaitS = 20
 const webhookSocketsMax = 512
 
 export interface NotifierParts {
@@ -40,7 +36,7 @@ export interface NotifierParts {
   readonly metrics: Metrics
   /** 0 to below 1, for jitter. */
   readonly random: () => number
-  /** Whether others than this machine can reach the house: decides `webhookPrivateAddresses: auto`. */
+  /** Whether other machines can reach the house: decides `webhookPrivateAddresses: auto`. */
   readonly exposed: boolean
 }
 
@@ -49,13 +45,13 @@ export interface RunningNotifier {
   readonly sink: NotificationSink
   /** What a buyer needs to verify its webhooks: `whsec_…`. */
   webhookSecretOf(buyerId: SubjectId): string
-  /** Lets deliveries under way end, within `notifierStopGraceMs`, then closes everything. Never rejects. */
+  /** Waits at most `notifierStopGraceMs` for deliveries under way, then closes everything. Never rejects. */
   stop(): Promise<void>
 }
 
 /**
- * The webhook key of a house in several processes, by what all of them are told: the file `webhookKeyFile`, or else
- * the key for tokens. `undefined` where they are told neither.
+ * The webhook key that all processes of a house derive alike: from the file `webhookKeyFile`, or else from the key
+ * for tokens. `undefined` where they have neither.
  */
 export function sharedWebhookKey(
   { webhookKeyFile }: NotifierConfig,
@@ -66,70 +62,98 @@ export function sharedWebhookKey(
 }
 
 /**
- * Starts consuming, on SQS where `sqsQueueUrl` says so and otherwise on a queue in this process, whose sink then
- * counts a message as published only when it has ended. Rejects with `QueueError`, or with the file's error when
- * the key cannot be read or made.
+ * Starts delivering: from the queue `sqsQueueUrl`, or else what is published in this process. Rejects with
+ * `QueueError`, or with the file's error when the key cannot be read or made.
  */
 export async function startNotifier(parts: NotifierParts): Promise<RunningNotifier> {
-  const { config, clock, logger } = parts
+  const { config } = parts
   const key = parts.key ?? loadWebhookKey(config.webhookKeyFile ?? join(parts.dataFolder, 'webhook.key'))
-  const counters = notifierCounters(parts.metrics)
-  const { queue, isDurable, close } = await openConfiguredQueue(config)
-  if (isDurable && queue.deadLetterUrl === undefined)
-    logger.warn('dead_letter_queue_missing', { queueUrl: queue.url })
   const privateAllowed =
     config.webhookPrivateAddresses === 'auto' ? !parts.exposed : config.webhookPrivateAddresses === 'allow'
   const poster = webhookPoster({
     timeoutMs: config.webhookTimeoutMs,
     privateAllowed,
-    now: () => clock.nowMs(),
+    now: () => parts.clock.nowMs(),
     socketsMax: webhookSocketsMax,
   })
-  let sink: Sink | undefined
-  const delivery: Delivery = createDelivery({
+  const started = hasQueue(config)
+    ? await startOverQueue(config, { ...parts, key, poster })
+    : startDirect({ ...parts, key, poster })
+  const { sink, queueUrl } = started
+  parts.logger.info('notifier_started', { ...(queueUrl && { queueUrl }), privateAllowed })
+  return {
+    sink,
+    webhookSecretOf: (buyerId) => webhookSecretOf(key, buyerId),
+    async stop() {
+      await started.stop()
+      poster.close()
+    },
+  }
+}
+
+interface DeliveringParts extends NotifierParts {
+  readonly key: WebhookKey
+  readonly poster: WebhookPoster
+}
+
+interface Started {
+  readonly sink: NotificationSink
+  readonly queueUrl?: string
+  stop(): Promise<void>
+}
+
+function startDirect(parts: DeliveringParts): Started {
+  const { config, clock, logger } = parts
+  const counters = notifierCounters(parts.metrics)
+  const deadLetter = deadLetterFile(join(parts.dataFolder, 'dead-letters.jsonl'), () => clock.nowMs())
+  const sink = new DirectSink({
+    delivery: deliveryTo(deadLetter, counters, parts),
+    clock,
+    logger,
+    deliveriesMax: config.notifierPollers,
+    onTaken: (messages) => counters.sent.add(messages),
+  })
+  return { sink, stop: () => sink.stop(config.notifierStopGraceMs) }
+}
+
+async function startOverQueue(config: QueueConfig, parts: DeliveringParts): Promise<Started> {
+  const { openConfiguredQueue, sinkOver, consume } = await import('./over-queue.ts')
+  const queue = await openConfiguredQueue(config)
+  const counters = notifierCounters(parts.metrics)
+  const delivery = deliveryTo((message, reason) => queue.deadLetter(message, reason), counters, parts)
+  const sink = sinkOver(queue, counters, parts)
+  const consumer = consume(queue, delivery, config, parts)
+  return {
+    sink,
+    queueUrl: queue.url,
+    async stop() {
+      await consumer.stop()
+      sink.close()
+      queue.close()
+    },
+  }
+}
+
+function deliveryTo(
+  deadLetter: DeadLetterWriter,
+  counters: Counters,
+  { config, key, poster, logger, random }: DeliveringParts,
+): Delivery {
+  return createDelivery({
     policy: {
       attemptsMax: config.webhookAttemptsMax,
       backoffBaseMs: config.webhookBackoffBaseMs,
       backoffMaxMs: config.webhookBackoffMaxMs,
     },
     post: (post, buyerId, stop) => poster.post({ ...post, secret: webhookSecretOf(key, buyerId) }, stop),
-    deadLetter: isDurable
-      ? (message, reason) => queue.deadLetter(message, reason)
-      : deadLetterFile(join(parts.dataFolder, 'dead-letters.jsonl'), () => clock.nowMs()),
-    random: parts.random,
+    deadLetter,
+    random,
     onAttempt: (result) => counters.attempts.add(1, { result: result.ok ? 'ok' : result.failure }),
     onSettled(id, outcome, reason) {
       counters.settled.add(1, { outcome })
       if (outcome === 'dead_lettered') logger.warn('notification_dead_lettered', { id, reason })
-      sink?.settled(id)
     },
   })
-  const isSettled = isDurable ? undefined : (id: string) => delivery.isSettled(id)
-  sink = sinkOver(parts, queue, counters, isSettled)
-  const consumer = startConsumer({
-    queue,
-    delivery,
-    clock,
-    logger,
-    settings: {
-      pollers: config.notifierPollers,
-      visibilityTimeoutS: config.notifierVisibilityTimeoutS,
-      heartbeatS: Math.floor(config.notifierVisibilityTimeoutS / 3),
-      pollWaitS,
-    },
-  })
-  logger.info('notifier_started', { queueUrl: queue.url, inProcess: !isDurable, privateAllowed })
-  const running = sink
-  return {
-    sink: running,
-    webhookSecretOf: (buyerId) => webhookSecretOf(key, buyerId),
-    async stop() {
-      await consumer.stop(config.notifierStopGraceMs)
-      running.close()
-      poster.close()
-      await close()
-    },
-  }
 }
 
 export interface OpenSink extends NotificationSink {
@@ -137,117 +161,27 @@ export interface OpenSink extends NotificationSink {
 }
 
 /**
- * The sink alone, for a server whose notifiers are other processes. `sqsQueueUrl` must be set: rejects with
- * `QueueError` (`queue_url_missing`) where it is not, because nobody would consume a queue in this process.
+ * The sink alone, for a server whose notifiers are other processes. Rejects with `QueueError`, `queue_url_missing`
+ * where `sqsQueueUrl` is not set.
  */
 export async function openSink(
   parts: Pick<NotifierParts, 'config' | 'clock' | 'logger' | 'metrics' | 'random'>,
 ): Promise<OpenSink> {
-  const { queue, close } = await openConfiguredQueue(parts.config, true)
-  const sink = sinkOver(parts, queue, notifierCounters(parts.metrics), undefined)
+  const { config, metrics } = parts
+  if (!hasQueue(config))
+    throw new QueueError('queue_url_missing', 'SQS_QUEUE_URL names no queue for the notifications', false)
+  const { openConfiguredQueue, sinkOver } = await import('./over-queue.ts')
+  const queue = await openConfiguredQueue(config)
+  const sink = sinkOver(queue, notifierCounters(metrics), parts)
   return {
     publish: (messages) => sink.publish(messages),
     async close() {
       sink.close()
-      await close()
+      queue.close()
     },
   }
 }
 
-interface ConfiguredQueue {
-  readonly queue: Queue
-  readonly isDurable: boolean
-  close(): Promise<void>
-}
-
-async function openConfiguredQueue(config: NotifierConfig, mustBeDurable = false): Promise<ConfiguredQueue> {
-  const { sqsQueueUrl, sqsEndpointUrl, notifierPollers: pollers } = config
-  const create = {
-    visibilityTimeoutS: config.notifierVisibilityTimeoutS,
-    receivesMax: config.webhookAttemptsMax + crashesAllowed,
-  }
-  if (sqsQueueUrl !== undefined) {
-    const mayCreate =
-      config.sqsCreateQueues === 'auto' ? sqsEndpointUrl !== undefined : config.sqsCreateQueues === 'always'
-    const queue = await openQueue({
-      queueUrl: sqsQueueUrl,
-      pollers,
-      ...(sqsEndpointUrl === undefined ? {} : { endpoint: sqsEndpointUrl }),
-      ...(mayCreate ? { create } : {}),
-    })
-    return { queue, isDurable: true, close: async () => queue.close() }
-  }
-  if (mustBeDurable)
-    throw new QueueError('queue_url_missing', 'SQS_QUEUE_URL names no queue for the notifications', false)
-  const local = await startLocalQueue()
-  try {
-    const { endpoint, region, credentials } = local
-    const queueUrl = localQueueUrl(local, defaultQueueName)
-    const queue = await openQueue({ queueUrl, endpoint, region, credentials, create, pollers })
-    return {
-      queue,
-      isDurable: false,
-      async close() {
-        queue.close()
-        await local.stop()
-      },
-    }
-  } catch (error) {
-    await local.stop()
-    throw error
-  }
-}
-
-type Counters = ReturnType<typeof notifierCounters>
-
-function notifierCounters(metrics: Metrics) {
-  const outcomes: readonly Outcome[] = ['delivered', 'repeated', 'without_endpoint', 'dead_lettered']
-  return {
-    sent: metrics.counter({
-      name: 'martillo_notifications_sent_total',
-      help: 'Notifications that the queue took.',
-    }),
-    refused: metrics.counter({
-      name: 'martillo_notifications_refused_total',
-      help: 'Notifications that the queue will never take.',
-    }),
-    settled: metrics.counter({
-      name: 'martillo_notifications_settled_total',
-      help: 'Notifications that ended, by how.',
-      labels: { outcome: outcomes },
-    }),
-    attempts: metrics.counter({
-      name: 'martillo_webhook_attempts_total',
-      help: 'Posts to webhooks, by what came of them.',
-      labels: {
-        result: [
-          'ok',
-          'endpoint_invalid',
-          'address_refused',
-          'gone',
-          'status',
-          'timeout',
-          'network',
-          'stopped',
-        ],
-      },
-    }),
-  }
-}
-
-function sinkOver(
-  parts: Pick<NotifierParts, 'clock' | 'logger' | 'random'>,
-  queue: Queue,
-  counters: Counters,
-  isSettled: ((id: string) => boolean) | undefined,
-): Sink {
-  return createSink({
-    queue,
-    clock: parts.clock,
-    logger: parts.logger,
-    random: parts.random,
-    ...(isSettled === undefined ? {} : { isSettled }),
-    onSent: (messages) => counters.sent.add(messages),
-    onRefused: (messages) => counters.refused.add(messages),
-  })
+function hasQueue(config: NotifierConfig): config is QueueConfig {
+  return config.sqsQueueUrl !== undefined
 }

@@ -1,4 +1,4 @@
-/** The whole way, over a real SQS endpoint in this process and a real HTTP receiver. */
+/** The notifier with a real HTTP receiver: directly, and over a real SQS endpoint in this process. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,8 +15,8 @@ import { systemClock } from '../runtime/clock.ts'
 import { loadConfig } from '../runtime/config.ts'
 import { silentLogger } from '../runtime/logger.ts'
 import { createMetrics, type Metrics } from '../runtime/metrics.ts'
+import { localQueueUrl, startLocalQueue } from '../tests/local-queue.ts'
 import { notifierConfig, openSink, type RunningNotifier, startNotifier } from './index.ts'
-import { localQueueUrl, startLocalQueue } from './local-queue.ts'
 import { bidNotification } from './testing/messages.ts'
 import { type Answer, type Received, type Receiver, startReceiver } from './testing/receiver.ts'
 
@@ -100,7 +100,7 @@ describe('the house on one machine', () => {
     expect(idsTo(receiver, 'ana')).toEqual(['0-1-ana', '0-1-ana', '0-1-ana', '0-1-ana', '0-2-ana'])
   })
 
-  it('NOTE9 NOTE10 gives up after the last attempt, keeps the dead letter, and goes on', async () => {
+  it('NOTE9 NOTE10 gives up after the last attempt, keeps the dead letter, and continues', async () => {
     const receiver = await receiving((_, response) => {
       response.writeHead(500).end()
     })
@@ -165,7 +165,36 @@ describe('the house on one machine', () => {
     expect(second.webhookSecretOf('ana' as SubjectId)).toBe(secret)
   })
 
-  it('NOTE15 its endpoint answers nobody without its key', async () => {
+  it('NOTE15 opens no port: nothing listens for its notifications', async () => {
+    const listening = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPServerWrap').length
+    const before = listening()
+    await starting()
+    expect(listening()).toBe(before)
+    const receiver = await receiving()
+    expect(receiver.received).toEqual([])
+    expect(listening()).toBe(before + 1)
+  })
+
+  it('NOTE3 what has not ended when it stops is rejected, and published again by the next', async () => {
+    let isAnswering = false
+    const receiver = await receiving((_, response) => {
+      if (isAnswering) response.writeHead(204).end()
+    })
+    const messages = [1, 2].map((at) => bidNotification(at, 'ana', receiver.endpoint('ana')))
+    const first = await starting()
+    const published = first.sink.publish(messages).catch((error) => error)
+    await receiver.until(() => receiver.received.length === 1)
+    await first.stop()
+    expect(await published).toMatchObject({ code: 'stopped', retryable: false })
+    isAnswering = true
+    const second = await starting()
+    await second.sink.publish(messages)
+    expect(idsTo(receiver, 'ana')).toEqual(['0-1-ana', '0-1-ana', '0-2-ana'])
+  })
+})
+
+describe('notifiers over a queue', () => {
+  it('the local queue of the tests answers nobody without its key', async () => {
     const local = await startLocalQueue()
     ends.push(() => local.stop())
     expect(new URL(local.endpoint).hostname).toBe('127.0.0.1')
@@ -173,18 +202,8 @@ describe('the house on one machine', () => {
       const answer = await fetch(local.endpoint + path, { headers: { authorization: 'Credential=guess/' } })
       expect(answer.status).toBe(403)
     }
-    const stranger = new SQSClient({
-      endpoint: local.endpoint,
-      region: local.region,
-      credentials: { accessKeyId: 'guess', secretAccessKey: 'guess' },
-    })
-    ends.push(() => stranger.destroy())
-    const queueUrl = localQueueUrl(local, 'notification-events.fifo')
-    await expect(stranger.send(new ReceiveMessageCommand({ QueueUrl: queueUrl }))).rejects.toThrow()
   })
-})
 
-describe('notifiers over a queue of their own', () => {
   /** An SQS endpoint that outlives the notifiers, as Amazon's does. */
   async function queueOutside() {
     const local = await startLocalQueue()

@@ -17,7 +17,7 @@ import { endpointFault, guardedLookup } from './address-guard.ts'
 
 export const responseBytesMax = 65_536
 
-type PostFailure =
+export type PostFailure =
   /** The address is malformed, or one that webhooks may not reach. No retry can help. */
   | 'endpoint_invalid'
   | 'address_refused'

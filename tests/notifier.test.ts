@@ -1,6 +1,6 @@
 import { constants, getPriority } from 'node:os'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { localQueueUrl, startLocalQueue } from '../notifier/local-queue.ts'
+import { startLocalQueue, variablesOf } from './local-queue.ts'
 import { collect, freePort, removeFolder, spawnMartillo, temporaryFolder, until } from './processes.ts'
 
 let folder: string
@@ -16,14 +16,10 @@ afterAll(async () => {
   removeFolder(folder)
 })
 
-test('NOTE17 a notifier of its own leaves the processor to those who serve bids', async () => {
+test('NOTE17 a notifier of its own runs at a lower priority than servers', async () => {
   const port = await freePort()
   const child = spawnMartillo(['notifier', '--data', folder], {
-    SQS_QUEUE_URL: localQueueUrl(queue, 'notification-events.fifo'),
-    AWS_ENDPOINT_URL_SQS: queue.endpoint,
-    AWS_REGION: queue.region,
-    AWS_ACCESS_KEY_ID: queue.credentials.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: queue.credentials.secretAccessKey,
+    ...variablesOf(queue),
     MARTILLO_HEALTH_PORT: String(port),
   })
   const output = collect(child)

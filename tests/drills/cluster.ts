@@ -40,6 +40,8 @@ interface StationOptions {
   readonly healthPort?: number
   /** Command in front of the process. */
   readonly wrap: readonly string[]
+  /** Signals of the terminal do not reach it: its starter stops it. */
+  readonly hasOwnSignals?: boolean
 }
 
 /** One process of the deployment, running or not. */
@@ -65,6 +67,10 @@ export class Station {
       options.healthPort === undefined ? undefined : `http://${options.address}:${options.healthPort}`
   }
 
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
   get url(): string {
     return `http://${this.address}:${this.port}`
   }
@@ -80,13 +86,14 @@ export class Station {
 
   /** Begins a start; resolves with its first record when it listens. */
   launch({ env = {} }: StartOptions = {}): Promise<Readonly<Record<string, unknown>>> {
-    const { wrap, argv, logFile } = this.#options
+    const { wrap, argv, logFile, hasOwnSignals = false } = this.#options
     const log = openSync(logFile, 'a')
     const [command, ...args] = [...wrap, process.execPath, ...argv] as [string, ...string[]]
     const child = spawn(command, args, {
       cwd: root,
       env: { ...process.env, ...this.#options.env, ...env },
       stdio: ['ignore', 'pipe', log],
+      detached: hasOwnSignals,
     })
     closeSync(log)
     this.#child = child

@@ -1,10 +1,11 @@
 /**
- * An SQS endpoint inside this process, for the house on one machine: FIFO order, de-duplication, visibility and a
- * dead-letter queue without an account anywhere.
- * Invariant: it listens on the loopback address alone, and answers nobody who does not hold this process's key:
- * what is put in the queue is signed and posted in the house's name.
- * Left to others: durability. Its messages live in memory, so the sink counts one as done only when it was
- * delivered. This is the one file that names fauxqs.
+ * An SQS endpoint in this process, for tests, drills and `npm run cluster`.
+ *
+ * It has FIFO order, de-duplication, visibility and a dead-letter queue, without an account anywhere. Its messages
+ * are in memory and end with the process.
+ *
+ * Invariant: it listens on the loopback address alone, and answers only those that have this process's key, because
+ * the house signs and posts what is in the queue. This is the one file that names fauxqs.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { buildApp } from 'fauxqs'
@@ -20,9 +21,20 @@ export interface LocalQueueEndpoint {
 const region = 'us-east-1'
 const accountId = '000000000000'
 
-/** Address by which a queue of this name is asked for at a local endpoint. */
+/** The address of a queue at a local endpoint. */
 export function localQueueUrl(local: LocalQueueEndpoint, name: string): string {
   return `${local.endpoint}/${accountId}/${name}`
+}
+
+/** The variables that point a server or a notifier at the endpoint. */
+export function variablesOf(local: LocalQueueEndpoint): Readonly<Record<string, string>> {
+  return {
+    SQS_QUEUE_URL: localQueueUrl(local, 'notification-events.fifo'),
+    AWS_ENDPOINT_URL_SQS: local.endpoint,
+    AWS_REGION: local.region,
+    AWS_ACCESS_KEY_ID: local.credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: local.credentials.secretAccessKey,
+  }
 }
 
 /** Starts the endpoint on a free port of 127.0.0.1. */

@@ -3,7 +3,7 @@ import { ManualClock } from '../runtime/clock.ts'
 import { silentLogger } from '../runtime/logger.ts'
 import { bytesOf } from './message.ts'
 import { batchBytesMax, batchEntriesMax, type OutgoingMessage, QueueError, type SendFault } from './queue.ts'
-import { createSink, type SinkParts } from './sink.ts'
+import { QueueSink, type QueueSinkParts } from './queue-sink.ts'
 import { bidNotification } from './testing/messages.ts'
 
 type Send = (batch: readonly OutgoingMessage[]) => Promise<readonly SendFault[]>
@@ -11,11 +11,11 @@ type Send = (batch: readonly OutgoingMessage[]) => Promise<readonly SendFault[]>
 const idOf = ({ deduplicationId }: OutgoingMessage): string => deduplicationId
 
 /** A sink over a queue that does as the test says; `sent` holds the ids of each request. */
-function sinkOver(send: Send, settings: Partial<SinkParts> = {}) {
+function sinkOver(send: Send, settings: Partial<QueueSinkParts> = {}) {
   const sent: string[][] = []
   const refused: number[] = []
   const clock = new ManualClock()
-  const sink = createSink({
+  const sink = new QueueSink({
     queue: {
       send: (batch: readonly OutgoingMessage[]) => {
         sent.push(batch.map(idOf))
@@ -34,10 +34,10 @@ function sinkOver(send: Send, settings: Partial<SinkParts> = {}) {
 
 const takes: Send = async () => []
 
-/** Lets promises run that wait for nothing but each other. */
+/** Runs the promises that wait for nothing but each other. */
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
-describe('the sink over a durable queue', () => {
+describe('the sink over a queue', () => {
   it('NOTE2 sends a buyer one message at a time and many buyers together', async () => {
     const { sink, sent } = sinkOver(takes)
     await sink.publish([
@@ -155,7 +155,7 @@ describe('the sink over a durable queue', () => {
     await published
   })
 
-  it('NOTE4 drops and counts what the queue will never take, so that the rest goes on', async () => {
+  it('NOTE4 drops and counts what the queue will never take, so that the rest continues', async () => {
     const { sink, sent, refused } = sinkOver(async (batch) =>
       batch.flatMap((message, index) =>
         idOf(message) === '0-1-ana' ? [{ index, code: 'InvalidMessageContents', permanent: true }] : [],
@@ -166,7 +166,7 @@ describe('the sink over a durable queue', () => {
     expect(refused).toEqual([1])
   })
 
-  it('NOTE3 publishes those without a webhook too: other consumers may tell them', async () => {
+  it('NOTE3 publishes those without a webhook too, for other consumers', async () => {
     const { sink, sent } = sinkOver(takes)
     await sink.publish([bidNotification(1, 'ana')])
     expect(sent).toEqual([['0-1-ana']])
@@ -180,46 +180,5 @@ describe('the sink over a durable queue', () => {
     await expect(published).rejects.toMatchObject({ code: 'stopped' })
     expect(clock.timerCount).toBe(0)
     await expect(sink.publish([bidNotification(2, 'ana')])).rejects.toMatchObject({ code: 'stopped' })
-  })
-})
-
-describe('the sink over a queue in memory', () => {
-  it('NOTE3 counts a message as published only when it has ended', async () => {
-    const { sink } = sinkOver(takes, { isSettled: () => false })
-    let done = false
-    const published = sink
-      .publish([bidNotification(1, 'ana', 'http://a'), bidNotification(2, 'ben', 'http://b')])
-      .then(() => {
-        done = true
-      })
-    await settle()
-    sink.settled('0-1-ana')
-    await settle()
-    expect(done).toBe(false)
-    sink.settled('0-2-ben')
-    await published
-  })
-
-  it('NOTE3 waits for nobody to post to, and for nothing that has ended before', async () => {
-    const { sink, sent } = sinkOver(takes, { isSettled: (id) => id === '0-2-ben' })
-    await sink.publish([bidNotification(1, 'ana'), bidNotification(2, 'ben', 'http://b')])
-    expect(sent).toEqual([])
-  })
-
-  it('NOTE3 published twice, waited for twice, ended once', async () => {
-    const { sink } = sinkOver(takes, { isSettled: () => false })
-    const message = bidNotification(1, 'ana', 'http://a')
-    const both = Promise.all([sink.publish([message]), sink.publish([message])])
-    await settle()
-    sink.settled('0-1-ana')
-    await both
-  })
-
-  it('NOTE3 what has not ended when it is closed stays with the publisher', async () => {
-    const { sink } = sinkOver(takes, { isSettled: () => false })
-    const published = sink.publish([bidNotification(1, 'ana', 'http://a')])
-    await settle()
-    sink.close()
-    await expect(published).rejects.toMatchObject({ code: 'stopped', retryable: false })
   })
 })
