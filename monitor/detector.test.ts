@@ -15,7 +15,7 @@ function up(): Detector {
 }
 
 describe('the detector', () => {
-  test('WATCH3 a socket that closes is a death at once, with the epochs that were said last', () => {
+  test('WATCH3 a socket that closes is a death at once, with the epochs of the last heartbeat', () => {
     const detector = up()
     expect(detector.suspects(10)).toEqual([])
     detector.closed(1, 10)
@@ -37,7 +37,7 @@ describe('the detector', () => {
     expect(names(detector, 6)).toEqual([s1])
   })
 
-  test('WATCH4 a silence of seven ticks is a death, and a word ends it', () => {
+  test('WATCH4 a silence of seven ticks is a death, and a heartbeat ends it', () => {
     const detector = up()
     for (let tick = 1; tick < detectorLimits.silentTicksMax; tick++) detector.tick(tick * 50)
     expect(names(detector, 300)).toEqual([])
@@ -90,7 +90,7 @@ describe('the detector', () => {
     expect(names(detector, 61_000)).toEqual([s1])
   })
 
-  test('WATCH6 what is settled is forgotten once its flaps are', () => {
+  test('WATCH6 a settled server is forgotten once its flaps are', () => {
     const detector = up()
     detector.closed(1, 10)
     detector.settled(s1, 20)
@@ -100,7 +100,7 @@ describe('the detector', () => {
     expect(detector.watched(90_000)).toEqual([])
   })
 
-  test('WATCH2 a server beyond the bound is turned away', () => {
+  test('WATCH2 a server beyond the bound is refused', () => {
     const detector = new Detector({ ...detectorLimits, serversMax: 1 })
     detector.opened(s1, 1)
     expect(detector.hasRoomFor('s2' as ServerId)).toBe(false)

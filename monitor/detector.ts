@@ -1,18 +1,20 @@
 /**
- * Which servers are dead, judged by their heartbeats alone: pure, told what happens and when. A closed socket
- * counts at once, a silence after `silentTicksMax` ticks of the monitor's own timer, so that a monitor that was
- * itself asleep listens before it judges. Invariant: a server that announced its leave, or that is heard again, is
- * no suspect; one that goes up and down is given more time each time. Rules WATCH3–WATCH6.
+ * Decides from heartbeats alone which servers are dead.
  *
- *   up ──closed or silent──► down ──grace──► suspect ──opened or heard──► up
- *    └──leaving──► left (nobody's business)
+ * It is pure: its caller reports each event and its time. A closed connection counts at once, a silence after
+ * `silentTicksMax` ticks of the monitor's own timer, so that a monitor that was itself asleep listens before it judges.
+ * Invariant: a server that announced its leave, or whose heartbeats arrive again, is no suspect; one that goes up and
+ * down is given more time each time. Source: docs/spec.md WATCH3 to WATCH6.
+ *
+ *   up ──closed or silent──► down ──grace──► suspect ──opened or heartbeat──► up
+ *    └──leaving──► left (nothing to do)
  */
 import type { GroupId, ServerId } from '../protocol/ids.ts'
 import { assert } from '../runtime/assert.ts'
 import type { Heartbeat } from './heartbeat-codec.ts'
 
 export interface DetectorLimits {
-  /** Ticks without a word until a server counts as silent. */
+  /** Ticks without a heartbeat until a server counts as silent. */
   readonly silentTicksMax: number
   /** Deaths of one server within this time are counted together … */
   readonly flapWindowMs: number
@@ -21,7 +23,7 @@ export interface DetectorLimits {
   readonly flapGraceMs: number
   /** … up to this. */
   readonly flapGraceMsMax: number
-  /** Servers that are followed; a further one is turned away. */
+  /** Servers that are followed; a further one is refused. */
   readonly serversMax: number
 }
 
@@ -43,7 +45,7 @@ export const detectorLimits: DetectorLimits = {
 export interface Suspect {
   readonly serverId: ServerId
   readonly reason: 'closed' | 'silent'
-  /** The epochs that it said last. */
+  /** The epochs of its last heartbeat. */
   readonly epochs: ReadonlyMap<GroupId, number>
 }
 
@@ -133,8 +135,8 @@ export class Detector {
   }
 
   /**
-   * Once every `tickMs`; `sinceMs` is how long ago the last one was. A late one proves no silence, since whoever
-   * starves this process may starve the others; after a very late one, all are listened to anew.
+   * Once every `tickMs`; `sinceMs` is how long ago the last one was. A late one proves no silence, since what
+   * starves this process may starve the others too; after a very late one, every silence is counted from zero.
    */
   tick(nowMs: number, sinceMs: number = tickMs): void {
     for (const one of this.#servers.values()) {
@@ -146,7 +148,7 @@ export class Detector {
     }
   }
 
-  /** Who is to be taken for dead now. */
+  /** The servers to take for dead now. */
   suspects(nowMs: number): Suspect[] {
     const found: Suspect[] = []
     for (const { serverId, down, epochs, isSettled } of this.#servers.values())
@@ -155,14 +157,14 @@ export class Detector {
     return found
   }
 
-  /** Whether there is anybody else who is up. */
+  /** Whether another server is up. */
   hasOther(serverId: ServerId): boolean {
     for (const other of this.#servers.values())
       if (other.serverId !== serverId && !other.isLeaving && this.isUp(other.serverId)) return true
     return false
   }
 
-  /** Whether a connection of this server stands and it speaks. */
+  /** Whether this server is connected and its heartbeats arrive. */
   isUp(serverId: ServerId): boolean {
     const one = this.#servers.get(serverId)
     return one !== undefined && one.connection !== undefined && one.down === undefined

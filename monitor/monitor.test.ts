@@ -12,7 +12,7 @@ const group = 0 as GroupId
 const leaseMs = 1_200
 const id = (name: string): ServerId => name as ServerId
 
-/** A cluster in memory, servers that pulse, and monitors that hear their heartbeats. */
+/** A cluster in memory, servers that pulse, and monitors that receive their heartbeats. */
 class Bench {
   readonly clock = new ManualClock()
   readonly cluster = new MemoryCluster(this.clock)
@@ -163,7 +163,7 @@ describe('the monitor', () => {
     expect(count).toBe(1)
   })
 
-  test('WATCH8 what died while nobody acted is handed over by whoever acts next', async () => {
+  test('WATCH8 what died while nobody acted is handed over by the next acting monitor', async () => {
     await house()
     await bench.create('a1', 's1')
     const stopped = bench.monitors[0]?.monitor.stop()

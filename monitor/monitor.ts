@@ -1,9 +1,10 @@
 /**
- * The monitor: holds (or waits for) each group's lease, and while it holds it, has dead servers' auctions handed
- * over by one committed command after another. Invariant: it decides nothing and keeps nothing: what a server owns,
- * whether the lease is still held, and what becomes of an auction is judged by the machine, by stamps; whatever is
- * lost with this process is in the state or comes again with the next heartbeat.
- * Source: docs/design.md, "Owners, the monitor, and fencing"; rules WATCH7–WATCH10.
+ * The monitor: hands the auctions of dead servers over to live ones.
+ *
+ * It holds each group's lease or waits for it. While it holds the lease, it proposes one hand-over after another.
+ * Invariant: it decides nothing and keeps nothing. The machine judges by stamps what a server owns, whether the lease
+ * is still held, and what becomes of an auction. Everything that it loses when it ends is in the
+ * state, or comes again with the next heartbeat. Source: docs/design.md, "Owners, the monitor, and fencing"; rules WATCH7–WATCH10.
  */
 import type { GroupId, ServerId } from '../protocol/ids.ts'
 import type { CancelTimer, Clock } from '../runtime/clock.ts'
@@ -21,11 +22,11 @@ export interface MonitorContext {
   readonly leaseMs: number
   /** A server's auctions were handed over. */
   readonly reassigned?: ((what: Reassignment) => void) | undefined
-  /** What was not foreseen, to be told to whoever runs the process. */
+  /** Reports an unforeseen error to the process. */
   readonly fault: (error: unknown, where: string) => void
 }
 
-/** How often owners are read, to find work that nobody does. */
+/** How often owners are read, to find work that no server does. */
 const sweepMs = 500
 /** A live server without a connection here is dead when its last pulse is older than this, by stamps. */
 const pulseLostMs = 2_500
@@ -156,7 +157,7 @@ export class Monitor {
     })
   }
 
-  /** Does a piece of work at once, and again and again, a pause after its end. */
+  /** Does a piece of work now, and again after a pause each time it has ended. */
   #repeat(pauseMs: number, work: () => Promise<void>): void {
     this.#run(work).then(() => {
       this.#timer(pauseMs, () => this.#repeat(pauseMs, work))
@@ -174,7 +175,7 @@ export class Monitor {
 
   async #run(work: () => Promise<void>): Promise<void> {
     const done = work().catch((error: unknown) => {
-      // Nobody answers: whatever it was comes again at the next turn.
+      // The cluster does not answer: the same work comes again at the next turn.
       if (!(error instanceof ClusterError)) this.#context.fault(error, 'monitor')
     })
     this.#underWay.add(done)
@@ -205,7 +206,7 @@ export class Monitor {
     this.look()
   }
 
-  /** Finds work with servers that cannot do it, whoever or whatever left it there. */
+  /** Finds work with servers that cannot do it, however it got there. */
   async #sweep(group: Group): Promise<void> {
     const { cluster, clock, detector } = this.#context
     const owners = await cluster.owners(group.groupId)
@@ -253,7 +254,7 @@ export class Monitor {
     for (let more = true; more && token !== undefined && !this.#isStopped; ) {
       const reply = await cluster.propose(groupId, { type: 'reassign', monitorId, token, serverId, epoch })
       if (!reply.ok || reply.type !== 'reassigned') {
-        // Another monitor acts by now, or the server came back: both are the next sweep's to find out.
+        // Another monitor acts by now, or the server came back: the next sweep finds out which.
         logger.warn('reassign_refused', { groupId, serverId, epoch, lease: token })
         this.#settle(serverId)
         return

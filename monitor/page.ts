@@ -1,6 +1,8 @@
 /**
- * The operator's page of a monitor: servers, owners, groups and recent reassignments, drawn anew every second from
- * the same facts that `/status` gives as JSON. Invariant: whatever a name contains is text, never markup.
+ * The operator's page of a monitor, drawn again every second.
+ *
+ * It shows servers, owners, groups and recent reassignments, from the same facts that `/status` gives as JSON.
+ * Invariant: whatever a name contains is text, never markup. Source: docs/spec.md WATCH11.
  */
 import type { MonitorStatus } from './monitor.ts'
 

@@ -1,8 +1,10 @@
 /**
- * Broken invariants: what must never be false in a correct program. On in production. Nothing catches an
- * `InvariantError` to go on: the process ends and starts again from the log; only the cluster link ends
- * the session whose request broke one (docs/spec.md LINK12). A wrong input or a failing disk is
- * not an invariant; those have their own errors. Source: docs/style.md, "Errors", 3.
+ * Assertions: conditions that are never false in a correct program.
+ *
+ * They are on in production. Wrong input and a failing disk are not invariants; they have their own errors.
+ * Invariant: nothing catches an `InvariantError` to continue; the process ends and starts again from the log. Only
+ * the cluster link ends the session whose request broke one (docs/spec.md LINK12).
+ * Source: docs/style.md, "Errors", 3.
  */
 
 export class InvariantError extends Error {

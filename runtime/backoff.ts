@@ -1,6 +1,8 @@
 /**
- * How long to wait before the next attempt: doubling from a base up to a bound, spread by chance, so that a
- * cluster that restarts does not knock in step. Invariant: from half the step to the step, never above the bound.
+ * How long to wait before the next attempt.
+ *
+ * The wait doubles from a base up to a bound; half of it is left to chance, so that processes of a cluster that
+ * restarts do not retry in step. Invariant: a wait is from half the step to the step, and never above the bound.
  */
 
 export interface BackoffLimits {

@@ -1,7 +1,8 @@
 /**
- * Time as a port: what the hour is, how long something took, and a call later on. Code that takes a `Clock` runs
- * on the machine's clock in production and on a `ManualClock` in tests and in the simulator, unchanged.
- * Invariant: `monotonicMs` never falls; `nowMs` may jump when the machine's clock is set.
+ * Time as a port: the time of day, durations, and timers.
+ *
+ * Code that takes a `Clock` runs unchanged on the machine's clock in production and on a `ManualClock` in tests and in
+ * the simulator. Invariant: `monotonicMs` never falls; `nowMs` may jump when the machine's clock is set.
  */
 import { assert } from './assert.ts'
 

@@ -1,7 +1,9 @@
 /**
- * Log lines: JSON, one per line, where the message is a stable event name and the facts are fields. The only file
- * that names pino. Built once per process by its `main.ts` and passed down; pure code does not log.
- * Invariant: fields that carry secrets (`redactedFields`) never reach the output, at the top level or one below.
+ * Log lines: one JSON object each.
+ *
+ * The message is a stable event name and the facts are fields. This is the only file that names pino. Each `main.ts`
+ * builds one logger and passes it down; pure code does not log. Invariant: fields that carry secrets
+ * (`redactedFields`) never reach the output, at the top level or one below.
  * Source: docs/style.md, "Configuration, logs, metrics".
  */
 import pino from 'pino'

@@ -6,7 +6,7 @@
  *
  * Invariant: nothing passes a cut direction, and no host is informed of the cut.
  */
-import type { Letter } from '../state-cluster/peers/memory-transport.ts'
+import type { Packet } from '../state-cluster/peers/memory-transport.ts'
 import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import { frameKinds } from '../wire/kinds.ts'
 import type { Counts } from './counts.ts'
@@ -45,7 +45,7 @@ export class Network {
   }
 
   /** A message between nodes. Those of a snapshot stay in order, as on a connection; a lost one ends it. */
-  carryPeerMessage(message: Letter, arrive: () => void): void {
+  carryPeerMessage(message: Packet, arrive: () => void): void {
     const { loss, duplication, spikes, spikeMs } = this.#options
     const random = this.#random
     const direction = `${message.from}>${message.to}`

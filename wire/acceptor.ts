@@ -1,7 +1,9 @@
 /**
- * The listening side of a node: takes connections, says hello, and hands each to whom its role belongs (raft
- * peers, link clients). Invariant: connections that have not said who they are, and all together, are bounded;
- * beyond the bound a stream is dropped unread. Source: docs/spec.md PEER1 to PEER5.
+ * The listening side: accepts connections and hands each to the owner of its role.
+ *
+ * It sends its hello at once and judges the other side's. Owners are for raft peers, link clients and the monitor's
+ * servers. Invariant: the number of connections is bounded, with or without a hello; beyond the bound a stream is
+ * closed unread. Source: docs/spec.md PEER1 to PEER5.
  */
 import { Connection, type ConnectionHandlers, type ConnectionLimits, connectionLimits } from './connection.ts'
 import type { TransportError } from './errors.ts'
@@ -9,9 +11,9 @@ import { type Hello, judgeHello, type Refusal, type Role } from './handshake.ts'
 import type { Address, ByteStream, Listen, StreamServer } from './stream.ts'
 import type { Timing } from './timing.ts'
 
-/** Who takes the connections of one role. */
+/** Takes the connections of one role. */
 export interface RoleOwner {
-  /** Why this one is not let in, beyond what its hello says by itself. */
+  /** A reason to refuse this side, beyond what `judgeHello` checks. */
   admit(theirs: Hello): Refusal | undefined
   opened(connection: Connection, theirs: Hello): ConnectionHandlers
 }
@@ -24,7 +26,7 @@ export interface AcceptorOptions {
   readonly hello: Hello
   readonly owners: Readonly<Partial<Record<Role, RoleOwner>>>
   readonly connectionsMax: number
-  /** A connection that came to nothing: for the log. */
+  /** A connection that did not open: for the log. */
   readonly failed: (cause: TransportError, remote?: string) => void
 }
 
@@ -57,7 +59,7 @@ export class Acceptor {
     return this.#connections.size
   }
 
-  /** Stops listening and ends every connection in order. */
+  /** Stops listening and closes every connection in order. */
   async close(): Promise<void> {
     this.#stopping = true
     for (const connection of [...this.#connections]) connection.close()

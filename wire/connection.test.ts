@@ -17,13 +17,13 @@ const address = { host: 'node', port: 1 }
 class Bench {
   readonly clock = new ManualClock()
   readonly #turns: (() => void)[] = []
-  readonly #ways: (() => void)[] = []
+  readonly #steps: (() => void)[] = []
   stuck = false
   writes = 0
   readonly wires = new MemoryWires({
-    carry: (_way, arrive) => {
+    carry: (_hop, arrive) => {
       this.writes++
-      this.#ways.push(arrive)
+      this.#steps.push(arrive)
     },
   })
   readonly timing: Timing = {
@@ -34,7 +34,7 @@ class Bench {
 
   settle(): void {
     for (;;) {
-      const next = this.#turns.shift() ?? (this.stuck ? undefined : this.#ways.shift())
+      const next = this.#turns.shift() ?? (this.stuck ? undefined : this.#steps.shift())
       if (next === undefined) return
       next()
     }
@@ -226,7 +226,7 @@ describe('a connection', () => {
     monotonicMs += 3_600_000
     fires.shift()?.()
     expect([end.isOpen, closed]).toEqual([true, []])
-    // The same number of heartbeats without a word, after it goes on, is another matter.
+    // After it resumes, the same number of silent heartbeats does count.
     for (let at = 0; at < limits.silentHeartbeatsMax; at++) fires.shift()?.()
     expect(closed).toMatchObject([{ code: 'silent' }])
   })
@@ -270,7 +270,7 @@ describe('a connection', () => {
     expect(near.connection.waitingBytes).toBe(0)
   })
 
-  it('PEER9: an orderly close delivers what was sent; each side is told once', async () => {
+  it('PEER9: an orderly close delivers what was sent; each side learns it once', async () => {
     const bench = new Bench()
     const [near, far] = await bench.pair()
     near.say('last words')

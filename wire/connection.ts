@@ -1,13 +1,13 @@
 /**
- * One connection to another process: hello, then frames both ways, heartbeats, and its end.
+ * One connection to another process: hello, frames both ways, heartbeats, and its end.
  *
  *     greeting ──hello accepted──► open ──► closed
  *        └────────refusal, silence, fault────────▲
  *
- * Invariants: `closed` is called once, and nothing after it; frames of one turn of the event loop leave in one
- * write; what waits to leave is bounded (`send` says no at the bound and `writable` says when it may again).
- * Silence is counted in ticks of its own timer, so a process that was stopped and goes on listens first instead
- * of finding everybody dead. Who reconnects is the dialler's affair. Source: docs/spec.md PEER1 to PEER9.
+ * Invariants: `closed` is called once, and nothing after it; frames of one turn of the event loop leave in one write;
+ * what waits to leave is bounded (`send` returns false at the bound, and `writable` follows when there is room).
+ * Silence is counted in ticks of its own timer, so a process that was paused listens before it judges. The dialler
+ * decides about the next connection. Source: docs/spec.md PEER1 to PEER9.
  */
 import type { CancelTimer } from '../runtime/clock.ts'
 import { TransportError } from './errors.ts'
@@ -26,9 +26,9 @@ import type { ByteStream } from './stream.ts'
 import type { Timing } from './timing.ts'
 
 export interface ConnectionLimits {
-  /** A side that sent nothing for this long says that it lives. */
+  /** A side that sent nothing for this long sends a ping. */
   readonly heartbeatMs: number
-  /** After so many heartbeats in a row without a word, the other side counts as gone. */
+  /** After so many intervals in which nothing arrived, the other side counts as gone. */
   readonly silentHeartbeatsMax: number
   /** Bytes that may wait to leave. */
   readonly outBytesMax: number
@@ -36,7 +36,7 @@ export interface ConnectionLimits {
   readonly greetingMs?: number
 }
 
-/** Both sides of every connection have these unless told otherwise: heartbeats of one suit the patience of the other. */
+/** The default on both sides: the heartbeats of one suit the patience of the other. */
 export const connectionLimits: ConnectionLimits = {
   heartbeatMs: 100,
   silentHeartbeatsMax: 5,
@@ -45,7 +45,7 @@ export const connectionLimits: ConnectionLimits = {
 
 export interface ConnectionHandlers {
   frame(kind: number, body: Uint8Array): void
-  /** After `send` said no: there is room again. */
+  /** After `send` returned false: there is room again. */
   writable(): void
   closed(cause: TransportError): void
 }
@@ -55,7 +55,7 @@ export interface ConnectionOptions {
   readonly timing: Timing
   readonly limits: ConnectionLimits
   readonly hello: Hello
-  /** Whether to talk to who is there. */
+  /** A reason to refuse the other side, or none. */
   readonly judge: (theirs: Hello) => Refusal | undefined
   /** Gives the handlers once both sides may talk; may send already. */
   readonly opened: (connection: Connection, theirs: Hello) => ConnectionHandlers
@@ -78,11 +78,11 @@ export class Connection {
   #out: Uint8Array[] = []
   #outBytes = 0
   #flushAwaited = false
-  /** `send` said no, and `writable` is owed. */
+  /** `send` returned false, and `writable` follows. */
   #blocked = false
   #paused = false
   #delivering = false
-  #heard = false
+  #received = false
   #sent = false
   #missed = 0
   #cancelTick: CancelTimer | undefined
@@ -123,7 +123,7 @@ export class Connection {
     return this.#greeted && !this.#closed
   }
 
-  /** Nothing was heard during the last heartbeat. */
+  /** Nothing arrived during the last heartbeat interval. */
   get isQuiet(): boolean {
     return this.#missed > 0
   }
@@ -221,7 +221,7 @@ export class Connection {
     this.#handlers?.writable()
   }
 
-  /** Hands out what the decoder holds until it is empty, or the consumer is behind, or something is wrong. */
+  /** Hands out what the decoder holds until it is empty, or the consumer has paused it, or a fault closes it. */
   #deliver(): void {
     if (this.#delivering) return
     this.#delivering = true
@@ -229,7 +229,7 @@ export class Connection {
       while (!this.#paused && !this.#closed) {
         const frame = this.#decoder.next()
         if (frame === undefined) break
-        this.#heard = true
+        this.#received = true
         this.#receive(frame.kind, frame.body)
       }
     } catch (thrown) {
@@ -291,11 +291,11 @@ export class Connection {
 
   #tick(): void {
     const { heartbeatMs, silentHeartbeatsMax } = this.#options.limits
-    this.#missed = this.#heard || this.#paused ? 0 : this.#missed + 1
-    this.#heard = false
+    this.#missed = this.#received || this.#paused ? 0 : this.#missed + 1
+    this.#received = false
     if (this.#missed >= silentHeartbeatsMax) {
       const silentMs = this.#missed * heartbeatMs
-      this.fail(new TransportError('silent', `nothing was heard from ${this.remote} for ${silentMs} ms`))
+      this.fail(new TransportError('silent', `nothing arrived from ${this.remote} for ${silentMs} ms`))
       return
     }
     if (!this.#sent && this.#greeted) this.#push(frameKinds.ping, [])

@@ -19,7 +19,7 @@ function scene(changes: Partial<DialerOptions> = {}) {
   const steps: (() => void)[] = []
   const attempts: number[] = []
   const faults: string[] = []
-  const wires = new MemoryWires({ carry: (_way, arrive) => steps.push(arrive) })
+  const wires = new MemoryWires({ carry: (_hop, arrive) => steps.push(arrive) })
   const dial = wires.dial('client')
   const timing = { clock, afterTurn: (run: () => void) => turns.push(run), random: () => 1 - Number.EPSILON }
   let opened = 0
@@ -55,7 +55,7 @@ function scene(changes: Partial<DialerOptions> = {}) {
   return { dialer, wires, attempts, faults, settle, run, clock, steps, openedCount: () => opened }
 }
 
-/** Answers with the frame, as soon as somebody dials; keeps the stream. */
+/** Answers with the frame, as soon as it is dialled; keeps the stream. */
 function answering(kind: 1 | 2, body: Uint8Array, streams: ByteStream[] = []) {
   return (stream: ByteStream) => {
     streams.push(stream)
@@ -86,7 +86,7 @@ describe('reconnecting', () => {
     expect(new Set(faults)).toEqual(new Set(['connect_failed']))
   })
 
-  it('PEER16: an attempt that nobody answers is given up in time', () => {
+  it('PEER16: an attempt without an answer is given up in time', () => {
     const { attempts, faults, clock } = scene()
     clock.advance(499)
     expect(faults).toEqual([])
@@ -107,7 +107,7 @@ describe('reconnecting', () => {
     expect(faults[0]).toBe('connect_failed')
   })
 
-  it('PEER16: after a good connection the waits begin anew; a kick does not wait at all', async () => {
+  it('PEER16: after a good connection the waits begin again at the base; a kick does not wait at all', async () => {
     const streams: ByteStream[] = []
     const { dialer, wires, attempts, run, settle, openedCount } = scene()
     run(2_000)
@@ -125,7 +125,7 @@ describe('reconnecting', () => {
     expect(openedCount()).toBe(2)
   })
 
-  it('PEER16: a refusal is retried at the slowest pace, and told', async () => {
+  it('PEER16: a refusal is reretried after the longest wait, and reported', async () => {
     const { wires, attempts, faults, run, settle } = scene()
     settle()
     const refusal = encodeRefusal({ code: 'wrong_cluster', reason: 'no' })
@@ -149,7 +149,7 @@ describe('reconnecting', () => {
     expect(clock.timerCount).toBe(0)
   })
 
-  it('PEER11: addresses are read and written, and what is none is said to be none', () => {
+  it('PEER11: addresses are read and written; anything else is refused', () => {
     for (const text of ['127.0.0.1:4100', 'state-0.state.svc:1', '[::1]:65535']) {
       expect(formatAddress(parseAddress(text))).toBe(text)
     }

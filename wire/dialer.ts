@@ -1,8 +1,9 @@
 /**
- * Keeps one connection to one address: dials, says hello, and after an end dials again with growing waits.
- * Invariant: at most one attempt or connection at a time, and none after `close`. A refusal is retried at the
- * slowest pace, because only an operator can change its reason. Used by peers and by link clients alike.
- * Source: docs/spec.md PEER16.
+ * Keeps one connection to one address.
+ *
+ * It dials, says hello, and after an end dials again with growing waits. Peers, link clients and heartbeats use it.
+ * Invariant: at most one attempt or connection at a time, and none after `close`. After a refusal the longest wait is
+ * kept, because only an operator can change its reason. Source: docs/spec.md PEER16.
  */
 
 import { Backoff, type BackoffLimits } from '../runtime/backoff.ts'
@@ -19,16 +20,16 @@ export interface DialerOptions {
   readonly timing: Timing
   readonly limits: ConnectionLimits
   readonly backoff: BackoffLimits
-  /** For the connection to stand, hello included. */
+  /** How long an attempt may take, hello included. */
   readonly connectTimeoutMs: number
   readonly hello: () => Hello
   readonly judge: (theirs: Hello) => Refusal | undefined
   readonly opened: (connection: Connection, theirs: Hello) => ConnectionHandlers
-  /** An attempt that did not come to a connection. Another one follows. */
+  /** An attempt failed. Another one follows. */
   readonly failed: (cause: TransportError) => void
 }
 
-/** A connection that lived this long was a good one: after it the waits begin anew. */
+/** After a connection that lived this long, the waits begin again at the base. */
 const steadyMs = 1_000
 
 export class Dialer {
@@ -49,7 +50,7 @@ export class Dialer {
     return this.#connection?.isOpen === true ? this.#connection : undefined
   }
 
-  /** The other side is known to be there: does not wait any longer. */
+  /** The other side is known to be up: dials now. */
   kick(): void {
     if (this.#closed || this.#connection !== undefined || this.#cancelDial !== undefined) return
     this.#backoff.reset()

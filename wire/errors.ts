@@ -1,20 +1,20 @@
 /**
  * What goes wrong between processes, as errors with stable codes. Invariant: a connection that has had one of
  * these is closed; nothing of it is skipped or read on. The owner of the connection decides about the next one.
- * Source: STYLE "Errors", 2.
+ * Source: docs/style.md, "Errors", 2.
  */
 import { InvariantError } from '../runtime/assert.ts'
 
 export type TransportErrorCode =
-  /** Nobody answers at the address. */
+  /** No process answers at the address. */
   | 'connect_failed'
   /** The other side closed, or the socket broke. */
   | 'closed'
-  /** Closed before the other side said who it is: it may want TLS, or another certificate. */
+  /** Closed before the other side's hello: it may want TLS, or another certificate. */
   | 'not_greeted'
   /** TLS: one side does not accept what the other shows. */
   | 'untrusted'
-  /** Nothing was heard for as long as several heartbeats: the peer hangs, or the way is cut. */
+  /** Nothing arrived for several heartbeats: the peer hangs, or the network is cut. */
   | 'silent'
   /** A checksum does not match. */
   | 'corrupt_frame'
@@ -22,7 +22,7 @@ export type TransportErrorCode =
   | 'frame_too_large'
   /** Well framed, but not what this protocol says. */
   | 'malformed'
-  /** The other side was told no, or told us no: wrong cluster, version, settings or node. */
+  /** One side refused the other: wrong cluster, version, settings or node. */
   | 'refused'
   /** A snapshot was given up, by either side. */
   | 'snapshot_aborted'
@@ -63,7 +63,7 @@ export class TransportError extends Error {
 
 /**
  * What was thrown as a TransportError: itself, or the cause of one with the given code. A broken invariant is
- * thrown on: it is nobody's to handle.
+ * thrown on: no caller may handle it.
  */
 export function toTransportError(thrown: unknown, code: TransportErrorCode): TransportError {
   if (thrown instanceof InvariantError) throw thrown

@@ -5,9 +5,9 @@
  *     | crc32   | length   | kind | body …
  *
  * Big endian. `length` counts kind and body: 1 to the decoder's limit. `crc32` (as zlib's) covers everything
- * behind itself, so a length that was hit is found as well. Invariant: the decoder gives out exactly the frames
+ * after itself, so a damaged length is found as well. Invariant: the decoder gives out exactly the frames
  * that were encoded, or throws; after it threw, the stream is lost and the connection must be closed.
- * What a kind means is said by `kinds.ts`.
+ * `kinds.ts` lists the kinds. Source: docs/spec.md PEER6.
  */
 import { crc32 } from '../runtime/checksum.ts'
 import { TransportError } from './errors.ts'
@@ -39,10 +39,10 @@ export function frameParts(kind: number, parts: readonly Uint8Array[]): Uint8Arr
 
 /**
  * Cuts a stream back into frames. A frame that lies in one chunk is given out as a view of it; one that spans
- * chunks is put together with one copy. What is held is bounded by `bytesMax` and the last chunk.
+ * chunks is put together with one copy. Its memory is bounded by `bytesMax` and the last chunk.
  */
 export class FrameDecoder {
-  /** Longest frame that is accepted; small while the other side has not said who it is. */
+  /** Longest frame that is accepted; small before the other side's hello. */
   bytesMax: number
   readonly #chunks: Uint8Array[] = []
   /** Bytes of the first chunk that were consumed. */

@@ -1,12 +1,12 @@
 /**
- * Who speaks: the first frame of each side, and what makes one side refuse the other.
+ * The handshake: the first frame of each side, and the reasons to refuse the other.
  *
  *     hello:   [magic, versionMin, version, role, clusterId, nodeId, instance, settingsHash, incarnation]
  *              and, with the role `heartbeat`, serverId
  *     refusal: [code, reason]
  *
- * Each side sends its hello at once and judges the other's; whoever says no sends the refusal and closes, so both
- * logs say why. Magic and versions stand first and keep their place for ever: a later version can still be
+ * Each side sends its hello at once and judges the other's. A side that refuses sends its reason and closes, so both
+ * can log it. Magic and versions keep the first places in every version, so that a later version can still be
  * refused in words. Invariant: no frame of another kind is read before the other side's hello was accepted.
  * Source: docs/spec.md PEER1 to PEER5.
  */
@@ -40,7 +40,7 @@ export interface Hello {
   readonly clusterId: string
   /** ≥ 1; 0 on what is no state node. */
   readonly nodeId: number
-  /** Chosen at random by each start of a process: a restart is told from a second process with the same id. */
+  /** Chosen at random by each start of a process: it distinguishes a restart from a second process with the same id. */
   readonly instance: string
   /** Hash of the settings that all nodes must share (`settingsHash`); empty on what is no state node. */
   readonly settingsHash: string
@@ -98,7 +98,7 @@ export function encodeHello(hello: Hello): Uint8Array {
   ])
 }
 
-/** What the other side says, or the refusal where it cannot be understood. Throws `malformed`. */
+/** The other side's hello, or the refusal where this version cannot read it. Throws `malformed`. */
 export function decodeHello(body: Uint8Array): Hello | Refusal {
   const values = unpackTuple(body)
   if (values[0] !== magic) return { code: 'wrong_protocol', reason: 'this is not a martillo node' }
@@ -136,7 +136,7 @@ export interface Expected {
   readonly nodeId?: number
 }
 
-/** Why `theirs` is not talked to, or `undefined`. */
+/** Why `theirs` is refused, or `undefined`. */
 export function judgeHello(own: Hello, theirs: Hello, expected: Expected): Refusal | undefined {
   if (!expected.roles.includes(theirs.role)) {
     return {

@@ -1,7 +1,9 @@
 /**
- * Byte streams in one process, for tests and the simulator: in order and reliable until they break, as TCP is, with
- * delays decided by whoever holds the wires. Invariant: no timers and no chance of its own; what arrives was
- * copied, so both ends share no bytes; what was written before an orderly end arrives before it.
+ * Byte streams in one process, for tests and the simulator.
+ *
+ * They are in order and reliable until they break, as TCP is; the owner of the wires decides the delays.
+ * Invariant: no timers and no randomness of its own; what arrives was copied, so both ends share no bytes; what was
+ * written before an orderly end arrives before it. Source: docs/spec.md PEER8, PEER15.
  */
 import { TransportError } from './errors.ts'
 import {
@@ -15,10 +17,10 @@ import {
 
 export interface MemoryWiresOptions {
   /**
-   * Takes one step on the way from one process to another; calls `arrive` once, when the step is over, or never
-   * (the way is cut and nobody notices). Steps of one stream arrive in order whatever the order of the calls.
+   * Carries one step from one process to another; calls `arrive` once, when the step is over, or never (the
+   * network is cut and neither side notices). Steps of one stream arrive in order whatever the order of the calls.
    */
-  readonly carry: (way: { readonly from: string; readonly to: string }, arrive: () => void) => void
+  readonly carry: (hop: { readonly from: string; readonly to: string }, arrive: () => void) => void
 }
 
 /** All streams of one simulated cluster. A process is known by a name; a listening one by its `host:port`. */
@@ -84,7 +86,7 @@ export class MemoryWires {
     }
   }
 
-  /** Breaks the streams that have these ends, as a reset on the way does: what is on the way is lost. */
+  /** Breaks the streams that have these ends, as a reset in the network does: bytes in flight are lost. */
   reset(isMeant: (name: string, remote: string) => boolean): void {
     for (const stream of [...this.#streams]) {
       const { name, remote } = stream
@@ -102,7 +104,7 @@ class MemoryStream implements ByteStream {
   onGone: () => void = () => undefined
   #other: MemoryStream | undefined
   #handlers: StreamHandlers | undefined
-  /** On the way to the other side. */
+  /** In flight to the other side. */
   readonly #steps: Step[] = []
   /** Arrived here and not handed out. */
   readonly #arrived: Step[] = []
@@ -159,7 +161,7 @@ class MemoryStream implements ByteStream {
 
   /** Nothing more comes or goes. */
   reset(): void {
-    if (!this.#over) this.#finish(new TransportError('closed', `the way to ${this.remote} was reset`))
+    if (!this.#over) this.#finish(new TransportError('closed', `the connection to ${this.remote} was reset`))
   }
 
   #send(step: Step): void {

@@ -1,7 +1,8 @@
 /**
- * The port under all connections: an ordered, reliable stream of bytes to another process, as TCP gives it, and
- * the two ways to get one. `tcp.ts` has it on sockets, `memory-stream.ts` in one process. Invariant: after
- * `closed` nothing is called any more, and `closed` is called exactly once for a stream that was opened.
+ * The port under all connections: an ordered, reliable stream of bytes, as TCP gives it.
+ *
+ * It also says how to get one: dial or listen. `tcp.ts` implements it on sockets, `memory-stream.ts` in one process.
+ * Invariant: `closed` is called exactly once for a stream that was opened, and nothing is called after it.
  */
 import type { TransportError } from './errors.ts'
 
@@ -48,8 +49,8 @@ export interface StreamServer {
 }
 
 /**
- * Rejects with `connect_failed` when the address cannot be listened on. `refused` is told of connections that did not
- * become a stream, because of what the other side showed or did not show.
+ * Rejects with `connect_failed` when the address cannot be listened on. `refused` learns of connections that
+ * did not become a stream, because of what the other side showed or did not show.
  */
 export type Listen = (
   address: Address,

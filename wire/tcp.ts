@@ -1,8 +1,9 @@
 /**
- * Byte streams over TCP, plain or with mutual TLS: the one file that names `node:net` and `node:tls`.
- * Invariant: with TLS, both sides show a certificate of the given authority, or no byte of ours is exchanged;
- * there is no way back to plain. Small writes leave at once (no Nagle), dead machines are probed by the kernel.
- * Source: RFC 8446; DESIGN "cluster link: TCP, … optional mutual TLS".
+ * Byte streams over TCP, plain or with mutual TLS.
+ *
+ * This is the one file that names `node:net` and `node:tls`. Small writes leave at once (no Nagle), and the kernel
+ * probes idle connections. Invariant: with TLS, both sides show a certificate of the given authority, or no byte of
+ * ours is exchanged; there is no fallback to plain TCP. Source: RFC 8446; docs/spec.md PEER11.
  */
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, connect as tlsConnect } from 'node:tls'
@@ -20,7 +21,7 @@ import {
 export interface TlsIdentity {
   readonly cert: string
   readonly key: string
-  /** Whoever signed the certificates of all nodes and link clients. */
+  /** The authority that signed the certificates of all processes. */
   readonly ca: string
   /** The name that the other side's certificate must carry, where it is not the host that is dialled. */
   readonly serverName?: string
@@ -88,7 +89,7 @@ class SocketStream implements ByteStream {
   }
 
   end(): void {
-    // What is still received is of no interest, but it must be read for the end to come.
+    // Bytes that still arrive are dropped, but they must be read for the end to come.
     this.#socket.resume()
     this.#socket.end()
   }
@@ -165,7 +166,7 @@ export function tcpListen(options: TcpOptions = {}): Listen {
             // A certificate that does not hold ends the socket without an error of its own. Node gives its code.
             const { authorizationError } = socket as { readonly authorizationError?: unknown }
             const code = typeof authorizationError === 'string' ? authorizationError : cause.code
-            // Who only looks whether somebody listens has shown nothing that could be refused.
+            // A probe that connects and closes has shown nothing that could be refused.
             if (code !== 'ECONNRESET') refused?.(untrusted(remoteOf(socket), Object.assign(cause, { code })))
           })
     return listening(server, address)
@@ -196,7 +197,9 @@ async function listening(server: Server, address: Address) {
 
 /** Not known any more of a socket that has ended. */
 function remoteOf({ remoteAddress, remotePort = 0 }: Socket): string {
-  return remoteAddress === undefined ? 'somebody' : formatAddress({ host: remoteAddress, port: remotePort })
+  return remoteAddress === undefined
+    ? 'an unknown address'
+    : formatAddress({ host: remoteAddress, port: remotePort })
 }
 
 const strangeCertificate = "its certificate is not of the house's authority"

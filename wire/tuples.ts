@@ -1,7 +1,8 @@
 /**
- * MessagePack arrays, the form of everything structured that travels. Invariant: what `unpackTuple` gives is an
- * array of plain values, or it throws `malformed`; no records, no extension objects get through to callers that
- * check each field (`Fields`). Source: FACTS "msgpackr".
+ * MessagePack arrays, the form of everything structured that travels.
+ *
+ * Invariant: `unpackTuple` returns an array of plain values or throws `malformed`; no records and no extension objects
+ * reach the callers, which check each field with `Fields`. Source: docs/spec.md PEER7.
  */
 import { Packr } from 'msgpackr'
 import { TransportError } from './errors.ts'
@@ -114,7 +115,7 @@ export class Fields {
     return value
   }
 
-  /** Any value; whoever takes it checks it. */
+  /** Any value; the caller checks it. */
   any(): unknown {
     return this.#values[this.#at++]
   }

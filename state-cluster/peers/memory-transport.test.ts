@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { group, rowsOf, snapshotMessage, textMessage, until, Witness } from '../../wire/testing/fixtures.ts'
 import { systemTiming } from '../../wire/timing.ts'
-import { type Letter, MemoryNetwork } from './memory-transport.ts'
+import { MemoryNetwork, type Packet } from './memory-transport.ts'
 import type { PeerTransport } from './peer-transport.ts'
 import { peerTransportContract } from './peer-transport-contract.ts'
 
 const nowhere = { host: 'memory', port: 1 }
 
 peerTransportContract('in memory', async () => {
-  const network = new MemoryNetwork({ carry: (_letter, arrive) => setImmediate(arrive) })
+  const network = new MemoryNetwork({ carry: (_packet, arrive) => setImmediate(arrive) })
   const transports = new Map<number, PeerTransport>()
   return {
     open: async (nodeId, isUnknown = false) => {
@@ -31,10 +31,10 @@ peerTransportContract('in memory', async () => {
   }
 })
 
-/** Two nodes whose letters wait in a bag until the test hands them out. */
+/** Two nodes whose packets wait in a bag until the test hands them out. */
 function held() {
-  const bag: { letter: Letter; arrive: () => void }[] = []
-  const network = new MemoryNetwork({ carry: (letter, arrive) => bag.push({ letter, arrive }) })
+  const bag: { packet: Packet; arrive: () => void }[] = []
+  const network = new MemoryNetwork({ carry: (packet, arrive) => bag.push({ packet, arrive }) })
   const one = new Witness()
   const two = new Witness()
   const first = network.open(1, one, systemTiming)
@@ -45,7 +45,7 @@ function held() {
 }
 
 describe('the memory network', () => {
-  it('PEER15: whoever holds it loses, doubles and reorders as it likes; bytes are not shared', () => {
+  it('PEER15: its owner loses, doubles and reorders as it likes; bytes are not shared', () => {
     const { bag, first, two } = held()
     const message = textMessage(1, 2, 'a')
     for (const text of ['a', 'b', 'c']) first.send(group(0), textMessage(1, 2, text))
@@ -54,10 +54,10 @@ describe('the memory network', () => {
     const [a, b, c, d] = bag
     for (const item of [c, a, a, d]) item?.arrive()
     expect(two.texts()).toEqual(['c', 'a', 'a', 'a'])
-    expect(b?.letter).toMatchObject({ from: 1, to: 2 })
+    expect(b?.packet).toMatchObject({ from: 1, to: 2 })
   })
 
-  it('PEER15: a way can be cut in one direction; letters under way are lost with it', async () => {
+  it('PEER15: a connection can be cut in one direction; packets in flight are lost with it', async () => {
     const { bag, network, one, first, second, two } = held()
     await until(() => one.events.length === 1 && two.events.length === 1)
     first.send(group(0), textMessage(1, 2, 'under way'))
@@ -83,8 +83,8 @@ describe('the memory network', () => {
       const pump = setInterval(() => {
         const next = bag.shift()
         if (next === undefined) return
-        if (next.letter.kind === 18) chunks++
-        const hit = next.letter.kind === 18 && chunks === 2
+        if (next.packet.kind === 18) chunks++
+        const hit = next.packet.kind === 18 && chunks === 2
         if (hit && fault === 'swap') bag.push(next)
         else if (!hit || fault === 'double') next.arrive()
         if (hit && fault === 'double') next.arrive()

@@ -1,8 +1,10 @@
 /**
- * Peers in one process, for tests and the simulator. What one node sends another becomes a letter: bytes, made
- * and read by the same codecs as on sockets, so nothing is shared by reference. Whoever holds the network decides
- * when a letter arrives, whether, how often and in which order. Invariant: no timers and no chance of its own;
- * snapshot transfers notice a lost, doubled or misplaced letter and abort. Source: DESIGN "the simulator".
+ * Peers in one process, for tests and the simulator.
+ *
+ * A message from one node to another becomes a packet of bytes, written and read by the same codecs as on sockets, so
+ * nothing is shared by reference. The owner of the network decides when a packet arrives, whether, how often and in
+ * which order. Invariant: no timers and no randomness of its own; a snapshot transfer detects a lost, doubled or
+ * misplaced packet and aborts. Source: docs/spec.md PEER15.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { assert } from '../../runtime/assert.ts'
@@ -18,7 +20,7 @@ import { SnapshotReceivers } from './snapshot-receiver.ts'
 import { SnapshotSenders } from './snapshot-sender.ts'
 import { UnreachableNotes } from './unreachable-notes.ts'
 
-export interface Letter {
+export interface Packet {
   readonly from: number
   readonly to: number
   readonly kind: FrameKind
@@ -26,8 +28,8 @@ export interface Letter {
 }
 
 export interface MemoryNetworkOptions {
-  /** Takes a letter; calls `arrive` when it is to arrive: later, never, or more than once. */
-  readonly carry: (letter: Letter, arrive: () => void) => void
+  /** Carries a packet; calls `arrive` when it is to arrive: later, never, or more than once. */
+  readonly carry: (packet: Packet, arrive: () => void) => void
   readonly snapshots?: SnapshotLimits
 }
 
@@ -35,7 +37,7 @@ export interface MemoryNetworkOptions {
 export class MemoryNetwork {
   readonly #options: MemoryNetworkOptions
   readonly #nodes = new Map<number, MemoryTransport>()
-  /** Ways that are cut: `from>to`. */
+  /** Directions that are cut: `from>to`. */
   readonly #cut = new Set<string>()
 
   constructor(options: MemoryNetworkOptions) {
@@ -51,7 +53,7 @@ export class MemoryNetwork {
     return transport
   }
 
-  /** The process died: its sockets close at once, letters to it are lost. */
+  /** The process died: its sockets close at once, packets to it are lost. */
   unplug(nodeId: number): void {
     const transport = this.#nodes.get(nodeId)
     if (transport === undefined) return
@@ -60,7 +62,7 @@ export class MemoryNetwork {
     for (const other of this.#nodes.values()) other.look()
   }
 
-  /** Cuts or mends one way. Whoever sends that way sees the peer go down or come up. */
+  /** Cuts or mends one direction. The sender in that direction sees the peer go down or come up. */
   setWay(from: number, to: number, whole: boolean): void {
     if (whole) this.#cut.delete(`${from}>${to}`)
     else this.#cut.add(`${from}>${to}`)
@@ -72,15 +74,15 @@ export class MemoryNetwork {
     return this.#nodes.has(from) && this.#nodes.has(to) && !this.#cut.has(`${from}>${to}`)
   }
 
-  /** Whether a node has another one's address, and its way there is whole. */
+  /** Whether a node has another one's address, and the connection there is not cut. */
   knows(nodeId: number, otherId: number): boolean {
     return this.#nodes.get(nodeId)?.knows(otherId) === true && this.isWhole(nodeId, otherId)
   }
 
-  carry(sender: MemoryTransport, letter: Letter): boolean {
-    if (this.#nodes.get(letter.from) !== sender || !this.isWhole(letter.from, letter.to)) return false
-    this.#options.carry(letter, () => {
-      if (this.isWhole(letter.from, letter.to)) this.#nodes.get(letter.to)?.arrive(letter)
+  carry(sender: MemoryTransport, packet: Packet): boolean {
+    if (this.#nodes.get(packet.from) !== sender || !this.isWhole(packet.from, packet.to)) return false
+    this.#options.carry(packet, () => {
+      if (this.isWhole(packet.from, packet.to)) this.#nodes.get(packet.to)?.arrive(packet)
     })
     return true
   }
@@ -194,8 +196,8 @@ class MemoryTransport implements PeerTransport {
     }
   }
 
-  arrive(letter: Letter): void {
-    const { from, kind, body } = letter
+  arrive(packet: Packet): void {
+    const { from, kind, body } = packet
     const peer = this.#peer(from)
     if (kind === frameKinds.raft) {
       const { groupId, message } = decodeRaftMessage(body)

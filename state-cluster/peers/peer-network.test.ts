@@ -149,7 +149,7 @@ describe('peers over TCP', () => {
     expect(stray.witness.faults[0]?.message).toContain('node 1 answers where node 2 should')
   })
 
-  it('PEER4: of two processes with one node id the second is refused while the first lives, then let in', async () => {
+  it('PEER4: of two processes with one node id the second is refused while the first lives, then accepted', async () => {
     const house = await open(1)
     const first = await open(2, { hello: { instance: 'first' } })
     first.network.addPeer(1, house.address)
@@ -163,7 +163,7 @@ describe('peers over TCP', () => {
     await until(() => second.network.isUp(1))
   })
 
-  it('PEER9: a way that stops forwarding without closing is noticed by both sides', async () => {
+  it('PEER9: a connection that stops forwarding without closing is noticed by both sides', async () => {
     const limits = { ...quickLimits, silentHeartbeatsMax: 8 }
     const one = await open(1, { limits })
     const two = await open(2, { limits })
@@ -182,7 +182,7 @@ describe('peers over TCP', () => {
     expect(two.witness.texts()).toEqual(['before', 'after'])
   })
 
-  it('PEER6: a byte changed on the way closes the connection; a new one takes its place', async () => {
+  it('PEER6: a byte changed in transit closes the connection; a new one takes its place', async () => {
     const one = await open(1)
     const two = await open(2)
     const proxy = await proxyTo(two.address)
@@ -206,7 +206,7 @@ describe('peers over TCP', () => {
     expect(two.witness.texts()).toEqual(['the price is 6'])
   })
 
-  it('PEER10: for a peer that does not read, memory is bounded, messages are dropped and told', async () => {
+  it('PEER10: for a peer that does not read, memory is bounded, messages are dropped and reported', async () => {
     const limits = { ...quickLimits, outBytesMax: 256 * 1024 }
     const one = await open(1, { limits })
     const two = await open(2)
@@ -242,7 +242,7 @@ describe('peers over TCP', () => {
     expect(house.witness.messages).toEqual([])
   })
 
-  it('PEER5: what is not this protocol at all is closed, and more connections than may be are not read', async () => {
+  it('PEER5: another protocol is closed, and more connections than may be are not read', async () => {
     const house = await open(1)
     const web = netConnect({ host: '127.0.0.1', port: house.address.port })
     web.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')

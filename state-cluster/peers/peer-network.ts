@@ -1,15 +1,15 @@
 /**
- * Raft peers over byte streams. Each node dials each other one and sends its own messages only on the connection
- * that it dialled; on the one it accepted it listens, and answers for snapshots. So two nodes never argue which of
- * two simultaneous connections is the right one. One exception: a node that was away while others were let in does
- * not know where they are; it answers them on the connection that they dialled, or it could never vote for them.
+ * Raft peers over byte streams.
+ *
+ * Each node dials every other one. It sends its own messages only on the connection that it dialled; on the one it
+ * accepted it receives, and answers for snapshots. So two nodes never have to choose between two connections. One
+ * exception: a node that does not know the address of a peer answers on the connection that the peer dialled (PEER17).
  *
  *     node 1 ──dials──► node 2    messages and snapshots of 1 →    ← credit, done, abort; messages of 2 to an unknown 1
  *     node 1 ◄──dials── node 2    credit, done, abort →            ← messages and snapshots of 2
  *
- * Invariants: messages that leave in one turn, of all groups, travel in one write; a peer that is not there or not
- * reading costs a bounded queue and no waiting; of two processes with one node id, the second is refused while the
- * first lives. Source: docs/spec.md PEER1 to PEER14.
+ * Invariants: all messages of one turn travel in one write; a peer that is away or does not read costs a bounded
+ * queue and no waiting; a second process with a node id is refused while the first lives. Source: PEER1 to PEER17.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { assert } from '../../runtime/assert.ts'
@@ -61,7 +61,7 @@ interface Peer {
   readonly dialer: Dialer
   /** What it said when it was dialled last. */
   theirs: Hello | undefined
-  /** While the connection that was dialled stands. */
+  /** While the dialled connection is open. */
   senders: SnapshotSenders | undefined
   sentMessages: number
   receivedMessages: number
@@ -160,13 +160,13 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     return this.#removed.has(nodeId) ? undefined : this.#accepted.get(nodeId)?.connection
   }
 
-  /** Tells every node that is connected what this one's state hashes to. Whoever misses it misses nothing but that. */
+  /** Sends the hash of this node's state to every connected node. A lost one is not sent again. */
   tellHash(groupId: GroupId, index: number, hash: string): void {
     const body = packTuple([groupId, index, hash])
     for (const { dialer } of this.#peers.values()) dialer.connection?.send(frameKinds.stateHash, [body])
   }
 
-  /** Tells a node that is connected that its incarnation is noted for good. */
+  /** Informs a connected node that its incarnation is noted permanently. */
   tellAcquainted(nodeId: number, incarnation: string): void {
     const peer = this.#peers.get(nodeId)
     if (peer?.theirs?.incarnation !== incarnation) return
@@ -179,7 +179,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     return this.#accepted.get(nodeId)?.theirs ?? (peer?.dialer.connection && peer.theirs)
   }
 
-  /** What was judged when a connection began may be judged otherwise now: ends what would not be let in any more. */
+  /** Judges each connection again, and closes those that would be refused now. */
   judgeAgain(): void {
     const { judge } = this.#options
     for (const { connection, theirs } of [...this.#accepted.values()]) {
@@ -228,7 +228,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     const { handlers, timing } = this.#options
     this.#accepted.get(from)?.connection.close()
     this.#accepted.set(from, { connection, theirs })
-    // It is there, so it can be reached now: whoever restarts is not waited for.
+    // It has just connected, so it can be reached: dial now instead of waiting.
     this.#peers.get(from)?.dialer.kick()
     const receivers = new SnapshotReceivers(connection, timing, this.#options.snapshots ?? snapshotLimits, {
       begin: (incoming) => {
@@ -312,7 +312,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
   #checkEnds({ message }: GroupMessage, from: number): void {
     if (message.from !== from || message.to !== this.nodeId) {
       throw malformed(
-        `a message from ${message.from} to ${message.to} on the way from ${from} to ${this.nodeId}`,
+        `a message from ${message.from} to ${message.to} on the connection from ${from} to ${this.nodeId}`,
       )
     }
   }

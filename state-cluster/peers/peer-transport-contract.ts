@@ -1,6 +1,9 @@
 /**
- * What every `PeerTransport` must do, run on the one over sockets and on the one in memory. A harness opens nodes
- * that know each other and write down what they hear. Source: docs/spec.md PEER8 to PEER14.
+ * The contract suite of `PeerTransport`.
+ *
+ * It runs on the transport over sockets and on the one in memory. A harness opens nodes that know each other and
+ * record what they receive. Invariant: every implementation passes the same tests, unchanged.
+ * Source: docs/spec.md PEER8 to PEER14.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { InvariantError } from '../../runtime/assert.ts'
@@ -15,7 +18,7 @@ import {
 import type { PeerTransport, SnapshotRow } from './peer-transport.ts'
 
 export interface PeerHarness {
-  /** Opens node `nodeId` and connects it with all that were opened, both ways unless it `isUnknown` to them. */
+  /** Opens node `nodeId` and connects it with all that were opened, in both directions unless it `isUnknown` to them. */
   open(nodeId: number, isUnknown?: boolean): Promise<{ transport: PeerTransport; witness: Witness }>
   /** Ends the process of a node as kill -9 does: no farewell. */
   kill(nodeId: number): Promise<void>
@@ -48,16 +51,16 @@ export function peerTransportContract(name: string, makeHarness: () => Promise<P
       expect(two.transport.stats()).toMatchObject([{ nodeId: 1, receivedMessages: 500 }])
     })
 
-    it('PEER10: what cannot be sent is dropped, and told in a later turn, once for each group', async () => {
-      one.transport.send(group(0), textMessage(1, 9, 'to nobody'))
-      one.transport.send(group(0), textMessage(1, 9, 'to nobody'))
-      one.transport.send(group(4), textMessage(1, 9, 'to nobody'))
+    it('PEER10: messages that cannot be sent are dropped, and reported in a later turn, once for each group', async () => {
+      one.transport.send(group(0), textMessage(1, 9, 'to an unknown node'))
+      one.transport.send(group(0), textMessage(1, 9, 'to an unknown node'))
+      one.transport.send(group(4), textMessage(1, 9, 'to an unknown node'))
       expect(one.witness.events).toEqual(['up 2'])
       await until(() => one.witness.events.length === 3)
       expect(one.witness.events).toEqual(['up 2', 'unreachable 9 in 0', 'unreachable 9 in 4'])
     })
 
-    it('PEER9: a dead peer is told at once, a new life of it comes up again', async () => {
+    it('PEER9: a dead peer is reported at once, and is up again after its restart', async () => {
       await harness.kill(2)
       await until(() => one.witness.events.some((event) => event.startsWith('down 2')))
       expect(one.transport.isUp(2)).toBe(false)
@@ -78,7 +81,7 @@ export function peerTransportContract(name: string, makeHarness: () => Promise<P
       expect(two.witness.messages).toEqual([])
     })
 
-    it('PEER17: a node that one does not know is answered on the way that it came', async () => {
+    it('PEER17: a node that one does not know is answered on the connection that it dialled', async () => {
       const three = await harness.open(3, true)
       await until(() => three.transport.isUp(1))
       three.transport.send(group(0), textMessage(3, 1, 'here I am'))
@@ -96,11 +99,11 @@ export function peerTransportContract(name: string, makeHarness: () => Promise<P
 
     it('PEER9: after close nothing is called any more', async () => {
       await one.transport.close()
-      const heard = [one.witness.events.length, one.witness.messages.length]
+      const received = [one.witness.events.length, one.witness.messages.length]
       two.transport.send(group(0), textMessage(2, 1, 'too late'))
       one.transport.send(group(0), textMessage(1, 2, 'too late'))
       await until(() => two.witness.events.some((event) => event.startsWith('down 1')))
-      expect([one.witness.events.length, one.witness.messages.length]).toEqual(heard)
+      expect([one.witness.events.length, one.witness.messages.length]).toEqual(received)
     })
 
     it('PEER12: a snapshot arrives row by row, in chunks, and its message after its rows', async () => {
@@ -121,7 +124,7 @@ export function peerTransportContract(name: string, makeHarness: () => Promise<P
       expect(two.witness.messages.length).toBe(3)
     })
 
-    it('PEER13: the sender waits for a receiver that is behind, with a bounded number of rows on the way', async () => {
+    it('PEER13: the sender waits for a receiver that is behind, with a bounded number of rows in flight', async () => {
       let release = () => {}
       two.witness.prepareSink = (sink) => {
         sink.gate = new Promise((resolve) => {
@@ -142,7 +145,7 @@ export function peerTransportContract(name: string, makeHarness: () => Promise<P
         one.transport.send(group(0), textMessage(1, 2, `beside ${at}`))
         await until(() => two.witness.messages.length > at)
       }
-      // 64 KiB a row, 256 KiB a chunk, 4 chunks on the way, one being filled.
+      // 64 KiB a row, 256 KiB a chunk, 4 chunks in flight, one being filled.
       expect(read).toBeLessThanOrEqual(25)
       release()
       await sent
@@ -200,7 +203,7 @@ export function peerTransportContract(name: string, makeHarness: () => Promise<P
       await expect(again).rejects.toMatchObject({ code: 'closed' })
     })
 
-    it('PEER12: a snapshot does not go the way of other messages', () => {
+    it('PEER12: a snapshot is not sent as other messages are', () => {
       expect(() => one.transport.send(group(0), snapshotMessage(1, 2))).toThrow(InvariantError)
     })
   })

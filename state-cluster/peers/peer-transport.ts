@@ -1,9 +1,11 @@
 /**
- * The port between a replica and its peers: raft messages of all groups, snapshots, and who is there.
- * `peer-network.ts` has it over byte streams, `memory-transport.ts` for tests and the simulator. Invariants:
- * `send` never waits and never throws for a peer's sake; a message arrives whole or not at all, at most once and
- * in order on one connection; handlers are never called from within a call of this port. Lost messages are
- * raft's to cope with. Source: docs/spec.md PEER1 to PEER14; DESIGN "Two pure cores and one shell".
+ * The port between a replica and its peers.
+ *
+ * It carries raft messages of all groups and snapshots, and reports which peers are connected. `peer-network.ts`
+ * implements it over byte streams, `memory-transport.ts` for tests and the simulator. Invariants: `send` never waits
+ * and never throws because of a peer; a message arrives whole or not at all, at most once and in order on one
+ * connection; handlers are never called from within a call of this port. Raft copes with lost messages.
+ * Source: docs/spec.md PEER1 to PEER14; docs/design.md.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import type { TransportError } from '../../wire/errors.ts'
@@ -30,7 +32,7 @@ export interface PeerHandlers {
   message(groupId: GroupId, message: Message): void
   /** What was sent to this node and group in a past turn was dropped: for `reportUnreachable`. */
   unreachable(nodeId: number, groupId: GroupId): void
-  /** Messages reach this node from now on; which data folder it has, where the transport tells. */
+  /** Messages reach this node from now on; which data folder it has, where the transport knows it. */
   up(nodeId: number, incarnation?: string): void
   /** The connection ended: at once when the process died, after some heartbeats when it hangs. */
   down(nodeId: number, cause: TransportError): void
@@ -38,7 +40,7 @@ export interface PeerHandlers {
   snapshot(groupId: GroupId, message: Message): SnapshotSink | undefined
   /** What a node's state of a group hashes to as of an index. */
   hash?(nodeId: number, groupId: GroupId, index: number, hash: string): void
-  /** A node says that it has noted this one's incarnation for good. */
+  /** A node says that it has noted this one's incarnation permanently. */
   acquainted?(nodeId: number): void
   /** Something that an operator wants to know: refusals, corrupt frames. `nodeId` 0: not known. */
   fault(nodeId: number, cause: TransportError): void
@@ -56,7 +58,7 @@ export interface PeerStats {
 
 export interface PeerTransport {
   readonly nodeId: number
-  /** Begins to talk to a node; with another address, begins anew. A node's own id is ignored. */
+  /** Begins to talk to a node; with another address, connects again. A node's own id is ignored. */
   addPeer(nodeId: number, address: Address): void
   removePeer(nodeId: number): void
   /**

@@ -25,7 +25,7 @@ describe('raft messages as bytes', () => {
     expect(travel(9, message).message.snapshot).toEqual(message.snapshot)
   })
 
-  it('PEER7: what is decoded is a copy, so the frame it came in may go', () => {
+  it('PEER7: a decoded message is a copy, so its frame may be released', () => {
     const message = newMessage('MsgApp', 2)
     message.from = 1
     message.context = Buffer.from('context')

@@ -8,7 +8,7 @@
  *         [type, term, index, length, …] of the entries, snapshot or null:
  *         [index, term, voters, learners, votersOutgoing, learnersNext, autoLeave, length]
  *
- * Invariant: what is decoded equals what was encoded, field by field; anything else throws `malformed`. Messages
+ * Invariant: a decoded message equals the encoded one, field by field; anything else throws `malformed`. Messages
  * of a node to itself and to its storage threads never leave. Source: raftpb of etcd-io/raft 3.6.
  */
 import type { GroupId } from '../../protocol/ids.ts'

@@ -1,5 +1,5 @@
 /**
- * The frames of a snapshot on its way, and rows as bytes. All tuples begin with the stream's id, chosen by the
+ * The frames of a snapshot in flight, and rows as bytes. All tuples begin with the stream's id, chosen by the
  * sender, unique on its connection.
  *
  *     begin  [stream, raft message MsgSnap]      credit [stream, chunks stored]
@@ -8,7 +8,7 @@
  *
  *     rows:  | key length u32 | key | value length u32 | value | …
  *
- * The crc32 of a chunk goes on from that of the chunk before it, so it covers all rows so far and their order;
+ * The crc32 of a chunk continues that of the chunk before it, so it covers all rows so far and their order;
  * that of the end is the last one. Invariant: decoded rows are views of the frame they came in, never more.
  */
 import { Fields, malformed, packTuple, unpackTuple } from '../../wire/tuples.ts'

@@ -1,8 +1,9 @@
 /**
- * The receiving half of snapshot transfers over one connection: checks order and checksums, hands rows to the
- * sink one chunk at a time, grants credit as they are stored, and delivers the raft message at the end.
- * Invariant: a sink sees `finish` only after every row arrived whole and in order; otherwise it sees `abort`, once.
- * Source: docs/spec.md PEER12 to PEER14.
+ * The receiving half of the snapshot transfers of one connection.
+ *
+ * It checks order and checksums, hands rows to the sink one chunk at a time, grants credit as they are stored, and
+ * delivers the raft message at the end. Invariant: a sink gets `finish` only after every row arrived whole and in
+ * order; otherwise it gets `abort`, once. Source: docs/spec.md PEER12 to PEER14.
  */
 import { crc32 } from '../../runtime/checksum.ts'
 import type { CancelTimer } from '../../runtime/clock.ts'
@@ -83,7 +84,7 @@ export class SnapshotReceivers {
     const incoming = decodeRaftMessage(message)
     if (incoming.message.type !== 'MsgSnap') throw malformed(`a snapshot of a ${incoming.message.type}`)
     const earlier = this.#arrivals.get(stream)
-    if (earlier !== undefined) this.#drop(earlier, aborted('the sender began anew'))
+    if (earlier !== undefined) this.#drop(earlier, aborted('the sender began again'))
     const sink = this.#arrivals.size < this.#limits.incomingMax ? this.#owner.begin(incoming) : undefined
     if (sink === undefined) {
       this.#sayAbort(stream, 'not now')

@@ -1,8 +1,9 @@
 /**
- * The sending half of snapshot transfers over one connection: rows are gathered into chunks, a few chunks are on
- * their way at a time, and each transfer ends in exactly one of done or aborted. Invariant: never more than
- * `windowChunks` beyond what the receiver has stored, so neither side's memory depends on the size of the state.
- * Source: docs/spec.md PEER12 to PEER14.
+ * The sending half of the snapshot transfers of one connection.
+ *
+ * It gathers rows into chunks and has a few chunks in flight at a time; each transfer ends exactly once, done or
+ * aborted. Invariant: never more than `windowChunks` beyond what the receiver has stored, so neither side's memory
+ * depends on the size of the state. Source: docs/spec.md PEER12 to PEER14.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { crc32 } from '../../runtime/checksum.ts'

@@ -1,6 +1,8 @@
 /**
- * Remembers which peers lost messages in this turn and says so once, after it: raft is in the middle of handing
- * out messages when one of them is dropped. Invariant: at most one note per peer, group and turn.
+ * Remembers which peers lost messages in this turn, and reports each once after it.
+ *
+ * Raft is still handing out messages when one of them is dropped, so the report has to wait.
+ * Invariant: at most one note per peer, group and turn. Source: docs/spec.md PEER10.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 

@@ -1,6 +1,8 @@
 /**
- * A TCP proxy for tests that can stop forwarding without closing (a half-open way), cut, flip a bit, or let
- * only so much through. Invariant: what it forwards, it forwards in order and unchanged unless told otherwise.
+ * A TCP proxy for tests.
+ *
+ * It can stop forwarding without closing (a half-open connection), cut, flip a bit, or pass only so many bytes.
+ * Invariant: unless a test asks for a fault, it forwards bytes in order and unchanged.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Address } from '../stream.ts'
@@ -20,7 +22,7 @@ export class TcpProxy {
     }
   }
 
-  /** Changes bytes on the way to the target. */
+  /** Changes bytes that go to the target. */
   tamper: ((chunk: Buffer) => Buffer) | undefined
   connections = 0
 
@@ -39,7 +41,7 @@ export class TcpProxy {
     return { host: '127.0.0.1', port: (this.#server.address() as { port: number }).port }
   }
 
-  /** Breaks every connection that stands. */
+  /** Breaks every open connection. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy()
   }

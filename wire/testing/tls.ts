@@ -1,6 +1,8 @@
 /**
- * Certificates for tests of mutual TLS: `node` is signed by the authority `house` and is for 127.0.0.1, `intruder`
- * is signed by another one. The keys of the authorities were thrown away. Invariant: for tests only.
+ * Certificates for tests of mutual TLS.
+ *
+ * `node` is signed by the authority `house` and is for 127.0.0.1; `intruder` is signed by another authority. The keys
+ * of the authorities were thrown away. Invariant: for tests only; no production code reads them.
  */
 import { readFileSync } from 'node:fs'
 import type { TlsIdentity } from '../tcp.ts'
