@@ -336,6 +336,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
 
   leader(node: NodeLink, groupId: GroupId, view: LeaderView): void {
     this.#leaders.set(node, groupId, view)
+    this.#choosePreferred()
     this.#proposals.leaderChanged(groupId)
     this.#reads.flush()
   }
@@ -417,7 +418,10 @@ class Remote implements RemoteCluster, NodeLinkOwner {
 
   // ── Preferred node, and the others ────────────────────────────────────────────────────────────────────
 
-  /** The preferred node stays as long as it is connected and knows as many leaders as any other node. */
+  /**
+   * The preferred node stays as long as it is connected and knows as many leaders, by its own word, as any other
+   * node. One that lost its leader is left as soon as another node reports one.
+   */
   #choosePreferred(avoid?: NodeLink): void {
     let best: NodeLink | undefined
     let bestKnown = -1
@@ -436,8 +440,10 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     this.#roomOrReach()
   }
 
+  /** A leader that is gone, or says itself that it does not lead, counts for no node. */
   #leadersKnownBy(node: NodeLink): number {
-    return this.groups.filter((groupId) => this.#leaders.viewOf(node, groupId).leaderId !== 0).length
+    const led = this.groups.filter((groupId) => this.#leaders.of(groupId) !== undefined)
+    return led.filter((groupId) => this.#leaders.viewOf(node, groupId).leaderId !== 0).length
   }
 
   /** It could not answer: it lags behind, or stops. */
