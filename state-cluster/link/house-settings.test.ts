@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
-import { group } from '../../wire/testing/fixtures.ts'
 import { knownFeatures } from '../machine/features.ts'
+import { group } from '../peers/testing/fixtures.ts'
 import { FakeCluster } from './testing/fake-cluster.ts'
 import { VirtualWorld } from './testing/virtual.ts'
 import { decodeHouse, encodeHouse } from './view-codec.ts'

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { group, rowsOf, snapshotMessage, textMessage, until, Witness } from '../../wire/testing/fixtures.ts'
+import { until } from '../../wire/testing/fixtures.ts'
 import { systemTiming } from '../../wire/timing.ts'
 import { MemoryNetwork, type Packet } from './memory-transport.ts'
 import type { PeerTransport } from './peer-transport.ts'
 import { peerTransportContract } from './peer-transport-contract.ts'
+import { group, rowsOf, snapshotMessage, textMessage, Witness } from './testing/fixtures.ts'
 
 const nowhere = { host: 'memory', port: 1 }
 

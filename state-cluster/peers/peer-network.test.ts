@@ -8,21 +8,14 @@ import { encodeHello, type Hello } from '../../wire/handshake.ts'
 import { frameKinds } from '../../wire/kinds.ts'
 import type { Address } from '../../wire/stream.ts'
 import { type TcpOptions, tcpDial, tcpListen } from '../../wire/tcp.ts'
-import {
-  group,
-  helloOf,
-  quickLimits,
-  snapshotMessage,
-  textMessage,
-  until,
-  Witness,
-} from '../../wire/testing/fixtures.ts'
+import { helloOf, quickLimits, until } from '../../wire/testing/fixtures.ts'
 import { TcpProxy } from '../../wire/testing/tcp-proxy.ts'
 import { testIdentity } from '../../wire/testing/tls.ts'
 import { systemTiming } from '../../wire/timing.ts'
 import { PeerNetwork } from './peer-network.ts'
 import { peerTransportContract } from './peer-transport-contract.ts'
 import { encodeRaftMessage } from './raft-codec.ts'
+import { group, snapshotMessage, textMessage, Witness } from './testing/fixtures.ts'
 
 interface NodeOptions {
   readonly hello?: Partial<Hello>

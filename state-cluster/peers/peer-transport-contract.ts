@@ -7,15 +7,9 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { InvariantError } from '../../runtime/assert.ts'
-import {
-  group,
-  rowsOf,
-  snapshotMessage,
-  textMessage,
-  until,
-  type Witness,
-} from '../../wire/testing/fixtures.ts'
+import { until } from '../../wire/testing/fixtures.ts'
 import type { PeerTransport, SnapshotRow } from './peer-transport.ts'
+import { group, rowsOf, snapshotMessage, textMessage, type Witness } from './testing/fixtures.ts'
 
 export interface PeerHarness {
   /** Opens node `nodeId` and connects it with all that were opened, in both directions unless it `isUnknown` to them. */

@@ -2,9 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { InvariantError } from '../../runtime/assert.ts'
 import { TransportError } from '../../wire/errors.ts'
-import { anyMessage, group, snapshotMessage } from '../../wire/testing/fixtures.ts'
 import { EMPTY_BYTES, type Message, type MessageType, newMessage } from '../raft/types.ts'
 import { decodeRaftMessage, encodeRaftMessage, messageCodes } from './raft-codec.ts'
+import { anyMessage, group, snapshotMessage } from './testing/fixtures.ts'
 
 function travel(groupId: number, message: Message) {
   return decodeRaftMessage(Buffer.concat(encodeRaftMessage(group(groupId), message)))

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { TransportError } from '../../../wire/errors.ts'
-import { group } from '../../../wire/testing/fixtures.ts'
 import type { FeedBatch } from '../../cluster.ts'
+import { group } from '../../peers/testing/fixtures.ts'
 import { decodeReplyBody, decodeRequest, encodeDone, type ReplyBody } from '../wire.ts'
 import { Feeds } from './feeds.ts'
 import type { NodeLink } from './node-link.ts'

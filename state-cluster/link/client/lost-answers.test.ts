@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { AuctionId, GroupId, ServerId } from '../../../protocol/ids.ts'
-import { group } from '../../../wire/testing/fixtures.ts'
+import { group } from '../../peers/testing/fixtures.ts'
 import { createAuction, enlistServer, FakeCluster, withMethods } from '../testing/fake-cluster.ts'
 import { VirtualWorld } from '../testing/virtual.ts'
 

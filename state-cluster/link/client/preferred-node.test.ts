@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { group } from '../../../wire/testing/fixtures.ts'
+import { group } from '../../peers/testing/fixtures.ts'
 import type { LinkBackend } from '../backend.ts'
 import { createAuction, FakeCluster, withMethods } from '../testing/fake-cluster.ts'
 import { VirtualWorld } from '../testing/virtual.ts'
