@@ -69,7 +69,7 @@ describe('NOTE13 addresses of webhooks', () => {
     expect(endpointFault('ftp://127.0.0.1/', true)).toBe('neither http nor https')
   })
 
-  it('NOTE13 a name is held to the same at the moment of connecting', async () => {
+  it('NOTE13 a name is judged by its addresses when it is connected to', async () => {
     const inside = { address: '10.0.0.1', family: 4 }
     const outside = { address: '8.8.8.8', family: 4 }
     await expect(lookUp([inside], true)).rejects.toThrow(AddressRefused)

@@ -1,8 +1,9 @@
 /**
- * Which network addresses a webhook may reach. A buyer chooses the address, the house's machine makes the
- * request: without a guard, anybody who registers could ask it to speak to the machine's own network.
- * Invariant: the address that was checked is the address that is connected to (the check sits in the lookup), so
- * a name that changes between the two gains nothing.
+ * Which network addresses a webhook may reach.
+ * A buyer chooses the address, and the house's machine makes the request. Without a guard, every registered buyer
+ * could make it send requests to its own network.
+ * Invariant: the address that was checked is the address that is connected to (the check is in the lookup), so a
+ * name whose address changes between the two gains nothing.
  * Source: IANA special-purpose address registries (RFC 6890 and its updates); OWASP "SSRF prevention".
  */
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns'
@@ -30,7 +31,7 @@ for (const [network, prefix] of [
   ['240.0.0.0', 4],
 ] as const)
   special.addSubnet(network, prefix, 'ipv4')
-/** Only global unicast (2000::/3) is public, without what tunnels to IPv4 or is set aside. */
+/** Only global unicast (2000::/3) is public, without the networks that are reserved or tunnel to IPv4. */
 const publicV6 = new BlockList()
 publicV6.addSubnet('2000::', 3, 'ipv6')
 const specialV6 = new BlockList()

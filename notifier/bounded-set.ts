@@ -1,6 +1,6 @@
 /**
- * A set of strings that forgets its oldest member when it is full.
- * Invariant: never more than `max` members; adding one again makes it the youngest.
+ * A set of strings that removes its oldest member when it is full.
+ * Invariant: never more than `max` members; adding a member again makes it the youngest.
  */
 export class BoundedSet {
   readonly #members = new Set<string>()

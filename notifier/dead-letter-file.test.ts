@@ -15,7 +15,7 @@ const linesOf = (path: string) =>
     .split('\n')
     .map((line) => JSON.parse(line))
 
-it('NOTE9 dead letters of the house on one machine stand in a file, each whole', async () => {
+it('NOTE9 dead letters of a house without a queue are lines of a file, each whole', async () => {
   const path = join(folder, 'dead.jsonl')
   const write = deadLetterFile(path, () => 5)
   const messages = [1, 2, 3].map((at) => outgoingMessage(bidNotification(at, 'ana', 'http://a')))

@@ -1,7 +1,8 @@
 /**
- * Where the house on one machine keeps notifications that it gave up: a file of JSON lines that an operator can
- * read and post again. Its queue lives in memory and would take them along.
- * Invariant: at most two files of `fileBytesMax`; when the first is full it replaces the second.
+ * The file of notifications that a house on one machine gave up.
+ * It holds JSON lines that an operator can read and post again.
+ * Invariant: at most two files of `fileBytesMax`; when the first is full it replaces the second. Each line is whole.
+ * Source: docs/spec.md NOTE9.
  */
 import { appendFile, rename, stat } from 'node:fs/promises'
 import type { OutgoingMessage } from './queue.ts'
@@ -12,7 +13,7 @@ export type DeadLetterWriter = (message: OutgoingMessage, reason: string) => Pro
 
 /**
  * Appends a line for each message: `{at, reason, recipient, endpoint?, body}`, `at` in epoch ms, `body` the
- * CloudEvent as text. Rejects when the file cannot be written: the message then stays in the queue.
+ * CloudEvent as text. Rejects when the file cannot be written: the message has not ended then.
  */
 export function deadLetterFile(path: string, nowMs: () => number, bytesMax = fileBytesMax): DeadLetterWriter {
   let last: Promise<void> = Promise.resolve()

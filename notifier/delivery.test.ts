@@ -54,7 +54,7 @@ describe('delivering one notification', () => {
     expect(delivery.isSettled('0-1-ana')).toBe(true)
   })
 
-  it('NOTE9 gives up after the last attempt, and the queue goes on', async () => {
+  it('NOTE9 gives up after the last attempt, and the queue continues', async () => {
     const { delivery, dead } = delivering([failed])
     expect(await delivery.deliver(received(1, 3), never)).toEqual({ settled: true, outcome: 'dead_lettered' })
     expect(dead).toEqual(['0-1-ana: the receiver answered 500'])
@@ -70,7 +70,7 @@ describe('delivering one notification', () => {
     },
   )
 
-  it('NOTE9 what is no event at all is dead-lettered, not posted', async () => {
+  it('NOTE9 a message that is no event is dead-lettered, not posted', async () => {
     for (const body of ['', 'hello', '[]', 'null', '{"id":7}', '{"id":""}']) {
       const { delivery, dead, posted } = delivering([])
       await delivery.deliver({ ...received(1), body, deduplicationId: 'x' }, never)
@@ -79,7 +79,7 @@ describe('delivering one notification', () => {
     }
   })
 
-  it('NOTE9 stays in the queue while the dead-letter queue is out of reach', async () => {
+  it('NOTE9 has not ended while the dead-letter queue cannot be reached', async () => {
     const { delivery, settled } = delivering([failed], {
       deadLetter: () => Promise.reject(new Error('queue: unreachable')),
     })
@@ -125,7 +125,7 @@ describe('delivering one notification', () => {
     expect(await first).toMatchObject({ outcome: 'delivered' })
   })
 
-  it('NOTE3 a buyer without a webhook is told nothing, and that ends it', async () => {
+  it('NOTE3 a message to a buyer without a webhook is not posted, and has ended', async () => {
     const { delivery, posted } = delivering([])
     const message = { ...outgoingMessage(bidNotification(1, 'ana')), receives: 1 }
     expect(await delivery.deliver(message, never)).toEqual({ settled: true, outcome: 'without_endpoint' })

@@ -1,9 +1,9 @@
 /**
- * How a notification looks in the queue: the CloudEvent as ASCII JSON, the buyer as group, its webhook as an
- * attribute.
- * Invariant: the body is the very text that is signed and posted, fits one SQS message, and has no character that
- * SQS refuses (everything beyond ASCII is written as an escape). Source: docs/protocol.md, "Notifications"; CloudEvents
- * JSON format; SQS "SendMessage" (allowed characters, 256 KiB).
+ * How a notification looks in the queue.
+ * The body is the CloudEvent as ASCII JSON, the group is the buyer, an attribute is its webhook.
+ * Invariant: the body is the text that is signed and posted, byte for byte. It fits one SQS message and has no
+ * character that SQS refuses (characters beyond ASCII are written as escapes).
+ * Source: docs/protocol.md, "Notifications"; CloudEvents JSON format; SQS "SendMessage" (allowed characters, 256 KiB).
  */
 import type { AuctionView } from '../protocol/auction-view.ts'
 import type { NotificationEvent, NotificationMessage } from '../protocol/notifications.ts'
@@ -22,7 +22,7 @@ export function outgoingMessage(message: NotificationMessage): OutgoingMessage {
   }
 }
 
-/** What a message counts for in a batch, in bytes. */
+/** The size of a message in a batch, in bytes. */
 export function bytesOf(message: OutgoingMessage): number {
   return message.body.length + (message.endpoint === undefined ? 0 : message.endpoint.length + 32)
 }

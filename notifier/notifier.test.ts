@@ -112,7 +112,7 @@ describe('the house on one machine', () => {
     expect(await house.metrics.text()).toContain('outcome="dead_lettered"} 2')
   })
 
-  it('NOTE9 bad addresses are given up at once and nobody waits for them', async () => {
+  it('NOTE9 bad addresses are given up at once, and publish does not wait for them', async () => {
     const receiver = await receiving()
     const house = await starting({ webhookPrivateAddresses: 'refuse' })
     await house.sink.publish([
@@ -127,7 +127,7 @@ describe('the house on one machine', () => {
     expect(text).toContain('result="address_refused"} 1')
   })
 
-  it('NOTE12 a receiver that never answers holds up nobody else', async () => {
+  it('NOTE12 a receiver that never answers delays no other buyer', async () => {
     const receiver = await receiving((got, response) => {
       if (got.path !== '/slow') response.writeHead(204).end()
     })
@@ -194,7 +194,7 @@ describe('the house on one machine', () => {
 })
 
 describe('notifiers over a queue', () => {
-  it('the local queue of the tests answers nobody without its key', async () => {
+  it('the local queue of the tests refuses requests without its key', async () => {
     const local = await startLocalQueue()
     ends.push(() => local.stop())
     expect(new URL(local.endpoint).hostname).toBe('127.0.0.1')
@@ -335,7 +335,7 @@ describe('notifiers over a queue', () => {
     expect(policy.deadLetterTargetArn).toMatch(/:notification-events-dead-letter\.fifo$/)
   })
 
-  it('NOTE3 a publisher without a queue is refused: nobody would consume it', async () => {
+  it('NOTE3 a publisher without a queue is refused', async () => {
     await expect(publisherTo({})).rejects.toMatchObject({ code: 'queue_url_missing', retryable: false })
     expect(() => configOf({ sqsQueueUrl: 'https://sqs.eu-west-1.amazonaws.com/1/plain' })).toThrow('FIFO')
   })

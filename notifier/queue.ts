@@ -1,5 +1,5 @@
 /**
- * The queue of notifications as a port: what the publisher's side and the notifier's side need of it.
+ * The queue of notifications as a port, for publishers and notifiers.
  * It is FIFO with one group for each buyer, so that a buyer's messages stay in order and one is handed out at a time.
  * Invariant: a message is in the queue when `send` has not named it; a repeat of its de-duplication id adds nothing.
  * Left to others: SQS (sqs.ts), when to send again (queue-sink.ts), what a message means (message.ts).

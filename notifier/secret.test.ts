@@ -24,7 +24,7 @@ describe('NOTE6 secrets of webhooks', () => {
     expect(loadWebhookKey(join(folder, 'other.key'))).not.toEqual(key)
   })
 
-  it('NOTE6 follows from the key for tokens where several processes are told no other', () => {
+  it('NOTE6 follows from the key for tokens where no file is configured', () => {
     const jwtSecret = Buffer.from('0123456789abcdef0123456789abcdef').toString('base64url')
     // printf 'martillo webhooks' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
     expect(webhookKeyFromTokens(jwtSecret).toString('hex')).toBe(

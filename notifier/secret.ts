@@ -1,8 +1,8 @@
 /**
- * The keys that sign webhooks: one secret for each buyer, derived from one key of the house, so that nothing has
- * to be stored or sent around for each buyer.
- * Invariant: who knows one buyer's secret learns nothing about another's, nor about the house's key.
- * Source: Standard Webhooks, "Signature scheme" (24 to 64 bytes, `whsec_` and base64).
+ * The keys that sign webhooks.
+ * Each buyer has one secret, derived from one key of the house, so that nothing is stored or sent for each buyer.
+ * Invariant: one buyer's secret reveals nothing about another's, nor about the house's key.
+ * Source: Standard Webhooks, "Signature scheme" (24 to 64 bytes, `whsec_` and base64); docs/spec.md NOTE6.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import {
@@ -20,7 +20,7 @@ import type { SubjectId } from '../protocol/ids.ts'
 
 const keyBytes = 32
 
-/** The key's file is there but cannot serve. Somebody has to look: a new key would break every receiver. */
+/** The file holds no key. An operator must repair it: a new key would break every receiver. */
 class WebhookKeyError extends Error {
   readonly code = 'webhook_key_invalid'
   readonly retryable = false
@@ -35,8 +35,8 @@ export function webhookSecretOf(key: WebhookKey, buyerId: SubjectId | string): s
 }
 
 /**
- * The key that all processes of a house derive alike from its key for tokens, where no file of its own is named:
- * servers tell buyers the secrets that notifiers sign with. Who knows it learns nothing about the key for tokens.
+ * The key that all processes of a house derive alike from its key for tokens, where no file is configured: servers
+ * give buyers the secrets that notifiers sign with. It reveals nothing about the key for tokens.
  */
 export function webhookKeyFromTokens(jwtSecret: string): WebhookKey {
   return createHmac('sha256', Buffer.from(jwtSecret, 'base64url'))
@@ -52,7 +52,7 @@ export function loadWebhookKey(path: string): WebhookKey {
   const found = readKey(path)
   if (found !== undefined) return found
   mkdirSync(dirname(path), { recursive: true })
-  // Written beside it and linked into place: a crash leaves no half key, and of two that start together one wins.
+  // Written beside it and linked into place: a crash leaves no half key, and of two processes that start together one wins.
   const draft = `${path}.${randomBytes(6).toString('hex')}`
   const file = openSync(draft, 'wx', 0o600)
   try {

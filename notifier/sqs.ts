@@ -40,7 +40,7 @@ export interface QueueOptions {
 }
 
 const requestTimeoutMs = 10_000
-/** A long poll waits 20 s at most; a connection that says nothing for longer is dead. */
+/** A long poll waits 20 s at most; a connection that is silent for longer is dead. */
 const pollTimeoutMs = 30_000
 
 /** The dead-letter queue of a queue that is made here: `a.fifo` → `a-dead-letter.fifo`. */

@@ -106,7 +106,7 @@ describe('posting to a webhook', () => {
     expect(await posting.post(post(receiver.endpoint('ana')), never)).not.toHaveProperty('retryAfterMs')
   })
 
-  it('NOTE9 knows a receiver that is gone, and one that nobody answers for', async () => {
+  it('NOTE9 tells a receiver that is gone from an address where nothing answers', async () => {
     const receiver = await receiving((_, response) => {
       response.writeHead(410).end()
     })
@@ -130,7 +130,7 @@ describe('posting to a webhook', () => {
     expect(receiver.received).toHaveLength(3)
   })
 
-  it('NOTE13 refuses the inside of the network, by number and by name', async () => {
+  it('NOTE13 refuses private addresses, by number and by name', async () => {
     const receiver = await receiving(ok)
     const guarded = poster({ privateAllowed: false })
     const byNumber = await guarded.post(post(receiver.endpoint('ana')), never)

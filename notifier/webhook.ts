@@ -1,8 +1,9 @@
 /**
- * Posts one notification to one webhook, signed as Standard Webhooks says: `webhook-id` (the event's id, the same
- * at every attempt), `webhook-timestamp` (of this attempt) and `webhook-signature` over id, timestamp and body.
+ * Posts one notification to one webhook, signed as Standard Webhooks require.
+ * The headers are `webhook-id` (the event's id, the same at every attempt), `webhook-timestamp` (of this attempt) and
+ * `webhook-signature` over id, timestamp and body.
  * Invariant: one call is one request of bounded time and memory; redirects are not followed, and at most
- * `responseBytesMax` of the answer is read. It never throws: whatever happens is a result.
+ * `responseBytesMax` of the answer is read. It never rejects: every outcome is a result.
  * Left to others: whether to try again (delivery.ts). Source: standardwebhooks.com; docs/protocol.md, "Notifications".
  */
 import {
@@ -21,7 +22,7 @@ export type PostFailure =
   /** The address is malformed, or one that webhooks may not reach. No retry can help. */
   | 'endpoint_invalid'
   | 'address_refused'
-  /** The receiver said 410: it does not want this any more. */
+  /** The receiver answered 410: it wants no more notifications. */
   | 'gone'
   /** The receiver answered, but not with 2xx. */
   | 'status'
@@ -92,7 +93,7 @@ export function webhookPoster(options: WebhookOptions): WebhookPoster {
     return { url, settings }
   }
 
-  /** One request. `stale` tells that the connection had been kept too long, so nothing was said about the post. */
+  /** One request. `stale`: the kept connection was closed already, so the receiver never had the post. */
   function once(post: Post, stop: AbortSignal): Promise<{ result: PostResult; stale: boolean }> {
     return new Promise((resolve) => {
       const { url, settings } = start(post)
@@ -107,7 +108,7 @@ export function webhookPoster(options: WebhookOptions): WebhookPoster {
         resolve({ result, stale })
       }
       const breakOff = (failure: 'timeout' | 'stopped', detail: string): void => {
-        // A receiver that said 2xx has taken it, however long it goes on talking.
+        // A receiver that answered 2xx has taken it, however long its body is.
         settle(status !== undefined && taken(status) ? { ok: true, status } : { ok: false, failure, detail })
         request.destroy()
       }
@@ -146,7 +147,7 @@ export function webhookPoster(options: WebhookOptions): WebhookPoster {
   }
 }
 
-/** Reads an answer to its end, or drops the connection once it is longer than we care for. */
+/** Reads an answer to its end, or drops the connection once it is longer than the bound. */
 function drain(response: IncomingMessage, done: () => void): void {
   let bytes = 0
   response.on('data', (chunk: Buffer) => {

@@ -44,12 +44,14 @@ export const notifierRole = defineRole({
     if (queueUrl === undefined)
       throw new ConfigError(['SQS_QUEUE_URL is missing: it names the queue that the servers publish to'])
     const key = sharedWebhookKey(config.notifier, config.tokens.jwtSecret)
+    /** Until then the process is alive, but not ready. */
+    let hasStarted = false
     const { started, stop } = await startServices({ clock, logger }, async (start) => {
       const health = await start({
         ...deadlines,
         name: 'health',
         start: () =>
-          openHealth(config.process, { metrics, isReady: () => true, status: () => ({ queueUrl }) }),
+          openHealth(config.process, { metrics, isReady: () => hasStarted, status: () => ({ queueUrl }) }),
         stop: async (health) => health?.close(),
       })
       await start({
@@ -69,6 +71,7 @@ export const notifierRole = defineRole({
           }),
         stop: (notifier) => notifier.stop(),
       })
+      hasStarted = true
       return health
     })
     // A program that starts roles waits for a line with a `url`: that of what the role listens to.

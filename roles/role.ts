@@ -24,7 +24,7 @@ export interface RoleOptions<Config> extends RoleParts {
   readonly logger: Logger
 }
 
-/** What the first line says beside its event; `url` is where the role listens. */
+/** The facts of the first line; `url` is where the role listens. */
 export type RoleFacts = Readonly<Record<string, unknown>> & { readonly url: string }
 
 export interface RunningRole {

@@ -56,7 +56,7 @@ export const clusterSection = configSection('cluster', {
   clusterSecret: {
     is: text().optional(),
     secret: true,
-    doc: 'What changes of the membership must show; not set: they are taken from the same machine alone',
+    doc: 'Secret that changes of the membership must carry; not set: they are accepted from the same machine alone',
   },
 })
 
@@ -70,7 +70,7 @@ export const stateNodesSection = configSection('link', {
 export const monitorsSection = configSection('watch', {
   monitors: {
     is: list(isAddress, 'must be host:port').default([]),
-    doc: 'Addresses (host:port) of all monitors, separated by commas; not set: nobody takes over when this server dies',
+    doc: 'Addresses (host:port) of all monitors, separated by commas; not set: no other server takes over when this one dies',
   },
 })
 

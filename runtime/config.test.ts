@@ -43,7 +43,7 @@ function faultsOf(env: Record<string, string>, overrides: Record<string, unknown
 }
 
 describe('settings', () => {
-  test('CONFIG1 a default holds until the environment, and that until an option, says otherwise', () => {
+  test('CONFIG1 an option overrides the environment, and that the default', () => {
     const plain = loadConfig({ section }, { env: {} }).section
     expect(plain).toEqual({
       port: 8080,

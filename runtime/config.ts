@@ -147,7 +147,7 @@ function givenFor(settings: Settings, { env, overrides }: ConfigSources): Readon
   return given
 }
 
-/** Variables and options that nobody declares. */
+/** Variables and options that no section declares. */
 function undeclared(sections: ConfigSections, { env, overrides = {}, known = [] }: ConfigSources): string[] {
   const variables = new Set([...known, ...variablesOf(sections)])
   const keys = new Set(Object.values(sections).flatMap(({ settings }) => Object.keys(settings)))
@@ -208,7 +208,7 @@ function kindOf({ is }: Setting): unknown {
 
 const flags: Readonly<Record<string, boolean>> = { true: true, 1: true, false: false, 0: false }
 
-/** The value that a text stands for. Text that fits no value stays as it is, for the schema to refuse. */
+/** The value of a text. Text that fits no value stays as it is, and the schema refuses it. */
 function fromText(kind: unknown, given: string): unknown {
   if (kind instanceof z.ZodNumber) return /^-?\d+$/.test(given) ? Number(given) : given
   if (kind instanceof z.ZodBoolean) return flags[given] ?? given

@@ -1,7 +1,8 @@
 /**
- * Numbers for the operator, in Prometheus text. The only file that names prom-client.
- * Invariant: every series exists, at zero, from the start: labels have a closed list of values, and what is not
- * in it counts as `other`, so that no input can grow the number of series. Names carry their unit.
+ * Numbers for the operator, in Prometheus text.
+ * This is the only file that names prom-client.
+ * Invariant: every series exists, at zero, from the start. Labels have a closed list of values, and any other value
+ * counts as `other`, so that no input can grow the number of series. Names carry their unit.
  * Source: docs/style.md, "Configuration, logs, metrics"; Prometheus naming conventions.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
@@ -35,7 +36,7 @@ export interface Metrics {
   counter<const Labels extends LabelValues = Record<never, never>>(
     options: MetricOptions<Labels>,
   ): CounterMetric<Labels>
-  /** With `read`, the value is asked for when the metrics are (only without labels). */
+  /** With `read`, the value is read when the metrics are (only without labels). */
   gauge<const Labels extends LabelValues = Record<never, never>>(
     options: MetricOptions<Labels> & { readonly read?: () => number },
   ): GaugeMetric<Labels>
@@ -93,13 +94,11 @@ export function createMetrics(options: { readonly withProcess: boolean }): Metri
         help: metric.help,
         labelNames: labels.names,
         registers: [registry],
-        ...(read === undefined
-          ? {}
-          : {
-              collect() {
-                this.set(read())
-              },
-            }),
+        ...(read && {
+          collect() {
+            this.set(read())
+          },
+        }),
       })
       for (const set of labels.sets) gauge.set(set, 0)
       return { set: (value, given) => gauge.set(labels.close(given), value) }

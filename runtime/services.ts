@@ -1,5 +1,6 @@
 /**
- * What a process runs: started in order, stopped in the reverse order, each step within its deadline.
+ * Starts what a process runs, in order, and stops it in the reverse order.
+ * Each step has a deadline.
  * Each start returns its service, so that the next one can use it and nothing is shared through variables.
  * Invariant: when a start fails, everything that had started is stopped before the error is passed on. A service
  * that does not stop in time is reported and left, so that stopping always ends.

@@ -1,4 +1,7 @@
-/** Notifications for tests, made as the publisher makes them. */
+/**
+ * Notifications for tests.
+ * Invariant: they are made as the publisher makes them, so ids and events are those of production.
+ */
 import type { GroupId, SubjectId } from '../../protocol/ids.ts'
 import { type NotificationMessage, notificationMessage } from '../../protocol/notifications.ts'
 

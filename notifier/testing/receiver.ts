@@ -1,6 +1,8 @@
 /**
- * A webhook receiver for tests: a real HTTP server on a free port of the loopback address that keeps what it got
- * and answers as the test says. Invariant: it answers nothing by itself that the test did not ask for.
+ * A webhook receiver for tests.
+ * It is a real HTTP server on a free port of the loopback address. It keeps what it received, and answers as the
+ * test decides.
+ * Invariant: it sends no answer that the test did not choose.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

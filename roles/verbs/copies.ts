@@ -111,7 +111,7 @@ export async function drop(options: {
 }): Promise<DroppedEntry> {
   if (options.acceptLoss !== true) {
     throw new ConfigError([
-      'what the entry asks for will not happen: say --accept-loss if no node can apply it',
+      'the command of the entry will have no effect: give --accept-loss if no node can apply it',
     ])
   }
   const number = (name: 'index' | 'term' | 'group'): number => {
@@ -130,7 +130,7 @@ export async function recover(options: {
 }): Promise<Recovered> {
   if (!options.isLossAccepted) {
     throw new ConfigError([
-      'what only the other nodes had is lost, acknowledged or not; say --accept-loss if the majority is lost permanently',
+      'what only the other nodes had is lost, acknowledged or not; give --accept-loss if the majority is lost permanently',
     ])
   }
   const { dataDir, cluster } = options

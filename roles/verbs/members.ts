@@ -153,7 +153,7 @@ class MemberDesk {
         }
       },
     })
-    if (aside !== undefined) this.#say(`what the node had is in ${aside}: remove it when all is well`)
+    if (aside !== undefined) this.#say(`the node's former folder is ${aside}: remove it when all is well`)
     this.#say(`start node ${nodeId} again as before: it votes when it has caught up`)
   }
 
@@ -162,7 +162,7 @@ class MemberDesk {
       const found = members.find((member) => member.nodeId === nodeId && member.address.port > 0)
       if (found !== undefined) return found.address
     }
-    throw new ConfigError([`node ${nodeId} is not a member: say where it will be, --at host:port`])
+    throw new ConfigError([`node ${nodeId} is not a member: give its address, --at host:port`])
   }
 
   /** Resolves when the node votes in every group. */

@@ -101,7 +101,7 @@ function registerMemberVerbs(state: Command, shell: Shell): void {
     'give a stopped node that lost its data an empty folder; it comes back from the others',
   )
     .requiredOption('--data <folder>', "the node's data folder; its contents are set aside")
-    .option('--at <address>', 'host:port of the node, where the members do not say it any more')
+    .option('--at <address>', 'host:port of the node, where it is not a member any more')
     .action((nodeId: string, options: MemberOptions & { readonly data: string; readonly at?: string }) =>
       change({ verb: 'rebuild', nodeId, dataDir: options.data, at: options.at }, options),
     )
@@ -166,10 +166,10 @@ function registerLastResorts(state: Command, shell: Shell): void {
     .command('drop-entry')
     .description('when every node stops at the same entry: replace it by an empty one, on each stopped node')
     .requiredOption('--data <folder>', 'the folder; its process must not run')
-    .requiredOption('--index <number>', 'of the entry, as the node said')
-    .requiredOption('--term <number>', 'of the entry, as the node said')
+    .requiredOption('--index <number>', 'of the entry, from the error of the node')
+    .requiredOption('--term <number>', 'of the entry, from the error of the node')
     .option('--group <number>', 'the group that it belongs to', '0')
-    .option('--accept-loss', 'yes: what the entry asks for does not happen')
+    .option('--accept-loss', 'yes: the command of the entry has no effect')
     .option('--json', 'print machine-readable lines')
     .action((options: DropOptions) =>
       asFailures(async () => {
