@@ -85,7 +85,7 @@ it('the walk sees the imports: all files are in a room, and known ones are found
   for (const file of codeFiles()) if (!isTest(file)) roomOf(file)
   expect(ofHouse.length).toBeGreaterThan(1_000)
   expect(ofPackages.length).toBeGreaterThan(150)
-  expect(ofHouse).toContainEqual({ file: 'server/index.ts', target: 'state-cluster/index.ts' })
+  expect(ofHouse).toContainEqual({ file: 'server/server.ts', target: 'state-cluster/index.ts' })
   expect(ofPackages).toContainEqual({ file: 'state-cluster/storage/lmdb-store.ts', target: 'lmdb' })
 })
 

@@ -81,25 +81,25 @@ export interface HttpExchange {
 }
 
 /** What to do with a request to open a WebSocket: refuse it as HTTP, or take it with this session. */
-export type UpgradeDecision<Session> =
+export type UpgradeDecision<SocketSession> =
   | { readonly accept: false; readonly answer: HttpAnswer }
-  | { readonly accept: true; readonly subprotocol: string; readonly session: Session }
+  | { readonly accept: true; readonly subprotocol: string; readonly session: SocketSession }
 
-export interface EdgeHandlers<Session> {
+export interface EdgeHandlers<SocketSession> {
   /** Every HTTP request that is not a WebSocket upgrade of `socketPath`. */
   http(exchange: HttpExchange): HttpAnswer | Promise<HttpAnswer>
   /** At once: carriers cannot be trusted to open a socket later than in the turn of its request. */
-  upgrade(request: HttpRequest): UpgradeDecision<Session>
-  open(session: Session, socket: Socket): void
+  upgrade(request: HttpRequest): UpgradeDecision<SocketSession>
+  open(session: SocketSession, socket: Socket): void
   /** `bytes` are the handler's only until it returns. */
-  message(session: Session, bytes: Uint8Array, isBinary: boolean): void
+  message(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void
   /** The client read something of what waited. */
-  drain(session: Session): void
+  drain(session: SocketSession): void
   /** A published message, and maybe later ones of the same turn, did not fit this socket's buffer. */
-  dropped(session: Session, bytes: Uint8Array, isBinary: boolean): void
-  pong(session: Session): void
+  dropped(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void
+  pong(session: SocketSession): void
   /** The last call for this session. */
-  close(session: Session, code: number): void
+  close(session: SocketSession, code: number): void
   /** What a handler threw or rejected with. The exchange was answered 500, the socket closed 1011. */
   fault(error: unknown, where: string): void
 }

@@ -88,11 +88,11 @@ export async function loadNative(
 }
 
 /** A session's socket. Native calls throw once the socket is closed, so each asks first. */
-class NativeSocket<Session> implements Socket {
-  readonly session: Session
-  #native: WebSocket<SocketData<Session>> | undefined
+class NativeSocket<SocketSession> implements Socket {
+  readonly session: SocketSession
+  #native: WebSocket<SocketData<SocketSession>> | undefined
 
-  constructor(session: Session, native: WebSocket<SocketData<Session>>) {
+  constructor(session: SocketSession, native: WebSocket<SocketData<SocketSession>>) {
     this.session = session
     this.#native = native
   }
@@ -141,21 +141,23 @@ class NativeSocket<Session> implements Socket {
 
 const droppedStatus = 2
 
-interface SocketData<Session> {
-  readonly session: Session
-  socket?: NativeSocket<Session>
+interface SocketData<SocketSession> {
+  readonly session: SocketSession
+  socket?: NativeSocket<SocketSession>
 }
 
 /** A socket's data once it is open: from then on the wrapper is there. */
-function dataOf<Session>(ws: WebSocket<SocketData<Session>>): Required<SocketData<Session>> {
-  return ws.getUserData() as Required<SocketData<Session>>
+function dataOf<SocketSession>(
+  ws: WebSocket<SocketData<SocketSession>>,
+): Required<SocketData<SocketSession>> {
+  return ws.getUserData() as Required<SocketData<SocketSession>>
 }
 
 /** Runs a handler of an open socket; what it throws closes the socket with 1011. */
-function guard<Session>(
+function guard<SocketSession>(
   socket: Socket,
   where: string,
-  handlers: EdgeHandlers<Session>,
+  handlers: EdgeHandlers<SocketSession>,
   run: () => void,
 ): void {
   try {
@@ -176,9 +178,9 @@ const internalProblem: HttpAnswer = {
 const addressText = new TextDecoder()
 
 /** One HTTP request and its answer. `request` is a copy: the native one is gone when the handler returns. */
-class NativeExchange<Session> implements HttpExchange {
+class NativeExchange<SocketSession> implements HttpExchange {
   readonly request: HttpRequest
-  readonly #handlers: EdgeHandlers<Session>
+  readonly #handlers: EdgeHandlers<SocketSession>
   readonly #clock: Clock
   #response: NativeResponse | undefined
   #onAborted: (() => void) | undefined
@@ -186,7 +188,7 @@ class NativeExchange<Session> implements HttpExchange {
   constructor(
     response: NativeResponse,
     request: NativeRequest,
-    handlers: EdgeHandlers<Session>,
+    handlers: EdgeHandlers<SocketSession>,
     clock: Clock,
   ) {
     this.#response = response
@@ -312,9 +314,9 @@ class NativeEdge implements Edge {
 }
 
 /** Listens. Rejects with `ListenError` (port in use, address not ours) or `EdgeUnavailableError`. */
-export async function openEdge<Session>(
+export async function openEdge<SocketSession>(
   options: EdgeOptions,
-  handlers: EdgeHandlers<Session>,
+  handlers: EdgeHandlers<SocketSession>,
 ): Promise<Edge> {
   assert(
     options.idleTimeoutSeconds >= 8 && options.idleTimeoutSeconds <= 960,
@@ -322,7 +324,7 @@ export async function openEdge<Session>(
   )
   const native = await loadNative()
   const app = native.App()
-  app.ws<SocketData<Session>>(options.socketPath, {
+  app.ws<SocketData<SocketSession>>(options.socketPath, {
     maxPayloadLength: options.messageBytesMax,
     maxBackpressure: options.bufferedBytesMax,
     idleTimeout: options.idleTimeoutSeconds,
@@ -336,7 +338,7 @@ export async function openEdge<Session>(
         () => handlers.upgrade(exchange.request),
         (decision) => {
           if (!decision.accept) return exchange.answer(decision.answer)
-          const data: SocketData<Session> = { session: decision.session }
+          const data: SocketData<SocketSession> = { session: decision.session }
           exchange.take((taken) => taken.upgrade(data, key, decision.subprotocol, extensions, context))
         },
       )

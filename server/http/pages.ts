@@ -51,12 +51,15 @@ export class PagesError extends Error {
   readonly retryable = false
 }
 
+/** The answer to a page request; `undefined` where no page is at its path. */
+export type Pages = (request: HttpRequest) => HttpAnswer | undefined
+
 /**
  * Reads every file of a folder (at most 1,000, at most 64 MiB together) and returns what answers GET for them; `/`
  * is `index.html`. A folder that is not there gives no pages. Files under `assets/` carry a hash in their name
  * and may be kept for ever.
  */
-export async function loadPages(folder: string): Promise<(request: HttpRequest) => HttpAnswer | undefined> {
+export async function loadPages(folder: string): Promise<Pages> {
   const pages = new Map<string, Page>()
   let totalBytes = 0
   for (const name of await filesIn(folder)) {

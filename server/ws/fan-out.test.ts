@@ -8,7 +8,7 @@ import { TokenBucket } from '../access/token-bucket.ts'
 import { FakeCarrier, type FakeSocket } from '../testing/fake-carrier.ts'
 import { MemoryCluster } from '../testing/memory-cluster.ts'
 import { FanOut } from './fan-out.ts'
-import { Session } from './session.ts'
+import { SocketSession } from './socket-session.ts'
 
 const limit = 600
 const queueLimit = 4000
@@ -17,7 +17,7 @@ const queueLimit = 4000
 class Bench {
   readonly clock = new ManualClock()
   readonly cluster = new MemoryCluster(this.clock)
-  readonly sessions = new Map<FakeSocket, Session>()
+  readonly sessions = new Map<FakeSocket, SocketSession>()
   readonly failures: unknown[] = []
   resyncs = 0
   #afterSweeps: { work: () => void; sweeps: number }[] = []
@@ -53,14 +53,14 @@ class Bench {
     this.cluster.subscribe(0 as GroupId, (batch) => this.fanOut.deliver(batch))
   }
 
-  sessionOf(socket: FakeSocket): Session {
-    return this.sessions.get(socket) as Session
+  sessionOf(socket: FakeSocket): SocketSession {
+    return this.sessions.get(socket) as SocketSession
   }
 
   connect(identity?: Identity): FakeSocket {
     const socket = this.carrier.socket()
     const bucket = new TokenBucket({ perSecond: 1, burst: 1 }, 0)
-    const session = new Session(
+    const session = new SocketSession(
       {
         id: 's',
         subprotocol: jsonSubprotocol,

@@ -32,13 +32,13 @@ import {
 import { hasRole } from '../access/auth.ts'
 import { privateEventFrame, publicEventFrame, wireView } from '../frames.ts'
 import { EventTail, eventsMax, type TailEvent } from './event-tail.ts'
-import type { Session } from './session.ts'
+import type { SocketSession } from './socket-session.ts'
 
 type Stage = 'reading' | 'replaying' | 'blocked' | 'waiting' | 'live' | 'lagging' | 'ended'
 
 /** One session's watch on one auction. */
 export interface Subscription {
-  readonly session: Session
+  readonly session: SocketSession
   readonly topic: Topic
   stage: Stage
   /** The last event that this subscriber has, or was promised to do without. */
@@ -81,7 +81,7 @@ export interface FanOutContext {
   /** Calls when everything published before now has been handed to the sockets. */
   readonly afterSweep: (work: () => void) => void
   /** A read of the cluster failed: the frame is answered, or, when it was already, the session ended. */
-  readonly readFailed: (session: Session, replyTo: FrameId | undefined, error: unknown) => void
+  readonly readFailed: (session: SocketSession, replyTo: FrameId | undefined, error: unknown) => void
   /** Told when a slow reader was given a `resync` instead of events. */
   readonly resynced: () => void
 }
@@ -89,8 +89,8 @@ export interface FanOutContext {
 export class FanOut {
   readonly #context: FanOutContext
   readonly #topics = new Map<AuctionId, Topic>()
-  readonly #sessionsOf = new Map<string, Set<Session>>()
-  readonly #dropped = new Map<Session, Published>()
+  readonly #sessionsOf = new Map<string, Set<SocketSession>>()
+  readonly #dropped = new Map<SocketSession, Published>()
   #subscriptionCount = 0
   /** What was published and may not have reached the sockets yet, oldest first, and since the last full sweep. */
   #leaving: Published[] = []
@@ -110,7 +110,7 @@ export class FanOut {
   }
 
   /** From now on the session gets its bidder's private frames. */
-  enter(session: Session): void {
+  enter(session: SocketSession): void {
     const { identity } = session
     if (identity === undefined) return
     const sessions = this.#sessionsOf.get(identity.subject)
@@ -119,7 +119,7 @@ export class FanOut {
   }
 
   /** The session is over. */
-  leave(session: Session): void {
+  leave(session: SocketSession): void {
     for (const subscription of [...session.subscriptions.values()]) this.#end(subscription)
     this.#dropped.delete(session)
     const { identity } = session
@@ -136,7 +136,7 @@ export class FanOut {
 
   /** Answers a `subscribe`, with a snapshot or the events after `since`; a second one begins anew. */
   async subscribe(
-    session: Session,
+    session: SocketSession,
     replyTo: FrameId,
     auctionId: AuctionId,
     since: Position | undefined,
@@ -226,7 +226,7 @@ export class FanOut {
   }
 
   /** Whether the session watched it. */
-  unsubscribe(session: Session, auctionId: AuctionId): boolean {
+  unsubscribe(session: SocketSession, auctionId: AuctionId): boolean {
     const subscription = session.subscriptions.get(auctionId)
     if (subscription === undefined) return false
     this.#end(subscription)
@@ -248,12 +248,12 @@ export class FanOut {
   }
 
   /** The carrier could not give this session a published message, nor maybe later ones of the same sweep. */
-  dropped(session: Session, first: Published): void {
+  dropped(session: SocketSession, first: Published): void {
     if (!this.#dropped.has(session)) this.#dropped.set(session, first)
   }
 
   /** The session reads again: it gets the latest of what it missed, as far as there is room. */
-  drained(session: Session): void {
+  drained(session: SocketSession): void {
     this.#settleDropped()
     for (const subscription of session.subscriptions.values()) {
       if (!session.hasRoom) return
@@ -265,7 +265,7 @@ export class FanOut {
     }
   }
 
-  #begin(session: Session, auctionId: AuctionId): Subscription {
+  #begin(session: SocketSession, auctionId: AuctionId): Subscription {
     let topic = this.#topics.get(auctionId)
     if (topic === undefined) {
       topic = {
@@ -300,7 +300,7 @@ export class FanOut {
     if (topic.subscriptions.size === 0) this.#topics.delete(topic.auctionId)
   }
 
-  async #standing(session: Session, auctionId: AuctionId): Promise<Standing | undefined> {
+  async #standing(session: SocketSession, auctionId: AuctionId): Promise<Standing | undefined> {
     const { identity } = session
     if (identity === undefined || !hasRole(identity, 'bidder')) return undefined
     return this.#context.cluster.standing(auctionId, identity.subject)

@@ -17,7 +17,7 @@ import { clusterFault } from '../http/answers.ts'
 import type { ServerMetrics } from '../metrics.ts'
 import type { Tally } from '../tally.ts'
 import type { FanOut } from './fan-out.ts'
-import type { Session } from './session.ts'
+import type { SocketSession } from './socket-session.ts'
 
 export interface FrameContext {
   readonly cluster: Cluster
@@ -32,7 +32,9 @@ export interface FrameContext {
   readonly limits: { readonly subscriptionsPerSocketMax: number; readonly commandsPerSocketMax: number }
 }
 
-export function frameHandlers(context: FrameContext): ClientFrameHandlers<Session, void | Promise<void>> {
+export function frameHandlers(
+  context: FrameContext,
+): ClientFrameHandlers<SocketSession, void | Promise<void>> {
   const { clock, fanOut, limits } = context
   return {
     subscribe(session, frame) {
@@ -88,7 +90,7 @@ export function frameHandlers(context: FrameContext): ClientFrameHandlers<Sessio
  * begun at once, a second `subscribe` would take the place of a first one that has no answer yet.
  */
 function inTurn(
-  session: Session,
+  session: SocketSession,
   auctionId: AuctionId,
   work: () => void | Promise<void>,
 ): void | Promise<void> {
@@ -113,7 +115,7 @@ interface BidFrame {
 /** Proposes a bid in the subject's name and answers with what the machine says. */
 async function bid(
   context: FrameContext,
-  session: Session,
+  session: SocketSession,
   frame: BidFrame,
   commandOf: (subject: SubjectId) => Command,
 ): Promise<void> {
@@ -161,7 +163,7 @@ async function bid(
 }
 
 export function refuse(
-  session: Session,
+  session: SocketSession,
   replyTo: FrameId | undefined,
   code: FrameErrorCode,
   message: string,

@@ -31,7 +31,7 @@ import type { ServerMetrics } from '../metrics.ts'
 import { Tally } from '../tally.ts'
 import type { FanOut, Published } from './fan-out.ts'
 import { refuse } from './frame-handlers.ts'
-import { Session, type SessionContext } from './session.ts'
+import { type SessionContext, SocketSession } from './socket-session.ts'
 
 export interface GatewayContext extends Omit<SessionContext, 'closing'> {
   readonly config: ServerConfig
@@ -39,7 +39,7 @@ export interface GatewayContext extends Omit<SessionContext, 'closing'> {
   readonly tokens: Tokens
   readonly admission: Admission
   readonly fanOut: FanOut
-  readonly handlers: ClientFrameHandlers<Session, void | Promise<void>>
+  readonly handlers: ClientFrameHandlers<SocketSession, void | Promise<void>>
   readonly metrics: ServerMetrics
   /** What a frame's handler failed with, after its session was told. */
   readonly fault: (error: unknown, where: string) => void
@@ -60,7 +60,7 @@ const text = new TextDecoder()
 export class Gateway {
   readonly #context: GatewayContext
   readonly #sessionContext: SessionContext
-  readonly #sessions = new Set<Session>()
+  readonly #sessions = new Set<SocketSession>()
   readonly #open: Tally
   #isDraining = false
 
@@ -75,7 +75,7 @@ export class Gateway {
   }
 
   /** Decides about an upgrade. A bad token is told by a close code: browsers hide the status of a refused upgrade. */
-  upgrade(request: HttpRequest): UpgradeDecision<Session> {
+  upgrade(request: HttpRequest): UpgradeDecision<SocketSession> {
     const { clock, tokens, admission, config, metrics } = this.#context
     const header = request.header('sec-websocket-protocol')
     const { subprotocol, token: offered } = readOffer(header)
@@ -94,7 +94,7 @@ export class Gateway {
       metrics.rateLimited.add(1, { what: 'request' })
       return { accept: false, answer: rateAnswer(waitMs) }
     }
-    const session = new Session(
+    const session = new SocketSession(
       {
         id: randomBytes(9).toString('base64url'),
         subprotocol: subprotocol ?? jsonSubprotocol,
@@ -110,7 +110,7 @@ export class Gateway {
   }
 
   /** The socket is open; the session begins as soon as its token is verified. */
-  open(session: Session, socket: Socket): void {
+  open(session: SocketSession, socket: Socket): void {
     session.attach(socket)
     const { check } = session
     if (!(check instanceof Promise)) this.#letIn(session, check)
@@ -123,7 +123,7 @@ export class Gateway {
         })
   }
 
-  message(session: Session, bytes: Uint8Array, isBinary: boolean): void {
+  message(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void {
     const { clock, tokens, metrics } = this.#context
     if (!session.isOpen) return
     if (bytes.length > frameBytesMax) {
@@ -160,24 +160,24 @@ export class Gateway {
   }
 
   /** The client read something. */
-  drained(session: Session): void {
+  drained(session: SocketSession): void {
     session.drained(this.#context.clock.monotonicMs())
     this.#context.fanOut.drained(session)
   }
 
   /** The carrier dropped a message for want of room. Published events are made good; a ping is not missed. */
-  dropped(session: Session, bytes: Uint8Array, isBinary: boolean): void {
+  dropped(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void {
     const event = isBinary ? readMsgpack(bytes) : readJson(text.decode(bytes))
     const published = event.ok ? publishedOf(event.value) : undefined
     if (published !== undefined) this.#context.fanOut.dropped(session, published)
   }
 
-  heard(session: Session): void {
+  heard(session: SocketSession): void {
     session.heardMs = this.#context.clock.monotonicMs()
     session.isPinged = false
   }
 
-  closed(session: Session, code: number): void {
+  closed(session: SocketSession, code: number): void {
     session.detach()
     this.#context.metrics.closes.add(1, { code: String(code) })
     if (!this.#sessions.delete(session)) return
@@ -226,7 +226,7 @@ export class Gateway {
   }
 
   /** Begins the session, or says by a close code why not. */
-  #letIn(session: Session, check: TokenCheck | undefined): void {
+  #letIn(session: SocketSession, check: TokenCheck | undefined): void {
     const { config, clock, fanOut } = this.#context
     if (!session.isOpen) return
     if (check?.ok === true) session.identity = check.identity
@@ -255,14 +255,14 @@ export class Gateway {
     for (const { bytes, isBinary } of early) this.message(session, bytes, isBinary)
   }
 
-  #entry(session: Session): 'let_in' | CloseCode {
+  #entry(session: SocketSession): 'let_in' | CloseCode {
     if (this.#isDraining) return 1012
     const entry = this.#context.admission.socketOpened(session.identity, session.address)
     if (entry === 'server_full') return 1013
     return entry === 'address_full' ? 4429 : 'let_in'
   }
 
-  #decode(session: Session, bytes: Uint8Array, isBinary: boolean): FrameRead {
+  #decode(session: SocketSession, bytes: Uint8Array, isBinary: boolean): FrameRead {
     const takesBinary = session.subprotocol === msgpackSubprotocol
     if (isBinary !== takesBinary) {
       const message = `${session.subprotocol} takes ${takesBinary ? 'binary' : 'text'} frames`
@@ -272,12 +272,12 @@ export class Gateway {
   }
 
   #handle<Type extends ClientFrame['type']>(
-    session: Session,
+    session: SocketSession,
     frame: Extract<ClientFrame, { type: Type }>,
   ): void {
     const { handlers } = this.#context
     const handler = handlers[frame.type as Type] as (
-      session: Session,
+      session: SocketSession,
       frame: Extract<ClientFrame, { type: Type }>,
     ) => void | Promise<void>
     try {
@@ -288,13 +288,13 @@ export class Gateway {
     }
   }
 
-  #failed(session: Session, frame: ClientFrame, error: unknown): void {
+  #failed(session: SocketSession, frame: ClientFrame, error: unknown): void {
     refuse(session, frame.id, 'internal', 'the server failed at this frame')
     this.#context.metrics.frameErrors.add(1, { code: 'internal' })
     this.#context.fault(error, frame.type)
   }
 
-  #refuseFrame(session: Session, read: FrameRefused): void {
+  #refuseFrame(session: SocketSession, read: FrameRefused): void {
     const { code, replyTo, message, bid } = read
     if (code !== 'amount_invalid') {
       this.#context.metrics.frameErrors.add(1, { code })
@@ -311,7 +311,7 @@ export class Gateway {
   }
 
   /** Answers a frame beyond the rate without doing what it asks. */
-  #holdBack(session: Session, read: FrameRead, waitMs: number): void {
+  #holdBack(session: SocketSession, read: FrameRead, waitMs: number): void {
     this.#context.metrics.rateLimited.add(1, { what: 'frame' })
     const replyTo = read.ok ? read.frame.id : read.replyTo
     refuse(session, replyTo, 'rate_limited', 'too many frames; slow down', waitMs)

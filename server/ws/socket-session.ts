@@ -1,5 +1,6 @@
 /**
- * One WebSocket's session: who it is, what it watches, and what waits to be sent to it.
+ * The session of one WebSocket: its identity, its subscriptions, and its unsent frames.
+ *
  * Invariant: answers and private frames leave in the order they were given, none is left out: while the client
  * does not read they wait here, and when they outgrow `queuedBytesMax` the session ends with 4413. Published
  * events do not pass through here; `fan-out.ts` sees to them. Frames of one turn leave in one system call.
@@ -21,7 +22,7 @@ export interface SessionContext {
   /** Calls once the work of this turn is done, before the event loop goes on. */
   readonly defer: (work: () => void) => void
   /** The session is about to end but its client must read first: nothing more is to be done for it. */
-  readonly closing: (session: Session) => void
+  readonly closing: (session: SocketSession) => void
 }
 
 export interface SessionStart {
@@ -36,12 +37,12 @@ export interface SessionStart {
   readonly strikes: TokenBucket
 }
 
-export class Session {
+export class SocketSession {
   readonly id: string
   readonly subprotocol: Subprotocol
   readonly address: string
   readonly check: TokenCheck | Promise<TokenCheck> | undefined
-  /** Whom the token speaks for, once the session has been let in. */
+  /** The token's identity; absent until the token was checked. */
   identity: Identity | undefined
   /** Frames that came before the token was verified; `undefined` from then on. */
   early: { readonly bytes: Uint8Array; readonly isBinary: boolean }[] | undefined
