@@ -2,7 +2,7 @@
  * The duties of a server in one group: conduct its auctions, publish their outbox entries.
  *
  * Invariant: conductor and publisher act under one epoch; after `release` neither acts any more. Leaves what falls
- * due to the conductor and who receives what to the publisher. Source: docs/design.md, "Owners and epochs".
+ * due to the conductor and who receives what to the publisher. Source: docs/design.md, "Owners, the monitor, and fencing".
  */
 import type { GroupId } from '../protocol/ids.ts'
 import type { FeedBatch } from '../state-cluster/index.ts'
