@@ -5,10 +5,12 @@
  * once and in order; what is read (views, history) is exactly as of that index. Raft decides order and commitment of
  * entries, the replica when a checkpoint begins.
  */
+
 import type { AuctionId, GroupId } from '../../protocol/ids.ts'
 import type { Timing } from '../../wire/timing.ts'
 import type { MachineEntry } from '../machine/commands.ts'
 import { type Applied, isPublic, type PublicEvent } from '../machine/events.ts'
+import { FeatureUnknownError } from '../machine/features.ts'
 import {
   apply,
   decodeEntry,
@@ -92,7 +94,8 @@ const kindsByCode = new Map<number, RowKind>(
 /** An entry of the log that the machine cannot apply: the state is not to be used any more. */
 export class EntryError extends Error {
   override readonly name = 'EntryError'
-  readonly code = 'entry_not_applied'
+  /** `feature_unknown` where an upgrade helps, else `entry_not_applied`. */
+  readonly code: 'feature_unknown' | 'entry_not_applied'
   readonly retryable = false
   readonly index: number
   readonly term: number
@@ -104,6 +107,7 @@ export class EntryError extends Error {
         `here: martillo state drop-entry, on each of them)`,
       { cause },
     )
+    this.code = cause instanceof FeatureUnknownError ? cause.code : 'entry_not_applied'
     this.index = index
     this.term = term
   }
