@@ -80,10 +80,16 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const page: Pages = options.webDir === undefined ? () => undefined : await loadPages(options.webDir)
   const server = new Server(options, tokens, page)
   await server.open()
-  return server
+  // Bound: callers hand these on as functions.
+  return {
+    url: server.url,
+    drain: () => server.drain(),
+    close: () => server.close(),
+    load: () => server.load(),
+  }
 }
 
-class Server implements RunningServer {
+class Server {
   readonly #options: ServerOptions
   readonly #tokens: Tokens
   readonly #admission: Admission
