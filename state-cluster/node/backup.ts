@@ -1,5 +1,5 @@
 /**
- * A copy of a node's state and history as a stream of bytes, and a new folder made from one.
+ * A node's backup: a stream of bytes, and a new folder made from it.
  *
  *   | "martillo backup 1\n" | record … |      record: | length u32 | crc32 u32 | MessagePack tuple |
  *   ["head", cluster id, groups, taken at ms]

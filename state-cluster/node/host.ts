@@ -1,6 +1,8 @@
 /**
- * The replicas of this process, one of each group, over one store: opened, read, proposed to, and closed together.
- * A house on one machine and a node of a cluster are both this; they differ in whom their replicas talk to.
+ * The replicas of this process, one of each group, over one store.
+ *
+ * They are opened, read, proposed to, and closed together. A single node and a node of a cluster are both this; they
+ * differ in whom their replicas send messages to.
  *
  *   <data>/lock.n        one process at a time      <data>/state/data.mdb   log, checkpoints and history
  *

@@ -1,15 +1,16 @@
 /**
- * Which data folder each node of the cluster has, and what follows when one comes back with another: it could vote
- * twice in a term, or not know what it has acknowledged.
+ * Which data folder each node has, and what follows from another one.
  *
- *   founding:  each founder notes every other's incarnation ─► tells it so (`acquainted`) ─► told by all: takes part
- *   joining:   the change that lets a node in names its incarnation
- *   later:     a hello with another incarnation is refused; whoever is refused ends
+ * A node with another folder could vote twice in a term, or not know what it has acknowledged.
+ *
+ *   founding:  each founder notes every other's incarnation ─► reports it (`acquainted`) ─► all have: takes part
+ *   joining:   the membership change that adds a node names its incarnation
+ *   later:     a hello with another incarnation is refused; a node that is refused ends
  *
  * Invariant: nobody takes part in a vote or an acknowledgement before every node that counts it has noted its
- * incarnation for good, in the record that makes it a member; so a folder that takes a lost one's place is known as
- * another to all who relied on the lost one. Leaves the way over the network to peer-network.ts, and what is old
- * within one folder to own-promise.ts and to the replica. Source: docs/spec.md IDENT1 to IDENT5; docs/raft.md, duty 11.
+ * incarnation durably, in the record that makes it a member. So a folder in the place of a lost one is known as
+ * another to all who relied on the lost one. Older states of one folder are for own-promise.ts and the replica.
+ * Source: docs/spec.md IDENT1 to IDENT5; docs/raft.md, duty 11.
  */
 
 import type { Hello, Refusal } from '../../wire/handshake.ts'

@@ -1,13 +1,13 @@
 /**
- * A state node: the replicas of this process, in touch with those of the other nodes, and the cluster link for
- * servers and tools, all behind one address.
+ * A state node: its replicas, the peer network and the cluster link.
  *
  *   peers ──► Acceptor ──role peer──► PeerNetwork ──► replicas of all groups
  *   servers ─►          ──role link──► LinkService ──► linkBackend ──► the same replicas
  *
+ * All share one address. main.ts has settings, signals and exits.
  * Invariant: a node takes part only in the cluster, and under the number, that its folder was made for; whom it
- * talks to follows from what the log says of the members, and from the list it was started with until then.
- * Leaves settings, signals and exits to main.ts. Source: docs/spec.md NODE1 to NODE3, IDENT1 to IDENT5, MEMBER1 to MEMBER4.
+ * connects to follows from the members in the log, and until then from the list that it was started with.
+ * Source: docs/spec.md NODE1 to NODE3, IDENT1 to IDENT5, MEMBER1 to MEMBER4.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { GroupId } from '../../protocol/ids.ts'

@@ -1,8 +1,8 @@
 /**
  * Assertions of the Raft core: always on, with the facts that a post-mortem needs.
  *
- * A broken rule means that the log or the caller can no longer be trusted; going on would turn it into a
- * silently wrong state. Whoever catches an AssertionError may report it and must not go on with the node.
+ * Invariant: a broken rule throws an `AssertionError` before the state changes any further. It means that the log or
+ * the caller can no longer be trusted, so the caller may report the error and must not use the node again.
  */
 
 export type Facts = Readonly<Record<string, unknown>>

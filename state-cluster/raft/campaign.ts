@@ -1,7 +1,7 @@
 /**
- * Starting an election: as a question first (pre-vote), in earnest, or at a leader's request (transfer).
+ * Starts an election: a pre-vote, a vote, or a vote that a leader requested.
  *
- * The invariant: a node asks for votes only if it is a voter that has applied every configuration change it
+ * Invariant: a node asks for votes only if it is a voter that has applied every configuration change it
  * knows to be committed, and its vote for itself is counted only when that vote is durable.
  * Source: Raft dissertation §3.4, §3.10, §9.6.
  */

@@ -1,7 +1,8 @@
 /**
- * What candidates and pre-candidates do with messages of their term: count votes, or give way to a leader.
+ * What candidates and pre-candidates do with messages of their term.
  *
- * The invariant: only answers to the question that is being asked count, each node's first one.
+ * They count votes, and become followers when a leader of their term appears.
+ * Invariant: only answers to the current request for votes count, each node's first one.
  * Source: Raft dissertation §3.4, §9.6.
  */
 import { campaign } from './campaign.ts'

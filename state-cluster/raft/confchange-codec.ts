@@ -7,7 +7,7 @@
  *                       or nothing at all: the empty change, which leaves a joint configuration
  * ```
  *
- * The invariant: one change has one encoding, and what cannot be decoded is a broken rule, because it was
+ * Invariant: one change has one encoding, and what cannot be decoded is a broken rule, because it was
  * committed. Codes are stable: they only ever get added to. `context` is handed out as a view, not a copy.
  */
 import { fail } from './assert.ts'

@@ -6,7 +6,7 @@
  *   (1 2 3)  --simple: v4-->  (1 2 3 4)
  * ```
  *
- * The invariant: whatever goes in or comes out is consistent (see `checkInvariants`), and two successive
+ * Invariant: whatever goes in or comes out is consistent (see `checkInvariants`), and two successive
  * configurations share a quorum: a simple step changes at most one voter. Works on copies; the caller swaps
  * the result in. Source: Raft dissertation §4.3; etcd-io/raft confchange/.
  */

@@ -1,7 +1,7 @@
 /**
  * What a node is started with, and the checks on it.
  *
- * The invariant: a `Settings` has every field and has passed every check; nothing else in the core looks at
+ * Invariant: a `Settings` has every field and has passed every check; nothing else in the core looks at
  * defaults. Sizes are bytes, times are ticks (calls of `tick`). Source: etcd-io/raft Config.
  */
 import { assert } from './assert.ts'

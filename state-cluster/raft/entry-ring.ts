@@ -1,13 +1,14 @@
 /**
- * Consecutive log entries in memory, open at both ends: appended and cut off behind, dropped in front.
+ * Consecutive log entries in memory, in a ring.
  *
  * ```
  *   index   first … first+length-1        slot = index mod capacity (a power of two)
  * ```
  *
- * The invariant: the entry at a slot has the index that maps to it, and free slots hold nothing, so that
- * payloads are let go. Every operation costs the entries it touches, never those it keeps. Slices are fresh
- * arrays of the same entries: what was handed out does not change.
+ * Entries are appended and truncated at the end, and dropped at the front.
+ * Invariant: the entry at a slot has the index that maps to it, and free slots hold nothing, so that payloads can
+ * be collected. Every operation costs the entries it touches, never those it keeps. Slices are fresh arrays of the
+ * same entries: a slice that was handed out does not change.
  */
 import { fail } from './assert.ts'
 import { entrySize } from './sizes.ts'

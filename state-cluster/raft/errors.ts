@@ -1,8 +1,9 @@
 /**
  * The errors of the Raft core that are not broken rules.
  *
- * A step that is refused answers with one of the frozen `StepError`s (a lawful no, cheap enough to return
- * thousands of times a second); storage throws `StorageError`. Broken rules are in assert.ts.
+ * A step that is refused returns one of the frozen `StepError`s: a lawful refusal, cheap enough for thousands a
+ * second. Storage throws `StorageError`. Broken rules are in assert.ts.
+ * Invariant: none of these errors means that the node's state is damaged; the caller may continue.
  */
 
 /** Why a proposal was dropped. */

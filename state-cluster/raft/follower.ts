@@ -1,7 +1,8 @@
 /**
- * What a follower does with messages of its term: appends, heartbeats, snapshots; the rest it forwards.
+ * What a follower does with messages of its term.
  *
- * The invariant: an append is accepted only if the entry before it is in the log, and then the log up to the
+ * It accepts appends, heartbeats and snapshots, and forwards the rest.
+ * Invariant: an append is accepted only if the entry before it is in the log, and then the log up to the
  * append's end equals the leader's (log matching). Source: Raft dissertation §3.5, §7; etcd-io/raft.
  */
 import { hup } from './campaign.ts'

@@ -1,7 +1,8 @@
 /**
- * The one door of the Raft core: everything that the replica and the transport need, and nothing else.
+ * The public interface of the Raft core.
  *
- * The core is pure: no clock, no I/O, no randomness but what `Config.random` gives, no dependency.
+ * It exports what the replica and the transport need, and nothing else.
+ * Invariant: the core is pure: no clock, no I/O, no randomness but what `Config.random` gives, no dependency.
  */
 export { AssertionError } from './assert.ts'
 export { asV2, changesOf, decodeConfChange } from './confchange-codec.ts'

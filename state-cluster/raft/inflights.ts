@@ -1,7 +1,7 @@
 /**
  * The append messages on their way to one follower: a ring of (last index, bytes).
  *
- * The invariant: indexes ascend from `head`, and `bytes` is the sum of the sizes in the ring. The ring grows
+ * Invariant: indexes ascend from `head`, and `bytes` is the sum of the sizes in the ring. The ring grows
  * by doubling up to `capacity`, because most followers never have many messages in flight. At the bound the
  * window is full and the leader sends no entries until an acknowledgement frees some of it.
  */

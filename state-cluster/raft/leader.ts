@@ -1,7 +1,7 @@
 /**
  * What a leader does with messages of its term: proposals, acknowledgements, reads, transfers.
  *
- * The invariant: there is one leader a term, and it only ever appends to its log. What an acknowledgement
+ * Invariant: there is one leader a term, and it only ever appends to its log. What an acknowledgement
  * commits is told to everyone at once; what it frees in the in-flight window is filled again.
  * Source: Raft dissertation §3.5, §3.6, §3.10, §6.4; etcd-io/raft.
  */

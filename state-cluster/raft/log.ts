@@ -5,7 +5,7 @@
  *   firstIndex … applied … applying … committed … lastIndex
  * ```
  *
- * The invariant: applied ≤ applying ≤ committed ≤ lastIndex, and committed entries never change. Breaking it
+ * Invariant: applied ≤ applying ≤ committed ≤ lastIndex, and committed entries never change. Breaking it
  * is an assertion. Applying is bounded: once `maxApplyingEntsSize` bytes are out, no more are handed out
  * until some are acknowledged. Source: Raft dissertation §3.5; etcd-io/raft log.go.
  */

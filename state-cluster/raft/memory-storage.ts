@@ -1,8 +1,9 @@
 /**
- * A Storage in memory, for tests and for callers that keep the tail of their log in memory anyway.
+ * A Storage in memory.
  *
- * The invariant: entries are consecutive behind (`#compactedIndex`, `#compactedTerm`), the place of the last
- * snapshot or compaction. Nothing is copied but arrays of references. Bounded by the caller: what is not
+ * It is for tests, and for callers that keep the tail of their log in memory anyway.
+ * Invariant: entries are consecutive after (`#compactedIndex`, `#compactedTerm`), the place of the last
+ * snapshot or compaction. Nothing is copied but arrays of references. The caller bounds it: what is not
  * compacted stays. Source: etcd-io/raft storage.go.
  */
 import { fail } from './assert.ts'

@@ -1,8 +1,8 @@
 /**
- * The words in which the tests of the paper's rules are told: a message to node 1, what it answers, a node in a
- * role, the terms of a log. For tests only.
+ * Helpers for the tests of the paper's rules.
  *
- * All of them are about a `TestGroup`, whose logs begin behind a snapshot at (index 1, term 1).
+ * They build a message to node 1, its answer, a node in a role, and the terms of a log. For tests only.
+ * Invariant: all of them work on a `TestGroup`, whose logs begin after a snapshot at (index 1, term 1).
  */
 import { assert } from './assert.ts'
 import type { Config } from './config.ts'

@@ -2,21 +2,24 @@
  * What the leader knows of one follower, and how it may send to it.
  *
  * ```
- *             becomeProbe                 becomeReplicate
- *   Snapshot ------------> Probe ---------------------------> Replicate
- *      ^                     ^  acknowledged                      |
- *      |                     +------------------------------------+
- *      +-- entries compacted        rejected or unreachable
- *
  *   Probe      one append at a time, until the follower says where its log agrees
  *   Replicate  appends are sent ahead, within the in-flight window
  *   Snapshot   nothing is sent until the snapshot was installed or failed
  * ```
  *
- * The invariant: match < next, and [match + 1, next) is in flight. Source: etcd-io/raft tracker/progress.go.
+ * Invariant: match < next, and [match + 1, next) is in flight. Source: etcd-io/raft tracker/progress.go.
  */
 import type { Inflights } from './inflights.ts'
 
+/**
+ * ```
+ *             becomeProbe                 becomeReplicate
+ *   Snapshot ------------> Probe ---------------------------> Replicate
+ *      ^                     ^  acknowledged                      |
+ *      |                     +------------------------------------+
+ *      +-- entries compacted        rejected or unreachable
+ * ```
+ */
 export type ProgressStateType = 'StateProbe' | 'StateReplicate' | 'StateSnapshot'
 
 export class Progress {

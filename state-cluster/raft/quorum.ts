@@ -1,7 +1,7 @@
 /**
  * Quorums: what a majority, or two majorities at once, have agreed on.
  *
- * The invariant: in a joint configuration both halves decide; an empty half agrees with everything, so a
+ * Invariant: in a joint configuration both halves decide; an empty half agrees with everything, so a
  * plain configuration is a joint one whose outgoing half is empty. Pure, and free of allocation in
  * `committedIndex` up to seven voters. Source: Raft dissertation §4.3; etcd-io/raft quorum/.
  */

@@ -1,10 +1,12 @@
 /**
- * One node's state and what it can do to it: change role, append, send, commit, switch configuration.
+ * One node's state, and the steps that change it.
  *
- * When to do what is decided elsewhere, by role: step.ts (terms, votes, ticks), leader.ts, follower.ts,
- * candidate.ts, campaign.ts. The invariant: term and commit never go back, and every message that promises
- * something (a vote, an accepted append) waits in `msgsAfterAppend` until what it promises is durable; the
- * rest waits in `msgs`. Source: Raft dissertation §3; etcd-io/raft raft.go.
+ * The steps are: change role, append, send, commit, switch configuration. When to take one is decided elsewhere, by
+ * role: step.ts (terms, votes, ticks), leader.ts, follower.ts, candidate.ts, campaign.ts.
+ *
+ * Invariant: term and commit never go back, and every message that promises something (a vote, an accepted append)
+ * waits in `msgsAfterAppend` until what it promises is durable; the rest waits in `msgs`.
+ * Source: Raft dissertation §3; etcd-io/raft raft.go.
  */
 import { fail } from './assert.ts'
 import { Changer, type Configuration, equivalentConfStates, restore } from './confchange.ts'

@@ -1,17 +1,15 @@
 /**
- * The seam between the pure core and its caller, which does the I/O.
+ * The interface between the pure core and its caller, which does the I/O.
  *
  * Messages, ticks and requests go in; what there is to write, send and apply comes out as a `Ready`.
  *
  * ```
  *   step / tick / propose … ──► hasReady? ──► ready() ──► write, send, apply ──► advance()
- *                                                 └─ with asyncStorageWrites: MsgStorageAppend/Apply
- *                                                    ──► step(response)
+ *          (asyncStorageWrites: MsgStorageAppend/Apply ──► step(response))
  * ```
  *
  * Invariant: nothing is handed out twice, and nothing counts as durable or applied before the caller has reported
- * it. Calls must not nest. The node's inner state is not part of the seam: tests and the fuzzer reach it through
- * inner-state.ts. Source: etcd-io/raft rawnode.go.
+ * it. Calls must not nest. Tests and the fuzzer reach the inner state through inner-state.ts. Source: etcd-io/raft.
  */
 import { fail } from './assert.ts'
 import { asV2, encodeConfChange } from './confchange-codec.ts'

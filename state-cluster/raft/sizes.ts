@@ -1,9 +1,9 @@
 /**
  * How big entries are, for every limit in bytes.
  *
- * `entrySize` is the size of the reference's protobuf encoding (raftpb.Entry), so that limits given in bytes
- * cut at the same entry as in etcd-io/raft, whatever encoding the transport uses. `payloadSize` counts the
- * data alone: it is what an application can foresee, and an empty payload is free.
+ * `entrySize` is the size of the reference's protobuf encoding (raftpb.Entry), whatever encoding the transport uses.
+ * `payloadSize` counts the data alone: it is what an application can foresee, and an empty payload is free.
+ * Invariant: a limit given in bytes cuts at the same entry as in etcd-io/raft.
  */
 import type { Entry } from './types.ts'
 

@@ -1,7 +1,7 @@
 /**
  * What a node tells about itself, for operators, tests and metrics.
  *
- * The invariant: a status is a copy; it does not change with the node, and changing it changes nothing.
+ * Invariant: a status is a copy; it does not change with the node, and changing it changes nothing.
  */
 import type { Progress } from './progress.ts'
 import type { Raft } from './raft.ts'

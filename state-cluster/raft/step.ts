@@ -1,7 +1,7 @@
 /**
  * The one way into a node: a message or a tick. Sorts out terms and votes, then leaves it to the role.
  *
- * The invariant: a message of an older term changes nothing but an applied snapshot; one of a newer term makes
+ * Invariant: a message of an older term changes nothing but an applied snapshot; one of a newer term makes
  * this node a follower of that term before anything else, except for pre-votes, which commit nobody to
  * anything. A node votes once a term, and only for a log that is at least as complete as its own.
  * Source: Raft dissertation §3.3, §3.4, §3.6.1, §4.2.3, §9.6; etcd-io/raft.

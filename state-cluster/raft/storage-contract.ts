@@ -1,11 +1,11 @@
 /**
- * What every `Storage` keeps, whatever it is made of: cases that any test runner can run.
+ * The contract suite of `Storage`, for any test runner.
  *
  * ```ts
  *   for (const { name, run } of storageContract(make)) it(name, run)
  * ```
  *
- * The invariant: a case builds what it needs by itself, from a fresh storage, and ends in an AssertionError if
+ * Invariant: a case builds what it needs by itself, from a fresh storage, and ends in an AssertionError if
  * the storage breaks a rule. Crashes, and what is durable when, are the implementations' own tests.
  */
 import { assert } from './assert.ts'

@@ -1,9 +1,9 @@
 /**
- * The port through which the core reads what the caller has written: log, hard state, snapshot.
+ * The port through which the core reads log, hard state and snapshot.
  *
- * The core never writes. It reads synchronously and only what it was told (by `advance` or a
- * MsgStorageAppendResp) to be stable, so an implementation keeps the recent tail of its log in memory.
- * The invariant: entries are consecutive from `firstIndex()` to `lastIndex()`, and the term of
+ * The core never writes. It reads synchronously, and only what was reported to it as stable (by `advance` or a
+ * MsgStorageAppendResp), so an implementation keeps the recent tail of its log in memory.
+ * Invariant: entries are consecutive from `firstIndex()` to `lastIndex()`, and the term of
  * `firstIndex() - 1` is known. storage-contract.ts checks an implementation. Source: etcd-io/raft storage.go.
  */
 import type { ConfState, Entry, HardState, Snapshot } from './types.ts'

@@ -1,9 +1,9 @@
 /**
- * A group of nodes for tests: memory storages, a network that can be cut, and a state machine that keeps what it
- * was given. Nothing happens by itself.
+ * A group of nodes for tests.
  *
- * The invariant: with the same calls the same things happen. All logs begin behind a snapshot at (index 1,
- * term 1) that holds the configuration, so the first entry has index 2.
+ * It has memory storages, a network that can be cut, and a state machine that keeps what it was given.
+ * Invariant: nothing happens by itself; the same calls have the same effects. All logs begin after a snapshot at
+ * (index 1, term 1) that holds the configuration, so the first entry has index 2.
  */
 import { decodeConfChange } from './confchange-codec.ts'
 import type { Config } from './config.ts'

@@ -1,7 +1,7 @@
 /**
- * The active configuration, the progress of everyone in it, and the votes of a running election.
+ * The active configuration, its members' progress, and the votes of a running election.
  *
- * The invariant: there is a Progress for each voter (of either half) and each learner, and for no one else;
+ * Invariant: there is a Progress for each voter (of either half) and each learner, and for no one else;
  * nobody is voter and learner at once (a voter of the outgoing half that is to become a learner waits in
  * `learnersNext`). Configurations are immutable; a change swaps them. Source: etcd-io/raft tracker/.
  */

@@ -1,11 +1,12 @@
 /**
- * The words of the Raft core: entries, messages, states, configuration changes, Ready.
+ * The types of the Raft core: entries, messages, states, configuration changes, Ready.
  *
- * Names follow etcd-io/raft 3.6 (raftpb and node.go), camelCased. Every object that travels has all of its
- * fields, always, in one order: build messages with `newMessage`, so that the engine sees one shape.
+ * Names follow etcd-io/raft 3.6 (raftpb and node.go), camelCased. Ids are integers > 0. Terms and indexes are safe
+ * integers ≥ 0. Sizes are bytes. Payloads are opaque `Uint8Array`s that are handed through by reference: a caller
+ * that gave bytes to the core must not change them.
  *
- * Ids are integers > 0. Terms and indexes are safe integers ≥ 0. Sizes are bytes. Payloads are opaque
- * `Uint8Array`s that are handed through by reference: whoever gave bytes to the core must not change them.
+ * Invariant: every object that travels has all of its fields, always, in one order. Build messages with
+ * `newMessage`, so that the engine sees one shape.
  */
 
 /** No node: the value of `lead`, `vote` and `leadTransferee` when there is none. */

@@ -1,5 +1,5 @@
 /**
- * The end of the log that is not known to be on stable storage, and a snapshot on its way there.
+ * The end of the log that is not known to be stable yet.
  *
  * ```
  *   storage:   … offset-1 | (what storage holds from offset on is about to be overwritten)
@@ -7,8 +7,9 @@
  *                          being written                 not handed out yet
  * ```
  *
- * The invariant: offset ≤ offsetInProgress ≤ lastIndex + 1, and whatever is in here wins over storage.
- * Nothing leaves before `stableTo` says that it is durable. Source: etcd-io/raft log_unstable.go.
+ * A snapshot that is not stable yet is kept here too.
+ * Invariant: offset ≤ offsetInProgress ≤ lastIndex + 1, and what is kept here wins over storage.
+ * Nothing leaves before `stableTo` reports that it is durable. Source: etcd-io/raft log_unstable.go.
  */
 import { fail } from './assert.ts'
 import { EntryRing } from './entry-ring.ts'

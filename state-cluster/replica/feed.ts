@@ -1,8 +1,9 @@
 /**
- * The feed of one group: it reports what is applied to subscribers of events and to watchers of everything.
+ * The feed of one group: what is applied, for subscribers and watchers.
+ *
+ * Subscribers receive events, watchers everything. What they do with it is not the replica's concern.
  * Invariant: each receives what is applied, in order of index, from the moment it subscribed until it unsubscribes,
- * and nothing twice. What a subscriber does with it is not the replica's concern.
- * Source: docs/spec.md STORE13, LINK8.
+ * and nothing twice. Source: docs/spec.md STORE13, LINK8.
  */
 import type { FeedBatch } from '../cluster.ts'
 import { NONE } from '../raft/index.ts'

@@ -1,11 +1,11 @@
 /**
- * What a replica does while it leads: gathers commands, stamps them, and proposes them as entries.
+ * What a leading replica does with commands: gathers, stamps and proposes them.
  *
  *   propose ─► queue ─► one entry for as many commands as fit ─► Raft ─► settle: applied, the reply
  *
  * Invariant: nothing is proposed before everything that was in the log when this replica was elected is applied,
- * because only then the last stamp is known; a stamp is never less than one before it. Leaves turns and what is
- * committed to the replica, and the promises to pending-commands.ts. Source: docs/spec.md STORE10 to STORE12, STORE14.
+ * because only then the last stamp is known; a stamp is never less than one before it. The replica has the turns and
+ * what is committed, pending-commands.ts the promises. Source: docs/spec.md STORE10 to STORE12, STORE14.
  */
 import type { Clock } from '../../runtime/clock.ts'
 import { ClusterError } from '../cluster.ts'

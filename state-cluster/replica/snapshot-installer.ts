@@ -1,6 +1,7 @@
 /**
- * Installs a snapshot whose rows have arrived: members, rows and history, and then the state that they make.
+ * Installs a snapshot whose rows have arrived.
  *
+ * It installs members, rows and history, and then the state that they make.
  * Invariant: what `begin` gives is committed together with the new log, so that a crash is followed by a start from
  * before or, through `finishInstall`, from after; the state that `finish` gives is loaded from what is durable.
  * How rows arrive is up to snapshot-transfer.ts, the log to log-writer.ts.

@@ -1,8 +1,9 @@
 /**
- * Finds that a data folder is an older copy of itself, by what this node has acknowledged.
- * Invariant: a sound folder is never taken for a copy. Messages of peers may be late and out of order, so a message
- * of an earlier term proves nothing. One case cannot be found: the leader that knew more does not lead any more.
- * Source: docs/spec.md IDENT5; Raft dissertation §3.8.
+ * Finds that a data folder is an older copy of itself.
+ *
+ * The evidence is what this node has acknowledged. Messages of peers may be late and out of order, so a message of an
+ * earlier term proves nothing. One case cannot be found: the leader that knew more does not lead any more.
+ * Invariant: a sound folder is never taken for a copy. Source: docs/spec.md IDENT5; Raft dissertation §3.8.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import type { Message } from '../raft/index.ts'

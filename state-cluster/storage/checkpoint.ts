@@ -1,18 +1,13 @@
 /**
- * Checkpoints: the machine's rows as of one applied index, brought to the disk in small transactions.
+ * Checkpoints: the machine's rows at one applied index, written in small transactions.
  *
  *   gather ──► events ──► staged pieces ──► record {applied, pieces n} ──► rows ──► record {applied, pieces 0}
- *              (bounded commits)            └─ here it holds, atomically   (bounded)  pieces removed
+ *              (bounded commits)            └─ here it counts, atomically (bounded)  pieces removed
  *
- * Rows are scattered over the file, and a scattered row costs a page: thousands of them in one transaction would
- * keep every log append waiting. So a checkpoint first goes to the disk in a row, in pieces of bounded size; one
- * small record makes it count; only then the rows move to their places, a few with each commit. Until the last
- * has moved, the pieces stand before the rows: whoever loads reads both, the pieces first. Small checkpoints
- * skip the pieces and write rows and record at once.
- *
+ * The staged pieces are explained at `pieceBytesMax`. The replica decides when a checkpoint begins, and what rows are.
  * Invariant: the record's applied index and what `loadRows` gives belong together at every moment, also when a
  * crash comes between any two commits. Events may be on the disk ahead of the record; the log gives the same
- * again. Leaves to the replica when to begin and what rows are.
+ * again.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { assert } from '../../runtime/assert.ts'
@@ -62,7 +57,15 @@ interface CheckpointRecord extends CheckpointPosition {
 }
 
 const recordVersion = 1
-/** One staged piece: written in order, it costs about its bytes. */
+/**
+ * One staged piece: written in order, it costs about its bytes.
+ *
+ * Rows are scattered over the file, and a scattered row costs a page: thousands of them in one transaction would
+ * keep every log append waiting. So a checkpoint is first written in order, in pieces of bounded size. One small
+ * record makes it count. Only then the rows move to their places, a few with each commit. Until the last has moved,
+ * a load reads the pieces as well as the rows, and a piece wins over a row. A small checkpoint needs no pieces: it
+ * writes rows and record at once.
+ */
 const pieceBytesMax = 128 * 1024
 /** Scattered rows with one commit: about a millisecond of the disk. */
 const scatteredWritesMax = 128

@@ -1,10 +1,12 @@
 /**
- * Tuples turned on their side: the first fields of all, then the second, and so on, numbers as what they rose since
- * the last number of their column. Tuples that follow each other differ little, so columns pack into a fraction.
- * Invariant: `fromColumns(toColumns(tuples))` equals the tuples, whatever their lengths, for safe integers that are
- * not negative, texts, booleans and null.
+ * Tuples stored by column, so that they pack well.
  *
  *   columns  [[length …], column 0, column 1 …]      a tuple too short for a column has no place in it
+ *
+ * The first fields of all tuples come first, then the second fields, and so on; a number is stored as its difference
+ * from the last number of its column. Neighbouring tuples differ little, so columns pack into a fraction.
+ * Invariant: `fromColumns(toColumns(tuples))` equals the tuples, whatever their lengths, for safe integers that are
+ * not negative, texts, booleans and null.
  */
 type Cell = number | string | boolean | null
 

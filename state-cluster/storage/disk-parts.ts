@@ -1,7 +1,9 @@
 /**
- * What the bytes of a folder are: log, state, history. Counted by reading every row, a page at a time from one view,
- * so that it is right whatever is written meanwhile; it takes a second for a few hundred thousand rows and is meant
- * for whoever looks, not for every tick. Pages that LMDB keeps around the rows, and free ones, are in no part.
+ * What the bytes of a folder are: log, state, history.
+ *
+ * Every row is read and counted. That takes a second for a few hundred thousand rows, so it is for a person who
+ * asks, not for every tick. Pages that LMDB keeps around the rows, and free ones, are in no part.
+ * Invariant: all pages are read from one view, so the numbers are right whatever is written meanwhile.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { GroupId } from '../../protocol/ids.ts'

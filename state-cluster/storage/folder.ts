@@ -1,6 +1,8 @@
 /**
- * Makes a folder for data, with the folders above it. In place of `mkdir` with `recursive`, which never returns
- * where a file system answers ENOENT for a folder that it will not make (`/proc/x`; Node 20 to 24).
+ * Makes a folder for data, with the folders above it.
+ *
+ * It replaces `mkdir` with `recursive`, which never returns where a file system answers ENOENT for a folder that it
+ * will not make (`/proc/x`; Node 20 to 24). Invariant: it ends with a folder that exists, or with an error.
  */
 import { mkdirSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'

@@ -1,14 +1,14 @@
 /**
- * The history of every auction: its public events by `seq`, on the disk for ever, the latest in memory until a
- * checkpoint has written them. On the disk they stand in blocks, so that a checkpoint writes one place for many
- * events and a full block, packed by columns and deflated, takes a fraction of its events' bytes.
+ * The history of every auction: its public events, by `seq`.
  *
- *   block  number = (seq − 1) / 32          value: 0, then events one after the other, each behind its length (u32)
+ *   block  number = (seq − 1) / 32          value: 0, then events, each after its length (u32)
  *                                                  1, then deflated columns of 32 events: the block is full
  *
+ * The disk keeps the events permanently; memory keeps the latest until a checkpoint has written them. On the disk
+ * they form blocks, so that a checkpoint writes one row for many events, and a full block takes little space.
  * Invariant: per auction, memory holds consecutive events that begin where the disk's end, so a read that joins
  * both has no gap and no repeat. Writing events again (after a crash, from the log) leaves the same events.
- * Leaves to the caller what an event is and how it becomes a tuple, and never to read beyond the last applied one.
+ * The caller decides what an event is and how it becomes a tuple, and never reads beyond the last applied one.
  */
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { AuctionId, GroupId } from '../../protocol/ids.ts'

@@ -1,13 +1,13 @@
 /**
- * A snapshot on its way in, from the first row to the state that it becomes.
+ * A snapshot that is being received, from its first row to the installed state.
  *
  *   rows ──► incoming area ──► one commit: log replaced, "installing" ──► old rows and events removed
- *   (bounded commits)          └─ here it counts                     ──► incoming copied to their places
- *                                                                     ──► one commit: checkpoint, no longer "installing"
+ *   (bounded commits)          └─ from here it counts               ──► incoming rows copied to their places
+ *                                                                   ──► one commit: checkpoint, "installing" removed
  *
- * Invariant: until the commit that says "installing", the old state stands untouched; from then on the new one is
+ * Invariant: until the commit that says "installing", the old state is untouched; from then on the new one is
  * whole in the incoming area until its checkpoint counts, so that a crash at any point is followed by a start from
- * before or, through `finishInstall`, from after. Leaves to the replica when. Source: docs/raft.md, duty 4.
+ * before or, through `finishInstall`, from after. The replica decides when. Source: docs/raft.md, duty 4.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { newConfState } from '../raft/index.ts'

@@ -1,22 +1,9 @@
 /**
- * What stands where on the disk. Invariant: every key begins with the group that it belongs to, every value with
- * a checksum over its own key and the rest, so a value that was changed, or that stands under another key, is
- * found when it is read: StoreError `corrupt`. Numbers are big-endian, so that bytes sort as numbers do.
+ * The keys and values on the disk.
  *
- *   key                              value behind the checksum (u32)
- *   ffff 00                          meta            the environment's own record (meta.ts)
- *   group:u16 10                     hard state      term:u48 vote:u48 commit:u48
- *   group:u16 11                     log start       index:u48 term:u48, of the entry before the first
- *   group:u16 12                     checkpoint      see checkpoint.ts
- *   group:u16 13                     installing      see incoming-snapshot.ts
- *   group:u16 14                     members         see members.ts
- *   group:u16 20 index:u48           log entry       type:u8 term:u48 data…
- *   group:u16 30 kind:u8 key…        state row       opaque bytes
- *   group:u16 31 number:u48          staged rows     (keyLength:u16 key… valueLength:u32 value…)…
- *   group:u16 41 auction… 00 block:u48 events      see history.ts
- *   group:u16 50 tag:u8 rest…        incoming        the value of the key group tag rest, sealed for that key
- *
- * A row key is kind and key, at most 200 bytes; valueLength ffffffff stands for a row that is gone.
+ * The table of keys stands at `tags`. Numbers are big-endian, so that bytes sort as numbers do.
+ * Invariant: every key begins with the group that it belongs to, every value with a checksum over its own key and the
+ * rest. So a value that was changed, or that is under another key, is found when it is read: StoreError `corrupt`.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { crc32 } from '../../runtime/checksum.ts'
@@ -26,6 +13,22 @@ import { StoreError, type StoreRange } from './store.ts'
 /** Reserved for the environment itself: no group has this number. */
 const environmentPrefix = 0xffff
 
+/**
+ *   key                              value after the checksum (u32)
+ *   ffff 00                          meta            the environment's own record (meta.ts)
+ *   group:u16 10                     hard state      term:u48 vote:u48 commit:u48
+ *   group:u16 11                     log start       index:u48 term:u48, of the entry before the first
+ *   group:u16 12                     checkpoint      see checkpoint.ts
+ *   group:u16 13                     installing      see incoming-snapshot.ts
+ *   group:u16 14                     members         see member-record.ts
+ *   group:u16 20 index:u48           log entry       type:u8 term:u48 data…
+ *   group:u16 30 kind:u8 key…        state row       opaque bytes
+ *   group:u16 31 number:u48          staged rows     (keyLength:u16 key… valueLength:u32 value…)…
+ *   group:u16 41 auction… 00 block:u48 events      see history.ts
+ *   group:u16 50 tag:u8 rest…        incoming        the value of the key group tag rest, sealed for that key
+ *
+ * A row key is kind and key, at most 200 bytes; a valueLength of ffffffff means that the row is removed.
+ */
 const tags = {
   meta: 0x00,
   hardState: 0x10,

@@ -1,7 +1,9 @@
 /**
- * Where the members of a group are, and which data folder each has: one record beside the checkpoint, written when a change of the membership is
- * applied. Invariant: after a start and the replay of the log behind the checkpoint it names what the last applied
- * change named; being ahead of the checkpoint is harmless, because the replay gives the same again.
+ * The record of a group's members: addresses and data folders.
+ *
+ * It is one row beside the checkpoint, written when a membership change is applied.
+ * Invariant: after a start and the replay of the log after the checkpoint, it names what the last applied
+ * change named. It may be ahead of the checkpoint, because the replay gives the same again.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { corrupt, decodeBytes, encodeBytes, membersKey } from './layout.ts'

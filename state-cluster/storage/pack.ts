@@ -1,7 +1,9 @@
 /**
- * Plain tuples to bytes and back, by msgpack: arrays, strings, integers, booleans and null, nothing else.
- * Invariant: `unpack(pack(x))` equals x. Bytes that come back were checked by a checksum before; what they
- * mean is checked by whoever asks. The bytes given out are the caller's own.
+ * Plain tuples to bytes and back, by MessagePack.
+ *
+ * Tuples hold arrays, strings, integers, booleans and null, nothing else. A checksum has covered the bytes that come
+ * back; the caller checks what they mean. The bytes that are returned are the caller's own.
+ * Invariant: `unpack(pack(x))` equals x.
  */
 import { Packr } from 'msgpackr'
 

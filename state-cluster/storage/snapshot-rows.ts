@@ -1,8 +1,10 @@
 /**
- * A group's checkpoint as rows, for a follower that lags behind the log or a backup: the machine's rows, then the
- * history. Read from a view in pages, so that no turn of the event loop reads more than one.
+ * A group's checkpoint as rows, for a follower that lags or a backup.
+ *
+ * The machine's rows come first, then the history. They are read from a view in pages, so that no turn of the event
+ * loop reads more than one page.
  * Invariant: the rows are those of the view's checkpoint, whatever is written meanwhile; each value was checked
- * against its checksum and still carries it, for its own key, so that whoever gets it can check again. Events may be
+ * against its checksum and still carries it, for its own key, so that the receiver can check again. Events may be
  * ahead of the checkpoint; the log gives the same again.
  */
 import type { GroupId } from '../../protocol/ids.ts'

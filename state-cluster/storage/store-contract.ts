@@ -1,6 +1,8 @@
 /**
- * What every `Store` keeps, whatever it is made of; each implementation's test runs this suite. Faults and
- * crashes are the implementations' own tests.
+ * The contract suite of `Store`; the test of each implementation runs it.
+ *
+ * Invariant: a case uses the port alone, so that it holds for every implementation. Faults and crashes are the
+ * implementations' own tests.
  */
 import { describe, expect, it } from 'vitest'
 import { type Store, StoreError, type StoreRow } from './store.ts'

@@ -1,11 +1,11 @@
 /**
- * The port to a disk: an ordered map from bytes to bytes with atomic, durable commits. One store serves all
- * groups of a process; what keys and values mean is drawn in layout.ts.
+ * The port to a disk: an ordered map of bytes with durable commits.
  *
+ * One store serves all groups of a process; the meaning of keys and values is in layout.ts.
  * Invariant: when `commit` resolves, its writes and all earlier ones survive a power cut; a crash before that
  * leaves all of a commit's writes or none, and never a later commit without the earlier. Bytes are copied both
- * ways. A failed commit is the end of the store: nothing is retried, nothing later is written or answered.
- * store-contract.ts holds an implementation to this.
+ * ways. A failed commit ends the store: nothing is tried again, nothing later is written or answered.
+ * store-contract.ts checks an implementation.
  */
 
 export type StoreErrorCode =

@@ -1,6 +1,8 @@
 /**
- * State nodes in this process, on real LMDB and loopback sockets, for tests: each with a folder and a port that it
- * keeps. Invariant: `close` ends all that was opened and removes the folders; nothing here sleeps for a fixed time.
+ * State nodes in this process, on real LMDB and loopback sockets.
+ *
+ * For tests. Each node has a folder and a port that it keeps.
+ * Invariant: `close` ends all that was opened and removes the folders; nothing here sleeps for a fixed time.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'

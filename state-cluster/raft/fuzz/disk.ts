@@ -1,12 +1,12 @@
 /**
- * A disk that loses power: what was written is read back at once, what was synced survives, and of the rest some
- * prefix does.
+ * A disk of the random driver, which can lose power.
  *
  * ```
  *   write ──► written (what raft reads)       sync ──► durable
  *                                             crash ──► durable + a random prefix of what was written since
  * ```
  *
+ * Writes can be read at once. After a crash, what was synced is there, and some prefix of the rest.
  * Invariant: `written` is `durable` plus the unsynced writes, in order. Both are MemoryStorages.
  */
 import { MemoryStorage } from '../memory-storage.ts'

@@ -1,11 +1,12 @@
 /**
- * The random driver: from one seed, many episodes; in each a group of three to seven nodes, a bad network, bad
- * disks, members that come and go, and clients; one small thing happens a step, and after it the invariants hold.
+ * The random driver: many episodes from one seed.
  *
- * An episode ends calmly: everything heals, and the group has to come to rest in agreement, or `progress` is
- * violated. Invariant of the driver itself: equal options give equal runs, step by step (the trace hash says so).
+ * An episode has a group of three to seven nodes, an unreliable network, unreliable disks, members that join and
+ * leave, and clients. It takes one small step at a time, and the invariants are checked after each. At its end
+ * everything heals, and the group has to come to rest in agreement, or `progress` is violated. A run stops at the
+ * first violation. What a node does is in node.ts, what must hold in invariants.ts.
  *
- * Runs stop at the first violation. What a node does is in node.ts, what must hold in invariants.ts.
+ * Invariant: equal options give equal runs, step by step; the trace hash shows it.
  */
 import { AssertionError } from '../assert.ts'
 import { Episode } from './episode.ts'

@@ -1,10 +1,10 @@
 /**
- * Faults to plant, so that it is known that the checks find them: each breaks one rule of Raft, from outside, by
- * replacing a method of one node's core or by driving it wrongly.
+ * Planted faults, which show that the checks of the random driver find them.
+ *
+ * Each breaks one rule of Raft from outside: it replaces a method of one node's core, or drives the core wrongly.
+ * Each is a defect that real implementations have had; the rule that it breaks is named with it.
  *
  * Invariant: `noFault` changes nothing, and no fault changes the production code.
- *
- * Each is a mistake that real implementations have made; the rule it breaks is named with it.
  */
 
 import { coreOf } from '../inner-state.ts'

@@ -1,18 +1,12 @@
 /**
- * What must hold at every moment in every run of a Raft group, checked as it happens.
+ * What must hold at every moment of a run, checked as it happens.
  *
- * | name | rule | source |
- * |---|---|---|
- * | one leader a term | at most one node acts as leader in a term | paper §5.2 |
- * | log matching | entries of equal index and term are equal, and so is all before them | paper §5.3 |
- * | leader completeness | a leader's log has every entry that was committed in an earlier term | paper §5.4 |
- * | state machine safety | no two nodes apply different entries, or reach different states, at an index | paper §5.4.3 |
- * | commit never goes back | a node's commit index only grows, within its log; a restart keeps what was synced | paper §5.3 |
- * | reads see commits | a read index is no lower than what was committed when the read began | dissertation §6.4 |
+ * The table of checks stands at `Invariants`. Each check costs O(1) for a new entry. Log matching is inductive: an entry is
+ * registered with the term before it when it is first seen, and must have the same payload and predecessor wherever
+ * it is seen again.
  *
- * Each check costs O(1) a new entry. Log matching is inductive: an entry is registered with the term before it
- * when it is first seen, and must have the same payload and predecessor wherever it is seen again. The observer
- * trusts nothing that the core says of itself: it follows Readys, messages and disks.
+ * Invariant: the observer relies on nothing that the core says of itself; it follows Readys, messages and disks.
+ * Source: the Raft paper, the dissertation.
  */
 import type { Entry, Message, Ready, Snapshot } from '../types.ts'
 import { Violation } from './violation.ts'
@@ -40,6 +34,16 @@ interface Leader {
   lastTerm: number
 }
 
+/**
+ * | name | rule | source |
+ * |---|---|---|
+ * | one leader a term | at most one node acts as leader in a term | paper §5.2 |
+ * | log matching | entries of equal index and term are equal, and so is all before them | paper §5.3 |
+ * | leader completeness | a leader's log has every entry that was committed in an earlier term | paper §5.4 |
+ * | state machine safety | no two nodes apply different entries, or reach different states, at an index | paper §5.4.3 |
+ * | commit never goes back | a node's commit index only grows, within its log; a restart keeps what was synced | paper §5.3 |
+ * | reads see commits | a read index is no lower than what was committed when the read began | dissertation §6.4 |
+ */
 export class Invariants {
   readonly #logs = new Map<number, LogView>()
   /** By index: the entries that were ever there, one per term. */

@@ -1,14 +1,15 @@
 /**
- * One node of the random driver: the core, its disk, its state machine and its unfinished work. It does the caller's
- * duties of docs/raft.md, in small steps between which anything can happen, power loss included.
+ * One node of the random driver: core, disk, state machine and unfinished work.
+ *
+ * It does the caller's duties of docs/raft.md in small steps. Anything can happen between two steps, also a loss of power.
  *
  * ```
  *   synchronous   takeReady: hand out, write │ finishReady: sync, send, apply, advance
  *   asynchronous  takeReady: hand out, queue │ write append work │ sync, then answer │ apply, then answer
  * ```
  *
- * Invariant: nothing that depends on a write leaves before that write is synced. Where a planted fault breaks a
- * duty, it does so through the `Fault` given (faults.ts); there is no other trace of faults in here.
+ * Invariant: nothing that depends on a write leaves before that write is synced. A planted fault that breaks a duty
+ * does so through the `Fault` given (faults.ts); this file has no other trace of faults.
  */
 import { decodeConfChange } from '../confchange-codec.ts'
 import { type Config, RawNode } from '../rawnode.ts'

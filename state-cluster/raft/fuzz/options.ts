@@ -1,6 +1,8 @@
 /**
- * What an episode of the random driver is like: how many nodes, which options of the core, how bad the network and
- * the disks are, how often what happens. All drawn from the episode's seed, so that many seeds see many worlds.
+ * What an episode of the random driver is like.
+ *
+ * The options say how many nodes there are, how the core is configured, how unreliable the network and the disks
+ * are, and how often each thing happens. All are drawn from the episode's seed, so that seeds differ widely.
  *
  * Invariant: equal seeds draw equal options; nothing else does.
  */

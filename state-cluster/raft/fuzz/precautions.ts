@@ -1,16 +1,11 @@
 /**
- * What nodes have to do so that the invariants hold: checked as well, because a missing precaution shows at once,
- * while its consequence needs a rare chain of accidents.
+ * What nodes have to do so that the invariants can hold.
  *
- * | name | rule | source |
- * |---|---|---|
- * | one vote a term | a node grants at most one vote in a term, restarts included | paper §5.2 |
- * | votes are kept | a vote that was sent is on disk, until the term is over | paper figure 2 |
- * | leaders are elected | a leader has the votes of a quorum, of both halves of a joint configuration | paper §5.2, §6 |
- * | own term commits | a leader commits by counting copies only what is of its own term | paper §5.4.2 |
- * | commits are kept | what a leader commits is on the disks of a quorum, of both halves if joint | paper §5.3, §6 |
+ * It is checked as well, because a missing precaution shows at once, while its consequence needs a rare chain of
+ * accidents. The table of checks stands at `Precautions`.
  *
- * Invariant of this observer: it compares what nodes say with what is on their disks and on the network.
+ * Invariant: this observer compares what nodes say with what is on their disks and on the network.
+ * Source: the Raft paper.
  */
 
 import { coreOf } from '../inner-state.ts'
@@ -31,6 +26,15 @@ interface Memory {
 /** Whether an entry would survive a power loss of the node. */
 export type HoldsDurably = (id: number, index: number, term: number) => boolean
 
+/**
+ * | name | rule | source |
+ * |---|---|---|
+ * | one vote a term | a node grants at most one vote in a term, restarts included | paper §5.2 |
+ * | votes are kept | a vote that was sent is on disk, until the term is over | paper figure 2 |
+ * | leaders are elected | a leader has the votes of a quorum, of both halves of a joint configuration | paper §5.2, §6 |
+ * | own term commits | a leader commits by counting copies only what is of its own term | paper §5.4.2 |
+ * | commits are kept | what a leader commits is on the disks of a quorum, of both halves if joint | paper §5.3, §6 |
+ */
 export class Precautions {
   readonly #holds: HoldsDurably
   readonly #nodes = new Map<number, Memory>()

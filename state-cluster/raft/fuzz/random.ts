@@ -1,5 +1,5 @@
 /**
- * Seeded random numbers, and a hash of all that happened, for runs that can be repeated.
+ * Seeded random numbers and a trace hash, for runs that can be repeated.
  *
  * Invariant: the same seed gives the same numbers, on any platform and engine: 32-bit integer arithmetic only.
  *

@@ -1,7 +1,8 @@
 /**
- * The names of all that is checked, and the error that says what does not hold.
+ * The names of the checks, and the error of one that fails.
  *
- * What each name means stands where it is checked: invariants.ts, precautions.ts, episode.ts.
+ * The meaning of a name is explained where it is checked: invariants.ts, precautions.ts, episode.ts.
+ * Invariant: every failed check throws a `Violation` that has one of these names.
  */
 
 export type RuleName =

@@ -1,9 +1,11 @@
 /**
- * The commands of configuration-change scenarios: `simple`, `enter-joint [autoleave=true]` and `leave-joint`, with
- * the changes as input (`v1 l2 r3 u4`). All stanzas of a file work on one configuration.
+ * The commands of configuration-change scenarios.
+ *
+ * They are `simple`, `enter-joint [autoleave=true]` and `leave-joint`, with the changes as input (`v1 l2 r3 u4`).
+ * All stanzas of a file work on one configuration.
  *
  * Invariant: a refused change leaves the configuration as it was; its reason is the output. The end of the log,
- * where new members are first probed, grows by one a stanza, so that `next` tells when a member came.
+ * where new members are first probed, grows by one with each stanza, so that `next` shows when a member came.
  *
  * Source: etcd-io/raft confchange/testdata.
  */

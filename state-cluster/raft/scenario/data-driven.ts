@@ -1,7 +1,9 @@
 /**
- * The data-driven file format: a directive line, input lines, `----`, the expected output up to an empty line
- * (or, where an output has empty lines of its own, between doubled `----` lines). Lines that begin with `#`
- * between stanzas are comments; a directive that ends in `\` goes on in the next line.
+ * Reads and writes the data-driven file format.
+ *
+ * A stanza is a directive line, input lines, `----`, and the expected output up to an empty line (or, where an output
+ * has empty lines of its own, between doubled `----` lines). Lines that begin with `#` between stanzas are comments;
+ * a directive that ends in `\` continues in the next line.
  *
  * Invariant: `render(parse(text).map(s => s.expected))` gives a well-formed text back, so printing is a fixed
  * point. What the directives mean is left to the runners.

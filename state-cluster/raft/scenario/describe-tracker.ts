@@ -1,8 +1,9 @@
 /**
- * The text form of what a leader knows: progress, configurations, and the drawing of acknowledged indexes.
+ * The text form of what a leader knows of its followers.
  *
- * In a drawing every voter has a bar: as many `x` as there are voters with a lower index, so that the committed
- * index can be seen. Invariant: equal states give equal text, in ascending order of ids.
+ * It shows progress, configurations, and the drawing of acknowledged indexes. In a drawing every voter has a bar: as
+ * many `x` as there are voters with a lower index, so that the committed index can be seen.
+ * Invariant: equal states give equal text, in ascending order of ids.
  *
  * Source: the outputs in etcd-io/raft testdata, quorum/testdata and confchange/testdata.
  */

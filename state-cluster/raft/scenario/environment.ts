@@ -1,7 +1,7 @@
 /**
- * A group of nodes in one place, driven by hand: every message in flight, every write and every apply waits until
- * a command of the scenario lets it happen.
+ * A group of nodes in one place, driven by hand.
  *
+ * Every message in flight, every write and every apply waits until a command of the scenario releases it.
  * Invariant: nothing happens by itself; the same commands give the same text. The commands' grammar is in
  * interaction.ts, the text of what is shown in describe.ts.
  *

@@ -1,7 +1,7 @@
 /**
- * The commands of interaction scenarios: one entry a command, in the grammar of etcd-io/raft's rafttest, and a few
- * of our own (marked so) for what that grammar cannot reach.
+ * The commands of interaction scenarios, in the grammar of etcd-io/raft's rafttest.
  *
+ * The table has one entry for each command. A few are our own, and marked so, for what that grammar cannot reach.
  * Invariant: a command either writes its result, or throws: `UsageError` when the file is wrong (the run ends),
  * anything else is shown as the stanza's output. A stanza without output says `ok`.
  *

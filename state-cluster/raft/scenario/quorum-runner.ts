@@ -1,9 +1,11 @@
 /**
- * The commands of quorum scenarios: `committed` (what a configuration has committed) and `vote` (how an election
- * stands), with `cfg=(ids)`, an optional second half `cfgj=(ids)` or `cfgj=zero`, and `idx=(…)` or `votes=(y,n,_)`
- * in the order in which the ids first appear; `_` means not heard of.
+ * The commands of quorum scenarios.
  *
- * Invariant: every answer is computed in further ways that must agree (another algorithm, halves swapped, joined
+ * `committed` shows what a configuration has committed, `vote` how an election stands. Both take `cfg=(ids)`, an
+ * optional second half `cfgj=(ids)` or `cfgj=zero`, and `idx=(…)` or `votes=(y,n,_)` in the order in which the ids
+ * first appear; `_` means that nothing was received from that node.
+ *
+ * Invariant: every answer is computed by further methods that must agree (another algorithm, halves swapped, joined
  * with nothing, joined with itself, indexes lowered); one that does not agree shows as a `<-- via …` line.
  *
  * Source: etcd-io/raft quorum/testdata.

@@ -1,8 +1,8 @@
 /**
- * UTF-8 for the payloads that scenario files write as text, and the double-quoted form in which they are printed.
+ * UTF-8 for payloads in scenario files, and their double-quoted form.
  *
- * Here because the core must compile without `TextEncoder`. Bytes that are no UTF-8 never fail: they print as
- * `\x` escapes, one per byte.
+ * It is here because the core must compile without `TextEncoder`.
+ * Invariant: no bytes make it fail; bytes that are no UTF-8 print as `\x` escapes, one for each byte.
  *
  * Source: RFC 3629 §4; the quoting is that of Go's `%q`, which the scenario files of etcd-io/raft contain.
  */

@@ -1,9 +1,9 @@
 /**
- * Runs a replica bench in a fixed order, with disks that are held and messages that are lost.
+ * Runs a replica bench in a fixed order, with chosen faults.
  *
- * `ReplicaBench.step` draws what happens next; a replay of a known fault needs to decide it. Invariant: everything
- * that can happen happens before `run` returns, except writes of a disk in `held` and messages that `isLost` names;
- * time passes by `tick` alone.
+ * `ReplicaBench.step` draws what happens next; a replay of a known fault needs to decide it. Disks can be held, and
+ * messages lost. Invariant: everything that can happen happens before `run` returns, except writes of a disk in
+ * `held` and messages that `isLost` names; time passes by `tick` alone.
  */
 import type { Command } from '../../machine/commands.ts'
 import type { Reply } from '../../machine/events.ts'

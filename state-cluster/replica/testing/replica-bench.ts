@@ -1,7 +1,8 @@
 /**
- * Replicas of one group in virtual time, on memory disks, for tests: whoever holds the bench decides when turns
- * run, syncs end, messages arrive and time goes by. Invariant: nothing happens but by `step`, `settle` and
- * `advance`, so a test with the same seed is the same test.
+ * Replicas of one group in virtual time, on memory disks.
+ *
+ * For tests: the test decides when turns run, syncs end, messages arrive and time passes.
+ * Invariant: nothing happens but by `step`, `settle` and `advance`, so a test with the same seed is the same test.
  */
 import type { GroupId } from '../../../protocol/ids.ts'
 import { ManualClock } from '../../../runtime/clock.ts'

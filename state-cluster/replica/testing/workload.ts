@@ -1,6 +1,8 @@
 /**
- * Commands for tests of the replica: one server, a few auctions, bidders who raise each other. Invariant: every
- * command that carries a request id has its own, so that a reply can be found again in another run.
+ * Commands for tests of the replica.
+ *
+ * There are one server, a few auctions, and bidders who outbid each other. Invariant: every command that carries a
+ * request id has its own, so that a reply can be found again in another run.
  */
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../../protocol/ids.ts'
 import { defaultIncrements } from '../../../protocol/money.ts'
