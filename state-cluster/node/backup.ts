@@ -71,7 +71,7 @@ export interface RestoreOptions {
   readonly nodeId: number
   /** Of the new cluster, not the one that was copied. */
   readonly clusterId: string
-  /** All members of the new cluster; each is restored from the same backup. Empty: a house on one machine. */
+  /** All members of the new cluster; each is restored from the same backup. Empty: a single node. */
   readonly members: Members
   readonly nowMs: number
 }

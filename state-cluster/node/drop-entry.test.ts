@@ -23,7 +23,7 @@ afterEach(async () => {
 })
 
 describe('an entry that ends every replica', () => {
-  /** A house that was stopped, with an entry after its last one that names a feature of no build. */
+  /** A node that was stopped, with an entry after its last one that names a feature of no build. */
   async function poisonedHouse(): Promise<{ index: number; term: number }> {
     const cluster = await openLocalCluster({ dataDir, onFatal: () => undefined })
     await cluster.propose(group, enlistServer)
@@ -44,7 +44,7 @@ describe('an entry that ends every replica', () => {
     return { index, term }
   }
 
-  it('STORE18: the house says which one, and starts again once it was dropped', async () => {
+  it('STORE18: the node says which one, and starts again once it was dropped', async () => {
     const { index, term } = await poisonedHouse()
     const open = () => openLocalCluster({ dataDir, onFatal: () => undefined })
     await expect(open()).rejects.toThrow(`entry ${index} of term ${term} cannot be applied`)

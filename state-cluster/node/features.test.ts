@@ -66,7 +66,7 @@ describe('features of a group', () => {
     expect(loaded.hash()).toBe(hash)
   })
 
-  it('HOUSE2: a house whose log switches on what this build does not know does not open, and says why', async () => {
+  it('HOUSE2: a node whose log switches on what this build does not know does not open, and says why', async () => {
     const cluster = await open()
     await cluster.close()
     const ahead: Command = { type: 'configure_house', settings, features: [65_535] }

@@ -75,7 +75,7 @@ export interface StartProgress extends ReplicaProgress {
   readonly groupId: GroupId
 }
 
-/** What tells one kind of host from another. */
+/** How one kind of host differs from another. */
 export interface HostKind {
   /** What to make of a new folder. */
   readonly birth: () => Birth
@@ -93,7 +93,7 @@ export interface HostKind {
 /** What a new folder begins with. */
 export interface Birth {
   readonly meta: StoreMeta
-  /** Every group's log begins behind this; indexes and terms of entries are greater. */
+  /** Every group's log begins after this; indexes and terms of entries are greater. */
   readonly position: LogPosition
   readonly members: Members
 }
@@ -411,7 +411,7 @@ export class ReplicaHost implements Cluster {
     return this.replica(groupId).read(({ state }) => houseView(state))
   }
 
-  /** What this node's build knows; of the others it cannot tell. */
+  /** What this node's build knows; it does not know the other builds. */
   async knownFeatures(): Promise<readonly number[]> {
     return knownFeatures
   }
@@ -461,7 +461,7 @@ function seqOf(applied: AppliedState, auctionId: AuctionId): number | undefined 
   return applied.state.auctions.get(auctionId)?.seq
 }
 
-/** `group.after`; what is not one begins behind the last group, where nothing is. */
+/** `group.after`; anything else begins after the last group, where nothing is. */
 function splitCursor(cursor: string | undefined): [number, string | undefined] {
   if (cursor === undefined) return [0, undefined]
   const [, group, after] = /^(\d{1,5})\.(\d{1,16})$/.exec(cursor) ?? []
@@ -471,7 +471,7 @@ function splitCursor(cursor: string | undefined): [number, string | undefined] {
 function groupStatus(replica: Replica): GroupStatus {
   const status = replica.status()
   const { term, commitIndex, appliedIndex, firstIndex, checkpointIndex, isInstalling } = status
-  // Whoever does not lead cannot know whether the leader is ready: it is, moments after it is known.
+  // A follower cannot know whether the leader is ready: it is, moments after it is known.
   const ready = status.isLeader ? status.ready : status.leader !== 0 && !isInstalling
   const { state } = replica.applied
   const { openAuctions, auctions, buyers, outboxLength } = stats(state)

@@ -64,17 +64,17 @@ class Group {
 }
 
 function incarnationsOf(group: Group, isFounding: boolean) {
-  const told: string[] = []
+  const reports: string[] = []
   const incarnations = new Identities({
     nodeId: 1,
     incarnation: 'a',
     isFounding,
     groups: [group],
-    noted: (nodeId, incarnation) => told.push(`${nodeId} is ${incarnation}`),
-    founded: () => told.push('founded'),
-    failed: (error) => told.push(String(error)),
+    noted: (nodeId, incarnation) => reports.push(`${nodeId} is ${incarnation}`),
+    founded: () => reports.push('founded'),
+    failed: (error) => reports.push(String(error)),
   })
-  return { incarnations, told }
+  return { incarnations, reports }
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
@@ -92,15 +92,15 @@ describe('incarnations', () => {
     expect(incarnations.judge(helloOf('peer', 2))?.code).toBe('wrong_incarnation')
   })
 
-  it('IDENT2: a founder takes part when it has noted all others for good, and all others have noted it', async () => {
+  it('IDENT2: a founder takes part when it has noted all others durably, and all others have noted it', async () => {
     const group = new Group({ 1: 'a', 2: undefined, 3: undefined })
-    const { incarnations, told } = incarnationsOf(group, true)
+    const { incarnations, reports } = incarnationsOf(group, true)
     incarnations.met(2, 'b')
     await settled()
-    expect(told, 'not before it is on the disk').toEqual([])
+    expect(reports, 'not before it is on the disk').toEqual([])
     for (const release of group.releases.splice(0)) release()
     await settled()
-    expect(told).toEqual(['2 is b'])
+    expect(reports).toEqual(['2 is b'])
     incarnations.acquainted(2)
     incarnations.acquainted(3)
     expect(incarnations.awaited).toEqual([3])
@@ -109,7 +109,7 @@ describe('incarnations', () => {
     expect(incarnations.awaited).toEqual([3])
     for (const release of group.releases.splice(0)) release()
     await settled()
-    expect(told).toEqual(['2 is b', '3 is c', 'founded'])
+    expect(reports).toEqual(['2 is b', '3 is c', 'founded'])
     expect(incarnations.isTaken(2)).toBe(true)
   })
 
@@ -129,7 +129,7 @@ describe('incarnations', () => {
     expect(incarnationsOf(new Group({}), false).incarnations.refusedBy(2)).toBeUndefined()
   })
 
-  it('IDENT4: what a member of before says counts when its folder is noted for good', async () => {
+  it('IDENT4: what a member of before says counts when its folder is noted durably', async () => {
     const group = new Group({ 1: 'a', 2: undefined })
     const { incarnations } = incarnationsOf(group, false)
     expect(incarnations.isTaken(2)).toBe(false)
@@ -269,7 +269,7 @@ describe('folders of real nodes', () => {
     await bid(remote, 30, 10)
   })
 
-  it('REBUILD1: a joining node is let in by its folder, and no other may come in its place', async () => {
+  it('REBUILD1: a joining node is admitted by its folder, and no other may take its place', async () => {
     const members = await bench.membersOf(1)
     await bench.open(1, members, { groupCount: 1 })
     const remote = await bench.link(members)

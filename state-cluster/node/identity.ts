@@ -27,7 +27,7 @@ export interface IdentitiesOptions {
   readonly incarnation: string
   readonly isFounding: boolean
   readonly groups: readonly GroupOfMembers[]
-  /** This node has noted a node's incarnation for good. */
+  /** This node has noted a node's incarnation durably. */
   readonly noted: (nodeId: number, incarnation: string) => void
   /** Every founder knows every other: this node may take part. Called once, in a founding. */
   readonly founded: () => void
@@ -98,7 +98,7 @@ export class Identities {
     }, failed)
   }
 
-  /** A node has noted this one for good. */
+  /** A node has noted this one durably. */
   acquainted(nodeId: number): void {
     if (!this.isMember(nodeId)) return
     this.#knownTo.add(nodeId)
@@ -109,7 +109,7 @@ export class Identities {
   /** A node refuses this one because of its folder. Gives the end of this one, where that is certain. */
   refusedBy(nodeId: number): LostDataError | undefined {
     const others = this.#others()
-    // Whoever joins and is no member yet has promised nothing: it waits until the old one has left.
+    // A node that joins and is no member yet has promised nothing: it waits until the old one has left.
     if (!others.includes(nodeId)) return undefined
     this.#refusing.add(nodeId)
     const needed = this.#isFounding ? 1 : Math.floor(others.length / 2) + 1

@@ -1,6 +1,6 @@
 /**
  * The replicas of this process as the cluster link sees them. Invariant: reads come from the applied state at one
- * moment; what is proposed is proposed here or not at all; a reply is given only when it is applied here.
+ * moment; a command is proposed here or not at all; a reply is given only when it is applied here.
  * Leaves the wire to link/, and everything that decides to the replicas. Source: link/backend.ts.
  */
 import { ClusterError, type ClusterErrorCode } from '../cluster.ts'

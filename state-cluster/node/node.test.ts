@@ -15,7 +15,7 @@ afterEach(async () => {
 })
 
 describe('state nodes', () => {
-  it('NODE1: three nodes of several groups make a cluster, take commands, feed, and go on after a restart', async () => {
+  it('NODE1: three nodes of several groups make a cluster, take commands, feed, and continue after a restart', async () => {
     const members = await bench.membersOf(3)
     const nodes = await Promise.all([1, 2, 3].map((nodeId) => bench.open(nodeId, members)))
     const remote = await bench.link(members)

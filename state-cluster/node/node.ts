@@ -173,7 +173,7 @@ function birthOf({ nodeId, members, isJoining = false, cluster, groupCount }: St
   const incarnation = newIncarnation()
   const meta = { clusterId: clusterIdOf(cluster), nodeId, groupCount, incarnation, isFounding: false }
   const voters = [...members.keys()].sort((a, b) => a - b)
-  // Whoever joins has nothing, not even members: its first snapshot brings all.
+  // A joining node has nothing, not even members: its first snapshot brings all.
   return isJoining
     ? { meta, position: { index: 0, term: 0, confState: newConfState([]) }, members: new Map() }
     : {
@@ -253,7 +253,7 @@ class OpenNode implements StateNode {
       owners: { peer: this.#network, link: this.#link },
       connectionsMax,
       failed: (cause: TransportError) => {
-        // Whoever only looks whether somebody listens is no fault.
+        // A connection that only checks whether somebody listens is no fault.
         if (cause.code !== 'closed' && cause.code !== 'not_greeted') this.#noteFault(0, cause)
       },
     })
@@ -326,7 +326,7 @@ class OpenNode implements StateNode {
     }
   }
 
-  /** Somebody who tries again and again is told of now and then. `nodeId` 0: who it is was not said. */
+  /** Repeated attempts are reported at intervals only. `nodeId` 0: the other side did not say who it is. */
   #noteFault(nodeId: number, { code, theirRefusal, message }: TransportError): void {
     const kind = `${nodeId} ${code} ${theirRefusal ?? ''}`
     const nowMs = this.#host.timing.clock.monotonicMs()

@@ -28,7 +28,7 @@ export interface Recovered {
   readonly nodeId: number
   readonly groups: readonly {
     readonly groupId: GroupId
-    /** Everything up to here is there; what was acknowledged behind it is lost. */
+    /** Everything up to here is there; what was acknowledged after it is lost. */
     readonly lastIndex: number
     readonly lastTerm: number
   }[]

@@ -228,7 +228,7 @@ describe('local cluster', () => {
     await cluster.close()
   })
 
-  it('STORE7: tells how far it is while it loads', async () => {
+  it('STORE7: reports how far it is while it loads', async () => {
     const cluster = await open({ settings: { checkpointMs: 1e9 } })
     await fill(cluster, 50)
     await cluster.close()
@@ -286,7 +286,7 @@ function runAndKill(from: number, count: number, acknowledged: Map<number, Reply
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     children.push(child)
     let text = ''
-    let heard = 0
+    let received = 0
     let highest = from
     child.once('error', reject)
     child.stdout.on('data', (chunk: Buffer) => {
@@ -296,10 +296,10 @@ function runAndKill(from: number, count: number, acknowledged: Map<number, Reply
       for (const line of lines) {
         const { number, reply } = JSON.parse(line) as { number: number; reply: Reply }
         if (reply.ok) acknowledged.set(number, reply)
-        heard += 1
+        received += 1
         highest = Math.max(highest, number)
       }
-      if (heard >= count) child.kill('SIGKILL')
+      if (received >= count) child.kill('SIGKILL')
     })
     child.once('exit', () => resolve(highest + 10))
   })

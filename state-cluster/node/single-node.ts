@@ -1,7 +1,7 @@
 /**
  * The cluster in this process: every group has one replica, here, and its only voter. What it stores is what any
  * other cluster stores, so that a folder made by `martillo start` can grow into more nodes.
- * Invariant: resolved means that commands are taken: the state is loaded and the log behind it replayed.
+ * Invariant: resolved means that commands are taken: the state is loaded and the log after it replayed.
  */
 import { randomBytes } from 'node:crypto'
 import { assert } from '../../runtime/assert.ts'
@@ -27,7 +27,7 @@ export interface LocalCluster extends Cluster {
 const nodeId = 1
 
 /**
- * Opens the folder and resolves when commands are taken: after the checkpoint was loaded and the log behind it
+ * Opens the folder and resolves when commands are taken: after the checkpoint was loaded and the log after it
  * replayed. Rejects with StoreError, whose message is for the operator: `folder_in_use`, `disk_read_only`,
  * `disk_full`, `disk_failed`, `corrupt`, `foreign_data`.
  */

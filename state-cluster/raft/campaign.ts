@@ -10,7 +10,7 @@ import { EMPTY_BYTES, type MessageType, newMessage } from './types.ts'
 
 export type CampaignType = 'CampaignPreElection' | 'CampaignElection' | 'CampaignTransfer'
 
-/** The context of a MsgVote that a leader asked for: it is granted although that leader was just heard of. */
+/** The context of a MsgVote that a leader asked for: it is granted although that leader has just sent something. */
 export const TRANSFER_CONTEXT: Uint8Array = Uint8Array.from('CampaignTransfer', (char) => char.charCodeAt(0))
 
 export function isTransferContext(context: Uint8Array): boolean {

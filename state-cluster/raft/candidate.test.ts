@@ -67,7 +67,7 @@ describe('a candidate', () => {
     expect(group.node(1).hasReady()).toBe(true)
   })
 
-  it('drops proposals, and is not told to hurry', () => {
+  it('drops proposals, and ignores a request to campaign at once', () => {
     const { group } = candidate()
     expect(group.node(1).propose(Uint8Array.of(1))).toMatchObject({ reason: 'no_leader' })
     group.node(1).step({ ...newMessage('MsgTimeoutNow', 1), from: 3, term: 2 })

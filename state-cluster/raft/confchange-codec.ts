@@ -52,7 +52,7 @@ export function changesOf(change: AnyConfChange): readonly ConfChangeSingle[] {
   return asV2(change).changes
 }
 
-/** The entry to propose for a change; its type tells the two forms apart. */
+/** The entry to propose for a change; its type distinguishes the two forms. */
 export function encodeConfChange(change: AnyConfChange): Entry {
   if (!('changes' in change)) {
     const bytes = [VERSION, typeCode(change.type)]

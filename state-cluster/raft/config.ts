@@ -23,7 +23,7 @@ export interface Config {
   /** This node. An integer > 0. */
   id: number
   /**
-   * Ticks without a word of the leader after which an election may start; the actual timeout is drawn anew
+   * Ticks without a word of the leader after which an election may start; the actual timeout is drawn again
    * from [electionTick, 2 × electionTick). Must be greater than `heartbeatTick`; ten times is usual.
    */
   electionTick: number
@@ -51,7 +51,7 @@ export interface Config {
   maxInflightMsgs: number
   /** Most bytes of payload in flight to a follower; at least `maxSizePerMsg`. Default no limit. */
   maxInflightBytes?: number
-  /** A leader that has not heard from a quorum for an election timeout steps down. Default false. */
+  /** A leader that no quorum has answered for an election timeout steps down. Default false. */
   checkQuorum?: boolean
   /** Candidates first ask whether they could win, so that a cut-off node disturbs nobody (§9.6). Default false. */
   preVote?: boolean

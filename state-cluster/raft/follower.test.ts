@@ -26,7 +26,7 @@ function answersTo(group: TestGroup, m: Message): Message[] {
 }
 
 describe('a follower and appends', () => {
-  it('acknowledges what it has appended, and commits what it was told', () => {
+  it('acknowledges what it has appended, and commits up to the index that the leader sent', () => {
     const group = follower()
     const append = fromLeader('MsgApp', { index: 1, logTerm: 1, entries: entriesOfTerms([2, 2]), commit: 2 })
     expect(answersTo(group, append)).toMatchObject([
@@ -47,13 +47,13 @@ describe('a follower and appends', () => {
   })
 
   it.each([
-    // own terms from index 2, append behind (index, term) → hint, its term
+    // own terms from index 2, append after (index, term) → hint, its term
     [[2, 2], 9, 2, 3, 2],
     [[1, 1], 9, 2, 3, 1],
     [[2, 2, 2], 4, 1, 1, 1],
     [[1, 2, 2], 4, 1, 2, 1],
     [[], 5, 2, 1, 1],
-  ])('rejects with a hint where it may agree: terms %j, append behind %i of term %i', (...row) => {
+  ])('rejects with a hint where it may agree: terms %j, append after %i of term %i', (...row) => {
     const [terms, index, logTerm, rejectHint, hintTerm] = row
     const group = follower(terms)
     expect(answersTo(group, fromLeader('MsgApp', { index, logTerm }))).toMatchObject([
@@ -116,7 +116,7 @@ describe('a follower and snapshots', () => {
     expect(group.node(2).basicStatus().commit).toBe(3)
   })
 
-  it('applies nothing behind it before it is installed', () => {
+  it('applies nothing after it before it is installed', () => {
     const group = follower()
     group.node(2).step(fromLeader('MsgSnap', { snapshot: snapshotAt(9, 2) }))
     const append = { index: 9, logTerm: 2, entries: entriesOfTerms([2], 10), commit: 10 }

@@ -200,7 +200,7 @@ describe('a leader and snapshots', () => {
     return group
   }
 
-  it('sends one to a node that lacks what is compacted, and goes on behind it', () => {
+  it('sends one to a node that lacks what is compacted, and continues after it', () => {
     const group = behind()
     group.tick(1)
     group.settle()
@@ -236,7 +236,7 @@ describe('a leader and snapshots', () => {
     expect(pr).toMatchObject({ state: 'StateSnapshot', pendingSnapshot: 5, next: 6 })
   })
 
-  it('goes on probing when it failed, behind it when it arrived', () => {
+  it('keeps probing when it failed, and continues after it when it arrived', () => {
     for (const status of ['SnapshotFailure', 'SnapshotFinish'] as const) {
       const group = behind()
       group.isLost = (m) => m.type === 'MsgSnap'
@@ -260,7 +260,7 @@ describe('a leader and snapshots', () => {
 })
 
 describe('a leader and its quorum', () => {
-  it('steps down when it has not heard from a quorum for an election timeout', () => {
+  it('steps down when no quorum has answered for an election timeout', () => {
     const group = led({ checkQuorum: true })
     group.tick(1, 10)
     group.settle()
@@ -353,7 +353,7 @@ describe('a leader and reads', () => {
     return found
   }
 
-  it('answers once a quorum confirms that it leads, to whoever asked', () => {
+  it('answers once a quorum confirms that it leads, to each node that requested it', () => {
     const group = led()
     group.node(1).readIndex(bytes(1))
     expect(group.node(1).ready().readStates).toEqual([])
@@ -510,13 +510,13 @@ describe('a leader and configuration changes', () => {
     expect(proposal.entries.map(({ type }) => type)).toEqual(['EntryConfChange', 'EntryConfChange'])
   })
 
-  it('takes them unchecked if told so, and asserts when an invalid one is applied', () => {
+  it('takes them unchecked if configured so, and asserts when an invalid one is applied', () => {
     const group = led({ disableConfChangeValidation: true }, [1])
     group.node(1).proposeConfChange(changeOf('ConfChangeTransitionAuto'))
     expect(() => group.settle()).toThrow("can't leave a non-joint config")
   })
 
-  it('leaves a joint configuration by itself when told so', () => {
+  it('leaves a joint configuration by itself if the change says so', () => {
     const group = led({}, [1, 2, 3, 4])
     group
       .node(1)
@@ -534,7 +534,7 @@ describe('a leader and configuration changes', () => {
     })
   })
 
-  it('stays in a joint configuration until told to leave, and takes no other change there', () => {
+  it('stays in a joint configuration until it is left by a change, and takes no other change there', () => {
     const group = led()
     const propose = (...changes: [ConfChangeSingle['type'], number][]) => {
       const transition = changes.length > 0 ? 'ConfChangeTransitionJointExplicit' : 'ConfChangeTransitionAuto'
@@ -569,7 +569,7 @@ describe('a leader and configuration changes', () => {
     },
   )
 
-  it('steps down when removed or made a learner, if told so', () => {
+  it('steps down when removed or made a learner, if configured so', () => {
     for (const type of ['ConfChangeRemoveNode', 'ConfChangeAddLearnerNode'] as const) {
       for (const stepDownOnRemoval of [false, true]) {
         const group = led({ stepDownOnRemoval })

@@ -2,7 +2,7 @@
  * What a leader does with messages of its term: proposals, acknowledgements, reads, transfers.
  *
  * Invariant: there is one leader a term, and it only ever appends to its log. What an acknowledgement
- * commits is told to everyone at once; what it frees in the in-flight window is filled again.
+ * commits is sent to everyone at once; what it frees in the in-flight window is filled again.
  * Source: Raft dissertation §3.5, §3.6, §3.10, §6.4; etcd-io/raft.
  */
 import { fail } from './assert.ts'
@@ -123,8 +123,8 @@ function mayChangeConfig(r: Raft, entry: Entry): boolean {
  *
  * ```
  *   index      1 2 3 4 5 6 7 8 9
- *   leader     1 3 3 3 5 5 5 5 5     append behind 9, rejected with the hint (6, term 2)
- *   follower   1 1 1 1 2 2           next probe behind 1, not behind 6
+ *   leader     1 3 3 3 5 5 5 5 5     append after 9, rejected with the hint (6, term 2)
+ *   follower   1 1 1 1 2 2           next probe after 1, not after 6
  * ```
  *
  * and one probe per term is enough. The follower skips in the same way on its side.

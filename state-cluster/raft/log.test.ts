@@ -39,7 +39,7 @@ describe('RaftLog.maybeAppend', () => {
     ['the previous entry has another term', 3, 2, [4], 3, NOT_APPENDED, [1, 2, 3], 1],
     ['the previous entry is missing', 4, 3, [4], 3, NOT_APPENDED, [1, 2, 3], 1],
     ['nothing to append', 3, 3, [], 3, 3, [1, 2, 3], 3],
-    ['commit is told only up to what is known to agree', 2, 2, [], 3, 2, [1, 2, 3], 2],
+    ['the commit index goes only up to what is known to agree', 2, 2, [], 3, 2, [1, 2, 3], 2],
     ['commit never goes back', 3, 3, [], 0, 3, [1, 2, 3], 1],
     ['a new entry', 3, 3, [4], 4, 4, [1, 2, 3, 4], 4],
     ['a new entry, not committed', 3, 3, [4], 3, 4, [1, 2, 3, 4], 3],
@@ -115,7 +115,7 @@ describe('RaftLog.slice', () => {
     )
   })
 
-  it('says null for what is compacted, and asserts that the rest is there', () => {
+  it('gives null for compacted entries, and asserts that the rest is there', () => {
     const storage = new MemoryStorage()
     storage.append(entriesOfTerms([1, 1, 1], 1))
     storage.compact(2)
@@ -126,7 +126,7 @@ describe('RaftLog.slice', () => {
     expect(() => log.slice(3, 5, NO_LIMIT)).toThrow(AssertionError)
   })
 
-  it('says null when storage compacts behind the scenes', () => {
+  it('gives null when storage compacts by itself', () => {
     const storage = new MemoryStorage()
     storage.append(entriesOfTerms([1, 1, 1], 1))
     const log = new RaftLog(storage)
@@ -239,7 +239,7 @@ describe('RaftLog and applying', () => {
 })
 
 describe('RaftLog.scan', () => {
-  it('goes through a range in pages, until told to stop', () => {
+  it('goes through a range in pages, until the callback ends it', () => {
     const log = logOf([1, 1], [1, 1])
     const pages: number[][] = []
     const note = (page: readonly Entry[]): boolean => pages.push(page.map(({ index }) => index)) > 0

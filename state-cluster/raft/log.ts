@@ -45,7 +45,7 @@ export class RaftLog {
   }
 
   /**
-   * Appends what a leader sent: entries[…] behind (prevIndex, prevTerm). Returns the index of the last of
+   * Appends what a leader sent: entries[…] after (prevIndex, prevTerm). Returns the index of the last of
    * them, or NOT_APPENDED when this log does not have that previous entry.
    */
   maybeAppend(prevIndex: number, prevTerm: number, entries: readonly Entry[], leaderCommit: number): number {
@@ -127,7 +127,7 @@ export class RaftLog {
   }
 
   hasNextCommittedEnts(allowUnstable: boolean): boolean {
-    // A snapshot is applied before the entries behind it.
+    // A snapshot is applied before the entries after it.
     if (this.applyingEntsPaused || this.unstable.snapshot !== null) return false
     return this.applying < this.maxAppliableIndex(allowUnstable)
   }
@@ -286,7 +286,7 @@ export class RaftLog {
     const left = maxSize - entriesSize(stable)
     if (left <= 0) return stable
     const rest = unstable.slice(unstable.offset, hi, left)
-    // A slice holds at least one entry, which may be one too many behind those from storage.
+    // A slice holds at least one entry, which may be one too many after those from storage.
     return rest.length === 1 && entrySize(rest[0] as Entry) > left ? stable : stable.concat(rest)
   }
 

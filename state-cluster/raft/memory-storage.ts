@@ -105,7 +105,7 @@ export class MemoryStorage implements Storage {
     this.#entries.dropBefore(index + 1)
   }
 
-  /** Appends, overwriting from the first entry's index on. What is compacted already is left out. */
+  /** Appends, overwriting from the first entry's index on. Entries that are compacted already are left out. */
   append(entries: readonly Entry[]): void {
     const first = entries[0]
     if (first === undefined) return

@@ -180,7 +180,7 @@ describe('§7 log compaction', () => {
     expect(sent?.snapshot?.metadata.confState.voters).toEqual([1, 2, 3])
   })
 
-  it('§7: the entry behind a snapshot is checked against its last index and term', () => {
+  it('§7: the entry after a snapshot is checked against its last index and term', () => {
     const group = behind()
     expect(group.member(3).storage.snapshot().metadata).toMatchObject({ index: 5, term: 2 })
     group.node(1).propose(bytes(4))
@@ -205,7 +205,7 @@ describe('§7 log compaction', () => {
     expect(commitOf(group, 1)).toBe(5)
   })
 
-  it('§7: a follower whose log has what the snapshot says keeps what is behind it', () => {
+  it('§7: a follower whose log has what the snapshot says keeps what is after it', () => {
     const group = new TestGroup({ voters: [1, 2, 3], terms: { 1: [2, 2, 2, 2, 2, 2] } })
     const metadata = { index: 5, term: 2, confState: group.member(1).confState }
     answers(group, message('MsgSnap', 2, 2, { snapshot: { data: bytes(9), metadata } }))

@@ -14,7 +14,7 @@ const roles: StateType[] = ['StateFollower', 'StateCandidate', 'StateLeader']
 
 describe('§5.1 terms', () => {
   for (const role of roles) {
-    it(`§5.1: a ${role} that hears of a higher term takes it on and is a follower`, () => {
+    it(`§5.1: a ${role} that learns of a higher term takes it on and is a follower`, () => {
       const group = inRole(role)
       group.node(1).step(message('MsgApp', 3, 5, { index: 1, logTerm: 1 }))
       expect(group.node(1).basicStatus()).toMatchObject({ raftState: 'StateFollower', term: 5, lead: 3 })
@@ -42,7 +42,7 @@ describe('§5.2 leader election', () => {
     expect(state(new TestGroup({ voters: [1, 2, 3] }), 1)).toBe('StateFollower')
   })
 
-  it('§5.2: a follower stays one for as long as it hears of a leader in time', () => {
+  it('§5.2: a follower stays one for as long as a leader sends in time', () => {
     const group = inRole('StateFollower')
     for (let i = 0; i < 20; i++) {
       group.tick(1, 9)
@@ -128,7 +128,7 @@ describe('§5.2 leader election', () => {
     expect(restarted.ready().messages).toMatchObject([{ type: 'MsgVoteResp', to: 2, reject: true }])
   })
 
-  it('§5.2: a new leader tells all others at once, so that nobody starts another election', () => {
+  it('§5.2: a new leader sends to all others at once, so that nobody starts another election', () => {
     const group = new TestGroup({ voters: [1, 2, 3] })
     group.node(1).campaign()
     group.handleReady(1)
@@ -152,7 +152,7 @@ describe('§5.2 leader election', () => {
     expect(state(group, 1)).toBe('StateCandidate')
   })
 
-  it('§5.2: election timeouts are drawn anew, from the whole of [T, 2T)', () => {
+  it('§5.2: election timeouts are drawn again, from the whole of [T, 2T)', () => {
     const seen = new Set<number>()
     let drawn = 0
     const group = new TestGroup({ voters: [1, 2, 3], config: { random: (bound) => drawn++ % bound } })
@@ -165,7 +165,7 @@ describe('§5.2 leader election', () => {
     expect([...seen].sort((a, b) => a - b)).toEqual(ids(10).map((i) => i + 9))
   })
 
-  it('§5.2: a split vote is resolved by whoever times out first', () => {
+  it('§5.2: a split vote is resolved by the node that times out first', () => {
     const group = new TestGroup({ voters: ids(4) })
     group.isLost = ({ from, to }) => from <= 2 !== to <= 2
     group.node(1).campaign()
@@ -218,7 +218,7 @@ describe('§5.3 log replication', () => {
     expect(commitOf(group, 1)).toBe(5)
   })
 
-  it('§5.3: a leader tells what is committed, and followers apply it in the order of the log', () => {
+  it('§5.3: a leader sends the commit index, and followers apply it in the order of the log', () => {
     const group = inRole('StateLeader')
     for (let i = 1; i <= 4; i++) group.node(1).propose(bytes(i))
     group.settle()
@@ -246,7 +246,7 @@ describe('§5.3 log replication', () => {
     [3, 1, false],
     [4, 2, false],
   ])(
-    '§5.3: a follower takes an append only behind an entry that it has: (%i, term %i) %j',
+    '§5.3: a follower takes an append only after an entry that it has: (%i, term %i) %j',
     (index, logTerm, ok) => {
       const group = new TestGroup({ voters: [1, 2, 3], terms: { 1: [1, 2] } })
       expect(answers(group, message('MsgApp', 2, 2, { index, logTerm }))).toMatchObject([
@@ -256,7 +256,7 @@ describe('§5.3 log replication', () => {
   )
 
   it.each([
-    // the append's entries behind index 1; the log after it
+    // the append's entries after index 1; the log after it
     [[2], [2, 2]],
     [
       [2, 2],
@@ -272,13 +272,13 @@ describe('§5.3 log replication', () => {
       [2, 3],
     ],
     [[], [2, 2]],
-  ])('§5.3: what conflicts is cut off, and nothing else is: %j behind index 1 makes %j', (sent, expected) => {
+  ])('§5.3: what conflicts is cut off, and nothing else is: %j after index 1 makes %j', (sent, expected) => {
     const group = new TestGroup({ voters: [1, 2, 3], terms: { 1: [2, 2] } })
     answers(group, message('MsgApp', 2, 4, { index: 1, logTerm: 1, entries: entriesOfTerms(sent) }))
     expect(terms(group, 1)).toEqual(expected)
   })
 
-  // The logs of figure 7, one index later because ours begin behind a snapshot.
+  // The logs of figure 7, one index later because ours begin after a snapshot.
   const leaderOfFigure7 = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6]
   it.each([
     ['a', [1, 1, 1, 4, 4, 5, 5, 6, 6]],

@@ -11,7 +11,7 @@ function progress(state: ProgressStateType, match: number, next: number, capacit
 }
 
 describe('Progress', () => {
-  it('probes from behind what matched, or from behind a snapshot that was sent', () => {
+  it('probes from after what matched, or from after a snapshot that was sent', () => {
     const replicating = progress('StateReplicate', 3, 9)
     replicating.inflights.add(8, 1)
     replicating.sentCommit = 7
@@ -26,7 +26,7 @@ describe('Progress', () => {
     expect(installed).toMatchObject({ state: 'StateProbe', pendingSnapshot: 0, next: 21 })
   })
 
-  it('replicates from behind what matched', () => {
+  it('replicates from after what matched', () => {
     const pr = progress('StateProbe', 5, 12)
     pr.msgAppFlowPaused = true
     pr.becomeReplicate()
@@ -83,7 +83,7 @@ describe('Progress', () => {
     expect(progress('StateSnapshot', 0, 1).isPaused()).toBe(true)
   })
 
-  it('tells a commit index only while that can move the follower', () => {
+  it('sends a commit index only while that can move the follower', () => {
     const pr = progress('StateReplicate', 5, 8)
     expect(pr.canBumpCommit(3)).toBe(true)
     pr.sentCommit = 3

@@ -69,7 +69,7 @@ export class Progress {
   }
 
   becomeProbe(): void {
-    // A snapshot that was sent counts as installed: going on behind it costs one rejection if it was not.
+    // A snapshot that was sent counts as installed: continuing after it costs one rejection if it was not.
     const installed = this.state === 'StateSnapshot' ? this.pendingSnapshot : 0
     this.#resetState('StateProbe')
     this.next = Math.max(this.match, installed) + 1
@@ -101,7 +101,7 @@ export class Progress {
     }
   }
 
-  /** Whether telling `commit` can move the follower's commit index, given what was already told. */
+  /** Whether telling `commit` can move the follower's commit index, given what was sent already. */
   canBumpCommit(commit: number): boolean {
     return commit > this.sentCommit && this.sentCommit < this.next - 1
   }
@@ -116,7 +116,7 @@ export class Progress {
   }
 
   /**
-   * The follower rejected an append behind index `rejected`; it may agree up to `matchHint`. Steps `next`
+   * The follower rejected an append after index `rejected`; it may agree up to `matchHint`. Steps `next`
    * back and returns true, or returns false when the rejection is older than what is known.
    */
   maybeDecrTo(rejected: number, matchHint: number): boolean {

@@ -13,7 +13,7 @@ export const COMMITTED_ALL = Number.POSITIVE_INFINITY
 
 /** Who has acknowledged how far. */
 export interface AckedIndexer {
-  /** The highest index that the voter acknowledged; -1 when it has not been heard of. */
+  /** The highest index that the voter acknowledged; -1 when it has not answered. */
   ackedIndex(id: number): number
 }
 

@@ -266,7 +266,7 @@ export class Raft {
     if (!pr.recentActive) return false
     const snapshot = this.#snapshotIfAvailable()
     if (snapshot === null) return false
-    if (isEmptySnapshot(snapshot)) fail('what is compacted is in a snapshot', { ...this.facts(), to: pr.id })
+    if (isEmptySnapshot(snapshot)) fail('compacted entries are in a snapshot', { ...this.facts(), to: pr.id })
     pr.becomeSnapshot(snapshot.metadata.index)
     const m = newMessage('MsgSnap', pr.id)
     m.snapshot = snapshot
@@ -287,7 +287,7 @@ export class Raft {
     for (const pr of this.trk.peers) if (pr.id !== this.id) this.sendHeartbeat(pr, context)
   }
 
-  /** A heartbeat tells no more of the commit index than the follower's log is known to hold. */
+  /** A heartbeat carries no higher commit index than the follower's log is known to hold. */
   sendHeartbeat(pr: Progress, context: Uint8Array): void {
     const commit = Math.min(pr.match, this.log.committed)
     const m = newMessage('MsgHeartbeat', pr.id)

@@ -40,7 +40,7 @@ describe('RawNode', () => {
     })
   })
 
-  it('goes on where its storage left off', () => {
+  it('continues where its storage ended', () => {
     const storage = new MemoryStorage()
     storage.applySnapshot({
       data: EMPTY_BYTES,

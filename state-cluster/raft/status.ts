@@ -1,5 +1,5 @@
 /**
- * What a node tells about itself, for operators, tests and metrics.
+ * What a node reports about itself, for operators, tests and metrics.
  *
  * Invariant: a status is a copy; it does not change with the node, and changing it changes nothing.
  */

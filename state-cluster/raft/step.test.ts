@@ -129,8 +129,8 @@ describe('terms', () => {
       const group = new TestGroup({ voters: [1, 2, 3] })
       group.elect(2)
       group.node(2).step(toTwo(type, { term: 9 }))
-      const { term, lead: heard } = group.node(2).basicStatus()
-      if (type !== 'MsgTimeoutNow') expect([type, term, heard]).toEqual([type, 9, lead])
+      const { term, lead: leader } = group.node(2).basicStatus()
+      if (type !== 'MsgTimeoutNow') expect([type, term, leader]).toEqual([type, 9, lead])
       else expect(term).toBe(10)
     }
   })
@@ -144,7 +144,7 @@ describe('terms', () => {
     expect(group.node(2).basicStatus().lead).toBe(1)
   })
 
-  it('that are old are told the new one, where votes cannot', () => {
+  it('that are old are answered with the new one, where votes cannot be', () => {
     for (const config of [{ preVote: true }, { checkQuorum: true }]) {
       const group = new TestGroup({ voters: [1, 2, 3], config })
       answersTo(group, toTwo('MsgHeartbeat', { from: 1, term: 5 }))
@@ -156,7 +156,7 @@ describe('terms', () => {
 })
 
 describe('a tick', () => {
-  it('starts an election when nobody has been heard of for the timeout, and not before', () => {
+  it('starts an election when no message came for the timeout, and not before', () => {
     const group = new TestGroup({ voters: [1, 2, 3] })
     group.tick(2, 9)
     expect(group.node(2).basicStatus().raftState).toBe('StateFollower')
@@ -164,7 +164,7 @@ describe('a tick', () => {
     expect(group.node(2).basicStatus().raftState).toBe('StateCandidate')
   })
 
-  it('starts over when the leader is heard of, or a vote was given', () => {
+  it('restarts the timeout when the leader sends something, or a vote was given', () => {
     for (const m of [
       toTwo('MsgHeartbeat', { from: 1, term: 1 }),
       toTwo('MsgApp', { from: 1, term: 1, index: 1, logTerm: 1 }),
@@ -178,7 +178,7 @@ describe('a tick', () => {
     }
   })
 
-  it('draws the timeout anew from one to two election timeouts', () => {
+  it('draws the timeout again from one to two election timeouts', () => {
     const drawn: number[] = []
     const random = (bound: number): number => {
       drawn.push(bound)

@@ -97,7 +97,7 @@ function stepRole(r: Raft, m: Message): StepError | null {
 
 // ── Terms and votes ──────────────────────────────────────────────────────────────────────────────────
 
-/** Who has just heard of a leader does not help to depose it, unless the leader itself asked for that. */
+/** A node that a leader has just sent something does not help to depose it, unless the leader requested that. */
 function isRefusedByLease(r: Raft, m: Message): boolean {
   if (m.type !== 'MsgVote' && m.type !== 'MsgPreVote') return false
   const { checkQuorum, electionTick } = r.settings
@@ -117,8 +117,8 @@ function isFromLeader(m: Message): boolean {
 function stepOldTerm(r: Raft, m: Message): void {
   const { checkQuorum, preVote } = r.settings
   if ((checkQuorum || preVote) && (m.type === 'MsgHeartbeat' || m.type === 'MsgApp')) {
-    // A leader that is behind may never hear of this term: votes that would tell it are ignored for its lease,
-    // or not asked for. This answer tells it.
+    // A leader that is behind may never learn this term: votes that would carry it are ignored for its lease,
+    // or not asked for. This answer carries it.
     r.send(newMessage('MsgAppResp', m.from))
   } else if (m.type === 'MsgPreVote') {
     // Silence could leave a group without a leader where some candidates have higher terms but shorter logs.

@@ -112,7 +112,7 @@ const cases: Readonly<Record<string, (under: StorageUnderTest) => Promise<void>>
     equal('the slice', describe(before), ['2/4 4', '3/5 5', '4/6 6'])
   },
 
-  'an append goes on at the end': async (under) => {
+  'an append continues at the end': async (under) => {
     await seed(under)
     await under.append([entry(7, 4), entry(8, 5)])
     equal('last', under.storage.lastIndex(), 8)
@@ -162,7 +162,7 @@ const cases: Readonly<Record<string, (under: StorageUnderTest) => Promise<void>>
     equal('the rest', describe(storage.entries(6, 7, NO_LIMIT)), ['4/6 6'])
   },
 
-  'a log that is compacted to its end goes on from there': async (under) => {
+  'a log that is compacted to its end continues from there': async (under) => {
     await seed(under)
     await under.compact(6)
     const { storage } = under

@@ -96,7 +96,7 @@ export class ProgressTracker implements AckedIndexer {
     return this.config.voters.committedIndex(this)
   }
 
-  /** Whether a quorum has been heard of since the last check. */
+  /** Whether a quorum has answered since the last check. */
   quorumActive(): boolean {
     const active = new Map<number, boolean>()
     for (const pr of this.peers) if (!pr.isLearner) active.set(pr.id, pr.recentActive)

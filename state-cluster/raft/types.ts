@@ -11,9 +11,9 @@
 
 /** No node: the value of `lead`, `vote` and `leadTransferee` when there is none. */
 export const NONE = 0
-/** Target of `MsgStorageAppend`: whoever writes the log and the hard state. Negative, so never a node. */
+/** Target of `MsgStorageAppend`: the thread that writes the log and the hard state. Negative, so never a node. */
 export const LOCAL_APPEND_THREAD = -1
-/** Target of `MsgStorageApply`: whoever applies committed entries. Negative, so never a node. */
+/** Target of `MsgStorageApply`: the thread that applies committed entries. Negative, so never a node. */
 export const LOCAL_APPLY_THREAD = -2
 /** No bound, for every limit in bytes. */
 export const NO_LIMIT = Number.POSITIVE_INFINITY
@@ -183,7 +183,7 @@ export interface ConfChangeV2 {
   context: Uint8Array
 }
 
-/** Told apart by `'changes' in change`. */
+/** `'changes' in change` distinguishes the two forms. */
 export type AnyConfChange = ConfChange | ConfChangeV2
 
 export const EMPTY_BYTES: Uint8Array = new Uint8Array(0)

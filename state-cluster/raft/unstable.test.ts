@@ -69,7 +69,7 @@ describe('Unstable', () => {
     },
   )
 
-  it('moves what is being written along when what is stable was never handed out', () => {
+  it('moves the writes in progress along when stable entries were never handed out', () => {
     const u = unstable([1, 1, 1])
     u.stableTo(6, 1)
     expect([u.offset, u.offsetInProgress]).toEqual([7, 7])

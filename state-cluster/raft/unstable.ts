@@ -111,7 +111,7 @@ export class Unstable {
     this.#entries.push(entry)
   }
 
-  /** Appends entries[from …], cutting off what is there at and behind the first one's index. */
+  /** Appends entries[from …], replacing what is there from the first one's index. */
   truncateAndAppend(entries: readonly Entry[], from: number): void {
     const ring = this.#entries
     const index = (entries[from] as Entry).index

@@ -138,7 +138,7 @@ describe('a leader that is elected again', () => {
 })
 
 describe('a voter that is replaced', () => {
-  /** Three voters, one of them dead for good, and node 4 as the learner that is to replace it. */
+  /** Three voters, one of them dead permanently, and node 4 as the learner that is to replace it. */
   async function replacing(): Promise<{ pump: Pump; leader: Node; dead: number }> {
     const bench = await ReplicaBench.make([1, 2, 3], {}, 3)
     const pump = new Pump(bench)

@@ -43,9 +43,9 @@ export interface GroupMembersOptions {
   readonly raft: RawNode
   readonly log: DiskLog
   readonly store: Store
-  /** Ticks after which a node counts as not heard from. */
+  /** Ticks without a message after which a node counts as silent. */
   readonly silentTicks: number
-  /** Ticks within which a node must have been heard from to become a voter: a few heartbeats. */
+  /** Ticks within which a node must have sent a message to become a voter: a few heartbeats. */
   readonly freshTicks: number
   readonly onMembers: (members: Members) => void
   /** A write has failed. */
@@ -68,7 +68,7 @@ export class GroupMembers {
   #confState: ConfState
   /** By index. */
   readonly #changes = new Map<number, PendingChange>()
-  /** The tick at which each node was heard from last. */
+  /** The tick of the last message from each node. */
   readonly #heardAt = new Map<number, number>()
 
   constructor(options: GroupMembersOptions) {
@@ -85,7 +85,7 @@ export class GroupMembers {
     return this.#confState.voters
   }
 
-  heard(nodeId: number, tick: number): void {
+  received(nodeId: number, tick: number): void {
     this.#heardAt.set(nodeId, tick)
   }
 
@@ -187,7 +187,7 @@ export class GroupMembers {
     await store.commit([writeOfMembers(groupId, this.#addresses)])
   }
 
-  /** Changes that are under way will not be heard of any more. */
+  /** Ends all changes that are under way, with this outcome. */
   drop(outcome: RefusedChange = leadershipLost): void {
     for (const { resolve } of this.#changes.values()) resolve(outcome)
     this.#changes.clear()

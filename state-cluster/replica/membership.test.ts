@@ -40,7 +40,7 @@ describe('promotion', () => {
     expect(promotionOf(statusWith(members, [], true), members, () => undefined)).toBeUndefined()
   })
 
-  it('MEMBER1: a learner that was not heard from stays a learner', () => {
+  it('MEMBER1: a silent learner stays a learner', () => {
     expect(promoted([voter(1), voter(2), voter(3), learner(4, false)])).toBeUndefined()
     expect(promoted([voter(1), voter(2, false), voter(3), learner(4, false)])).toBeUndefined()
   })

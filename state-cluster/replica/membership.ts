@@ -70,7 +70,7 @@ export function refused(code: ChangeRefusal, reason: string): RefusedChange {
 export interface MemberView {
   readonly nodeId: number
   readonly role: 'voter' | 'learner'
-  /** Heard from lately, by the one that tells. */
+  /** Whether the reporting node received a message from it lately. */
   readonly isActive: boolean
   /** The last entry that it is known to hold; on a leader alone. */
   readonly matchIndex: number
@@ -81,7 +81,7 @@ const learnerLagMax = 64
 
 const majorityOf = (voters: number): number => Math.floor(voters / 2) + 1
 
-/** `isHeard`: whether a node was heard from lately. */
+/** `isHeard`: whether a message from a node came lately. */
 export function membersOf(
   status: Status,
   confState: ConfState,

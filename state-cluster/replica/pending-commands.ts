@@ -134,7 +134,7 @@ export class PendingCommands<Command, Reply> {
     this.#forgetAnswered()
   }
 
-  /** The replica ends: the outcome of what is in flight is unknown. */
+  /** The replica ends: the outcome of commands in flight is unknown. */
   end(error: ClusterError): void {
     const queued = this.#queued
     this.#queued = []

@@ -7,7 +7,7 @@ import type { GroupWatcher } from './feed.ts'
 import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
 import { auctionIdOf, createAuction, enlistServer, placeBid, seededRandom } from './testing/workload.ts'
 
-/** Checkpoints after a few rows and keeps hardly any log, so that whoever was away needs a snapshot. */
+/** Checkpoints after a few rows and keeps hardly any log, so that a node that was away needs a snapshot. */
 const settings = { checkpointRows: 5, logTailBytesMax: 2_000, proposalTimeoutMs: 60_000 }
 
 async function leaderOf(bench: ReplicaBench): Promise<Node> {
@@ -15,7 +15,7 @@ async function leaderOf(bench: ReplicaBench): Promise<Node> {
   return bench.leader as Node
 }
 
-/** Proposes to whoever leads; resolves when it is applied. */
+/** Proposes to the leader; resolves when it is applied. */
 async function propose(
   bench: ReplicaBench,
   command: Parameters<Node['replica']['propose']>[0],
@@ -65,7 +65,7 @@ function hasRows({ disk }: Node, { from, to }: StoreRange): boolean {
   return [...disk.rows.keys()].some((key) => key >= low && key < high)
 }
 
-/** Leaves node 3 so far behind that the log does not reach back to it. */
+/** Leaves node 3 so far behind that the log no longer reaches it. */
 async function outrun(bench: ReplicaBench, from: number): Promise<Node> {
   const away = bench.nodes.get(3) as Node
   bench.crash(away, true)
@@ -76,7 +76,7 @@ async function outrun(bench: ReplicaBench, from: number): Promise<Node> {
 }
 
 describe('snapshots between replicas', () => {
-  it('SNAP1: a follower that the log does not reach gets state and history, and goes on from there', async () => {
+  it('SNAP1: a follower that the log does not reach gets state and history, and continues from there', async () => {
     const bench = await begin([1, 2, 3])
     await bids(bench, 0, 5)
     const away = await outrun(bench, 5)
@@ -282,7 +282,7 @@ describe('reads and succession', () => {
     expect(late).toBeUndefined()
   })
 
-  it('NODE2: whoever hears that the leader is gone stands for it before the election timeout', async () => {
+  it('NODE2: a voter that learns that the leader is gone campaigns before the election timeout', async () => {
     const bench = await begin([1, 2, 3])
     const leader = await leaderOf(bench)
     bench.crash(leader, true)
@@ -293,15 +293,15 @@ describe('reads and succession', () => {
 })
 
 describe('the consistency guard', () => {
-  it('GUARD1: a replica whose state a majority contradicts at the same index stops, and the others go on', async () => {
+  it('GUARD1: a replica whose state a majority contradicts at the same index stops, and the others continue', async () => {
     const bench = await begin([1, 2, 3])
-    const told: [number, number, string][] = []
-    bench.onHash = (nodeId, index, hash) => told.push([nodeId, index, hash])
+    const reported: [number, number, string][] = []
+    bench.onHash = (nodeId, index, hash) => reported.push([nodeId, index, hash])
     await bids(bench, 0, 260)
-    const index = told[0]?.[1] as number
+    const index = reported[0]?.[1] as number
     expect(index % 256).toBe(0)
-    await bench.until(() => told.filter((one) => one[1] === index).length === 3)
-    expect(new Set(told.map(([, , hash]) => hash)).size, 'they hold the same').toBe(1)
+    await bench.until(() => reported.filter((one) => one[1] === index).length === 3)
+    expect(new Set(reported.map(([, , hash]) => hash)).size, 'they hold the same').toBe(1)
     const odd = bench.nodes.get(3) as Node
     odd.replica.hashOf(1, index, 'another')
     expect(odd.fatal).toBeUndefined()

@@ -129,7 +129,7 @@ describe('replica, alone', () => {
     expect(stamps).toEqual([...stamps].sort((a, b) => a - b))
   })
 
-  it('STORE13: the feed gives every entry with events once, in order, with what the replies tell', async () => {
+  it('STORE13: the feed gives every entry with events once, in order, with what the replies say', async () => {
     const { bench, leader } = await makeHouse(2, [1])
     const feed: FeedBatch[] = []
     const end = leader.replica.subscribe((batch) => feed.push(batch))
@@ -168,7 +168,7 @@ describe('replica, alone', () => {
     expect(() => leader.replica.read((applied) => applied.appliedIndex)).toThrow('has failed')
   })
 
-  it('STORE6: a damaged entry behind the checkpoint, or a damaged checkpoint, is not served', async () => {
+  it('STORE6: a damaged entry after the checkpoint, or a damaged checkpoint, is not served', async () => {
     for (const key of [entryKey(groupId, 3), checkpointKey(groupId)]) {
       const { bench, leader } = await makeHouse(3, [1])
       bench.crash(leader, false)
@@ -187,7 +187,7 @@ describe('replica, alone', () => {
     expect(leader.fatal).toMatchObject({ code: 'corrupt' })
   })
 
-  it('STORE7: a start loads the checkpoint and replays the log behind it', async () => {
+  it('STORE7: a start loads the checkpoint and replays the log after it', async () => {
     const { bench, leader } = await makeHouse(5, [1], { checkpointRows: 40, logTailBytesMax: 100 })
     for (let i = 0; i < 30; i++) {
       propose(leader, placeBid(i, i % 5))
@@ -278,7 +278,7 @@ describe('replicas, three', () => {
     expect(follower.replica.status().leader).toBe(leader.id)
   })
 
-  it('STORE5: term and vote are on the disk of whoever voted', async () => {
+  it('STORE5: term and vote are on the disk of each node that voted', async () => {
     const { bench, leader } = await makeHouse(1, [1, 2, 3])
     const key = hardStateKey(groupId)
     const states = [...bench.nodes.values()].map((node) =>

@@ -210,7 +210,7 @@ export class Replica {
   step(message: Message): void {
     if (this.#end) return
     this.#guard(() => {
-      this.#members.heard(message.from, this.#tick)
+      this.#members.received(message.from, this.#tick)
       if (message.type === 'MsgSnap') this.#heldSnapshot = message
       else {
         checkStaleFolder(message, this.#ownLog())

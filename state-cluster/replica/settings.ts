@@ -17,11 +17,11 @@ export interface ReplicaPorts {
   readonly timing: Timing
   /** To the replicas of the same group on other nodes. */
   readonly transport: Pick<PeerTransport, 'send' | 'sendSnapshot'>
-  /** The replica has ended and cannot go on; called once. The process is to end. */
+  /** The replica has ended and cannot continue; called once. The process is to end. */
   readonly onFatal: (error: Error) => void
   /** Default the auction machine as it is. */
   readonly machine?: Machine
-  /** The state's hash as of an index that all replicas tell theirs of. */
+  /** The state's hash as of an index at which all replicas report theirs. */
   readonly onHash?: (index: number, hash: string) => void
   /** Where the members of this group are, after each change. */
   readonly onMembers?: (members: Members) => void
@@ -99,7 +99,7 @@ export interface ReplicaStart {
   readonly nodeId: number
   readonly settings: ReplicaSettings
   readonly ports: ReplicaPorts
-  /** Progress of a start: rows of the checkpoint, then entries of the log behind it. */
+  /** Progress of a start: rows of the checkpoint, then entries of the log after it. */
   readonly onProgress?: (progress: ReplicaProgress) => void
 }
 

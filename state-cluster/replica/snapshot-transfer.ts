@@ -1,9 +1,10 @@
 /**
- * Snapshots of one group on their way from a leader to a follower.
+ * Transfers snapshots of one group from a leader to a follower.
  *
- * A follower needs one when its log ends before the leader's begins. Invariant: what is sent is one checkpoint, read from one view; what comes in touches nothing
- * that is in use until the replica installs it. A transfer that breaks is worthless and starts from the beginning.
- * Leaves when to step and to install to the replica, the way over the network to the transport.
+ * A follower needs one when its log ends before the leader's begins. The replica decides when to step and to install;
+ * the transport carries the bytes. A transfer that breaks is dropped and starts from the beginning.
+ * Invariant: a transfer is one checkpoint, read from one view; what comes in touches nothing that is in use until the
+ * replica installs it.
  * Source: docs/raft.md, the caller's duties 4, 5, 9 and 12; docs/spec.md SNAP1 to SNAP5.
  */
 import type { GroupId } from '../../protocol/ids.ts'
@@ -75,7 +76,7 @@ export class SnapshotTransfer {
       .finally(() => view.close())
   }
 
-  /** Takes the rows behind a MsgSnap; `undefined` while those of an earlier one are here. */
+  /** Takes the rows of a MsgSnap; `undefined` while those of an earlier one are here. */
   receive(): SnapshotSink | undefined {
     if (this.#arrival !== 'none') return undefined
     const { store, groupId } = this.#options
@@ -120,7 +121,7 @@ export class SnapshotTransfer {
     }
   }
 
-  /** Whether the rows behind a MsgSnap are here. */
+  /** Whether the rows of a MsgSnap are here. */
   get hasArrived(): boolean {
     return this.#arrival === 'arrived'
   }

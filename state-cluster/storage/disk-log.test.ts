@@ -65,7 +65,7 @@ describe('disk log as the core’s storage', () => {
       }
     })
     for (const { name, run } of contract) {
-      // The state behind a snapshot is streamed from the store, not carried in its data.
+      // The state of a snapshot is streamed from the store, not carried in its data.
       const isItsOwn = name.startsWith('a snapshot is the latest')
       const needsNoTail = tailBytesMax > 0 && name.includes('compact')
       if (!isItsOwn && !needsNoTail) it(`${name} (${tailBytesMax} bytes in memory)`, run)

@@ -5,7 +5,7 @@ import { entryKey, eventBlockKey, hardStateKey, rowKey, rowName, stagedKey } fro
 import { MemoryDisk } from './memory-store.ts'
 
 describe('parts of a disk', () => {
-  it('STORE16: log, state and history are told apart, of the groups that are asked for', async () => {
+  it('STORE16: log, state and history are counted apart, for the groups in the request', async () => {
     const store = new MemoryDisk().open()
     const [first, second, third] = [0, 1, 2] as GroupId[] as [GroupId, GroupId, GroupId]
     const put = (key: Uint8Array, length: number) => ({ key, value: new Uint8Array(length) })

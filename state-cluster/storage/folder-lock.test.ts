@@ -51,7 +51,7 @@ for (const useSocket of [true, false]) {
   const how = useSocket ? 'by its socket' : 'by process id and start time'
 
   describe(`folder lock, holder known ${how}`, () => {
-    it('LOCK1: a second process is refused and told who holds the folder', async () => {
+    it('LOCK1: a second process is refused and learns who holds the folder', async () => {
       const { child, line } = await start(folder, useSocket)
       expect(line).toBe('held')
       const refusal = lockFolder(folder, options(useSocket))

@@ -6,7 +6,7 @@
  *
  * Invariant: the holder is the living process of the highest number. A number is taken by linking a finished
  * file to its name, which only one process can do; the highest file is never removed, so that numbers only rise,
- * and whoever took one that is not the highest any more gives it up. A process is alive as long as the kernel
+ * and a process whose number is not the highest any more gives it up. A process is alive as long as the kernel
  * accepts connections for it: a `kill -9` ends that at once, a pause does not, other containers see the same.
  * Where the file system holds no sockets, process id and start time stand in.
  */
@@ -25,7 +25,7 @@ interface Holder {
   readonly sinceMs: number
   /** Name of the socket in the folder; absent where the file system holds none. */
   readonly socket?: string
-  /** What tells this run of the process id from a later one; empty where the system does not say. */
+  /** What distinguishes this run of the process id from a later one; empty where the system does not say. */
   readonly run: string | undefined
 }
 
@@ -35,7 +35,7 @@ export interface FolderLock {
 }
 
 export interface FolderLockOptions {
-  /** Epoch ms, to be shown to whoever finds the folder taken. */
+  /** Epoch ms, to be shown to a process that finds the folder taken. */
   readonly nowMs: number
   /** For file systems without sockets, and for tests of that case. Default true. */
   readonly useSocket?: boolean
@@ -216,7 +216,7 @@ function addressOf(folder: string, name: string): { path: string; close(): void 
   return { path: `/proc/self/fd/${handle}/${name}`, close: () => closeSync(handle) }
 }
 
-/** What tells a run of a process id from others: boot and start time. `undefined`: there is no such process. */
+/** What distinguishes a run of a process id from others: boot and start time. `undefined`: there is no such process. */
 function runOf(pid: number): string | undefined {
   try {
     process.kill(pid, 0)

@@ -144,7 +144,7 @@ export class History<Event extends Numbered> {
     }
   }
 
-  /** A block with these events behind those that it has already. */
+  /** A block with these events after those that it has already. */
   #blockWrite(auctionId: AuctionId, events: readonly Event[]): EventsWrite {
     const { seq } = events[0] as Event
     const key = eventBlockKey(this.#groupId, auctionId, blockOf(seq))

@@ -50,7 +50,7 @@ export async function storeIncoming(
   await store.commit(writes)
 }
 
-/** What makes the incoming rows count, together with a log that begins behind `position`. */
+/** What makes the incoming rows count, together with a log that begins after `position`. */
 export function writeOfInstalling(groupId: GroupId, position: CheckpointPosition): StoreWrite {
   const key = installingKey(groupId)
   const { index, term, confState, stateHash } = position

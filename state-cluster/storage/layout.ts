@@ -204,7 +204,7 @@ export function keyOfIncoming(incoming: Uint8Array): Uint8Array {
   return key
 }
 
-/** The first key behind this one. */
+/** The first key after this one. */
 export function keyAfter(key: Uint8Array): Uint8Array {
   const next = new Uint8Array(key.length + 1)
   next.set(key)
@@ -230,7 +230,7 @@ export function encodeBytes(key: Uint8Array, bytes: Uint8Array): Uint8Array {
   return seal(key, value)
 }
 
-/** The bytes behind a checksum that holds; else StoreError `corrupt`, which names `what`. */
+/** The bytes after a checksum that matches; else StoreError `corrupt`, which names `what`. */
 export function decodeBytes(key: Uint8Array, value: Uint8Array, what: string): Uint8Array {
   const holds =
     value.length >= checksumLength && readU32(value, 0) === crc32(value.subarray(checksumLength), crc32(key))

@@ -210,7 +210,7 @@ class LmdbStore implements Store {
   }
 
   async #close(): Promise<void> {
-    // The last commit that was accepted ends after all others; its caller hears of a failure, not this one.
+    // The last commit that was accepted ends after all others; its caller gets the failure, not this one.
     await new Promise<void>((resolve) => {
       const end = (): void => resolve()
       if (this.#waiting.length === 0 && this.#inFlight.length === 0) end()

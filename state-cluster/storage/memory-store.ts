@@ -2,8 +2,8 @@
  * A disk in memory for tests and the simulator, with the faults that disks have. `MemoryDisk` is the platter and
  * survives a crash; a `Store` opened on it does not.
  *
- * Invariant: like LMDB, one transaction is in flight at a time and becomes durable whole or not at all; what is
- * not durable when the disk crashes is gone, and its commits never settle. When a sync ends is the caller's
+ * Invariant: like LMDB, one transaction is in flight at a time and becomes durable whole or not at all; writes that
+ * are not durable when the disk crashes are gone, and its commits never settle. When a sync ends is the caller's
  * choice (`sync`), so that a simulator gives it a virtual latency.
  */
 import {
@@ -56,7 +56,7 @@ export class MemoryDisk {
 
   /**
    * From now on every transaction fails so; `undefined` ends it (for the next store that is opened). `isWritten`:
-   * what fails is on the platter all the same, as after a sync that failed nobody can tell.
+   * what fails is on the platter all the same, as after a failed sync nobody knows.
    */
   failWith(code: StoreErrorCode | undefined, isWritten = false): void {
     this.#failure = code
@@ -201,7 +201,7 @@ class MemoryStore implements Store {
       if (this.#isDead) return
       const failure = this.#disk.apply(writes)
       if (failure === undefined) this.#succeed()
-      else this.#fail(new StoreError(failure, `the memory disk was told to fail: ${failure}`))
+      else this.#fail(new StoreError(failure, `the memory disk was set to fail: ${failure}`))
     })
   }
 

@@ -13,7 +13,7 @@ export type StoreErrorCode =
   | 'disk_full'
   /** The folder cannot be written, or not by this user. */
   | 'disk_read_only'
-  /** A write or a sync failed: what is on the disk is no longer known. */
+  /** A write or a sync failed: the state of the disk is no longer known. */
   | 'disk_failed'
   /** A commit has not ended for far too long. */
   | 'disk_stalled'
@@ -25,7 +25,7 @@ export type StoreErrorCode =
   | 'folder_in_use'
   | 'closed'
 
-/** What a disk did. Never retryable: whoever gets one stops serving from this store. */
+/** What a disk did. Never retryable: a caller that gets one stops serving from this store. */
 export class StoreError extends Error {
   override readonly name = 'StoreError'
   readonly code: StoreErrorCode

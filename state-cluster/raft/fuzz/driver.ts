@@ -39,7 +39,7 @@ export interface FuzzResult {
 }
 
 export interface FuzzViolation {
-  /** A rule, or `assertion` where the core itself refused to go on. */
+  /** A rule, or `assertion` where the core itself refused to continue. */
   readonly rule: RuleName | 'assertion' | 'exception'
   readonly message: string
   readonly episode: number

@@ -26,7 +26,7 @@ const calmRounds = 400
 /** Moves within which a healed group has to have nothing left to do while no time goes by. */
 const calmMoves = 50_000
 
-/** How the sending of a snapshot ended; its sender has to be told. */
+/** How the sending of a snapshot ended; its sender needs a report. */
 interface SnapshotReport {
   readonly sender: number
   readonly receiver: number
@@ -217,7 +217,7 @@ export class Episode {
       return true
     }
     if (!receiver.accepts(message)) {
-      // Later: behind what was sent meanwhile, so that a calm network gets on.
+      // Later: after what was sent meanwhile, so that a calm network makes progress.
       messages.push(...messages.splice(at, 1))
       return false
     }
@@ -308,7 +308,7 @@ export class Episode {
     return true
   }
 
-  /** Most changes are proposed where they can succeed: at whoever believes to lead. */
+  /** Most changes are proposed where they can succeed: at a node that believes to lead. */
   #changeMembers(node: DriverNode): boolean {
     const leader = this.#nodes.find(({ raft }) => raft?.basicStatus().raftState === 'StateLeader')
     const { raft, id } = leader ?? node
@@ -398,7 +398,7 @@ export class Episode {
       this.#count('episodesWedged')
       return
     }
-    // Without pre-vote a node that is behind in term may never hear of it: see docs/raft.md.
+    // Without pre-vote a node that is behind in term may never learn it: see docs/raft.md.
     if (!this.#options.preVote) {
       this.#count('episodesWithoutRest')
       return
@@ -465,7 +465,7 @@ export class Episode {
    * Whether nobody can win an election, which configurations that take effect when applied (and not when appended,
    * as in the paper) allow for: a leader that leaves, or becomes a learner, may be the only one to have the end of its
    * log, and the only one to know that it left. The others still need its vote, which it must refuse; and itself it
-   * may not campaign. docs/raft.md tells how a caller avoids it: leadership is transferred before its holder leaves.
+   * may not campaign. docs/raft.md says how a caller avoids it: leadership is transferred before its holder leaves.
    */
   #isWedged(): boolean {
     return this.#nodes.every(({ raft }) => {

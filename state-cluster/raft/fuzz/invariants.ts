@@ -11,7 +11,7 @@
 import type { Entry, Message, Ready, Snapshot } from '../types.ts'
 import { Violation } from './violation.ts'
 
-/** The log of one node as its Readys tell it: terms from `base` (the last index of its snapshot) on. */
+/** The log of one node as its Readys show it: terms from `base` (the last index of its snapshot) on. */
 interface LogView {
   base: number
   /** `terms[0]` is the term at `base`. */
@@ -76,7 +76,7 @@ export class Invariants {
     if (log.commit > lastIndex(log)) {
       throw new Violation(
         'commit never goes back',
-        `node ${id} restarts with commit ${log.commit} behind its log`,
+        `node ${id} restarts with commit ${log.commit} beyond its log`,
       )
     }
   }
@@ -101,7 +101,7 @@ export class Invariants {
     if (ready.hardState !== null) this.#committed(id, log, ready.hardState.term, ready.hardState.commit)
   }
 
-  /** A node applied an entry and is in `state` (a hash) behind it. */
+  /** A node applied an entry and is in `state` (a hash) after it. */
   applied(id: number, entry: Entry, state: number): void {
     const { index } = entry
     const before = this.#applied[index]
@@ -160,7 +160,7 @@ export class Invariants {
     else if (twin.prevTerm !== prevTerm || !isSame(twin.entry, entry)) {
       throw new Violation(
         'log matching',
-        `node ${id} has ${show(entry)} behind term ${prevTerm}; elsewhere it is ${show(twin.entry)} behind term ${twin.prevTerm}`,
+        `node ${id} has ${show(entry)} after term ${prevTerm}; elsewhere it is ${show(twin.entry)} after term ${twin.prevTerm}`,
       )
     }
   }
@@ -209,7 +209,7 @@ export class Invariants {
     if (commit > lastIndex(log)) {
       throw new Violation(
         'commit never goes back',
-        `node ${id} commits ${commit} behind its log (${lastIndex(log)})`,
+        `node ${id} commits ${commit} beyond its log (${lastIndex(log)})`,
       )
     }
     let isNews = false
@@ -258,10 +258,7 @@ export class Invariants {
     const before = this.#states[index]
     if (before === undefined) this.#states[index] = state
     else if (before !== state) {
-      throw new Violation(
-        'state machine safety',
-        `node ${id} is in another state than others behind ${index}`,
-      )
+      throw new Violation('state machine safety', `node ${id} is in another state than others after ${index}`)
     }
   }
 }

@@ -250,7 +250,7 @@ export class FuzzNode implements DriverNode {
   #finishReady(raft: RawNode): void {
     const ready = this.#taken as Ready
     this.#taken = null
-    // mustSync tells of entries, term and vote only: the answer to a snapshot promises the snapshot itself.
+    // mustSync covers entries, term and vote only: the answer to a snapshot promises the snapshot itself.
     if (ready.mustSync || ready.snapshot !== null) this.disk.sync()
     this.#send(ready.messages.filter(this.#isInTime))
     this.#applyAll(raft, ready.committedEntries)

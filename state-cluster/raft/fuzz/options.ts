@@ -67,7 +67,7 @@ export interface EpisodeOptions {
  * - `mixed`: a bit of everything
  * - `churn`: elections faster than a leader can replicate, one entry a message
  * - `members`: whole groups of voters replaced, in joint configurations that last
- * - `laggards`: logs cut short, so that whoever falls behind needs a snapshot; late copies of old messages
+ * - `laggards`: logs compacted early, so that a node that lags needs a snapshot; late copies of old messages
  */
 export const themes = ['mixed', 'churn', 'members', 'laggards'] as const
 export type Theme = (typeof themes)[number]

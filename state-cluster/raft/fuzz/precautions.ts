@@ -109,7 +109,7 @@ export class Precautions {
 
   #mayCommit(node: RawNode, memory: Memory, ready: Ready): void {
     const { id, term, commit } = node.basicStatus()
-    // The log as of this Ready: what is being handed out is not on any disk yet.
+    // The log as of this Ready: its entries are not on any disk yet.
     const entryTerm =
       ready.entries.find((entry) => entry.index === commit)?.term ?? coreOf(node).log.term(commit)
     if (entryTerm !== term) {

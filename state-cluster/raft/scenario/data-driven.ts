@@ -35,7 +35,7 @@ export interface ScenarioFile {
   readonly stanzas: readonly Stanza[]
   /** `leads[i]` is all source text after output i−1 up to and including the `----` of stanza i. */
   readonly leads: readonly string[]
-  /** Source text behind the last output. */
+  /** Source text after the last output. */
   readonly tail: string
 }
 
@@ -126,7 +126,7 @@ export function comparable(output: string): string {
   return text.trim() === '' ? 'ok' : text
 }
 
-/** Output lines from `at`, and where the source goes on; the empty line that ends an output stays source. */
+/** Output lines from `at`, and where the source continues; the empty line that ends an output stays source. */
 function readOutput(lines: readonly string[], at: number): { lines: string[]; next: number } {
   const output: string[] = []
   if (lines[at] === separator) {
@@ -167,7 +167,7 @@ function parseArgument(word: string, line: number): Argument {
   const key = word.slice(0, equals)
   const value = word.slice(equals + 1)
   if (!value.startsWith('(')) return { key, values: [value] }
-  if (!value.endsWith(')')) throw new GrammarError(line, `text behind the ")" of ${word}`)
+  if (!value.endsWith(')')) throw new GrammarError(line, `text after the ")" of ${word}`)
   return { key, values: splitValues(value.slice(1, -1)) }
 }
 

@@ -41,7 +41,7 @@ export function describeIndex(index: number): string {
   return index === COMMITTED_ALL ? '∞' : String(index)
 }
 
-/** The voters `ids` (ascending) with their bars; `?` for one that has not been heard of. */
+/** The voters `ids` (ascending) with their bars; `?` for one that has not answered. */
 export function drawQuorum(ids: readonly number[], acked: AckedIndexer): string {
   if (ids.length === 0) return '<empty majority quorum>'
   const indexes = ids.map((id) => Math.max(acked.ackedIndex(id), 0))

@@ -76,7 +76,7 @@ const commands: Readonly<Record<string, Handler>> = {
   /** `campaign ID` */
   campaign: (env, args) => refuse(env.member(firstNodeId(args)).raft.campaign()),
 
-  /** `compact ID INDEX`: the log then begins behind INDEX. */
+  /** `compact ID INDEX`: the log then begins after INDEX. */
   compact: (env, args) => {
     const member = env.member(firstNodeId(args))
     member.storage.compact(integer(args[1]?.key, 'the index'))

@@ -1,7 +1,7 @@
 /**
  * Runs one scenario file and says where its outputs differ from what the file expects.
  *
- * Invariant: which runner a file needs is told by its commands alone; the name of its folder means nothing.
+ * Invariant: which runner a file needs follows from its commands alone; the name of its folder means nothing.
  */
 import { confChangeRunner } from './confchange-runner.ts'
 import { comparable, parse, render, type Stanza } from './data-driven.ts'

@@ -41,7 +41,7 @@ describe('scenarios of etcd-io/raft', () => {
 })
 
 describe('the scenario runner', () => {
-  it('tells the kind of a file by its commands', () => {
+  it('finds the kind of a file from its commands', () => {
     expect(runScenario('vote\n----\nVoteWon\n').differences).toEqual([])
     expect(runScenario('simple\nv1\n----\nvoters=(1)\n1: StateProbe match=0 next=1\n').differences).toEqual(
       [],
@@ -56,7 +56,7 @@ describe('the scenario runner', () => {
     expect(text).toBe('# c\nvote\n----\nVoteWon\n\nvote cfg=(1) votes=(n)\n----\nVoteLost\n')
   })
 
-  it('shows errors of commands as their output, and goes on', () => {
+  it('shows errors of commands as their output, and continues', () => {
     const source = 'bogus 1\n----\n\ncampaign 7\n----\n\nadd-nodes 1 voters=(1) index=1\n----\n'
     const [unknown, missing, index] = runScenario(source).differences
     expect(unknown?.actual).toBe('unknown command')

@@ -118,10 +118,10 @@ export class Pump {
   }
 
   async #deliver(): Promise<boolean> {
-    const { letters, nodes } = this.bench
+    const { messages, nodes } = this.bench
     let did = false
-    for (; letters.length > 0; did = true) {
-      const message = letters.shift() as Message
+    for (; messages.length > 0; did = true) {
+      const message = messages.shift() as Message
       if (this.isLost(message)) continue
       this.delivered.set(message.type, (this.delivered.get(message.type) ?? 0) + 1)
       nodes.get(message.to)?.replica.step(message)

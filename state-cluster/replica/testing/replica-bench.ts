@@ -43,10 +43,10 @@ export interface Node {
 export class ReplicaBench {
   readonly clock = new ManualClock()
   readonly nodes = new Map<number, Node>()
-  readonly letters: Message[] = []
+  readonly messages: Message[] = []
   /** Every entry that a replica ever gave to its disk, the latest by index. */
   readonly seen = new Map<number, Entry>()
-  /** Called with what each replica tells the others of its state. */
+  /** Called with the state hash that each replica reports to the others. */
   onHash: (nodeId: number, index: number, hash: string) => void = () => undefined
   /** Of nodes that are opened from now on. Default: the real one. */
   machine: Machine | undefined
@@ -109,7 +109,7 @@ export class ReplicaBench {
         store,
         timing,
         transport: {
-          send: (_groupId, message) => this.letters.push(message),
+          send: (_groupId, message) => this.messages.push(message),
           sendSnapshot: (_groupId, message, source) => this.#carry(message, source),
         },
         ...(this.machine && { machine: this.machine }),
@@ -136,10 +136,10 @@ export class ReplicaBench {
     node.disk.crash(inFlightSurvives)
     node.turns.length = 0
     node.syncs.length = 0
-    // A dead replica still hears the clock; its turns and its disk are gone, so nothing comes of it.
+    // A dead replica still gets ticks; its turns and its disk are gone, so they have no effect.
     node.turns.push = () => 0
     this.nodes.delete(node.id)
-    for (const told of node.onCrash) told()
+    for (const stop of node.onCrash) stop()
   }
 
   /** Does one thing that waits, chosen by chance. Returns false when nothing waits. */
@@ -150,7 +150,7 @@ export class ReplicaBench {
       if (turns.length > 0) choices.push(() => turns.shift()?.())
       if (syncs.length > 0) choices.push(() => syncs.shift()?.())
     }
-    if (this.letters.length > 0) choices.push(() => this.#deliver(this.letters.shift() as Message))
+    if (this.messages.length > 0) choices.push(() => this.#deliver(this.messages.shift() as Message))
     const choice = choices[Math.floor(this.#random() * choices.length)]
     if (choice === undefined) return false
     choice()
@@ -228,7 +228,7 @@ export class ReplicaBench {
     target.onCrash.add(die)
     for await (const rows of source) await Promise.race([sink.write(rows), death])
     await Promise.race([sink.finish(), death])
-    this.letters.push(message)
+    this.messages.push(message)
   }
 
   #deliver(message: Message): void {
