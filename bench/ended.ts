@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../protocol/ids.ts'
 import { defaultIncrements } from '../protocol/money.ts'
-import { type Command, openLocalCluster } from '../state-cluster/index.ts'
+import { type Command, openSingleNode } from '../state-cluster/index.ts'
 import { emptyOutbox } from './outbox.ts'
 import { type Growth, type Sample, Samples } from './samples.ts'
 
@@ -74,7 +74,7 @@ function lifeOf(number: number): readonly Command[] {
 /** Measures; progress goes to stderr. Rejects when a command is refused. */
 export async function ended({ auctions = auctionsDefault } = {}): Promise<EndedReport> {
   const dataDir = mkdtempSync(join(tmpdir(), 'martillo-bench-'))
-  const cluster = await openLocalCluster({
+  const cluster = await openSingleNode({
     dataDir,
     onFatal(error) {
       throw error

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../protocol/ids.ts'
 import { defaultIncrements } from '../protocol/money.ts'
-import { type Command, openLocalCluster } from '../state-cluster/index.ts'
+import { type Command, openSingleNode } from '../state-cluster/index.ts'
 import { emptyOutbox } from './outbox.ts'
 import { type Growth, type Sample, Samples } from './samples.ts'
 
@@ -87,7 +87,7 @@ function placeBid(number: number): Command {
 /** Measures; progress goes to stderr. Rejects when a bid is refused or a repeat has another answer. */
 export async function flat({ bids = bidsDefault } = {}): Promise<FlatReport> {
   const dataDir = mkdtempSync(join(tmpdir(), 'martillo-bench-'))
-  const cluster = await openLocalCluster({
+  const cluster = await openSingleNode({
     dataDir,
     onFatal(error) {
       throw error

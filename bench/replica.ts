@@ -12,7 +12,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../protocol/ids.ts'
 import { defaultIncrements } from '../protocol/money.ts'
-import { type Command, type LocalCluster, openLocalCluster } from '../state-cluster/index.ts'
+import { type Command, openSingleNode, type SingleNode } from '../state-cluster/index.ts'
 
 export interface ReplicaRun {
   readonly inFlight: number
@@ -72,7 +72,7 @@ function placeBid(number: number): Command {
   }
 }
 
-function commandOrDie(cluster: LocalCluster, command: Command): Promise<void> {
+function commandOrDie(cluster: SingleNode, command: Command): Promise<void> {
   return cluster.propose(groupId, command).then((reply) => {
     if (!reply.ok) throw new Error(`${command.type} was refused: ${reply.code}`)
   })
@@ -80,7 +80,7 @@ function commandOrDie(cluster: LocalCluster, command: Command): Promise<void> {
 
 async function measure(inFlight: number, seconds: number): Promise<ReplicaRun> {
   const dataDir = mkdtempSync(join(tmpdir(), 'martillo-bench-'))
-  const cluster = await openLocalCluster({
+  const cluster = await openSingleNode({
     dataDir,
     onFatal(error) {
       throw error

@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { LocalCluster } from '../state-cluster/index.ts'
+import type { SingleNode } from '../state-cluster/index.ts'
 
 export interface Sample {
   /** Bids, or auctions: what is counted. */
@@ -55,11 +55,11 @@ const collectGarbage = runInNewContext('gc') as () => void
 
 export class Samples {
   readonly taken: Sample[] = []
-  readonly #cluster: LocalCluster
+  readonly #cluster: SingleNode
   readonly #what: string
   readonly #beganMs = performance.now()
 
-  constructor(cluster: LocalCluster, what: string) {
+  constructor(cluster: SingleNode, what: string) {
     this.#cluster = cluster
     this.#what = what
   }

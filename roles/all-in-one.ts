@@ -9,7 +9,7 @@ import { choice, configSection, integer, type LoadedConfig } from '../runtime/co
 import { logLevels } from '../runtime/logger.ts'
 import { type StartService, startServices } from '../runtime/services.ts'
 import { type RunningServer, serverSection, startServer } from '../server/index.ts'
-import { openLocalCluster } from '../state-cluster/index.ts'
+import { openSingleNode } from '../state-cluster/index.ts'
 import { defineRole, type RoleOptions } from './role.ts'
 import { deadlines, webDir } from './settings.ts'
 
@@ -72,7 +72,7 @@ async function startHouse(
     ...deadlines,
     name: 'state',
     startDeadlineMs: loadDeadlineMs,
-    start: () => openLocalCluster({ dataDir, clock, groupCount, onProgress, onFatal }),
+    start: () => openSingleNode({ dataDir, clock, groupCount, onProgress, onFatal }),
     stop: (cluster) => cluster.close(),
   })
   const notifier = await start({

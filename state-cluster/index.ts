@@ -26,7 +26,7 @@ export {
 } from './node/node.ts'
 export { type RebuildOptions, rebuildFolder } from './node/rebuild.ts'
 export { type Recovered, recoverFolder } from './node/recover.ts'
-export { type LocalCluster, type LocalClusterOptions, openLocalCluster } from './node/single-node.ts'
+export { openSingleNode, type SingleNode, type SingleNodeOptions } from './node/single-node.ts'
 export { type ChangeOutcome, isRetryable, type MemberChange } from './replica/membership.ts'
 export type { ReplicaSettings } from './replica/settings.ts'
 export type { DiskParts } from './storage/disk-parts.ts'

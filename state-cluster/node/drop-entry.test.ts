@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { GroupId } from '../../protocol/ids.ts'
-import { openLocalCluster } from '../index.ts'
+import { openSingleNode } from '../index.ts'
 import { encodeEntry as encodeMachineEntry, entryVersion } from '../machine/index.ts'
 import { auctionIdOf, createAuction, enlistServer, placeBid } from '../replica/testing/workload.ts'
 import { encodeEntry, entryKey } from '../storage/layout.ts'
@@ -25,7 +25,7 @@ afterEach(async () => {
 describe('an entry that ends every replica', () => {
   /** A node that was stopped, with an entry after its last one that names a feature of no build. */
   async function poisonedHouse(): Promise<{ index: number; term: number }> {
-    const cluster = await openLocalCluster({ dataDir, onFatal: () => undefined })
+    const cluster = await openSingleNode({ dataDir, onFatal: () => undefined })
     await cluster.propose(group, enlistServer)
     await cluster.propose(group, createAuction(0))
     await cluster.propose(group, placeBid(1, 0))
@@ -46,7 +46,7 @@ describe('an entry that ends every replica', () => {
 
   it('STORE18: the node says which one, and starts again once it was dropped', async () => {
     const { index, term } = await poisonedHouse()
-    const open = () => openLocalCluster({ dataDir, onFatal: () => undefined })
+    const open = () => openSingleNode({ dataDir, onFatal: () => undefined })
     await expect(open()).rejects.toThrow(`entry ${index} of term ${term} cannot be applied`)
     const dropped = await dropEntry({ dataDir, groupId: group, index, term, nowMs: Date.now() })
     expect(dropped).toMatchObject({ nodeId: 1, index, term })

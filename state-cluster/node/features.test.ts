@@ -20,7 +20,7 @@ import { encodeEntry, entryKey } from '../storage/layout.ts'
 import { openLmdbStore } from '../storage/lmdb-store.ts'
 import { MemoryDisk } from '../storage/memory-store.ts'
 import { pack } from '../storage/pack.ts'
-import { openLocalCluster } from './single-node.ts'
+import { openSingleNode } from './single-node.ts'
 
 const settings = { outageExtensionMinMs: 7_000, outageThresholdMs: 3_000 }
 
@@ -31,7 +31,7 @@ beforeEach(async () => {
 afterEach(() => rm(dataDir, { recursive: true }))
 
 const open = () =>
-  openLocalCluster({
+  openSingleNode({
     dataDir,
     groupCount: 2,
     onFatal(error) {

@@ -5,12 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { AuctionId, GroupId, SubjectId } from '../../protocol/ids.ts'
 import type { FeedBatch } from '../cluster.ts'
-import {
-  type LocalCluster,
-  type LocalClusterOptions,
-  openLocalCluster,
-  type StartProgress,
-} from '../index.ts'
+import { openSingleNode, type SingleNode, type SingleNodeOptions, type StartProgress } from '../index.ts'
 import type { Reply } from '../machine/events.ts'
 import { auctionIdOf, createAuction, enlistServer, placeBid, serverId } from '../replica/testing/workload.ts'
 import { entryRange } from '../storage/layout.ts'
@@ -32,8 +27,8 @@ afterEach(async () => {
 
 const first = 0 as GroupId
 
-function open(options: Partial<LocalClusterOptions> = {}): Promise<LocalCluster> {
-  return openLocalCluster({
+function open(options: Partial<SingleNodeOptions> = {}): Promise<SingleNode> {
+  return openSingleNode({
     dataDir,
     onFatal(error) {
       throw error
@@ -42,7 +37,7 @@ function open(options: Partial<LocalClusterOptions> = {}): Promise<LocalCluster>
   })
 }
 
-async function fill(cluster: LocalCluster, auctions: number): Promise<void> {
+async function fill(cluster: SingleNode, auctions: number): Promise<void> {
   for (const groupId of cluster.groups) await cluster.propose(groupId, enlistServer)
   await Promise.all(
     Array.from({ length: auctions }, (_, number) =>
@@ -260,13 +255,13 @@ describe('local cluster', () => {
 })
 
 const biddingProgram = `
-  import { openLocalCluster } from ${JSON.stringify(new URL('../index.ts', import.meta.url).href)}
+  import { openSingleNode } from ${JSON.stringify(new URL('../index.ts', import.meta.url).href)}
   import { createAuction, placeBid, enlistServer } from ${JSON.stringify(
     new URL('../replica/testing/workload.ts', import.meta.url).href,
   )}
   const [dataDir, from] = process.argv.slice(1)
   const settings = { checkpointRows: 100, logTailBytesMax: 20_000 }
-  const cluster = await openLocalCluster({ dataDir, settings, onFatal: (error) => { throw error } })
+  const cluster = await openSingleNode({ dataDir, settings, onFatal: (error) => { throw error } })
   await cluster.propose(0, enlistServer)
   await cluster.propose(0, createAuction(0))
   let number = Number(from)

@@ -13,12 +13,12 @@ import { newIncarnation } from '../storage/meta.ts'
 import { StoreError } from '../storage/store.ts'
 import { type HostKind, type HostLoad, type HostOptions, openHost } from './host.ts'
 
-export interface LocalClusterOptions extends HostOptions {
+export interface SingleNodeOptions extends HostOptions {
   /** Of a new cluster, 1 to 1024; default 1. An existing one keeps the number that it was made with. */
   readonly groupCount?: number
 }
 
-export interface LocalCluster extends Cluster {
+export interface SingleNode extends Cluster {
   readonly clusterId: string
   load(): HostLoad
   diskParts(): Promise<DiskParts>
@@ -31,7 +31,7 @@ const nodeId = 1
  * replayed. Rejects with StoreError, whose message is for the operator: `folder_in_use`, `disk_read_only`,
  * `disk_full`, `disk_failed`, `corrupt`, `foreign_data`.
  */
-export async function openLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
+export async function openSingleNode(options: SingleNodeOptions): Promise<SingleNode> {
   const host = await openHost(options, aloneIn(options))
   try {
     host.start(false)
@@ -44,7 +44,7 @@ export async function openLocalCluster(options: LocalClusterOptions): Promise<Lo
   }
 }
 
-function aloneIn({ dataDir, groupCount = 1 }: LocalClusterOptions): HostKind {
+function aloneIn({ dataDir, groupCount = 1 }: SingleNodeOptions): HostKind {
   return {
     birth: () => ({
       meta: {
