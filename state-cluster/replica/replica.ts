@@ -99,7 +99,7 @@ export class Replica {
     this.#ports = ports
     this.#onProgress = onProgress
     this.#applied = appliedState
-    this.#log = new DiskLog({
+    this.#log = DiskLog.open({
       reader: store,
       groupId,
       checkpoint: appliedState.position,

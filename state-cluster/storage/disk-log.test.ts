@@ -16,7 +16,7 @@ async function makeLog(tailBytesMax: number, checkpoint = empty) {
   const store = disk.open()
   await store.commit(writesOfNewLog(groupId, checkpoint))
   const open = (at = checkpoint): DiskLog =>
-    new DiskLog({ reader: store, groupId, checkpoint: at, tailBytesMax })
+    DiskLog.open({ reader: store, groupId, checkpoint: at, tailBytesMax })
   return { disk, store, log: open(), reopen: open }
 }
 

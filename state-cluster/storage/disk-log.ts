@@ -72,6 +72,17 @@ export function writesOfNewLog(groupId: GroupId, { index, term }: LogPosition): 
   ]
 }
 
+/** What the disk holds of a log when it is opened. */
+interface StoredLog {
+  readonly startIndex: number
+  readonly startTerm: number
+  readonly hardState: HardState
+  /** The index of the last entry; that of the start where there is none. */
+  readonly last: number
+  /** The latest entries, as many as may stay in memory. */
+  readonly tail: readonly Entry[]
+}
+
 export class DiskLog implements Storage {
   readonly #reader: StoreReader
   readonly #groupId: GroupId
@@ -90,26 +101,32 @@ export class DiskLog implements Storage {
   /** The last index of all appends so far; greater than `lastIndex` while a write is under way. */
   #writtenLast: number
 
-  /** Reads hard state, start and tail. Throws StoreError `corrupt` where they are damaged or do not fit. */
-  constructor({ reader, groupId, checkpoint, tailBytesMax }: DiskLogOptions) {
+  private constructor({ reader, groupId, checkpoint, tailBytesMax }: DiskLogOptions, stored: StoredLog) {
     this.#reader = reader
     this.#groupId = groupId
     this.#tailBytesMax = tailBytesMax
     this.#checkpoint = checkpoint
-    const [index, term] = readNumbersOfStart(reader, groupId)
-    this.#startIndex = index
-    this.#startTerm = term
-    const { last, entries } = this.#readTail()
-    this.#tail = new EntryRing(entries[0]?.index ?? last + 1)
-    for (const entry of entries) this.#remember(entry)
-    this.#writtenLast = last
-    const stored = readHardState(reader, groupId)
+    this.#startIndex = stored.startIndex
+    this.#startTerm = stored.startTerm
+    this.#hardState = stored.hardState
+    this.#writtenLast = stored.last
+    this.#tail = new EntryRing(stored.tail[0]?.index ?? stored.last + 1)
+    for (const entry of stored.tail) this.#remember(entry)
+  }
+
+  /** Reads hard state, start and tail. Throws StoreError `corrupt` where they are damaged or do not fit. */
+  static open(options: DiskLogOptions): DiskLog {
+    const { reader, groupId, checkpoint } = options
+    const [startIndex, startTerm] = readNumbersOfStart(reader, groupId)
+    const { last, entries } = readTail(options, startIndex)
+    const { term, vote, commit } = readHardState(reader, groupId)
     // The commit index on disk may be less than what was applied and checkpointed.
-    this.#hardState = { ...stored, commit: Math.max(stored.commit, checkpoint.index) }
-    if (checkpoint.index < index || this.#hardState.commit > last) {
-      const facts = `start ${index}, checkpoint ${checkpoint.index}, commit ${stored.commit}, end ${last}`
+    const hardState = { term, vote, commit: Math.max(commit, checkpoint.index) }
+    if (checkpoint.index < startIndex || hardState.commit > last) {
+      const facts = `start ${startIndex}, checkpoint ${checkpoint.index}, commit ${commit}, end ${last}`
       throw corrupt('log', `its parts do not fit together (${facts})`)
     }
+    return new DiskLog(options, { startIndex, startTerm, hardState, last, tail: entries })
   }
 
   // ── What the core reads ──────────────────────────────────────────────────────────────────────────────
@@ -291,26 +308,6 @@ export class DiskLog implements Storage {
     this.#tailBytes = 0
   }
 
-  /** The last index, and the last entries within the bound, in order. */
-  #readTail(): { last: number; entries: readonly Entry[] } {
-    const entries: Entry[] = []
-    let last = this.#startIndex
-    let size = 0
-    const range = entryRange(this.#groupId, this.#startIndex + 1, indexEnd)
-    for (const { key, value } of this.#reader.range({ ...range, reverse: true })) {
-      const next = entries.at(-1)?.index
-      if (next !== undefined && numberOfKey(key) !== next - 1) throw missing(next - 1)
-      const entry = decodeEntry(key, value)
-      last = Math.max(last, entry.index)
-      size += entrySize(entry)
-      if (size > this.#tailBytesMax) return { last, entries: entries.reverse() }
-      entries.push(entry)
-    }
-    const first = entries.at(-1)?.index ?? this.#startIndex + 1
-    if (first !== this.#startIndex + 1) throw missing(first - 1)
-    return { last, entries: entries.reverse() }
-  }
-
   *#fromDisk(lo: number, hi: number): Generator<Entry> {
     let expected = lo
     for (const { key, value } of this.#reader.range(entryRange(this.#groupId, lo, hi))) {
@@ -338,4 +335,27 @@ function readHardState(reader: StoreReader, groupId: GroupId): HardState {
   const value = reader.get(key)
   if (value === undefined) throw corrupt('hard state', 'it is not there')
   return decodeHardState(key, value)
+}
+
+/** The last index, and the last entries within the bound, in order. */
+function readTail(
+  { reader, groupId, tailBytesMax }: DiskLogOptions,
+  startIndex: number,
+): { last: number; entries: readonly Entry[] } {
+  const entries: Entry[] = []
+  let last = startIndex
+  let size = 0
+  const range = entryRange(groupId, startIndex + 1, indexEnd)
+  for (const { key, value } of reader.range({ ...range, reverse: true })) {
+    const next = entries.at(-1)?.index
+    if (next !== undefined && numberOfKey(key) !== next - 1) throw missing(next - 1)
+    const entry = decodeEntry(key, value)
+    last = Math.max(last, entry.index)
+    size += entrySize(entry)
+    if (size > tailBytesMax) return { last, entries: entries.reverse() }
+    entries.push(entry)
+  }
+  const first = entries.at(-1)?.index ?? startIndex + 1
+  if (first !== startIndex + 1) throw missing(first - 1)
+  return { last, entries: entries.reverse() }
 }

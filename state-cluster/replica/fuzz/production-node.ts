@@ -177,7 +177,7 @@ export class ProductionNode implements DriverNode {
     const { index, term, confState } = checkpoint
     this.machine = { index, term, state: this.#storedState(store), confState }
     this.#checkpointIndex = index
-    const log = new DiskLog({ reader: store, groupId, checkpoint, tailBytesMax: this.#tailBytesMax })
+    const log = DiskLog.open({ reader: store, groupId, checkpoint, tailBytesMax: this.#tailBytesMax })
     const { hardState } = log.initialState()
     this.#mustBeKept(hardState.term, hardState.commit)
     const base = log.firstIndex() - 1
