@@ -33,35 +33,10 @@ import { hasRole } from '../access/auth.ts'
 import { privateEventFrame, publicEventFrame, wireView } from '../frames.ts'
 import { EventTail, eventsMax, type TailEvent } from './event-tail.ts'
 import type { SocketSession } from './socket-session.ts'
+import type { SubscriptionOf, TopicOf } from './subscription.ts'
 
-type Stage = 'reading' | 'replaying' | 'blocked' | 'waiting' | 'live' | 'lagging' | 'ended'
-
-/** One session's watch on one auction. */
-export interface Subscription {
-  readonly session: SocketSession
-  readonly topic: Topic
-  stage: Stage
-  /** The last event that this subscriber has, or was promised to do without. */
-  fromSeq: number
-  /** The last event that the feed brought while this was not live. */
-  seenSeq: number
-}
-
-/** An auction that somebody watches. */
-interface Topic {
-  readonly auctionId: AuctionId
-  readonly subscriptions: Set<Subscription>
-  /** Those that the feed must be shown to: all that are neither live nor lagging. */
-  readonly joiners: Set<Subscription>
-  liveJson: number
-  liveMsgpack: number
-  /** 0 before the first event since somebody watches. */
-  lastSeq: number
-  lastEpoch: number
-  readonly tail: EventTail
-  /** A read that will tell the tail what is newest. */
-  reading: Promise<unknown> | undefined
-}
+type Subscription = SubscriptionOf<SocketSession>
+type Topic = TopicOf<SocketSession>
 
 /** A message to a topic: the event that it carries, or the first of those that it stands for. */
 export interface Published {

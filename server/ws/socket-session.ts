@@ -13,7 +13,7 @@ import { jsonSubprotocol, type Subprotocol } from '../../protocol/subprotocols.t
 import type { Identity, TokenCheck } from '../access/auth.ts'
 import type { TokenBucket } from '../access/token-bucket.ts'
 import type { Socket } from '../carrier/socket.ts'
-import type { Subscription } from './fan-out.ts'
+import type { SubscriptionOf } from './subscription.ts'
 
 /** What sessions share. */
 export interface SessionContext {
@@ -51,7 +51,7 @@ export class SocketSession {
   readonly frames: TokenBucket
   /** Frames beyond the rate that are answered before the socket is closed. */
   readonly strikes: TokenBucket
-  readonly subscriptions = new Map<AuctionId, Subscription>()
+  readonly subscriptions = new Map<AuctionId, SubscriptionOf<SocketSession>>()
   /** Per auction, the last frame about watching it that has no answer yet. */
   readonly turns = new Map<AuctionId, Promise<void>>()
   /** Commands whose reply is awaited. */
