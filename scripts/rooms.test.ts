@@ -4,7 +4,8 @@
  * Three things are compared: the table in ARCHITECTURE.md, the overrides in biome.json, and what the files import.
  * Then imports that must fail are planted in a copy of every room, and the lint is run on them.
  *
- * Invariant: an import that the table does not list cannot reach main, and the table lists none that is not used.
+ * Invariant: an import that the table does not list cannot reach main, the table lists none that is not used, and no
+ * files import each other in a circle.
  * Source: docs/style.md, "Rooms".
  */
 import { spawnSync } from 'node:child_process'
@@ -124,6 +125,18 @@ it('no arrow points upward, and so none goes in a circle', () => {
   expect(listed).toEqual([])
 })
 
+it('no files import each other in a circle, for types neither', () => {
+  const targetsOf = new Map([...codeFiles()].map((file) => [file, importsOf(file)]))
+  expect(targetsOf.size).toBeGreaterThan(600)
+  expect(circleIn(targetsOf)).toBeUndefined()
+  const planted = new Map([
+    ['a.ts', ['b.ts']],
+    ['b.ts', ['d.ts', 'c.ts']],
+    ['c.ts', ['b.ts']],
+  ])
+  expect(circleIn(planted)).toEqual(['b.ts', 'c.ts', 'b.ts'])
+})
+
 it('the lint refuses a planted upward import, an unlisted one and a package, in every room', () => {
   const folder = mkdtempSync(join(tmpdir(), 'martillo-rooms-'))
   try {
@@ -153,6 +166,30 @@ it('the lint refuses a planted upward import, an unlisted one and a package, in 
     rmSync(folder, { recursive: true })
   }
 })
+
+/** A circle of imports, from a file back to itself; `undefined` where there is none. */
+function circleIn(targetsOf: ReadonlyMap<string, readonly string[]>): string[] | undefined {
+  const finished = new Set<string>()
+  const path: string[] = []
+  const visit = (file: string): string[] | undefined => {
+    const start = path.indexOf(file)
+    if (start >= 0) return [...path.slice(start), file]
+    if (finished.has(file)) return undefined
+    path.push(file)
+    for (const target of targetsOf.get(file) ?? []) {
+      const circle = visit(target)
+      if (circle !== undefined) return circle
+    }
+    path.pop()
+    finished.add(file)
+    return undefined
+  }
+  for (const file of targetsOf.keys()) {
+    const circle = visit(file)
+    if (circle !== undefined) return circle
+  }
+  return undefined
+}
 
 /** Whether a row lists any part of another room. */
 function isSeen(room: Room, other: Room): boolean {

@@ -12,15 +12,15 @@ import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import type { SimNode } from './node.ts'
 import type { FaultName } from './options.ts'
 import { cutAs, partitionShapes } from './partition-shapes.ts'
-import type { RunContext } from './run-context.ts'
+import type { RunParts } from './run-parts.ts'
 import type { SimServer } from './server.ts'
 
 export class Faults {
-  readonly #context: RunContext
+  readonly #context: RunParts
   readonly #random: Random
   #isOver = false
 
-  constructor(context: RunContext, random: Random) {
+  constructor(context: RunParts, random: Random) {
     this.#context = context
     this.#random = random
   }

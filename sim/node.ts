@@ -183,7 +183,7 @@ export class SimNode {
         up() {},
         down: (nodeId) => this.replica?.peerGone(nodeId),
         snapshot: () => {
-          context.receivesSnapshot(this)
+          context.receivesSnapshot(this.id)
           return this.replica?.receiveSnapshot()
         },
         fault: (_node, cause) => this.#faulted(cause),
@@ -215,7 +215,7 @@ export class SimNode {
         machine: this.#machine(process),
         onMembers: () => {
           this.#keepPeers(transport)
-          process.after(0, () => this.replica && context.operator.sees(this.replica))
+          process.after(0, () => this.replica && context.membersChanged(this.replica))
         },
         onHash: (_group, index, hash) => this.#sendHash(index, hash),
       },
@@ -328,7 +328,7 @@ export class SimNode {
     return {
       send: (group, message) => {
         look(message)
-        if (message.type === 'MsgVoteResp' && !message.reject) this.#context.votes(this)
+        if (message.type === 'MsgVoteResp' && !message.reject) this.#context.votes(this.id)
         transport.send(group, message)
       },
       sendSnapshot: (group, message, source, signal) => {
@@ -385,7 +385,7 @@ export class SimNode {
     if (isOfDamage) this.isLost = true
     context.counts.add(`ended.${error instanceof StoreError ? error.code : error.name}`)
     this.crash()
-    context.restartLater(this)
+    context.restartLater(this.id)
   }
 
   /** It cannot start from its disk. */

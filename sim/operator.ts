@@ -24,9 +24,16 @@ const votersMin = 3
 /** Members beyond those of the beginning. */
 const extraMembersMax = 2
 
+/** What the operator is given: it adds nodes, and looks at them. */
+export interface OperatorContext extends RunContext {
+  readonly nodes: readonly SimNode[]
+  /** A node with an empty disk, under a number that was never used. */
+  newNode(): SimNode
+}
+
 export class Operator {
   readonly host = 'operator'
-  readonly #context: () => RunContext
+  readonly #context: () => OperatorContext
   readonly #random: Random
   #cluster: RemoteCluster | undefined
   #process: Process | undefined
@@ -38,7 +45,7 @@ export class Operator {
   #index = 0
   readonly #membersMax: number
 
-  constructor(context: () => RunContext, founders: readonly number[], random: Random) {
+  constructor(context: () => OperatorContext, founders: readonly number[], random: Random) {
     this.#context = context
     this.#random = random
     this.#voters = founders

@@ -9,7 +9,7 @@
 import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import type { Network } from './network.ts'
 import type { SimNode } from './node.ts'
-import type { RunContext } from './run-context.ts'
+import type { RunParts } from './run-parts.ts'
 
 export const partitionShapes = [
   'isolated',
@@ -27,13 +27,13 @@ export const partitionShapes = [
 export type PartitionShape = (typeof partitionShapes)[number]
 
 export interface Partition {
-  readonly context: RunContext
+  readonly context: RunParts
   readonly random: Random
   /** The node around which it is drawn: most often the leader. */
   readonly node: SimNode
 }
 
-export function hostsOf({ nodes, servers, monitors, operator }: RunContext): readonly string[] {
+export function hostsOf({ nodes, servers, monitors, operator }: RunParts): readonly string[] {
   return [...nodes, ...servers, ...monitors, operator].map(({ host }) => host)
 }
 

@@ -1,28 +1,33 @@
 /**
- * What all parts of one run share: world, network, ledger, hosts.
+ * What every host of a run is given, such as world, network and ledger.
  *
- * Invariant: nothing in it decides anything; parts find each other here.
+ * Invariant: nothing in it decides anything, and it names no part that is made of it; run-parts.ts adds those.
  */
 import type { MemoryNetwork } from '../state-cluster/peers/memory-transport.ts'
+import type { Replica } from '../state-cluster/replica/replica.ts'
 import type { Members } from '../state-cluster/storage/member-record.ts'
 import type { MemoryWires } from '../wire/memory-stream.ts'
+import type { Address } from '../wire/stream.ts'
 import type { Auditor } from './auditor.ts'
 import type { Checks } from './checks.ts'
 import type { Counts } from './counts.ts'
 import type { History } from './history.ts'
 import type { Ledger } from './ledger.ts'
-import type { SimMonitor } from './monitor.ts'
 import type { Network } from './network.ts'
-import type { SimNode } from './node.ts'
-import type { Operator } from './operator.ts'
 import type { SimOptions } from './options.ts'
 import type { Plant } from './planted.ts'
 import type { Process } from './process.ts'
-import type { SimServer } from './server.ts'
 import type { World } from './world.ts'
 
 /** The secret that membership changes must carry. */
 export const clusterSecret = 'the operator knows'
+
+/** A state node as another one reaches it over the network. */
+interface ReachableNode {
+  readonly id: number
+  readonly host: string
+  readonly replica: Replica | undefined
+}
 
 export interface RunContext {
   readonly world: World
@@ -41,20 +46,18 @@ export interface RunContext {
   /** The first members. */
   readonly founders: Members
   /** Includes nodes that were added later and nodes that were retired. */
-  readonly nodes: readonly SimNode[]
-  readonly servers: readonly SimServer[]
-  readonly monitors: readonly SimMonitor[]
-  readonly operator: Operator
-  /** A node with an empty disk, under a number that was never used. */
-  newNode(): SimNode
+  readonly nodes: readonly ReachableNode[]
   /** The addresses of all present nodes, as given to a process at its start. */
   addresses(): Members
+  monitorAddresses(): readonly Address[]
+  /** A replica has applied a change of the membership, or taken over a snapshot. */
+  membersChanged(replica: Replica): void
   /** A node sent what only leaders send: it leads in this term. */
   leads(nodeId: number, term: number): void
-  receivesSnapshot(node: SimNode): void
-  votes(node: SimNode): void
+  receivesSnapshot(nodeId: number): void
+  votes(nodeId: number): void
   /** A process has ended by itself; it is started again later. */
-  restartLater(node: SimNode): void
+  restartLater(nodeId: number): void
   /** An error was thrown that no code handles. */
   fail(error: unknown): void
 }

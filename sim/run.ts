@@ -23,11 +23,12 @@ import { History } from './history.ts'
 import { Hosts } from './hosts.ts'
 import { Ledger } from './ledger.ts'
 import { Network } from './network.ts'
+import type { SimNode } from './node.ts'
 import { Operator } from './operator.ts'
 import { drawOptions, type FaultName, faultNames, type SimOptions } from './options.ts'
 import type { Plant } from './planted.ts'
 import type { Process } from './process.ts'
-import type { RunContext } from './run-context.ts'
+import type { RunParts } from './run-parts.ts'
 import { twins } from './twins.ts'
 import { Workload } from './workload.ts'
 import { type SettlePromises, World } from './world.ts'
@@ -80,7 +81,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
 class Simulation {
   readonly #options: SimOptions
   readonly #world: World
-  readonly #context: RunContext
+  readonly #context: RunParts
   readonly #hosts: Hosts
   readonly #workload: Workload
   readonly #faults: Faults
@@ -104,7 +105,7 @@ class Simulation {
   }
 
   /** Connects the parts of the run with each other. */
-  #connect(request: RunRequest, random: (stream: number) => Random): RunContext {
+  #connect(request: RunRequest, random: (stream: number) => Random): RunParts {
     const options = this.#options
     const world = this.#world
     const counts = new Counts()
@@ -118,6 +119,8 @@ class Simulation {
     const processes = new Map<string, Process>()
     const hosts = this.#hosts
     const founderIds = Array.from({ length: options.nodes }, (_, at) => at + 1)
+    const operator = new Operator(() => this.#context, founderIds, random(5))
+    const nodeOf = (nodeId: number): SimNode => hosts.nodes[nodeId - 1] as SimNode
     return {
       world,
       options,
@@ -133,15 +136,17 @@ class Simulation {
       nodes: hosts.nodes,
       servers: hosts.servers,
       monitors: hosts.monitors,
-      operator: new Operator(() => this.#context, founderIds, random(5)),
+      operator,
       newNode: () => hosts.newNode(),
       addresses: () => hosts.addresses(),
+      monitorAddresses: () => hosts.monitors.map(({ address }) => address),
+      membersChanged: (replica) => operator.sees(replica),
       peers: peersOver(network, processes, options),
       wires: wiresOver(network, processes),
       leads: (nodeId, term) => this.#leads(nodeId, term),
-      votes: (node) => this.#faults.votes(node),
-      receivesSnapshot: (node) => this.#faults.receivesSnapshot(node),
-      restartLater: (node) => this.#faults.restartLater(node),
+      votes: (nodeId) => this.#faults.votes(nodeOf(nodeId)),
+      receivesSnapshot: (nodeId) => this.#faults.receivesSnapshot(nodeOf(nodeId)),
+      restartLater: (nodeId) => this.#faults.restartLater(nodeOf(nodeId)),
       fail: (error) =>
         checks.violate(
           'nothing ends without a cause',

@@ -202,7 +202,7 @@ export class SimServer {
     conductor.start()
     publisher.start()
     const heartbeats = startHeartbeats({
-      monitors: context.monitors.map(({ address }) => address),
+      monitors: context.monitorAddresses(),
       serverId: this.id,
       instance: process.name,
       dial: context.wires.dial(this.host),

@@ -20,7 +20,7 @@ import { hasEnded, type ModelLot } from './auditor.ts'
 import { isSame } from './checks.ts'
 import { beginningMs } from './clock.ts'
 import { requestKey } from './ledger.ts'
-import type { RunContext } from './run-context.ts'
+import type { RunParts } from './run-parts.ts'
 import type { SimServer } from './server.ts'
 
 type ClientCommand = Extract<Command, { requestId: RequestId }>
@@ -49,7 +49,7 @@ const requestsInLifeMax = 100
 const tagLists = [[], ['art'], ['art', 'clock'], ['oak']]
 
 export class Workload {
-  readonly #context: RunContext
+  readonly #context: RunParts
   readonly #random: Random
   /** Created, and not known to have ended. */
   #lots: string[] = []
@@ -63,7 +63,7 @@ export class Workload {
   readonly #refused: Operation[] = []
   readonly accepted: Operation[] = []
 
-  constructor(context: RunContext, random: Random) {
+  constructor(context: RunParts, random: Random) {
     this.#context = context
     this.#random = random
   }

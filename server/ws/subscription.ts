@@ -1,5 +1,5 @@
 /**
- * One session's subscription to one auction, and what all subscriptions to an auction share.
+ * A session's subscription to an auction, and what an auction's subscriptions share.
  *
  * The session is a type parameter, so that sessions can hold their subscriptions and fan-out.ts can use sessions.
  * Invariant: only fan-out.ts changes what is here. Source: docs/spec.md FLOW.
