@@ -3,7 +3,7 @@
  *
  * It is for an entry that ends every replica that applies it. Invariant: index and term stay, so that the logs of the
  * group still match once the same entry was dropped on every node; an entry that a checkpoint covers, or another
- * entry than the one named, is refused and nothing changes. Leaves to the operator to run it on all nodes.
+ * entry than the one named, is refused and nothing changes. The operator runs it on all nodes.
  * Source: docs/spec.md STORE18.
  */
 import type { GroupId } from '../../protocol/ids.ts'

@@ -47,7 +47,7 @@ describe('features of a group', () => {
       expect(view.features).toEqual(knownFeatures)
       expect(view.settings).toEqual({ outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 })
     }
-    // The checkpoint stands at 1; the one entry after it is that of the leader's term.
+    // The checkpoint is at 1; the one entry after it is that of the leader's term.
     expect(cluster.status().groups.map(({ appliedIndex }) => appliedIndex)).toEqual([2, 2])
     await cluster.close()
   })

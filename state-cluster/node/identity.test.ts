@@ -152,7 +152,7 @@ describe('folders of real nodes', () => {
     await until(() => first.peers().some(({ nodeId, up }) => nodeId === 2 && up))
     await until(() => second.peers().some(({ nodeId, up }) => nodeId === 1 && up))
     expect(notes).toContain('founding')
-    // Four times the longest election timeout of two that would stand.
+    // Four times the longest election timeout of two that would campaign.
     await new Promise((resolve) => setTimeout(resolve, 480))
     expect([first, second].map((node) => node.groups().map(({ term }) => term))).toEqual([
       [1, 1, 1],

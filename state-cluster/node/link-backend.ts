@@ -1,7 +1,7 @@
 /**
  * The replicas of this process as the cluster link sees them. Invariant: reads come from the applied state at one
  * moment; a command is proposed here or not at all; a reply is given only when it is applied here.
- * Leaves the wire to link/, and everything that decides to the replicas. Source: link/backend.ts.
+ * The bytes are in link/, and the replicas decide everything. Source: link/backend.ts.
  */
 import { ClusterError, type ClusterErrorCode } from '../cluster.ts'
 import type { LinkBackend, LocalReads, Member } from '../link/backend.ts'

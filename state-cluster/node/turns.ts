@@ -1,7 +1,9 @@
 /**
- * One go for all that is left for after a turn. Invariant: what was asked for in one turn runs in order, without
- * anything in between; what is asked for meanwhile runs after the next turn. So the groups of a process hand
- * their writes to the store together, and they share one transaction and one sync.
+ * Runs all work that was deferred to the end of a turn, together.
+ *
+ * So the groups of a process give their writes to the store together, and share one transaction and one sync.
+ * Invariant: work deferred in one turn runs in order, without anything in between; work that is deferred meanwhile
+ * runs after the next turn.
  */
 import type { Timing } from '../../wire/timing.ts'
 

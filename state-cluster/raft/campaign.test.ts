@@ -8,7 +8,7 @@ const votesOf = (group: TestGroup, type: Message['type']): string[] =>
   group.sent.filter((m) => m.type === type).map((m) => `${m.from}->${m.to} ${m.term} ${m.logTerm}/${m.index}`)
 
 describe('a campaign', () => {
-  it('asks all other voters, with the end of the log, at the next term', () => {
+  it('requests the votes of all other voters, with the end of the log, at the next term', () => {
     const group = new TestGroup({ voters: [1, 2, 3], learners: [4], terms: { 1: [1, 2] } })
     group.node(1).campaign()
     group.handleReady(1)
@@ -16,7 +16,7 @@ describe('a campaign', () => {
     expect(group.node(1).basicStatus()).toMatchObject({ raftState: 'StateCandidate', term: 3, vote: 1 })
   })
 
-  it('asks both halves of a joint configuration', () => {
+  it('requests the votes of both halves of a joint configuration', () => {
     const group = new TestGroup({ voters: [1, 2, 3] })
     group.node(1).applyConfChange({
       transition: 'ConfChangeTransitionJointExplicit',
@@ -31,7 +31,7 @@ describe('a campaign', () => {
     expect(votesOf(group, 'MsgVote').map((vote) => vote.slice(0, 4))).toEqual(['1->2', '1->3', '1->4'])
   })
 
-  it('first asks whether it could win, without a new term, when pre-votes are on', () => {
+  it('first requests pre-votes, without a new term, when they are on', () => {
     const group = new TestGroup({ voters: [1, 2, 3], config: { preVote: true } })
     group.node(1).campaign()
     group.handleReady(1)

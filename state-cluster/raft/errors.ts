@@ -51,7 +51,7 @@ export type StorageErrorCode =
   | 'unavailable'
   /** The snapshot offered is older than the one in place. */
   | 'snapshot_out_of_date'
-  /** A snapshot is needed and being made: ask again later. */
+  /** A snapshot is needed and being made: repeat the request later. */
   | 'snapshot_temporarily_unavailable'
 
 const STORAGE_ERROR_TEXT: Readonly<Record<StorageErrorCode, string>> = {

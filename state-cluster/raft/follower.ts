@@ -45,7 +45,7 @@ export function stepFollower(r: Raft, m: Message): StepError | null {
       if (r.settings.readOnlyOption !== 'ReadOnlyLeaseBased') r.lead = NONE
       return null
     case 'MsgTimeoutNow':
-      // The leader itself asks for it, so there is no need to find out whether it is gone.
+      // The leader itself requests it, so there is no need to find out whether it is gone.
       hup(r, 'CampaignTransfer')
       return null
     default:

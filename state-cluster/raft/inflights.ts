@@ -1,5 +1,5 @@
 /**
- * The append messages on their way to one follower: a ring of (last index, bytes).
+ * The append messages in flight to one follower: a ring of (last index, bytes).
  *
  * Invariant: indexes ascend from `head`, and `bytes` is the sum of the sizes in the ring. The ring grows
  * by doubling up to `capacity`, because most followers never have many messages in flight. At the bound the

@@ -261,7 +261,7 @@ export class Raft {
     return fail('the term of every entry of the log is known', { ...this.facts(), index })
   }
 
-  /** Returns whether a snapshot is on its way; not if the node seems dead or there is none for now. */
+  /** Returns whether a snapshot was sent; not if the node seems dead or there is none for now. */
   maybeSendSnapshot(pr: Progress): boolean {
     if (!pr.recentActive) return false
     const snapshot = this.#snapshotIfAvailable()

@@ -96,7 +96,7 @@ export class RawNode {
     return step(this.#raft, newMessage('MsgHup', this.#raft.id))
   }
 
-  /** Proposes an entry. Null means that it is on its way, not that it will be committed. */
+  /** Proposes an entry. Null means that it was taken, not that it will be committed. */
   propose(data: Uint8Array): StepError | null {
     return this.#proposeEntries([newEntry('EntryNormal', data)])
   }
@@ -253,7 +253,7 @@ export class RawNode {
 
   /**
    * Asks for the index at which a read would be linearizable. The answer comes in `readStates` with the same
-   * context; or, if leadership changes or a message is lost, never: the caller asks again.
+   * context; or, if leadership changes or a message is lost, never: the caller repeats the request.
    */
   readIndex(requestCtx: Uint8Array): void {
     const m = newMessage('MsgReadIndex', NONE)

@@ -4,7 +4,7 @@
  * Requests are numbered from 1 within a term, in the order of arrival. A heartbeat carries the number of the
  * newest request; the answer acknowledges that request and all before it. Invariant: request n is
  * confirmed once a quorum has answered a heartbeat that was sent after n came in. So the state is one number
- * per node, whatever the number of requests. What waits is bounded by what callers ask within a round trip, or
+ * per node, whatever the number of requests. What waits is bounded by what callers request within a round trip, or
  * within an election timeout when the quorum is gone. Source: Raft dissertation §6.4.
  */
 import { fail } from './assert.ts'

@@ -33,7 +33,7 @@ export interface Storage {
   firstIndex(): number
   /**
    * The latest snapshot, at or above firstIndex() - 1.
-   * Throws StorageError `snapshot_temporarily_unavailable` to be asked again later.
+   * Throws StorageError `snapshot_temporarily_unavailable` where the request is to be repeated later.
    */
   snapshot(): Snapshot
 }

@@ -160,7 +160,7 @@ export class AppliedState {
     return this.#appliedIndex
   }
 
-  /** Where a checkpoint of the state as it is now would stand. */
+  /** The position of a checkpoint of the state as it is now. */
   get position(): LogPosition {
     return { index: this.#appliedIndex, term: this.#appliedTerm, confState: this.#confState }
   }

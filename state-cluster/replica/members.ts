@@ -3,7 +3,7 @@
  *
  * It knows who they are, where, and which of them sent a message lately. Invariant: members follow from applied entries
  * and installed snapshots alone; every requested change ends once, by what was applied or by the reason why not.
- * Leaves turns, time and its own end to the replica, and the judgement of changes to membership.ts.
+ * The replica decides on turns, time and the end; membership.ts judges changes.
  * Source: docs/raft.md, duties 6, 9 and 18; docs/spec.md MEMBER1 to MEMBER4.
  */
 import type { GroupId } from '../../protocol/ids.ts'

@@ -184,7 +184,7 @@ export class Replica {
     })
   }
 
-  /** Begins to take part. A replica that is the only voter stands for election at once. */
+  /** Begins to take part. A replica that is the only voter campaigns at once. */
   start(): void {
     this.#guard(() => {
       this.#checkpointing.finish()

@@ -1,7 +1,8 @@
 /**
  * The ports, settings and status of a replica.
- * Invariant: every bound of a replica stands
- * here or beside the loop that it bounds, with its unit. Leaves all behaviour to replica.ts.
+ *
+ * The behaviour is in replica.ts.
+ * Invariant: every bound of a replica is here or beside the loop that it bounds, with its unit.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import type { Timing } from '../../wire/timing.ts'

@@ -52,7 +52,7 @@ export interface EventsWrite extends StoreWrite {
 }
 
 interface CheckpointRecord extends CheckpointPosition {
-  /** Pieces 0 … pieceCount − 1 stand before the rows. */
+  /** Pieces 0 … pieceCount − 1 win over the rows. */
   readonly pieceCount: number
 }
 
@@ -90,7 +90,7 @@ function encodeRecord(groupId: GroupId, record: CheckpointRecord): StoreWrite {
   }
 }
 
-/** What stands on the disk for a group, or `undefined` where there is no such group. */
+/** The record on the disk for a group, or `undefined` where there is no such group. */
 function readRecord(reader: StoreReader, groupId: GroupId): CheckpointRecord | undefined {
   const key = checkpointKey(groupId)
   const value = reader.get(key)
@@ -117,7 +117,7 @@ function readRecord(reader: StoreReader, groupId: GroupId): CheckpointRecord | u
   }
 }
 
-/** The checkpoint that stands for a group, or `undefined` where there is no such group. Throws `corrupt`. */
+/** The checkpoint of a group that counts, or `undefined` where there is no such group. Throws `corrupt`. */
 export function readCheckpoint(reader: StoreReader, groupId: GroupId): CheckpointPosition | undefined {
   return readRecord(reader, groupId)
 }
@@ -127,7 +127,7 @@ export function writeOfCheckpoint(groupId: GroupId, position: CheckpointPosition
   return encodeRecord(groupId, { ...position, pieceCount: 0 })
 }
 
-/** What gives the checkpoint that stands other members, all else being as it was. */
+/** The write that gives the checkpoint other members; all else stays. */
 export function writeOfConfState(reader: StoreReader, groupId: GroupId, confState: ConfState): StoreWrite {
   const record = readRecord(reader, groupId)
   if (record === undefined) throw corrupt('checkpoint', 'it is not there')
@@ -180,7 +180,7 @@ function* rowsOf(reader: StoreReader, groupId: GroupId): Generator<StoreRow> {
   for (const page of pagesOf(reader, rowRange(groupId))) yield* page
 }
 
-/** The rows that stand before those in their places, in order. */
+/** The staged rows, which win over the rows in their places, in order. */
 export function stagedRows(reader: StoreReader, groupId: GroupId): NamedRow[] {
   const pieceCount = readRecord(reader, groupId)?.pieceCount ?? 0
   const rows: NamedRow[] = []
@@ -210,7 +210,7 @@ export class Checkpointer {
   #isRunning = false
   #isHurried = false
 
-  /** Continues where the disk stands. Throws StoreError `corrupt` where there is no checkpoint. */
+  /** Continues from the checkpoint on the disk. Throws StoreError `corrupt` where there is no checkpoint. */
   constructor(store: Store, groupId: GroupId) {
     this.#store = store
     this.#groupId = groupId
@@ -234,7 +234,7 @@ export class Checkpointer {
   }
 
   /**
-   * Removes what an unfinished checkpoint left behind, and moves the rows of one that held but had not moved
+   * Removes the pieces of an unfinished checkpoint, and moves the rows of one that counted but had not moved
    * them all. To be called once, before the first `run`.
    */
   resume(): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * The keys and values on the disk.
  *
- * The table of keys stands at `tags`. Numbers are big-endian, so that bytes sort as numbers do.
+ * The table of keys is at `tags`. Numbers are big-endian, so that bytes sort as numbers do.
  * Invariant: every key begins with the group that it belongs to, every value with a checksum over its own key and the
  * rest. So a value that was changed, or that is under another key, is found when it is read: StoreError `corrupt`.
  */
@@ -155,7 +155,7 @@ export const rowRange = (groupId: GroupId): StoreRange => ({
 
 export const nameOfRowKey = (key: Uint8Array): Uint8Array => key.subarray(headLength)
 
-/** Ids are ASCII and hold no zero byte, so that the blocks of one auction stand together and in order. */
+/** Ids are ASCII and hold no zero byte, so that the blocks of one auction are together and in order. */
 export function eventBlockKey(groupId: GroupId, auctionId: string, number: number): Uint8Array {
   const key = prefixed(groupId, tags.events, auctionId.length + 1 + u48Length)
   for (let i = 0; i < auctionId.length; i++) key[headLength + i] = auctionId.charCodeAt(i)
@@ -179,7 +179,7 @@ export const eventBlockRange = (
 /** All blocks of events of a group, in order of auction and number. */
 export const eventsRange = (groupId: GroupId): StoreRange => wholeTag(groupId, tags.events)
 
-/** Rows and events of a snapshot that is on its way in. */
+/** Rows and events of a snapshot that is being received. */
 export const incomingRange = (groupId: GroupId): StoreRange => wholeTag(groupId, tags.incoming)
 
 function wholeTag(groupId: GroupId, tag: number): StoreRange {

@@ -26,7 +26,7 @@ storeContract('LMDB', async () => {
 })
 
 describe('LMDB', () => {
-  it('the event loop turns while a commit is on its way to the disk', async () => {
+  it('the event loop turns while a commit is being written', async () => {
     const folder = await makeFolder()
     const store = openLmdbStore(folder)
     const value = new Uint8Array(64 * 1024)

@@ -5,8 +5,8 @@
  * order; commits resolve when LMDB has synced data and meta page. `overlappingSync` is off, because with it
  * lmdb-js resolves at commit, before the sync. Writes run on a worker thread: the event loop never waits for
  * the disk. It stops short of a full disk, because the library's own handling of a failed write overruns a
- * buffer; after one, nothing of the library is called any more. Leaves locking the folder against a second
- * process to folder-lock.ts. Source: lmdb-js 3.5 write.js, writer.cpp (txn_begin … txn_commit), liblmdb mdb.c
+ * buffer; after one, nothing of the library is called any more. folder-lock.ts locks the folder against a
+ * second process. Source: lmdb-js 3.5 write.js, writer.cpp (txn_begin … txn_commit), liblmdb mdb.c
  * (mdb_env_write_meta goes through an O_DSYNC handle; mdb_page_flush reports a failed write).
  */
 import { closeSync, fsyncSync, openSync, statfsSync, statSync } from 'node:fs'

@@ -31,7 +31,7 @@ describe('the random driver', () => {
     })
   }
 
-  it('runs the same way again with the same seed, and another way with another', async () => {
+  it('repeats a run with the same seed, and differs with another seed', async () => {
     const first = await run(7)
     expect(await run(7)).toEqual(first)
     expect((await run(8)).traceHash).not.toBe(first.traceHash)

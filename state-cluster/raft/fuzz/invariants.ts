@@ -1,9 +1,9 @@
 /**
  * What must hold at every moment of a run, checked as it happens.
  *
- * The table of checks stands at `Invariants`. Each check costs O(1) for a new entry. Log matching is inductive: an entry is
- * registered with the term before it when it is first seen, and must have the same payload and predecessor wherever
- * it is seen again.
+ * The table of checks is at `Invariants`. Each check costs O(1) for a new entry. Log matching is inductive: an
+ * entry is registered with the term before it when it is first seen, and must have the same payload and predecessor
+ * wherever it is seen again.
  *
  * Invariant: the observer relies on nothing that the core says of itself; it follows Readys, messages and disks.
  * Source: the Raft paper, the dissertation.

@@ -48,7 +48,7 @@ export interface EpisodeOptions {
   readonly maxUncommittedEntriesSize: number
   /** Most moves (a message delivered, a piece of work done) between two events. */
   readonly pace: number
-  /** Chance that a message is lost on its way. */
+  /** Chance that a message is lost in flight. */
   readonly loss: number
   /** Chance that a message stays in flight after it was delivered. */
   readonly duplication: number

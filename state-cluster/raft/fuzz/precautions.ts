@@ -2,7 +2,7 @@
  * What nodes have to do so that the invariants can hold.
  *
  * It is checked as well, because a missing precaution shows at once, while its consequence needs a rare chain of
- * accidents. The table of checks stands at `Precautions`.
+ * accidents. The table of checks is at `Precautions`.
  *
  * Invariant: this observer compares what nodes say with what is on their disks and on the network.
  * Source: the Raft paper.

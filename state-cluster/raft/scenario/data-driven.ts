@@ -171,7 +171,7 @@ function parseArgument(word: string, line: number): Argument {
   return { key, values: splitValues(value.slice(1, -1)) }
 }
 
-/** Splits at commas that stand in no inner pair of parentheses. */
+/** Splits at commas that are in no inner pair of parentheses. */
 function splitValues(list: string): string[] {
   const values: string[] = []
   let value = ''

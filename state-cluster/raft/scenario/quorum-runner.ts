@@ -1,7 +1,7 @@
 /**
  * The commands of quorum scenarios.
  *
- * `committed` shows what a configuration has committed, `vote` how an election stands. Both take `cfg=(ids)`, an
+ * `committed` shows what a configuration has committed, `vote` the state of an election. Both take `cfg=(ids)`, an
  * optional second half `cfgj=(ids)` or `cfgj=zero`, and `idx=(…)` or `votes=(y,n,_)` in the order in which the ids
  * first appear; `_` means that nothing was received from that node.
  *

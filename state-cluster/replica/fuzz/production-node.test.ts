@@ -39,7 +39,7 @@ describe('the random driver over the production writer', () => {
     })
   }
 
-  it('runs the same way again with the same seed', async () => {
+  it('repeats a run with the same seed', async () => {
     expect(await run(7, 4_000)).toEqual(await run(7, 4_000))
   })
 
