@@ -45,23 +45,28 @@ const idsOf = (path: string) => receiver.received.filter((one) => one.path === `
 test('NOTE3 a house that is killed before a webhook took a notification delivers it after the next start', async () => {
   const dataDir = newFolder()
   isAnswering = false
-  const first = await startHouse({ dataDir })
-  await announce(first, 'killed')
-  await until('the webhook has the first attempt', () => idsOf('killed').length === 1)
-  await first.stop('SIGKILL')
+  const killed = await startHouse({ dataDir })
+  await announce(killed, 'killed')
+  await until('the webhook has the first attempt', () => idsOf('killed').length >= 1)
+  await killed.stop('SIGKILL')
   isAnswering = true
   const second = await startHouse({ dataDir })
   await until('the webhook has it again', () => idsOf('killed').length >= 2)
-  const metric = 'martillo_notifications_settled_total{outcome="delivered"} 1'
-  await until('it counts as delivered', async () =>
-    (await (await fetch(`${second.url}/metrics`)).text()).includes(metric),
-  )
-  expect(new Set(idsOf('killed')).size).toBe(1)
+  const [first] = idsOf('killed')
+  const timesOfFirst = (): number => idsOf('killed').filter((id) => id === first).length
+  // Registration may bring a message of its own, where the auction is there before it is published: then there are two.
+  await until('all of it counts as delivered', async () => {
+    const text = await (await fetch(`${second.url}/metrics`)).text()
+    const delivered = /martillo_notifications_settled_total\{outcome="delivered"\} (\d+)/.exec(text)?.[1]
+    return Number(delivered) === new Set(idsOf('killed')).size
+  })
+  expect(timesOfFirst()).toBe(2)
   expect(await second.stop()).toMatchObject({ code: 0 })
   const third = await startHouse({ dataDir })
   await announce(third, 'later')
-  await until('a later one arrives', () => idsOf('later').length === 1)
-  expect(new Set(idsOf('killed')).size).toBe(2)
+  await until('a later one arrives', () => idsOf('later').length >= 1)
+  // What counted as delivered is not delivered again.
+  expect(timesOfFirst()).toBe(2)
   expect(await third.stop()).toMatchObject({ code: 0 })
 })
 
@@ -71,7 +76,7 @@ test('NOTE3 with SQS_QUEUE_URL the notifications of one process pass through the
     env: { ...variablesOf(queue), MARTILLO_LOG_LEVEL: 'info' },
   })
   await announce(house, 'queued')
-  await until('the webhook has it', () => idsOf('queued').length === 1)
+  await until('the webhook has it', () => idsOf('queued').length >= 1)
   const { code, stderr } = await house.stop()
   expect(code).toBe(0)
   expect(stderr).toMatch(/"queueUrl":"http:\/\/[^"]+notification-events\.fifo".*"notifier_started"/)
