@@ -1,7 +1,8 @@
 /**
- * Ids that the edge derives, so that a retry names the same things on any server. Invariant: the same subject and
- * request id give the same auction or buyer id; nobody can aim at another subject's id. Source: docs/protocol.md,
- * "HTTP".
+ * Derives ids from requests, so that a retry names the same things.
+ *
+ * Any server derives the same ids. Invariant: the same subject and request id give the same auction or buyer id, and
+ * no subject can choose the id of another's. Source: docs/protocol.md, "HTTP".
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { type AuctionId, isRequestId, type RequestId, type SubjectId } from '../protocol/ids.ts'

@@ -1,9 +1,9 @@
 /**
- * The server's door: one gateway process, or the server's role in the all-in-one.
+ * The only door of the server, as a process or as a role.
  *
- * Invariant: once `startServer` resolves, the port is open and every part runs; once `close` resolves, none does and
- * the port is free; a start that fails leaves nothing running. Reading the environment, signals and exits are
- * `main.ts`'s. Source: docs/design.md, "Processes".
+ * Reading the environment, signals and exits are left to `main.ts`. Invariant: once `startServer` resolves, the port
+ * is open and every part runs; once `close` resolves, no part runs and the port is free; a start that fails leaves
+ * nothing running. Source: docs/design.md, "Processes".
  */
 export { SecretFileError } from './access/secrets.ts'
 export { ListenError } from './carrier/socket.ts'

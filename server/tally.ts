@@ -1,5 +1,7 @@
 /**
- * A count of what is under way, that can be awaited to reach zero. Invariant: each `add` has its `remove`.
+ * Counts work in progress, so that a drain can wait for zero.
+ *
+ * Invariant: each `add` has exactly one `remove`. Source: docs/spec.md FLOW10.
  */
 import type { Clock } from '../runtime/clock.ts'
 

@@ -1,7 +1,9 @@
 /**
- * What is made ready at first use is made ready before the first client: schemas are compiled, the key that signs
- * tokens is used once. When a server dies, all its clients come to another at once, which may have started a moment
- * ago, and the first of them must not wait for that. Invariant: nobody sees anything of it.
+ * Prepares at the start what would otherwise be prepared at first use.
+ *
+ * Schemas are compiled, and the key that signs tokens is used once. When a server dies, all its clients come at once
+ * to another one, which may have started a moment ago; the first of them must not wait for this. Invariant: the work
+ * has no effect that a client can see. Source: docs/spec.md FLOW12.
  */
 import type { ClientFrame } from '../protocol/client-frames.ts'
 import { decodeClientBinary, decodeClientText } from '../protocol/decode.ts'

@@ -77,17 +77,17 @@ describe('addresses', () => {
 
   test('RATE7 sockets are counted by subject, or by address without one, and counted out again', () => {
     const admission = new Admission(configWith({ socketsMax: 4, socketsPerAddressMax: 2 }))
-    expect(admission.socketOpened(undefined, '192.0.2.1')).toBe('let_in')
-    expect(admission.socketOpened(undefined, '192.0.2.1')).toBe('let_in')
+    expect(admission.socketOpened(undefined, '192.0.2.1')).toBe('admitted')
+    expect(admission.socketOpened(undefined, '192.0.2.1')).toBe('admitted')
     expect(admission.socketOpened(undefined, '192.0.2.1')).toBe('address_full')
-    expect(admission.socketOpened(ann, '192.0.2.1')).toBe('let_in')
-    expect(admission.socketOpened(undefined, '192.0.2.2')).toBe('let_in')
+    expect(admission.socketOpened(ann, '192.0.2.1')).toBe('admitted')
+    expect(admission.socketOpened(undefined, '192.0.2.2')).toBe('admitted')
     expect(admission.socketOpened(undefined, '192.0.2.3')).toBe('server_full')
-    expect(admission.socketOpened(operator, '192.0.2.3')).toBe('let_in')
+    expect(admission.socketOpened(operator, '192.0.2.3')).toBe('admitted')
     admission.socketClosed(undefined, '192.0.2.1')
     admission.socketClosed(operator, '192.0.2.3')
     expect(admission.socketCount).toBe(3)
-    expect(admission.socketOpened(undefined, '192.0.2.1')).toBe('let_in')
+    expect(admission.socketOpened(undefined, '192.0.2.1')).toBe('admitted')
   })
 })
 

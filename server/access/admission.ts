@@ -1,8 +1,9 @@
 /**
- * Who is let through, and how often: rates by address, by subject once a token is carried, and counts of sockets.
- * Invariant: the operator's token is never held back; everything else passes a bucket before it costs anything
- * behind the edge. What a proxy says of a client's address is believed only of proxies that were configured.
- * Source: docs/protocol.md, "Rate limits"; spec RATE.
+ * Decides which requests, bids and sockets are within the limits.
+ *
+ * Requests and open sockets are counted by subject, or by address without a token; bids by bidder, registrations by
+ * address. Answering the client is left to the caller. Invariant: an operator is never limited. The address that a
+ * proxy reports counts only when that proxy is configured as trusted. Source: docs/spec.md RATE.
  */
 import { isIP, isIPv6 } from 'node:net'
 import type { HttpRequest } from '../carrier/socket.ts'
@@ -48,7 +49,7 @@ export class Admission {
     return address
   }
 
-  /** Whether a request comes straight from where operators are; one that an unknown proxy passed on does not. */
+  /** Whether a request is an operator's, or comes from an operator network and not through an unknown proxy. */
   isFromOperator(request: HttpRequest, identity: Identity | undefined): boolean {
     if (hasRole(identity, 'operator')) return true
     const isForwarded = request.header('x-forwarded-for') !== ''
@@ -56,7 +57,7 @@ export class Admission {
     return isIn(this.#operatorNetworks, this.addressOf(request))
   }
 
-  /** Milliseconds to wait before a request or a new socket is let through; 0: now. `nowMs` is monotonic. */
+  /** Milliseconds to wait before a request or a new socket is admitted; 0: now. `nowMs` is monotonic. */
   request(identity: Identity | undefined, address: string, nowMs: number): number {
     if (hasRole(identity, 'operator')) return 0
     return this.#requests.take(keyOf(identity, address), nowMs)
@@ -76,8 +77,8 @@ export class Admission {
     return this.#socketCount
   }
 
-  /** Counts a new socket in, or says which bound it met. Each one let in is counted out by `socketClosed`. */
-  socketOpened(identity: Identity | undefined, address: string): 'let_in' | 'server_full' | 'address_full' {
+  /** Counts a new socket, or returns the bound that it exceeds. `socketClosed` uncounts each admitted one. */
+  socketOpened(identity: Identity | undefined, address: string): 'admitted' | 'server_full' | 'address_full' {
     const isOperator = hasRole(identity, 'operator')
     if (this.#socketCount >= this.#config.socketsMax && !isOperator) return 'server_full'
     const key = keyOf(identity, address)
@@ -85,7 +86,7 @@ export class Admission {
     if (count >= this.#config.socketsPerAddressMax && !isOperator) return 'address_full'
     this.#socketsOf.set(key, count + 1)
     this.#socketCount += 1
-    return 'let_in'
+    return 'admitted'
   }
 
   socketClosed(identity: Identity | undefined, address: string): void {
@@ -97,12 +98,12 @@ export class Admission {
   }
 }
 
-/** Subjects have no slash in front, so they never meet an address. */
+/** No subject begins with a slash, so subjects and addresses never share a key. */
 function keyOf(identity: Identity | undefined, address: string): string {
   return identity === undefined ? `/${rateKey(address)}` : identity.subject
 }
 
-/** IPv6 clients own a /64 at least, so that is what counts. */
+/** An IPv6 client usually has a whole /64, so all its addresses share one key. */
 function rateKey(address: string): string {
   return isIPv6(address) ? groupsOf(address).slice(0, 4).join(':') : address
 }
@@ -112,7 +113,7 @@ function isIn(list: ReturnType<typeof networks>, address: string): boolean {
   return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6')
 }
 
-/** IPv4 addresses in IPv6 clothes (`::ffff:192.0.2.7`) as what they are; others unchanged. */
+/** An IPv4-mapped IPv6 address (`::ffff:192.0.2.7`) as IPv4; others unchanged. */
 function plainAddress(address: string): string {
   if (!isIPv6(address)) return address
   const groups = groupsOf(address)

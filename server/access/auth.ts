@@ -1,10 +1,12 @@
 /**
- * Tokens: JSON Web Tokens that the house issues (HS256, with its own secret) or that a configured authority does
- * (RS256, ES256, EdDSA, with its published keys). The only file that names jose.
- * Invariant: the algorithm picks the kind of key before a signature is looked at, so a public key never serves as
- * an HMAC secret; a token without expiry, audience or a usable subject is no token. An identity that was verified
- * is remembered (bounded, least recently used goes first) and its expiry is checked at every use.
- * Source: RFC 7519, RFC 8725 §3.1; docs/protocol.md, "HTTP", "WebSocket".
+ * Issues and verifies tokens (JSON Web Tokens).
+ *
+ * A token comes from this house (HS256, its own secret) or from a configured authority (RS256, ES256 or EdDSA, its
+ * published keys). This is the only file that imports jose. Where a role is needed is decided by the routes.
+ * Invariant: the algorithm selects the kind of key before a signature is checked, so a public key never serves as an
+ * HMAC secret. A token without expiry, audience or a usable subject is refused. Verified identities are cached
+ * (bounded, least recently used first), and their expiry is checked at every use. Source: RFC 7519; RFC 8725 §3.1;
+ * docs/protocol.md, "HTTP" and "WebSocket".
  */
 import { webcrypto } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -25,17 +27,17 @@ import { tokenLengthMax } from '../../protocol/limits.ts'
 import { type Role, roles } from '../../protocol/server-frames.ts'
 import type { Clock } from '../../runtime/clock.ts'
 
-/** Whom a token speaks for. */
+/** The subject and the roles of a verified token. */
 export interface Identity {
   readonly subject: SubjectId
-  /** In the order of the contract, each once; empty: may only watch. */
+  /** In the order of the contract, each once. Empty: may only watch. */
   readonly roles: readonly Role[]
   readonly expiresAtMs: number
 }
 
 export type TokenCheck =
   | { readonly ok: true; readonly identity: Identity }
-  /** `retry`: the authority's keys could not be fetched; the token may well be good. */
+  /** `retry`: the authority's keys could not be fetched, so the token may be valid. */
   | { readonly ok: false; readonly message: string; readonly retry: boolean }
 
 export interface IssuedToken {
@@ -43,7 +45,7 @@ export interface IssuedToken {
   readonly expiresAtMs: number
 }
 
-/** Where the keys of an authority outside the house come from. */
+/** The source of an authority's published keys. */
 export type JwksSource = { readonly url: string } | { readonly keys: JSONWebKeySet }
 
 export interface TokenOptions {
@@ -55,7 +57,7 @@ export interface TokenOptions {
   readonly issuer?: string
   /** How far clocks may differ, for `exp` and `nbf`. */
   readonly toleranceSeconds: number
-  /** How many verified tokens are remembered. */
+  /** How many verified tokens are cached. */
   readonly cacheMax: number
   readonly clock: Clock
 }
@@ -65,7 +67,7 @@ const houseIssuer = 'martillo'
 
 export class Tokens {
   readonly #options: TokenOptions
-  /** Imported once: to import it for each token costs more than to verify it. */
+  /** Imported once: importing it for each token would cost more than verifying the token. */
   readonly #secret: Promise<webcrypto.CryptoKey>
   readonly #authorityKeys: JWTVerifyGetKey | undefined
   readonly #verified = new Map<string, Identity>()
@@ -78,7 +80,7 @@ export class Tokens {
     if (options.jwks !== undefined) this.#authorityKeys = keysOf(options.jwks)
   }
 
-  /** What a token says, at once when it was seen before. Never rejects. */
+  /** Verifies a token; a cached one without a promise. Never rejects. */
   verify(token: string): TokenCheck | Promise<TokenCheck> {
     const known = this.#verified.get(token)
     if (known === undefined) return this.#verifyAnew(token)
@@ -165,7 +167,7 @@ export function bearerToken(header: string): string | undefined {
   return /^bearer +(\S+) *$/i.exec(header)?.[1]
 }
 
-/** Whether an identity may act in a role; nobody's is `undefined`. */
+/** Whether an identity has a role. A client without a token has none. */
 export function hasRole(identity: Identity | undefined, role: Role): boolean {
   return identity?.roles.includes(role) ?? false
 }
@@ -174,7 +176,7 @@ function refused(message: string): TokenCheck {
   return { ok: false, message, retry: false }
 }
 
-/** Symmetric keys have no place in published keys: they would be everybody's secret. */
+/** Symmetric keys are ignored: a published one would let everybody sign tokens. */
 function keysOf(source: JwksSource): JWTVerifyGetKey {
   if ('url' in source) return createRemoteJWKSet(new URL(source.url), { timeoutDuration: 5000 })
   return createLocalJWKSet({ keys: source.keys.keys.filter((key) => key.kty !== 'oct') })
@@ -196,7 +198,7 @@ function identityOf(payload: JWTPayload): Identity | undefined {
   return { subject: sub as SubjectId, roles: granted, expiresAtMs: exp * 1000 }
 }
 
-/** What jose found wrong, without a word of the token itself. */
+/** The fault that jose found, without any part of the token. */
 function refusal(error: unknown): TokenCheck {
   if (error instanceof errors.JWTExpired) return refused('the token has expired')
   if (error instanceof errors.JWTClaimValidationFailed)

@@ -35,7 +35,7 @@ describe('secret files', () => {
     expect(await readdir(folder)).toEqual(['jwt.secret'])
   })
 
-  test('AUTH1 a damaged key is refused with what to do, and one that others may read is told of', async () => {
+  test('AUTH1 a damaged key is refused with what to do, and one that others may read is logged', async () => {
     const path = join(folder, 'jwt.secret')
     await writeFile(path, 'short\n')
     await expect(keepSecret(path, silentLogger)).rejects.toBeInstanceOf(SecretFileError)

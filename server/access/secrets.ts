@@ -1,8 +1,9 @@
 /**
- * The files of the data folder that must stay secret: the key that signs tokens, and the operator's token that
- * lets the local command line act. Invariant: a file here is complete or not there (written aside, then linked or
- * renamed into place) and readable by its owner alone (0600); of two processes that start at once, both end up
- * with the same key.
+ * Keeps the secret files of the data folder.
+ *
+ * They are the key that signs tokens, and the operator's token that the local command line uses. Invariant: a file is
+ * complete or absent (written under another name, then linked or renamed), and only its owner can read it (0600). Of
+ * two processes that start at once, both get the same key. Source: docs/spec.md AUTH1.
  */
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises'
@@ -42,7 +43,7 @@ export async function keepSecret(path: string, logger: Logger): Promise<Uint8Arr
   return secret
 }
 
-/** Sees to it that the file holds an operator's token that is good for a month at least. */
+/** Writes a new operator's token unless the file has one that is valid for at least 30 days. */
 export async function keepOperatorToken(path: string, tokens: Tokens, nowMs: number): Promise<void> {
   const found = (await readIfThere(path))?.trim()
   if (found !== undefined) {

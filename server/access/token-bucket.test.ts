@@ -14,7 +14,7 @@ describe('rates', () => {
     expect(bucket.take(5000)).toBeGreaterThan(0)
   })
 
-  test('RATE1 over any stretch no more than the burst and the rate is let through, and waiting as told succeeds', () => {
+  test('RATE1 over any stretch no more than the burst and the rate passes, and waiting for the returned time succeeds', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 1000 }),

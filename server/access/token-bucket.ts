@@ -1,7 +1,9 @@
 /**
- * Rates: a bucket that fills steadily and is emptied by use, alone or many of them by key (an address, a bidder).
- * Invariant: over any stretch of time no more than `burst + rate × seconds` is let through. The number of keyed
- * buckets is bounded: at the bound the one unused for longest is forgotten, which means full.
+ * Limits a rate with a token bucket; one bucket, or one for each key.
+ *
+ * A key is an address or a subject. What happens to a refused request is left to the caller. Invariant: in any period
+ * at most `burst + rate × seconds` passes. The number of buckets is bounded: at the bound, the bucket that was unused
+ * for longest is dropped, and its key starts with a full one again. Source: docs/spec.md RATE1.
  */
 
 export interface Rate {

@@ -1,8 +1,9 @@
 /**
- * The edge as ports: what the server needs from whatever carries its HTTP exchanges and WebSockets. `uws.ts` is
- * the one that faces the network; tests and the simulator bring their own.
- * Invariant: a `Socket` or `HttpExchange` may be used after its end: calls then do nothing. Each handler is called
- * by the carrier from its own event-loop turn, and may throw or reject: the carrier answers for it and lives on.
+ * The ports to the carrier: HTTP exchanges and WebSockets as the server sees them.
+ *
+ * `uws.ts` implements them on the network; tests bring their own. Invariant: a `Socket` or `HttpExchange` may be used
+ * after its end; calls then do nothing. The carrier calls each handler from its own event-loop turn. A handler may
+ * throw or reject: the carrier answers for it and keeps running. Source: docs/spec.md EDGE.
  */
 import type { Clock } from '../../runtime/clock.ts'
 
@@ -39,7 +40,7 @@ export interface HttpRequest {
   header(name: KeptHeader): string
 }
 
-/** Headers that are read; all others are left alone, so that a request costs what it needs. */
+/** The headers that are read. All others are skipped, to keep a request cheap. */
 export const keptHeaders = [
   'authorization',
   'content-type',
@@ -68,14 +69,14 @@ export interface HttpAnswer {
 
 export type BodyRead =
   | { readonly ok: true; readonly bytes: Uint8Array }
-  /** `aborted`: the client is gone, there is nobody to answer. */
+  /** `aborted`: the client is gone; no answer can be sent. */
   | { readonly ok: false; readonly why: 'too_large' | 'aborted' | 'too_slow' }
 
 export interface HttpExchange {
   readonly request: HttpRequest
   /**
-   * The whole body, at most `bytesMax`. Of a bigger one the rest is read and dropped, up to `discardedBytesMax`: who
-   * is cut off while still sending seldom gets to read why. To be called before the handler's first await, once.
+   * The whole body, at most `bytesMax`. The rest of a bigger one is read and dropped, up to `discardedBytesMax`: a
+   * client that is cut off while it sends seldom reads the answer. Call it once, before the handler's first await.
    */
   readBody(bytesMax: number, deadlineMs: number): Promise<BodyRead>
 }
@@ -88,19 +89,19 @@ export type UpgradeDecision<SocketSession> =
 export interface EdgeHandlers<SocketSession> {
   /** Every HTTP request that is not a WebSocket upgrade of `socketPath`. */
   http(exchange: HttpExchange): HttpAnswer | Promise<HttpAnswer>
-  /** At once: carriers cannot be trusted to open a socket later than in the turn of its request. */
+  /** Decides synchronously: a socket must be opened in the turn of its request (see `uws.ts`). */
   upgrade(request: HttpRequest): UpgradeDecision<SocketSession>
   open(session: SocketSession, socket: Socket): void
-  /** `bytes` are the handler's only until it returns. */
+  /** `bytes` are valid only until the handler returns. */
   message(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void
-  /** The client read something of what waited. */
+  /** The client read some of the waiting bytes. */
   drain(session: SocketSession): void
-  /** A published message, and maybe later ones of the same turn, did not fit this socket's buffer. */
+  /** A published message did not fit this socket's buffer; later ones of the same turn may be missing too. */
   dropped(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void
   pong(session: SocketSession): void
   /** The last call for this session. */
   close(session: SocketSession, code: number): void
-  /** What a handler threw or rejected with. The exchange was answered 500, the socket closed 1011. */
+  /** A handler threw or rejected. The exchange was answered 500, or the socket closed with 1011. */
   fault(error: unknown, where: string): void
 }
 
@@ -111,9 +112,9 @@ export interface EdgeOptions {
   readonly socketPath: string
   /** A bigger message from a client ends its socket. */
   readonly messageBytesMax: number
-  /** A socket with more than this unread gets no more, until it reads. */
+  /** A socket with more unread bytes than this gets no more until it reads. */
   readonly bufferedBytesMax: number
-  /** Without a sign of life for this long the connection is dropped. 8 to 960. */
+  /** A connection without traffic for this long is dropped. 8 to 960. */
   readonly idleTimeoutSeconds: number
   readonly clock: Clock
 }
@@ -123,9 +124,9 @@ export interface Edge {
   readonly port: number
   /** To every socket subscribed to the topic, once per event-loop turn and socket, in order. */
   publish(topic: string, message: string | Uint8Array): void
-  /** No new connections from now on; those that are there stay. */
+  /** Accepts no new connections; open ones stay. */
   stopListening(): void
-  /** Drops whatever is left. */
+  /** Drops all connections. */
   close(): void
 }
 

@@ -275,7 +275,7 @@ describe('bodies', () => {
     expect(await raw(edge.port, head)).toContain('too_slow')
   })
 
-  test('EDGE5 what is not HTTP is refused by the carrier, and the next client is served', async () => {
+  test('EDGE5 bytes that are not HTTP are refused by the carrier, and the next client is served', async () => {
     const { edge, url } = await open()
     expect(await raw(edge.port, 'GET / HTTP/1.1\r\nX: no host\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /)
     const header = `GET / HTTP/1.1\r\nHost: x\r\nX: ${'y'.repeat(100_000)}\r\n\r\n`

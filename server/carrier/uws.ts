@@ -1,10 +1,12 @@
 /**
- * uWebSockets.js behind the ports of `socket.ts`; the only file that names it. Two versions are installed under
- * aliases, because no one version runs on every Node that we support.
- * Invariant: whatever a handler does (throw, reject, answer late, answer a client that is gone), the process goes
- * on: uWebSockets.js itself ends the process at an exception, at an exchange left without an abort handler, and at
- * an idle timeout of 1 to 7 seconds. A port that is in use is an error, not a second listener. A socket is opened
- * in the turn of its request: opened later, 20.51 now and then takes it for an HTTP connection and drops it.
+ * Implements the ports of `socket.ts` with uWebSockets.js.
+ *
+ * Only this file imports it. Two versions are installed under aliases, because no version runs on every supported
+ * Node. Invariant: whatever a handler does (throw, reject, answer late, answer a client that is gone), the process
+ * keeps running. uWebSockets.js itself ends the process at an exception, at an exchange without an abort handler, and
+ * at an idle timeout of 1 to 7 seconds. A port that is in use is an error, not a second listener. A socket is opened
+ * in the turn of its request: when opened later, version 20.51 sometimes takes it for an HTTP connection and drops it.
+ * Source: docs/spec.md EDGE; the documentation of uWebSockets.js.
  */
 import { STATUS_CODES } from 'node:http'
 import type {

@@ -1,7 +1,8 @@
 /**
- * HTTP answers: JSON, and problems (RFC 9457) for everything that did not go well. Invariant: each answer that is
- * not a page is JSON with a stable shape; a refusal that can be tried again says after how many seconds.
- * Source: docs/protocol.md, "Problems".
+ * Builds HTTP answers: JSON bodies, and problems (RFC 9457).
+ *
+ * Which answer applies is decided by the caller. Invariant: every answer made here is JSON of a stable shape; a
+ * refusal for rate or availability says after how many seconds to try again. Source: docs/protocol.md, "Problems".
  */
 import {
   type ProblemCode,
@@ -28,7 +29,7 @@ export function jsonAnswer(
   }
 }
 
-/** A problem by its code. 503 asks for a second's patience unless told how long. */
+/** A problem by its code. A 503 asks to retry after one second, unless `headers` say otherwise. */
 export function problemAnswer(
   code: ProblemCode,
   facts: ProblemFacts = {},
@@ -52,7 +53,7 @@ export function rateAnswer(waitMs: number): HttpAnswer {
   return problemAnswer('rate_limited', {}, { 'Retry-After': String(Math.ceil(waitMs / 1000)) })
 }
 
-/** A rule's no. `bidCount` of the auction tells a bid that lost from one below the opening bid. */
+/** A rejection of the machine. The status of a low bid depends on whether the auction has bids (`bidCount`). */
 export function rejectionAnswer(reply: Rejected, bidCount = 1): HttpAnswer {
   return problemAnswer(reply.code, {
     status: statusOfRejection(reply.code, bidCount),
@@ -61,7 +62,7 @@ export function rejectionAnswer(reply: Rejected, bidCount = 1): HttpAnswer {
   })
 }
 
-/** How a failure of the cluster link is told; `undefined` for any other error. */
+/** The code for a failure of the cluster link; `undefined` for any other error. */
 export function clusterFault(
   error: unknown,
 ): 'unavailable' | 'outcome_unknown' | 'overloaded' | 'draining' | undefined {

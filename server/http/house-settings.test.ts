@@ -50,7 +50,7 @@ describe('POST /house', () => {
     expect(house.cluster.state.house.settings).toEqual(usual)
   })
 
-  test('HOUSE1, HOUSE4 what is out of range is 422, what is no number or nothing at all is 400', async () => {
+  test('HOUSE1, HOUSE4 a value out of range is 422; no number, or no setting at all, is 400', async () => {
     for (const ms of [0, -1, 1.5, 86_400_001])
       for (const key of ['outageExtensionMinMs', 'outageThresholdMs'])
         expect(await ask({ [key]: ms, features: true })).toMatchObject({
@@ -96,7 +96,7 @@ describe('a house of several groups', () => {
   }
   const read = ({ status, body }: HttpAnswer) => ({ status, body: JSON.parse(String(body)) })
 
-  test('HOUSE5 a change that some groups did not get is told, shown, and made good by the same request', async () => {
+  test('HOUSE5 a change that some groups missed is reported, shown, and completed by the same request', async () => {
     const wanted = { outageExtensionMinMs: 9_000, features: 'all' } as const
     part(1).failure = 'unknown'
     const torn = read(await configureHouse(cluster, wanted))

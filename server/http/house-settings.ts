@@ -1,7 +1,9 @@
 /**
- * What the operator decides for the whole house, over HTTP: outage settings and features, read from and proposed to
- * every group. Invariant: what is answered was read from the groups after they changed; where they differ, or some
- * could not be changed, the answer says so, and the same request again brings them together. Rules HOUSE4–HOUSE6.
+ * Reads and changes the settings of the house, in every group.
+ *
+ * They are the outage settings and the features. Who may do it is decided by the routes. Invariant: a success shows
+ * what the groups held after the change. Groups that differ are listed, a change that some groups may have missed is a
+ * problem that names them, and the same request again makes them equal. Source: docs/spec.md HOUSE4 to HOUSE6.
  */
 import type { HouseBody, HouseGroup, HttpBodyOf } from '../../protocol/http-bodies.ts'
 import type { GroupId } from '../../protocol/ids.ts'
@@ -32,7 +34,7 @@ export async function configureHouse(
   if (features !== undefined) {
     const known = await cluster.knownFeatures()
     const strange = knownFeatures.filter((feature) => !known.includes(feature))
-    // A node that meets a feature that it does not know ends.
+    // A node that applies an unknown feature ends its process.
     if (strange.length > 0) {
       const names = strange.map(featureNameOf).join(', ')
       const detail = `a state node does not know ${names}: upgrade all nodes first`
@@ -63,7 +65,7 @@ export async function configureHouse(
     if (code === undefined) throw reason
     codes.add(code)
   }
-  // Nothing was decided only where no group has taken it, nor may have.
+  // The change is certain to have failed only when no group has made it or may have made it.
   const [only] = codes
   const isSure = replies.length === 0 && codes.size === 1 && only !== undefined
   const missing = before.filter((_, at) => outcomes[at]?.status === 'rejected').map(({ groupId }) => groupId)

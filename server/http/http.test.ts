@@ -35,7 +35,7 @@ function expectProblem(answer: Answer, status: number, code: keyof typeof proble
 }
 
 describe('routes', () => {
-  test('HTTP1 what is not there is 404, another method 405 with Allow, whatever the path', async () => {
+  test('HTTP1 an unknown path is 404, another method 405 with Allow, on any path', async () => {
     expectProblem(await house.ask('/nothing'), 404, 'not_found')
     expectProblem(await house.ask('/auctions/a/b/c'), 404, 'not_found')
     expectProblem(await house.ask('/'), 404, 'not_found')
@@ -184,7 +184,7 @@ describe('buyers', () => {
     expectProblem(await house.ask('/buyers', { key: 'x'.repeat(300), body }), 400, 'field_invalid')
   })
 
-  test('HTTP16 who registers with an endpoint is told the secret of its notifications', async () => {
+  test('HTTP16 a buyer that registers with an endpoint gets the secret of its notifications', async () => {
     const telling = await TestHouse.open({ webhookSecretOf: (buyerId) => `whsec_${buyerId}` })
     try {
       const endpoint = 'http://127.0.0.1:9/hook'
@@ -212,7 +212,7 @@ describe('buyers', () => {
 })
 
 describe('auctions', () => {
-  test('HTTP6 a seller creates one: the view is public, and what is secret is not in it', async () => {
+  test('HTTP6 a seller creates one: the view is public, and has no secret field', async () => {
     const answer = await house.ask('/auctions', {
       token: seller,
       body: {
@@ -275,7 +275,7 @@ describe('auctions', () => {
     expect(await end(id, 'close')).toMatchObject(sold)
   })
 
-  test('HTTP1 a request at the path of WebSockets that is none is told so', async () => {
+  test('HTTP1 a plain request to the path of WebSockets is 426', async () => {
     const answer = await house.ask('/ws')
     expectProblem(answer, 426, 'upgrade_required')
     expect(answer.headers.get('upgrade')).toBe('websocket')

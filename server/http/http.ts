@@ -1,8 +1,9 @@
 /**
- * HTTP requests from their arrival to an answer: the route, the body, the token, the role, the rate, the handler.
- * Invariant: whatever is asked, in whatever shape, the answer is the route's own or a problem with a stable code;
- * a body is read to its bound and no further. Which routes there are stands in `routes.ts`.
- * Source: docs/protocol.md, "HTTP"; RFC 9110; spec HTTP.
+ * Answers HTTP requests: route, body, token, role, rate, handler.
+ *
+ * The routes are in `routes.ts`. Invariant: every request gets the answer of its route or page, or a problem with a
+ * stable code; a body is read to its bound and no further. Source: docs/protocol.md, "HTTP"; RFC 9110; docs/spec.md
+ * HTTP.
  */
 import { type HttpBodyName, type HttpBodyOf, readHttpBody } from '../../protocol/http-bodies.ts'
 import type { RequestId } from '../../protocol/ids.ts'
@@ -19,14 +20,14 @@ import type { ServerMetrics } from '../metrics.ts'
 import { Tally } from '../tally.ts'
 import { clusterFault, problemAnswer, rateAnswer } from './answers.ts'
 
-/** What a route's handler is given. */
+/** The arguments of a route's handler. */
 export interface Call {
   readonly request: HttpRequest
   /** Values of the `:name` parts of the path, decoded. */
   readonly params: Readonly<Record<string, string>>
   readonly query: URLSearchParams
   readonly identity: Identity | undefined
-  /** Of the client, as far as proxies are believed. */
+  /** The client's address, by the trusted proxies. */
   readonly address: string
   /** The same for a retry with the same `Idempotency-Key`. */
   readonly requestId: RequestId
@@ -38,11 +39,11 @@ export interface Route {
   readonly method: 'GET' | 'POST'
   /** As `/auctions/:id/bids`. */
   readonly path: string
-  /** Roles of which one is needed; absent: anyone. */
+  /** The request needs one of these roles. Absent: anyone. */
   readonly allow?: readonly Role[]
   /** Whether a body is read (as JSON) before the handler is called. */
   readonly takesBody: boolean
-  /** Free of rates: probes of the operator's machinery. */
+  /** Not rate limited: a health probe. */
   readonly isProbe?: boolean
   handle(call: Call, body: string): Outcome
 }
@@ -52,7 +53,7 @@ export function get(path: string, handle: (call: Call) => Outcome, isProbe = fal
   return { method: 'GET', path, takesBody: false, isProbe, handle }
 }
 
-/** A route whose body is one of the contract's; the handler gets it checked. */
+/** A route with a body of the contract, which is checked before the handler gets it. */
 export function post<Name extends HttpBodyName>(
   path: string,
   name: Name,
@@ -90,8 +91,8 @@ interface Match {
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
- * JSON by name, nothing said, or what curl, fetch and Python's urllib say of a text where their user says nothing.
- * No page can abuse that: there are no cookies, and what acts for somebody takes a token.
+ * JSON by name, no type at all, or the defaults of curl, fetch and Python's urllib. Accepting these is safe from
+ * forged requests of other pages: there are no cookies, and every request that acts for a subject needs a token.
  */
 const mayBeJson = /^(application\/([\w.+-]+\+)?json|text\/plain|application\/x-www-form-urlencoded)? *(;|$)/i
 
@@ -99,7 +100,7 @@ export class Http {
   readonly #context: HttpContext
   readonly #routes: readonly { readonly route: Route; readonly parts: readonly string[] }[]
   readonly #pending: Tally
-  /** While the server drains each connection ends with its answer. */
+  /** While the server drains, each connection is closed after its answer. */
   isDraining = false
 
   constructor(context: HttpContext) {
@@ -108,7 +109,7 @@ export class Http {
     this.#routes = context.routes.map((route) => ({ route, parts: route.path.split('/').slice(1) }))
   }
 
-  /** Answers one request. Rejects only with what a handler failed with. */
+  /** Answers one request. Rejects only with an unexpected error of a handler. */
   answer(exchange: HttpExchange): HttpAnswer | Promise<HttpAnswer> {
     const { clock } = this.#context
     const sinceMs = clock.monotonicMs()
@@ -145,7 +146,7 @@ export class Http {
       return { ...problemAnswer('overloaded'), isLast: hasBody(request) }
     if (!match.route.takesBody) return this.#identify(request, match, '')
     const declaredBytes = Number(request.header('content-length'))
-    // Who asks first (curl) has sent nothing yet.
+    // A client that expects "100 Continue" (curl) has not sent the body yet, so nothing needs to be read away.
     const isWaiting = request.header('expect') !== ''
     if (declaredBytes > (isWaiting ? bodyBytesMax : discardedBytesMax)) return tooLarge
     return this.#withBody(exchange, match)
@@ -169,7 +170,7 @@ export class Http {
     return this.#identify(request, match, body)
   }
 
-  /** Checks the token, where one came. */
+  /** Checks the token, if there is one. */
   #identify(request: HttpRequest, match: Match, body: string): HttpAnswer | Promise<HttpAnswer> {
     const authorization = request.header('authorization')
     if (authorization === '') return this.#admit(request, match, body, undefined)
@@ -239,7 +240,7 @@ export class Http {
     return { status: 204, headers, body: '' }
   }
 
-  /** What every answer has in common: the right of other origins to read it, the count, the end of a drain. */
+  /** Completes every answer: counts it, adds the CORS headers, and closes the connection during a drain. */
   #finish(request: HttpRequest, answer: HttpAnswer, sinceMs: number): HttpAnswer {
     const { config, metrics, clock } = this.#context
     metrics.requests.add(1, { status: `${Math.floor(answer.status / 100)}xx` })
@@ -270,7 +271,7 @@ function refusedRole(allow: readonly Role[], identity: Identity | undefined): Ht
   return problemAnswer(code, { detail: `this takes the role ${allow.join(' or ')}` })
 }
 
-/** A failure of the cluster link is an answer; any other error is not for clients. */
+/** Turns a failure of the cluster link into an answer, and throws any other error again. */
 function faultAnswer(error: unknown): HttpAnswer {
   const fault = clusterFault(error)
   if (fault === undefined) throw error
@@ -287,7 +288,7 @@ function allowedMethods(matches: readonly Match[]): string {
   return [...methods, 'OPTIONS'].join(', ')
 }
 
-/** The decoded values where the given path is of the route's shape. */
+/** The decoded parameters if the path matches the route, else `undefined`. */
 function paramsOf(
   parts: readonly string[],
   given: readonly string[],

@@ -1,8 +1,9 @@
 /**
- * The last few events of one watched auction, as far as this server knows them, and the position right before them:
- * what a client needs that was connected elsewhere a moment ago. Invariant: from `base` on the events follow each
- * other without a gap, and nothing that the feed brought or a read told is newer than the last of them.
- * What lies further back only a read tells. Source: spec FLOW12.
+ * Keeps the last events of one watched auction in memory.
+ *
+ * With them, clients that come back from another server are resumed without a read. Older events are left to reads.
+ * Invariant: the events after `base` have no gap, and neither the feed nor a read has given a newer one. Source:
+ * docs/spec.md FLOW12.
  *
  *   base ── event ── event ── … ── newest        at most `eventsMax` events; the oldest becomes the base
  */
@@ -13,15 +14,15 @@ export interface TailEvent extends Position {
   readonly frame: EncodedFrame
 }
 
-/** What a busy auction brings in about a second. */
+/** About one second of a busy auction. */
 export const eventsMax = 16
 
 export class EventTail {
-  /** Absent before anything is known. */
+  /** Absent until the position before `#events` is known. */
   #base: Position | undefined
   #events: TailEvent[] = []
 
-  /** The next event of the feed. One that a read told before is passed by; one behind a gap begins anew. */
+  /** Adds the next event of the feed. A known one is ignored; one after a gap replaces the tail. */
   published(event: TailEvent): void {
     const newest = this.#newest
     if (newest !== undefined && event.seq <= newest.seq) return
@@ -33,7 +34,7 @@ export class EventTail {
     this.#trim()
   }
 
-  /** What a read told that is at least as new as the feed: all events after `base`. */
+  /** Replaces the tail by a read (all events after `base`), if the read is newer. */
   read(base: Position, events: readonly TailEvent[]): void {
     const newest = this.#newest
     if (newest !== undefined && (events.at(-1) ?? base).seq <= newest.seq) return
@@ -42,7 +43,7 @@ export class EventTail {
     this.#trim()
   }
 
-  /** The events after a position; `undefined`: not known here, or no position of this auction. */
+  /** The events after a position, or `undefined` if the tail does not have that position. */
   after({ seq, epoch }: Position): readonly TailEvent[] | undefined {
     const isAt = (position: Position): boolean => position.seq === seq && position.epoch === epoch
     if (this.#base !== undefined && isAt(this.#base)) return this.#events

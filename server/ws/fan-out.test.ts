@@ -141,7 +141,7 @@ type Received = { type: string; auctionId?: string; seq: number; expected: numbe
   unknown
 >
 
-/** Walks through what a client read of one auction; returns the last seq, and how often it was told to resync. */
+/** Walks through what a client read of one auction; returns the last seq and the number of resyncs. */
 function follow(socket: FakeSocket, auctionId: string): { lastSeq: number; resyncs: number } {
   let lastSeq: number | undefined
   let resyncs = 0
@@ -169,7 +169,7 @@ function follow(socket: FakeSocket, auctionId: string): { lastSeq: number; resyn
 }
 
 describe('fan-out', () => {
-  test('FLOW1 after the snapshot every event comes once, in order, whoever subscribes when', async () => {
+  test('FLOW1 after the snapshot every event comes once, in order, at any time of subscribing', async () => {
     const bench = new Bench()
     const a = await bench.auction('a')
     const first = bench.connect()
@@ -240,7 +240,7 @@ describe('fan-out', () => {
     ])
   })
 
-  test('FLOW12 whoever missed little of what others watch here is resumed without a read', async () => {
+  test('FLOW12 a client that missed few events of a watched auction is resumed without a read', async () => {
     const bench = new Bench()
     const a = await bench.auction('a')
     void bench.fanOut.subscribe(bench.sessionOf(bench.connect()), 1, a, undefined)
@@ -269,7 +269,7 @@ describe('fan-out', () => {
       expect(socket.received).toEqual([])
   })
 
-  test('FLOW12 whoever comes back to an auction that nobody watched here shares one read', async () => {
+  test('FLOW12 clients that come back to an auction that nobody watched here share one read', async () => {
     const bench = new Bench()
     const a = await bench.auction('a')
     for (let count = 0; count < 3; count += 1) await bench.bid(a)
@@ -427,7 +427,7 @@ describe('fan-out', () => {
     expect(outbids(other)).toHaveLength(66)
   })
 
-  test('FLOW6 a gap in the feed itself is told to everybody who was live', async () => {
+  test('FLOW6 a gap in the feed itself is sent to every live subscription', async () => {
     const bench = new Bench()
     const a = await bench.auction('a')
     const socket = bench.connect()
@@ -447,7 +447,7 @@ describe('fan-out', () => {
     expect(follow(socket, a).lastSeq).toBe(7)
   })
 
-  test('FLOW7 a read that fails is told and leaves nothing behind; an auction that is not there is not watched', async () => {
+  test('FLOW7 a failed read is answered and leaves nothing behind; an unknown auction is not watched', async () => {
     const bench = new Bench()
     const socket = bench.connect()
     const session = bench.sessionOf(socket)

@@ -1,18 +1,11 @@
 /**
- * From the feed to the sockets: who watches which auction, and how each gets its events in order.
- * Invariant: after its snapshot, or the `since` that was honoured, a subscription gets every public event once,
- * in order of `seq`; where some are left out for a slow reader, a `resync` stands in their place.
+ * Delivers the events of the feed to the sockets that watch.
  *
- *   reading ──► replaying ⇄ blocked            reading: the snapshot or the history is being read
- *                   │          (client slow)   replaying: missed events are sent page by page
- *                   ▼                          waiting: up to date; the next event makes it live
- *     lagging ◄── waiting ──► live             live: the carrier publishes to it, one sweep a turn
- *        │  ▲                   │              lagging: did not read; gets the latest when it does
- *        │  └───────────────────┘ dropped
- *        └──────────────────────► live
- *
- * A subscription joins the published stream between two events, never in the middle of a read, so that nothing
- * has to be buffered for it and nothing can be sent twice. Source: docs/protocol.md, "WebSocket"; spec FLOW.
+ * A subscription becomes live between two events, never during a read, so nothing is buffered for it and nothing is
+ * sent twice. `subscription.ts` draws its stages; sockets and their queues are in `socket-session.ts`. Invariant:
+ * after its snapshot, or after a `since` that was resumed, a subscription gets every public event once, in order of
+ * `seq`; a `resync` replaces the events that a slow reader does not get. Source: docs/protocol.md, "WebSocket";
+ * docs/spec.md FLOW.
  */
 import type { FrameId } from '../../protocol/client-frames.ts'
 import { type EncodedFrame, encodeServerFrame } from '../../protocol/encode.ts'
@@ -38,13 +31,13 @@ import type { SubscriptionOf, TopicOf } from './subscription.ts'
 type Subscription = SubscriptionOf<SocketSession>
 type Topic = TopicOf<SocketSession>
 
-/** A message to a topic: the event that it carries, or the first of those that it stands for. */
+/** A message to a topic, by its event, or by the first event that a `resync` replaces. */
 export interface Published {
   readonly auctionId: AuctionId
   readonly seq: number
 }
 
-/** What a slow reader gets when it reads again: usually the latest price and what went with it. */
+/** How many events a slow reader gets when it reads again; usually the latest price and its context. */
 const rejoinedMax = 4
 const replayPageMax = 256
 
@@ -53,11 +46,11 @@ export interface FanOutContext {
   readonly clock: Clock
   readonly subscriptionsMax: number
   readonly publish: (topic: string, message: string | Uint8Array) => void
-  /** Calls when everything published before now has been handed to the sockets. */
+  /** Calls `work` once everything published so far has been handed to the sockets. */
   readonly afterSweep: (work: () => void) => void
-  /** A read of the cluster failed: the frame is answered, or, when it was already, the session ended. */
+  /** A read of the cluster failed. Answers the frame; ends the session if it was answered before. */
   readonly readFailed: (session: SocketSession, replyTo: FrameId | undefined, error: unknown) => void
-  /** Told when a slow reader was given a `resync` instead of events. */
+  /** Called when a slow reader gets a `resync` instead of events. */
   readonly resynced: () => void
 }
 
@@ -67,7 +60,7 @@ export class FanOut {
   readonly #sessionsOf = new Map<string, Set<SocketSession>>()
   readonly #dropped = new Map<SocketSession, Published>()
   #subscriptionCount = 0
-  /** What was published and may not have reached the sockets yet, oldest first, and since the last full sweep. */
+  /** Publications that the carrier may still hold, oldest first: those before the last sweep, and those since. */
   #leaving: Published[] = []
   #published: Published[] = []
   #isSweepPending = false
@@ -84,7 +77,7 @@ export class FanOut {
     return this.#subscriptionCount >= this.#context.subscriptionsMax
   }
 
-  /** From now on the session gets its bidder's private frames. */
+  /** The session begins: it gets its bidder's private frames. */
   enter(session: SocketSession): void {
     const { identity } = session
     if (identity === undefined) return
@@ -93,7 +86,7 @@ export class FanOut {
     else sessions.add(session)
   }
 
-  /** The session is over. */
+  /** The session has ended. */
   leave(session: SocketSession): void {
     for (const subscription of [...session.subscriptions.values()]) this.#end(subscription)
     this.#dropped.delete(session)
@@ -158,8 +151,8 @@ export class FanOut {
   }
 
   /**
-   * Honours `since` without a read of its own: when a server dies, its clients come to another one with thousands
-   * of these at once. `false`: the tail does not reach there.
+   * Resumes after `since` without a read: when a server dies, thousands of its clients resume here at once. `false`:
+   * the tail does not have that position.
    */
   #resumeFromTail(subscription: Subscription, replyTo: FrameId, since: Position): boolean {
     const { session, topic } = subscription
@@ -172,7 +165,7 @@ export class FanOut {
     return true
   }
 
-  /** Whoever comes while it is read waits for what it tells. A failure is told to who asked. */
+  /** Single-flight: later subscribers wait for this read. Its failure reaches only its own caller. */
   #readFor<T>(topic: Topic, read: Promise<T>): Promise<T> {
     const reading = read.then(
       () => undefined,
@@ -200,7 +193,7 @@ export class FanOut {
     return view
   }
 
-  /** Whether the session watched it. */
+  /** Whether the session was subscribed. */
   unsubscribe(session: SocketSession, auctionId: AuctionId): boolean {
     const subscription = session.subscriptions.get(auctionId)
     if (subscription === undefined) return false
@@ -208,7 +201,7 @@ export class FanOut {
     return true
   }
 
-  /** Takes one applied entry of the feed to everyone it concerns. */
+  /** Delivers the events of one applied entry to the sessions concerned. */
   deliver(batch: FeedBatch): void {
     for (const event of batch.events) {
       if (isPublic(event)) {
@@ -222,12 +215,12 @@ export class FanOut {
     }
   }
 
-  /** The carrier could not give this session a published message, nor maybe later ones of the same sweep. */
+  /** The carrier dropped a published message of this session, and maybe later ones of the same sweep. */
   dropped(session: SocketSession, first: Published): void {
     if (!this.#dropped.has(session)) this.#dropped.set(session, first)
   }
 
-  /** The session reads again: it gets the latest of what it missed, as far as there is room. */
+  /** The session reads again: it gets the latest of the missed events, as far as there is room. */
   drained(session: SocketSession): void {
     this.#settleDropped()
     for (const subscription of session.subscriptions.values()) {
@@ -266,7 +259,7 @@ export class FanOut {
 
   #end(subscription: Subscription): void {
     const { session, topic } = subscription
-    if (subscription.stage === 'live') this.#takeOffAir(subscription)
+    if (subscription.stage === 'live') this.#stopLive(subscription)
     subscription.stage = 'ended'
     topic.joiners.delete(subscription)
     topic.subscriptions.delete(subscription)
@@ -289,7 +282,7 @@ export class FanOut {
     }
   }
 
-  /** Sends what came after `fromSeq` until nothing is left; then the next event finds the subscription waiting. */
+  /** Sends the events after `fromSeq` until none is left; then the subscription waits for the next event. */
   async #catchUp(subscription: Subscription): Promise<void> {
     const { session, topic } = subscription
     subscription.stage = 'replaying'
@@ -307,7 +300,7 @@ export class FanOut {
     subscription.stage = 'waiting'
   }
 
-  /** As `#catchUp`, where no frame waits for an answer any more. */
+  /** As `#catchUp`, after the `subscribe` was answered. */
   async #resumeReplay(subscription: Subscription): Promise<void> {
     try {
       await this.#catchUp(subscription)
@@ -339,24 +332,24 @@ export class FanOut {
     if (topic.liveMsgpack > 0) this.#context.publish(topicName(topic, false), frame.msgpack())
   }
 
-  /** The feed itself left events out (its link was away for too long): all who were live are told. */
+  /** The feed itself left events out (the link was away too long): every live subscription gets a `resync`. */
   #publishGap(topic: Topic, event: PublicEvent): void {
     const expected = topic.lastSeq + 1
     const frame = this.#resyncFrame(topic.auctionId, expected, event.seq - 1, event.epoch)
     this.#publishFrame(topic, frame, expected)
   }
 
-  /** Right before `event` is published: it will be the first that the carrier brings to this subscription. */
+  /** Called right before `event` is published, which is then the first that the carrier brings here. */
   #goLive(joiner: Subscription, event: PublicEvent): void {
     const { session, topic } = joiner
     if (event.seq !== joiner.fromSeq + 1) this.#resync(joiner, event.seq - 1, event.epoch)
     session.flush()
     topic.joiners.delete(joiner)
-    if (session.hasRoom) this.#putOnAir(joiner)
+    if (session.hasRoom) this.#startLive(joiner)
     else joiner.stage = 'lagging'
   }
 
-  /** Gives a reader that came back the last few events, after a `resync` for those before them. */
+  /** Sends a reader that caught up the last few events, after a `resync` for those before them. */
   #rejoin(subscription: Subscription): void {
     const { session, topic } = subscription
     const latest = topic.tail.latest(topic.lastSeq, rejoinedMax)
@@ -368,10 +361,10 @@ export class FanOut {
       subscription.fromSeq = topic.lastSeq
     }
     session.flush()
-    if (session.hasRoom) this.#putOnAir(subscription)
+    if (session.hasRoom) this.#startLive(subscription)
   }
 
-  /** Stands for the events after `fromSeq` up to `current`: the subscription does without them. */
+  /** Replaces the events after `fromSeq` up to `current`, which the subscription will not get. */
   #resync(subscription: Subscription, current: number, epoch: number): void {
     const { session, topic, fromSeq } = subscription
     session.send(this.#resyncFrame(topic.auctionId, fromSeq + 1, current, epoch))
@@ -392,7 +385,7 @@ export class FanOut {
     })
   }
 
-  #putOnAir(subscription: Subscription): void {
+  #startLive(subscription: Subscription): void {
     const { session, topic } = subscription
     const isJson = session.subprotocol === jsonSubprotocol
     if (isJson) topic.liveJson += 1
@@ -401,7 +394,7 @@ export class FanOut {
     subscription.stage = 'live'
   }
 
-  #takeOffAir(subscription: Subscription): void {
+  #stopLive(subscription: Subscription): void {
     const { session, topic } = subscription
     const isJson = session.subprotocol === jsonSubprotocol
     if (isJson) topic.liveJson -= 1
@@ -410,9 +403,9 @@ export class FanOut {
   }
 
   /**
-   * Takes slow readers off the air before anything more is published, so that no event after a dropped one can
-   * reach them first. The carrier delivers in order of publication, says which message it dropped first, and
-   * drops all later ones of that sweep: what was published before it arrived, what came after did not.
+   * Stops slow readers from being live before anything more is published, so that no event after a dropped one
+   * reaches them first. The carrier delivers in order of publication, reports the first message that it dropped, and
+   * drops all later ones of that sweep: messages before that one arrived, that one and the later ones did not.
    */
   #settleDropped(): void {
     if (this.#dropped.size === 0) return
@@ -425,10 +418,10 @@ export class FanOut {
       for (const subscription of session.subscriptions.values()) {
         if (subscription.stage !== 'live') continue
         const { topic } = subscription
-        this.#takeOffAir(subscription)
+        this.#stopLive(subscription)
         subscription.stage = 'lagging'
         const firstMissed = missed.find(({ auctionId }) => auctionId === topic.auctionId)
-        // Published before it went live: not meant for it.
+        // Events published before it was live are not for it.
         const receivedSeq = firstMissed === undefined ? topic.lastSeq : firstMissed.seq - 1
         subscription.fromSeq = Math.max(subscription.fromSeq, receivedSeq)
       }
@@ -436,7 +429,7 @@ export class FanOut {
     this.#dropped.clear()
   }
 
-  /** Notes a publication for as long as the carrier may not have delivered it. */
+  /** Records a publication until the carrier has certainly handed it over. */
   #note(published: Published): void {
     this.#published.push(published)
     if (!this.#isSweepPending) this.#rotateAfterSweep()
@@ -454,7 +447,7 @@ export class FanOut {
   }
 }
 
-/** Asked after every wait: the session may have gone, or begun anew. */
+/** Checked after every await: the session may have ended or subscribed again. */
 function hasEnded(subscription: Subscription): boolean {
   return subscription.stage === 'ended'
 }

@@ -70,7 +70,7 @@ describe('the session', () => {
     expect((await house.ask('/metrics')).text).not.toContain(ann)
   })
 
-  test('AUTH2 a bad token is told by closing with 4401, however it came', async () => {
+  test('AUTH2 a bad token closes the socket with 4401, however it was sent', async () => {
     for (const options of [
       { token: 'nonsense' },
       { token: `${ann}x`, isTokenOffered: true },
@@ -317,7 +317,7 @@ describe.each(both)('frames over %s', (_name, binary) => {
     expect(await asking.ask({ type: 'sync_time', t0: 0, id: 7 })).toMatchObject({ replyTo: 7 })
   })
 
-  test('SESSION9 whatever is wrong with a frame is told by its code, and the socket stays open', async () => {
+  test('SESSION9 any fault of a frame is answered with its code, and the socket stays open', async () => {
     const bad = await client({ binary, token: ann })
     const say = (value: unknown): void => {
       if (binary) bad.raw(writeMsgpack(value))

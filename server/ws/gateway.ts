@@ -1,8 +1,9 @@
 /**
- * WebSocket sessions from upgrade to close: subprotocol, token, rates, frames in, heartbeats, the end.
- * Invariant: every message is bounded, counted and decoded before anything is done for it, and every way a
- * session ends is a close code of the contract. What frames do stands in `frame-handlers.ts`, who gets which
- * event in `fan-out.ts`. Source: docs/protocol.md, "WebSocket"; RFC 6455; spec RATE, FLOW, AUTH.
+ * Runs WebSocket sessions: upgrade, token, rates, incoming frames, heartbeats, close.
+ *
+ * What a frame does is in `frame-handlers.ts`; who gets which event is in `fan-out.ts`. Invariant: every message is
+ * bounded, counted and decoded before anything is done for it; when the server ends a session, it closes it with a
+ * code of the contract. Source: docs/protocol.md, "WebSocket"; RFC 6455; docs/spec.md RATE, FLOW, AUTH.
  */
 import { randomBytes } from 'node:crypto'
 import type {
@@ -41,18 +42,18 @@ export interface GatewayContext extends Omit<SessionContext, 'closing'> {
   readonly fanOut: FanOut
   readonly handlers: ClientFrameHandlers<SocketSession, void | Promise<void>>
   readonly metrics: ServerMetrics
-  /** What a frame's handler failed with, after its session was told. */
+  /** The handler of a frame failed; its session has been answered. */
   readonly fault: (error: unknown, where: string) => void
 }
 
-/** Frames beyond the rate that are still answered: more than this at once, or steadily, closes with 4429. */
+/** Frames beyond the rate are answered up to this second rate; beyond it the session is closed with 4429. */
 const strikeRate = { perSecond: 10, burst: 200 }
-/** How long a socket that is to be closed may take to make room for the close frame. */
+/** How long a client may take to read enough to make room for the close frame. */
 const closeGraceMs = 5000
 
-/** Frames that are kept while a token is being verified: a client need not wait for its `hello`. */
+/** Bound of the frames kept while a token is verified: clients need not wait for `hello`. */
 const earlyBytesMax = 1024 * 1024
-/** What a frame that is kept costs beside its bytes. */
+/** The cost of a kept frame besides its bytes. */
 const earlyFrameBytes = 256
 
 const text = new TextDecoder()
@@ -74,7 +75,7 @@ export class Gateway {
     return this.#sessions.size
   }
 
-  /** Decides about an upgrade. A bad token is told by a close code: browsers hide the status of a refused upgrade. */
+  /** Decides about an upgrade. A bad token gets a close code later: browsers hide the status of a refused upgrade. */
   upgrade(request: HttpRequest): UpgradeDecision<SocketSession> {
     const { clock, tokens, admission, config, metrics } = this.#context
     const header = request.header('sec-websocket-protocol')
@@ -113,10 +114,10 @@ export class Gateway {
   open(session: SocketSession, socket: Socket): void {
     session.attach(socket)
     const { check } = session
-    if (!(check instanceof Promise)) this.#letIn(session, check)
+    if (!(check instanceof Promise)) this.#admit(session, check)
     else
       check
-        .then((later) => this.#letIn(session, later))
+        .then((later) => this.#admit(session, later))
         .catch((error: unknown) => {
           session.close(1011)
           this.#context.fault(error, 'open')
@@ -165,7 +166,7 @@ export class Gateway {
     this.#context.fanOut.drained(session)
   }
 
-  /** The carrier dropped a message for want of room. Published events are made good; a ping is not missed. */
+  /** The carrier dropped a message because the buffer was full. Only published events are replaced. */
   dropped(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void {
     const event = isBinary ? readMsgpack(bytes) : readJson(text.decode(bytes))
     const published = event.ok ? publishedOf(event.value) : undefined
@@ -187,8 +188,8 @@ export class Gateway {
   }
 
   /**
-   * Looks after every session: pings the silent, closes the dead (4408), the expired (4401) and those that do not
-   * read (4413). To be called a few times per heartbeat.
+   * Checks every session: pings silent ones, and closes dead (4408), expired (4401) and unread ones (4413). Call it a
+   * few times per heartbeat.
    */
   tend(): void {
     const { config, clock, tokens } = this.#context
@@ -208,7 +209,7 @@ export class Gateway {
     }
   }
 
-  /** Tells every client that the server stops; new sockets are turned away with 1012 from now on. */
+  /** Sends `drain` to every client. From now on new sockets are closed with 1012. */
   announceDrain(graceMs: number): void {
     this.#isDraining = true
     const frame = encodeServerFrame({ type: 'drain', graceMs })
@@ -225,13 +226,13 @@ export class Gateway {
     for (const session of [...this.#sessions]) session.close(code)
   }
 
-  /** Begins the session, or says by a close code why not. */
-  #letIn(session: SocketSession, check: TokenCheck | undefined): void {
+  /** Begins the session, or closes it with the code of the reason. */
+  #admit(session: SocketSession, check: TokenCheck | undefined): void {
     const { config, clock, fanOut } = this.#context
     if (!session.isOpen) return
     if (check?.ok === true) session.identity = check.identity
     const entry = check?.ok === false ? (check.retry ? 1013 : 4401) : this.#entry(session)
-    if (entry !== 'let_in') {
+    if (entry !== 'admitted') {
       session.close(entry)
       return
     }
@@ -255,11 +256,11 @@ export class Gateway {
     for (const { bytes, isBinary } of early) this.message(session, bytes, isBinary)
   }
 
-  #entry(session: SocketSession): 'let_in' | CloseCode {
+  #entry(session: SocketSession): 'admitted' | CloseCode {
     if (this.#isDraining) return 1012
     const entry = this.#context.admission.socketOpened(session.identity, session.address)
     if (entry === 'server_full') return 1013
-    return entry === 'address_full' ? 4429 : 'let_in'
+    return entry === 'address_full' ? 4429 : 'admitted'
   }
 
   #decode(session: SocketSession, bytes: Uint8Array, isBinary: boolean): FrameRead {
@@ -310,7 +311,7 @@ export class Gateway {
     session.send(encodeServerFrame(frame))
   }
 
-  /** Answers a frame beyond the rate without doing what it asks. */
+  /** Refuses a frame beyond the rate. */
   #holdBack(session: SocketSession, read: FrameRead, waitMs: number): void {
     this.#context.metrics.rateLimited.add(1, { what: 'frame' })
     const replyTo = read.ok ? read.frame.id : read.replyTo
@@ -319,8 +320,8 @@ export class Gateway {
 }
 
 /**
- * Which event a published frame carries, or is the first that it stands for. The frame is one of ours, and of
- * ours only those that everybody gets have a `serverTime` and an auction, and no `you`.
+ * The event that a published frame carries, or the first one that it replaces. Among the frames of a server, only
+ * published ones have a `serverTime` and an auction, and no `you`.
  */
 function publishedOf(value: unknown): Published | undefined {
   const frame = value as ServerFrame

@@ -7,15 +7,26 @@
 import type { AuctionId } from '../../protocol/ids.ts'
 import type { EventTail } from './event-tail.ts'
 
+/**
+ * ```
+ *   reading ──► replaying ⇄ blocked            reading: the snapshot or the history is being read
+ *                   │          (client slow)   replaying: missed events are sent page by page
+ *                   ▼                          waiting: up to date; the next event makes it live
+ *     lagging ◄── waiting ──► live             live: the carrier publishes to it, one sweep a turn
+ *        │  ▲                   │              lagging: did not read; gets the latest when it does
+ *        │  └───────────────────┘ dropped
+ *        └──────────────────────► live
+ * ```
+ */
 type Stage = 'reading' | 'replaying' | 'blocked' | 'waiting' | 'live' | 'lagging' | 'ended'
 
 export interface SubscriptionOf<Session> {
   readonly session: Session
   readonly topic: TopicOf<Session>
   stage: Stage
-  /** The last event that this subscriber has, or was promised to do without. */
+  /** The last event that this subscriber has, or that a `resync` replaced. */
   fromSeq: number
-  /** The last event that the feed brought while this was not live. */
+  /** The last event of the feed while this was not live. */
   seenSeq: number
 }
 
@@ -23,7 +34,7 @@ export interface SubscriptionOf<Session> {
 export interface TopicOf<Session> {
   readonly auctionId: AuctionId
   readonly subscriptions: Set<SubscriptionOf<Session>>
-  /** Those that the feed must be shown to: all that are neither live nor lagging. */
+  /** The subscriptions that are neither live nor lagging, and follow the feed here. */
   readonly joiners: Set<SubscriptionOf<Session>>
   liveJson: number
   liveMsgpack: number
@@ -31,6 +42,6 @@ export interface TopicOf<Session> {
   lastSeq: number
   lastEpoch: number
   readonly tail: EventTail
-  /** A read that will give the tail the newest event. */
+  /** A read in progress that will fill the tail. */
   reading: Promise<unknown> | undefined
 }
