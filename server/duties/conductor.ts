@@ -1,9 +1,10 @@
 /**
- * The clock hand of the auctions that this server owns in one group: it proposes a pulse when one falls due, and
- * now and then even if none does, so that the machine can tell an outage from a quiet hour.
- * Invariant: it decides nothing. What a pulse opens, closes or extends is decided in `apply` by the leader's
- * stamp; a pulse too early, too late or too often changes no outcome. One proposal is under way at a time.
- * Source: docs/design.md, "Owners, the monitor, and fencing"; spec OWNER, OUTAGE.
+ * Proposes what falls due in the auctions that this server owns.
+ *
+ * It sends a pulse to its group when one falls due, and also regularly, so that the machine can tell an outage from a
+ * quiet hour. What a pulse opens, closes or extends is left to the machine, which decides by the leader's stamp.
+ * Invariant: a pulse that is early, late or repeated changes no outcome; at most one proposal is in progress. Source:
+ * docs/design.md, "Owners, the monitor, and fencing"; docs/spec.md OWNER and OUTAGE.
  */
 import type { GroupId, ServerId } from '../../protocol/ids.ts'
 import { assert } from '../../runtime/assert.ts'
@@ -19,19 +20,19 @@ export interface ConductorContext {
   readonly metrics: Pick<ServerMetrics, 'conducted' | 'conductLateSeconds'>
   readonly serverId: ServerId
   readonly groupId: GroupId
-  /** What was not foreseen, to be told to whoever runs the process. */
+  /** Reports an unexpected error to the process. */
   readonly fault: (error: unknown, where: string) => void
 }
 
-/** Pulses at least this often; and this often while a deadline is near. */
+/** The longest pause between pulses; the shorter one while a deadline is near. */
 const pulseMs = 1000
 const nearPulseMs = 250
 const nearMs = 5000
-/** Between tries while the cluster does not answer. */
+/** Between attempts while the cluster does not answer. */
 const retryMs = 100
-/** Before it registers again when another has registered under its name. */
+/** Before it enlists again after another process enlisted under its id. */
 const fencedMs = 1000
-/** For handing everything over before a planned stop; what is left then is found by the monitor. */
+/** Time to hand over all auctions before a planned stop. The monitor finds the rest. */
 const releaseMs = 10_000
 
 export class Conductor {
@@ -41,7 +42,7 @@ export class Conductor {
   #cancel: CancelTimer | undefined
   #working: Promise<void> | undefined
   #isStopped = false
-  /** The last pulse's stamp, and when it was answered by the monotonic clock. */
+  /** The stamp of the last pulse, and the monotonic time of its reply. */
   #stamp: { readonly atMs: number; readonly heardMs: number } | undefined
 
   constructor(context: ConductorContext) {
@@ -57,7 +58,7 @@ export class Conductor {
     this.#arm(0)
   }
 
-  /** No further pulse; resolves when the last one is decided. */
+  /** Sends no further pulse; resolves when the last one is decided. */
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#cancel?.()
@@ -65,8 +66,8 @@ export class Conductor {
   }
 
   /**
-   * Before a planned stop: no further pulse, and what this server owns goes to live ones, as far as there are any.
-   * Resolves when that is decided, or when the cluster did not answer for too long.
+   * Prepares a planned stop: sends no further pulse, and hands this server's auctions to live servers, if there are any.
+   * Resolves when that is decided, or after `releaseMs` without an answer.
    */
   async release(): Promise<void> {
     await this.stop()
@@ -92,37 +93,37 @@ export class Conductor {
     logger.info('conductor_released', { serverId, groupId, auctions })
   }
 
-  /** Something of this server's falls due at `atMs`, maybe sooner than it knows. */
+  /** A deadline of this server at `atMs`, which may be sooner than the known ones. */
   dueAt(atMs: number): void {
     if (atMs >= this.#nextDueMs) return
     this.#nextDueMs = atMs
     if (this.#working === undefined) this.#arm(this.#untilNext())
   }
 
-  /** Something changed that only a pulse can tell. */
+  /** Sends the next pulse at once: its reply has the deadlines of auctions that are new here. */
   pulseNow(): void {
-    this.dueAt(this.#houseNowMs())
+    this.dueAt(this.#leaderNowMs())
   }
 
-  /** Looks through the feed for deadlines that are sooner than the next one known. */
+  /** Takes sooner deadlines from the feed. */
   observe(batch: FeedBatch): void {
-    // Auctions came from another server: the next pulse tells when they fall due.
+    // Auctions came from another server: the reply to the next pulse has their deadlines.
     if (batch.gained?.includes(this.#context.serverId) === true) this.pulseNow()
     for (const { serverId, atMs } of batch.deadlines ?? []) {
       if (serverId === this.#context.serverId) this.dueAt(atMs)
     }
   }
 
-  /** What the leader's clock shows, as far as it is known: deadlines are stamps. */
-  #houseNowMs(): number {
+  /** An estimate of the leader's clock, because deadlines are compared with stamps. */
+  #leaderNowMs(): number {
     const { clock } = this.#context
     if (this.#stamp === undefined) return clock.nowMs()
     return this.#stamp.atMs + clock.monotonicMs() - this.#stamp.heardMs
   }
 
-  /** `spentMs`: of the pause, how much has passed already. */
+  /** `spentMs`: the part of the pause that has passed. */
   #untilNext(spentMs = 0): number {
-    const untilDueMs = this.#nextDueMs - this.#houseNowMs()
+    const untilDueMs = this.#nextDueMs - this.#leaderNowMs()
     const pauseMs = untilDueMs <= nearMs ? nearPulseMs : pulseMs
     return Math.ceil(Math.max(0, Math.min(untilDueMs, pauseMs - spentMs)))
   }
@@ -156,13 +157,13 @@ export class Conductor {
       logger.error('conductor_refused', { serverId, code: reply.code })
       return fencedMs
     }
-    assert(reply.type === 'server', 'a server is registered by an epoch')
+    assert(reply.type === 'server', 'the reply to enlist_server carries an epoch')
     this.#epoch = reply.epoch
     logger.info('conductor_registered', { serverId, groupId, epoch: reply.epoch })
     return 0
   }
 
-  /** Fenced by a monitor, which took this server for dead: it may be back at once. Else another has its name. */
+  /** Whether a monitor fenced this server as dead, so it may enlist at once; otherwise another process has its id. */
   async #wasFoundDead(): Promise<boolean> {
     const { cluster, serverId, groupId } = this.#context
     const { servers } = await cluster.owners(groupId)
@@ -172,7 +173,7 @@ export class Conductor {
   async #pulse(epoch: number): Promise<number> {
     const { cluster, clock, logger, metrics, serverId, groupId } = this.#context
     const sentMs = clock.monotonicMs()
-    const lateMs = this.#houseNowMs() - this.#nextDueMs
+    const lateMs = this.#leaderNowMs() - this.#nextDueMs
     const dueMs = this.#nextDueMs
     this.#nextDueMs = Number.POSITIVE_INFINITY
     try {
@@ -183,7 +184,7 @@ export class Conductor {
         this.#stamp = undefined
         return (await this.#wasFoundDead()) ? 0 : fencedMs
       }
-      assert(reply.type === 'conducted', 'a pulse is answered by what falls due next')
+      assert(reply.type === 'conducted', 'the reply to a pulse carries the next deadline')
       metrics.conducted.add(1)
       if (lateMs >= 0) metrics.conductLateSeconds.observe(lateMs / 1000)
       this.#nextDueMs = Math.min(this.#nextDueMs, reply.nextDueMs ?? Number.POSITIVE_INFINITY)

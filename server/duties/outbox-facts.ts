@@ -1,7 +1,9 @@
 /**
- * What a page of outbox entries needs to know of auctions and buyers: each is asked for once, all at the same time, so that
- * telling a thousand bids takes a few round trips to the cluster and not thousands. Invariant: what is known here was
- * read after the outbox entries, so it is never older than what they tell. Left to others: who is told what (publisher.ts).
+ * Reads the auctions and buyers that a page of outbox entries names.
+ *
+ * Each is read once, and all at the same time, so a page of entries costs a few round trips instead of hundreds. The
+ * recipients of an entry are chosen in publisher.ts. Invariant: every fact was read after the entries, so it is never
+ * older than they are. Source: docs/spec.md PUBLISH.
  */
 import type { AuctionView as WireView } from '../../protocol/auction-view.ts'
 import type { AuctionId, SubjectId } from '../../protocol/ids.ts'
@@ -13,7 +15,7 @@ export class OutboxFacts {
   readonly #auctions = new Map<AuctionId, Promise<WireView | undefined>>()
   readonly #buyers = new Map<SubjectId, Promise<BuyerView | undefined>>()
 
-  /** Begins to ask for whatever the outbox entries name. */
+  /** Starts to read all auctions and buyers that the entries name. */
   constructor(cluster: Pick<Cluster, 'auction' | 'buyer'>, outboxEntries: readonly OutboxEntry[]) {
     this.#cluster = cluster
     for (const { auctionId, recipient } of outboxEntries) {
@@ -22,7 +24,7 @@ export class OutboxFacts {
     }
   }
 
-  /** The public view; `undefined`: there is no such auction. Rejects with `ClusterError`. */
+  /** The public view, or `undefined` if there is no such auction. Rejects with `ClusterError`. */
   auction(id: AuctionId): Promise<WireView | undefined> {
     return once(this.#auctions, id, async () => {
       const view = await this.#cluster.auction(id)
@@ -30,7 +32,7 @@ export class OutboxFacts {
     })
   }
 
-  /** `undefined`: nobody registered under this id. Rejects with `ClusterError`. */
+  /** The buyer, or `undefined` if none is registered under this id. Rejects with `ClusterError`. */
   buyer(id: SubjectId): Promise<BuyerView | undefined> {
     return once(this.#buyers, id, () => this.#cluster.buyer(id))
   }
@@ -39,13 +41,13 @@ export class OutboxFacts {
 function once<Key, Value>(
   known: Map<Key, Promise<Value>>,
   key: Key,
-  ask: () => Promise<Value>,
+  read: () => Promise<Value>,
 ): Promise<Value> {
   const before = known.get(key)
   if (before !== undefined) return before
-  const asked = ask()
-  // Asked ahead: a failure is for whoever comes to need the answer.
-  asked.catch(() => undefined)
-  known.set(key, asked)
-  return asked
+  const reading = read()
+  // Started ahead of its use: the caller that awaits it handles the failure.
+  reading.catch(() => undefined)
+  known.set(key, reading)
+  return reading
 }

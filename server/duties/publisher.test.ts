@@ -149,8 +149,8 @@ class Bench {
     for (let round = 0; round < 20; round += 1) await new Promise((resolve) => setImmediate(resolve))
   }
 
-  /** Who was told what, in order. */
-  told(): string[] {
+  /** The published messages as "KIND recipient", in order. */
+  messages(): string[] {
     return this.published.map(({ recipient, event }) => `${event.data.kind} ${recipient}`)
   }
 }
@@ -176,7 +176,7 @@ describe('the publisher', () => {
     await bench.drain()
     await bench.create('lot', ['maps'], 7_654_321)
     await bench.drain()
-    expect(bench.told()).toEqual(['MATCHING_AUCTIONS ann', 'NEW_AUCTION ann', 'NEW_AUCTION bob'])
+    expect(bench.messages()).toEqual(['MATCHING_AUCTIONS ann', 'NEW_AUCTION ann', 'NEW_AUCTION bob'])
     const [matching] = bench.published
     expect(matching?.event.data.auctions?.map(({ id }) => id)).toEqual(['early'])
     expect(matching).toMatchObject({ endpoint: 'https://ann.example/hook', recipient: 'ann' })
@@ -185,14 +185,14 @@ describe('the publisher', () => {
     await bench.bid('lot', 'ann', 5_000_000)
     await bench.bid('lot', 'bob', 9_000_000)
     await bench.drain()
-    expect(bench.told().sort()).toEqual(['NEW_BID ann', 'NEW_BID bob', 'OUTBID ann'])
-    expect(bench.told().indexOf('NEW_BID ann')).toBeLessThan(bench.told().indexOf('OUTBID ann'))
+    expect(bench.messages().sort()).toEqual(['NEW_BID ann', 'NEW_BID bob', 'OUTBID ann'])
+    expect(bench.messages().indexOf('NEW_BID ann')).toBeLessThan(bench.messages().indexOf('OUTBID ann'))
     expect(JSON.stringify(bench.published)).not.toContain('9000000')
 
     bench.published.length = 0
     await bench.end('close_auction', 'lot')
     await bench.drain()
-    expect(bench.told().sort()).toEqual(['END_OF_AUCTION ann', 'WON_AUCTION bob'])
+    expect(bench.messages().sort()).toEqual(['END_OF_AUCTION ann', 'WON_AUCTION bob'])
     const won = bench.published.find(({ event }) => event.data.kind === 'WON_AUCTION')
     expect(won?.event).toMatchObject({
       specversion: '1.0',
@@ -208,8 +208,8 @@ describe('the publisher', () => {
     await bench.drain()
     expect(
       bench
-        .told()
-        .filter((told) => told.startsWith('CANCELED'))
+        .messages()
+        .filter((text) => text.startsWith('CANCELED'))
         .sort(),
     ).toEqual(['CANCELED_AUCTION ann', 'CANCELED_AUCTION stranger'])
     const ids = bench.published.map(({ id }) => id)
@@ -291,7 +291,7 @@ describe('the publisher', () => {
     expect(failures).toBe(30)
   })
 
-  test('PUBLISH5 at most the window is under way, however many are to be told', async () => {
+  test('PUBLISH5 at most the window is in progress, however many recipients there are', async () => {
     bench = new Bench(7)
     await bench.register()
     await Promise.all(Array.from({ length: 600 }, (_, at) => bench.buyer(`buyer-${at}`, ['maps'])))
@@ -328,7 +328,7 @@ describe('the publisher', () => {
     }
     bench.publisher.start()
     await bench.drain()
-    expect(bench.told().filter((text) => text.startsWith('NEW_BID'))).toHaveLength(30)
+    expect(bench.messages().filter((text) => text.startsWith('NEW_BID'))).toHaveLength(30)
     expect(asked).toEqual({ auction: 1, buyer: 3 })
     expect(inFlightMax).toBe(4)
   })
@@ -354,10 +354,10 @@ describe('the publisher', () => {
     expect(bench.outbox()).toBe(2)
     bench.cluster.failure = undefined
     await bench.drain()
-    expect(bench.told()).toEqual(['MATCHING_AUCTIONS ann', 'NEW_AUCTION ann'])
+    expect(bench.messages()).toEqual(['MATCHING_AUCTIONS ann', 'NEW_AUCTION ann'])
   })
 
-  test('PUBLISH6 bidders beyond a page are all told of the end, the winner not among the losers', async () => {
+  test('PUBLISH6 bidders beyond a page all hear of the end, the winner not among the losers', async () => {
     bench = new Bench()
     await bench.register()
     await bench.create('lot', [])

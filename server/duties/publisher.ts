@@ -1,9 +1,11 @@
 /**
- * Tells buyers what the outbox of one group holds for this server: reads outbox entries, expands each to its recipients,
- * hands the messages to the queue, and commits how far it has come.
- * Invariant: an outbox entry is acknowledged only when each of its messages is safe with the queue; a recipient's messages
- * are handed over one after the other, in order of position; ids derive from position and recipient, so what is
- * handed over twice after a crash can be told as the same. At most `windowMax` messages are under way. Delivery is the notifier's. Source: docs/design.md, "Notifications"; spec NOTE.
+ * Publishes the outbox entries that this server owns in one group.
+ *
+ * It reads the entries, expands each into one message for each recipient, hands the messages to the sink, and
+ * acknowledges the entries. Delivery to webhooks is left to the notifier. Invariant: an entry is acknowledged only
+ * after the sink has all its messages. The messages of one recipient are handed over one at a time, in order of
+ * position. Their ids derive from position and recipient, so the repeats of a crash can be de-duplicated. At most
+ * `windowMax` messages are in progress. Source: docs/design.md, "Notifications"; docs/spec.md PUBLISH.
  */
 import type { AuctionView as WireView } from '../../protocol/auction-view.ts'
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'
@@ -19,11 +21,11 @@ import { wireView } from '../frames.ts'
 import type { ServerMetrics } from '../metrics.ts'
 import { OutboxFacts } from './outbox-facts.ts'
 
-/** Where notifications go. */
+/** Receives notifications: the queue, or the notifier in the same process. */
 export interface NotificationSink {
   /**
-   * Resolves when none of these messages can be lost any more. Rejects when it cannot be told: they come again.
-   * Called for many messages at once, never for two of one recipient.
+   * Resolves when none of these messages can be lost. Rejects when that is not certain; they are then published again.
+   * Many calls may be in progress, but never two for one recipient.
    */
   publish(messages: readonly NotificationMessage[]): Promise<void>
 }
@@ -46,28 +48,27 @@ const outboxPageMax = 256
 const recipientsPageMax = 256
 const retryBaseMs = 100
 const retryMaxMs = 10_000
-/** Outbox entries read ahead of the oldest unfinished one, as a multiple of the window: one slow recipient holds up no more. */
+/** Bound of unacknowledged entries, as a multiple of the window, so that one slow recipient does not stop the others. */
 const readAheadFactor = 10
 
-/** One command acknowledges at most so many. */
+/** Positions that one command acknowledges at most. */
 const acknowledgedPerCommandMax = 1000
 
-/** An outbox entry that was read and is not acknowledged yet. */
+/** An outbox entry that was read and not yet acknowledged. */
 interface Tracked {
-  /** Messages that are not handed over yet. */
+  /** Messages that are not yet handed over. */
   pendingCount: number
 }
 
-/** Somebody to tell. */
 type Recipient = Pick<BuyerView, 'id' | 'endpoint'>
 
 export class Publisher {
   readonly #context: PublisherContext
-  /** By position, in the order in which they were read. */
+  /** By position, in the order of reading. */
   readonly #tracked = new Map<number, Tracked>()
-  /** The end of the last message of each recipient that has one under way: whether it was handed over. */
+  /** For each recipient with a message in progress: whether the last one was handed over in the end. */
   readonly #lastOf = new Map<SubjectId, Promise<boolean>>()
-  /** Ends of pauses, for `stop` to bring forward. */
+  /** Ends the current pauses, for `stop`. */
   readonly #pauses = new Set<() => void>()
   #readPosition = 0
   #hasGained = false
@@ -91,13 +92,13 @@ export class Publisher {
     this.#wake?.()
   }
 
-  /** Outbox entries came from another server, with positions that may lie before those that were read. */
+  /** Entries came from another server; their positions may be before those already read. */
   gained(): void {
     this.#hasGained = true
     this.wake()
   }
 
-  /** Reads and hands over no more. What is under way stays unacknowledged and comes again after the next start. */
+  /** Stops reading and handing over. Unacknowledged entries are published again after the next start. */
   async stop(): Promise<void> {
     this.#isStopped = true
     for (const end of this.#pauses) end()
@@ -123,15 +124,15 @@ export class Publisher {
     }
   }
 
-  /** Hands over one page of outbox entries; whether there were any, and room for them. */
+  /** Reads one page of entries and hands its messages over. False: there was no entry, or no room. */
   async #readPage(): Promise<boolean> {
     const { cluster, groupId, serverId, windowMax } = this.#context
     if (this.#tracked.size >= readAheadFactor * windowMax) return false
     if (this.#tracked.size === 0 || this.#hasGained) this.#readPosition = 0
     this.#hasGained = false
     const outboxEntries = await cluster.outbox(groupId, serverId, this.#readPosition, outboxPageMax)
-    const untold = outboxEntries.filter(({ position }) => !this.#tracked.has(position))
-    const facts = new OutboxFacts(cluster, untold)
+    const fresh = outboxEntries.filter(({ position }) => !this.#tracked.has(position))
+    const facts = new OutboxFacts(cluster, fresh)
     for (const outboxEntry of outboxEntries) {
       if (!this.#tracked.has(outboxEntry.position)) {
         const tracked: Tracked = { pendingCount: 0 }
@@ -139,7 +140,7 @@ export class Publisher {
         if (this.#isStopped) return false
         this.#tracked.set(outboxEntry.position, tracked)
       }
-      // Another server's outbox entries came while this was told: they may lie before it.
+      // Entries came from another server in the meantime; their positions may be before this one.
       if (this.#hasGained) break
       this.#readPosition = outboxEntry.position
     }
@@ -153,11 +154,11 @@ export class Publisher {
       const auction = auctionId === undefined ? undefined : await facts.auction(auctionId)
       const auctions = kind === 'MATCHING_AUCTIONS' ? await this.#matching(buyer?.interests ?? []) : undefined
       if (auctions?.length === 0) return
-      const told = {
+      const data = {
         ...(auction === undefined ? {} : { auction }),
         ...(auctions === undefined ? {} : { auctions }),
       }
-      return this.#hand(outboxEntry, tracked, buyer ?? { id: recipient }, told)
+      return this.#hand(outboxEntry, tracked, buyer ?? { id: recipient }, data)
     }
     if (auctionId === undefined) return
     const auction = await facts.auction(auctionId)
@@ -172,7 +173,7 @@ export class Publisher {
       await this.#hand(outboxEntry, tracked, buyer, { auction })
   }
 
-  /** Waits for room, then sends the message off, behind the recipient's previous one. */
+  /** Waits for room, then starts to hand the message over, after the recipient's previous one. */
   async #hand(
     outboxEntry: OutboxEntry,
     tracked: Tracked,
@@ -209,7 +210,7 @@ export class Publisher {
     })
   }
 
-  /** Tries until the queue has it; false when stopped before. */
+  /** Retries until the sink has the message; false if stopped before. */
   async #deliver(message: NotificationMessage, before: Promise<boolean> | undefined): Promise<boolean> {
     const { sink, metrics, logger } = this.#context
     if (before !== undefined && !(await before)) return false
@@ -229,7 +230,7 @@ export class Publisher {
     return false
   }
 
-  /** Commits what is handed over; whether there was any. */
+  /** Acknowledges the entries whose messages are all handed over; false if there are none. */
   async #acknowledge(): Promise<boolean> {
     const { cluster, groupId, serverId, logger } = this.#context
     const epoch = this.#context.epoch()
@@ -255,7 +256,7 @@ export class Publisher {
     return true
   }
 
-  /** Open auctions of any of the interests, each once. */
+  /** Open auctions with any of the tags, each once. */
   async #matching(interests: readonly string[]): Promise<readonly WireView[]> {
     const found = new Map<AuctionId, WireView>()
     for (const tag of interests) {
@@ -277,7 +278,7 @@ export class Publisher {
     }
   }
 
-  /** Everybody who bid, but the one with this alias: aliases count bidders in order of their first bid. */
+  /** All bidders except the winner, who is known by alias: aliases number bidders in order of their first bid. */
   async *#biddersBut(
     winner: string | undefined,
     auctionId: AuctionId,
@@ -285,9 +286,9 @@ export class Publisher {
   ): AsyncGenerator<Recipient> {
     for (let after = 0; ; after += recipientsPageMax) {
       const page = await this.#context.cluster.bidders(auctionId, after, recipientsPageMax)
-      const told = page.filter((_, index) => `bidder-${after + index + 1}` !== winner)
-      for (const id of told) void facts.buyer(id)
-      for (const id of told) yield (await facts.buyer(id)) ?? { id }
+      const recipients = page.filter((_, index) => `bidder-${after + index + 1}` !== winner)
+      for (const id of recipients) void facts.buyer(id)
+      for (const id of recipients) yield (await facts.buyer(id)) ?? { id }
       if (page.length < recipientsPageMax) return
     }
   }

@@ -1,8 +1,9 @@
 /**
- * A carrier without a network: sockets that a test fills, empties and stops reading, with the drops of the real
- * one. Invariant: published messages leave at a sweep, or before a message that is sent directly to the same
- * socket; a socket over its limit takes no direct message, and of published ones it drops the rest of the batch
- * and tells of the first.
+ * A carrier without a network, whose sockets a test can fill and block.
+ *
+ * It drops messages as the real one does. Invariant: published messages leave at a sweep, or before a message that is
+ * sent directly to the same socket. A socket over its limit takes no direct message; of the published ones it drops
+ * the rest of the batch and reports the first. Source: docs/spec.md EDGE7; uws.ts.
  */
 import type { Socket } from '../carrier/socket.ts'
 
@@ -32,7 +33,7 @@ export class FakeCarrier {
     for (const socket of this.sockets) if (socket.topics.has(topic)) socket.pending.push(String(message))
   }
 
-  /** What the end of an event-loop turn does. */
+  /** The end of an event-loop turn. */
   sweep(): void {
     for (const socket of this.sockets) socket.deliverPending()
   }
@@ -49,7 +50,7 @@ export class FakeSocket implements Socket {
   readonly received: Record<string, unknown>[] = []
   isReading = true
   isClosed = false
-  /** Writes failed since the client last made room: the carrier will tell when it does. */
+  /** A write failed or waited, so `drained` is called when the client reads again. */
   owesDrain = false
   closeCode: number | undefined
   pings = 0
@@ -111,7 +112,7 @@ export class FakeSocket implements Socket {
     }
   }
 
-  /** The client reads what is there, and goes on reading unless `isReading` says otherwise. */
+  /** The client reads all waiting messages. */
   read(): void {
     const messages = this.unread
     this.unread = []
@@ -121,7 +122,7 @@ export class FakeSocket implements Socket {
     this.carrier.events.drained(this)
   }
 
-  /** Room that the client made is used at the next write, before the carrier tells of it. */
+  /** A write uses the room of a reading client before `drained` is called, as in the real carrier. */
   #put(message: string): void {
     if (this.isReading) {
       for (const earlier of this.unread.splice(0))

@@ -1,7 +1,9 @@
 /**
- * A `Cluster` of one group in memory, around the real auction machine: for tests of what stands in front of it.
- * Invariant: commands of one event-loop turn are applied as one entry, then replies and the feed go out, in that
- * order of the machine; nothing is kept past the process. Faults are made on purpose by the knobs below.
+ * A `Cluster` of one group in memory, around the real machine.
+ *
+ * Tests use it for the code in front of the cluster, and cause faults through its fields. Invariant: the commands of
+ * one event-loop turn are applied as one entry; then replies and feed leave in the order of the machine. Nothing
+ * outlives the process. Source: docs/spec.md ENTRY3; state-cluster/cluster.ts.
  */
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Clock } from '../../runtime/clock.ts'
@@ -30,19 +32,19 @@ const group = 0 as GroupId
 
 export class MemoryCluster implements Cluster {
   readonly groups = [group]
-  /** False: as without a leader. */
+  /** False: there is no leader. */
   isReady = true
   /** Proposals fail with this until it is cleared. */
   failure: ClusterErrorCode | Error | undefined
   /** Reads fail with this until it is cleared. */
   readFailure: Error | undefined
-  /** Reads wait for this before they look … */
+  /** Reads wait for this before they take their value … */
   readGate: Promise<void> = Promise.resolve()
-  /** … and for this before they tell. */
+  /** … and for this before they return it. */
   answerGate: Promise<void> = Promise.resolve()
   /** Replies wait for this; the feed does not. */
   replyGate: Promise<void> = Promise.resolve()
-  /** What the builds of all nodes know; default: what this one knows. */
+  /** The features that all nodes know. Absent: those of this build. */
   nodesKnow: readonly number[] | undefined
   readonly state = machine.emptyState()
   /** Every command that was applied, in order. */
@@ -51,7 +53,7 @@ export class MemoryCluster implements Cluster {
   readonly #history = new Map<AuctionId, PublicEvent[]>()
   readonly #listeners = new Set<(batch: FeedBatch) => void>()
   readonly #gapListeners = new Set<(gap: FeedGap) => void>()
-  /** While true the feed stands still; what is applied meanwhile comes when it goes on. */
+  /** While true, batches of the feed are held back. */
   #isFeedHeld = false
   readonly #held: FeedBatch[] = []
   #queue: Proposal[] = []
@@ -90,7 +92,7 @@ export class MemoryCluster implements Cluster {
     }
   }
 
-  /** What happens while `during` runs is never told: the feed lost its place. */
+  /** The feed loses the batches of `during`; its subscribers get a gap. */
   async loseFeed(during: () => Promise<unknown>): Promise<void> {
     const afterIndex = this.#index
     this.holdFeed()
@@ -100,7 +102,7 @@ export class MemoryCluster implements Cluster {
     for (const onGap of this.#gapListeners) onGap({ groupId: group, afterIndex, toIndex: this.#index })
   }
 
-  /** Lets the feed lag behind the applied state, as that of a distant server does. */
+  /** Makes the feed lag behind the applied state, like the feed of a distant server. */
   holdFeed(): void {
     this.#isFeedHeld = true
   }
@@ -110,7 +112,7 @@ export class MemoryCluster implements Cluster {
     for (const batch of this.#held.splice(0)) this.inject(batch)
   }
 
-  /** Puts a batch into the feed, also one that no command made. Reads of history never go beyond it. */
+  /** Puts a batch into the feed, also one without a command. Reads of history return only injected events. */
   inject(batch: FeedBatch): void {
     this.#remember(batch)
     for (const listener of this.#listeners) listener(batch)

@@ -1,6 +1,8 @@
 /**
- * A real server on a free port of this machine, in front of a cluster in memory, and clients to try it with.
- * Invariant: everything that a test opened is closed by `close`, the temporary folder included.
+ * A real server on a free port, with a cluster in memory and clients.
+ *
+ * Invariant: `close` closes everything that was opened, and removes the temporary folder. Source: docs/style.md,
+ * "Tests".
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -123,7 +125,7 @@ export class TestHouse {
     return String(answer.body['token'])
   }
 
-  /** An auction of one minute, opening bid 1.00, with what the test wants different. */
+  /** Creates an auction of one minute with the opening bid 1.00; `terms` replace the defaults. */
   async createAuction(terms: Readonly<Record<string, unknown>> = {}): Promise<string> {
     const body = { title: 'A clock', tags: ['clocks'], openingBid: 100, durationMs: 60_000, ...terms }
     const answer = await this.ask('/auctions', { token: this.operatorToken, body })
@@ -148,10 +150,10 @@ export class TestHouse {
 
 export interface ClientOptions {
   readonly token?: string
-  /** As a second offered subprotocol rather than as a header. */
+  /** Send the token as a second offered subprotocol, not as a header. */
   readonly isTokenOffered?: boolean
   readonly binary?: boolean
-  /** Instead of those that `binary` and `token` make. */
+  /** Replaces the subprotocols that follow from `binary` and `token`. */
   readonly subprotocols?: readonly string[]
   readonly headers?: Readonly<Record<string, string>>
 }
@@ -160,9 +162,9 @@ export type Frame = Readonly<Record<string, unknown>> & { readonly type: string 
 
 export class TestClient {
   readonly socket: WebSocket
-  /** Every frame that came, in order. */
+  /** Every received frame, in order. */
   readonly frames: Frame[] = []
-  /** What was wrong with frames that are not of the contract. */
+  /** Faults of frames that break the contract. */
   readonly faults: string[] = []
   closeCode: number | undefined
   readonly #binary: boolean
@@ -203,7 +205,7 @@ export class TestClient {
     this.socket.send(data, { binary: typeof data !== 'string' })
   }
 
-  /** Sends a frame with an id of its own and waits for its answer. */
+  /** Sends a frame under a new id and waits for its answer. */
   async ask(frame: Readonly<Record<string, unknown>>): Promise<Frame> {
     this.#id += 1
     const id = `q${this.#id}`
@@ -211,7 +213,7 @@ export class TestClient {
     return this.find((answer) => answer['replyTo'] === (frame['id'] ?? id))
   }
 
-  /** The next frame of a type after those already taken by `next`. */
+  /** The next frame of this type after those that `next` returned before. */
   async next(type: string): Promise<Frame> {
     let found: Frame | undefined
     await this.until(() => {
@@ -228,7 +230,7 @@ export class TestClient {
     return found as Frame
   }
 
-  /** The first frame that fits, come or to come. */
+  /** The first frame that fits; waits for one if there is none. */
   async find(fits: (frame: Frame) => boolean): Promise<Frame> {
     await this.until(() => this.frames.some(fits), 'a frame that fits')
     return this.frames.find(fits) as Frame
@@ -274,7 +276,7 @@ function decoded(data: Uint8Array): unknown {
   return read.value
 }
 
-/** Polls until something holds that no event announces. */
+/** Polls until a condition holds that no event announces. */
 export async function eventually(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5))
 }
