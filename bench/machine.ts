@@ -20,7 +20,7 @@ import {
   encodeEntry,
   entryVersion,
   outboxPage,
-  restore,
+  restoring,
   rows,
   type State,
   stateHash,
@@ -276,11 +276,13 @@ function measureMemory() {
   forgetRequests(state, atMs + 3_600_000)
   const bid = heapBytes()
 
-  const restoring = new Watch()
-  restoring.start()
-  const again = restore(rows(state))
-  restoring.stop()
-  if (stateHash(again) !== stateHash(state)) throw new Error('the restored state has another hash')
+  const loading = new Watch()
+  loading.start()
+  const steps = restoring(rows(state))
+  let step = steps.next()
+  while (step.done !== true) step = steps.next()
+  loading.stop()
+  if (stateHash(step.value) !== stateHash(state)) throw new Error('the restored state has another hash')
   return {
     createdAuction: creating.per(count),
     closedAuction: measureCloses(state, atMs + 7_200_000),
@@ -288,7 +290,7 @@ function measureMemory() {
     bytesPerRequest: Math.round((remembering - opened) / requests),
     bytesPerFirstBid: Math.round((bid - opened) / count),
     takeAllRowsMs: taking.ms,
-    restoreMs: restoring.ms,
+    restoreMs: loading.ms,
   }
 }
 

@@ -10,7 +10,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { LinkBackend } from '../state-cluster/link/backend.ts'
 import type { Command, MachineEntry } from '../state-cluster/machine/commands.ts'
 import type { Applied } from '../state-cluster/machine/events.ts'
-import { type Row, restore, rows, type State } from '../state-cluster/machine/index.ts'
+import { type Row, rows, type State } from '../state-cluster/machine/index.ts'
 import type { Machine } from '../state-cluster/replica/applied-state.ts'
 import { readCheckpoint, writeOfConfState } from '../state-cluster/storage/checkpoint.ts'
 import { checkpointKey, entryKey, hardStateKey, installingKey } from '../state-cluster/storage/layout.ts'
@@ -458,7 +458,7 @@ export const plants: readonly Plant[] = [
     machine: (machine) => ({
       apply: (state, entry, index) => machine.apply(state, entry, index),
       restoring: (all) => machine.restoring(withoutRequests(all)),
-      stateHash: (state) => machine.stateHash(restore(withoutRequests(rows(state)))),
+      stateHash: (state) => machine.stateHash(loaded(machine, withoutRequests(rows(state)))),
     }),
   },
 ]
@@ -468,6 +468,13 @@ function reopen(state: State, auctionId: string, from: readonly string[]): void 
   if (auction === undefined || !from.includes(auction.status)) return
   auction.closesAtMs = Math.max(auction.closesAtMs, state.house.lastAtMs + 60_000)
   state.auctions.setStatus(auction, 'open')
+}
+
+function loaded(machine: Machine, all: Iterable<Row>): State {
+  const steps = machine.restoring(all)
+  let step = steps.next()
+  while (step.done !== true) step = steps.next()
+  return step.value
 }
 
 function* withoutRequests(all: Iterable<Row>): Generator<Row> {

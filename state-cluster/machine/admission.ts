@@ -2,9 +2,11 @@
  * What a leader refuses before it proposes: commands that `apply` could not compute.
  *
  * `apply` ends a replica at a command that it cannot read or does not know, because going on would let it differ from
- * the others. In the log such a command would end every replica, and again at every start. Invariant: a command that
- * passes here is encoded and decoded without loss, and names no feature that this build lacks. Leaves all lawful
- * refusals, which depend on the state, to `apply`. Rule HOUSE2, STORE18.
+ * the others. In the log such a command would end every replica, and again at every start. Leaves rejections, which
+ * depend on the state, to `apply`.
+ *
+ * Invariant: a command that passes here is encoded and decoded without loss, and names no feature that this build lacks.
+ * Source: docs/spec.md HOUSE2, STORE18.
  */
 import { decodeCommand, encodeCommand } from './codec.ts'
 import { type Command, commandCodes } from './commands.ts'

@@ -1,7 +1,11 @@
 /**
- * What one entry brings while it is applied: its stamp, its events, its outbox entries. Invariant: public events leave
- * only through `publish`, which gives the auction's next `seq`; whatever a public field may not show is in
- * `secret` or in a private event. Source: events.ts.
+ * What one entry produces while it is applied: events, outbox entries, gains.
+ *
+ * Leaves the order of events to the handlers, and whether an outbox entry is queued to outbox.ts.
+ *
+ * Invariant: an event is public and takes the auction's next `seq`, or private and repeats the last one. A public event
+ * has secret facts in its `secret` field only.
+ * Source: docs/spec.md ENTRY3, AUCTION3, AUCTION4, OUTBOX1, OUTBOX2.
  */
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Amount } from '../../protocol/money.ts'
@@ -9,7 +13,7 @@ import type { Auction, Bidder } from './auction.ts'
 import type { OutboxKind, PrivateEvent, PublicEvent } from './events.ts'
 import type { State } from './state.ts'
 
-/** Where an event stands: the fields that all events of an auction share. */
+/** The fields that all events of an auction share. */
 export interface Stamp {
   readonly auctionId: AuctionId
   readonly seq: number
@@ -17,22 +21,22 @@ export interface Stamp {
   readonly atMs: number
 }
 
-const nobody: readonly ServerId[] = []
+const noServers: readonly ServerId[] = []
 
 export class ApplyContext {
   readonly state: State
   readonly atMs: number
   readonly events: (PublicEvent | PrivateEvent)[] = []
   outboxCount = 0
-  /** Shared by all entries by which nobody gains anything: nearly all. */
-  gained: readonly ServerId[] = nobody
+  /** Shared by all entries by which no server gains anything: nearly all. */
+  gained: readonly ServerId[] = noServers
 
   constructor(state: State, atMs: number) {
     this.state = state
     this.atMs = atMs
   }
 
-  /** The next place in an auction's order of events; exactly one public event takes it. */
+  /** Takes the auction's next `seq`, for exactly one public event. */
   stamp(auction: Auction): Stamp {
     auction.seq++
     this.state.changes.touch(auction)
@@ -43,8 +47,8 @@ export class ApplyContext {
     this.events.push(event)
   }
 
-  /** Tells one bidder, under the seq of the auction's last public event. */
-  tell(type: PrivateEvent['type'], bidder: Bidder, price: Amount, askingBid?: Amount): void {
+  /** A private event for one bidder, with the seq of the auction's last public event. */
+  publishPrivate(type: PrivateEvent['type'], bidder: Bidder, price: Amount, askingBid?: Amount): void {
     const { auction, id: bidderId } = bidder
     const { epoch, id: auctionId, seq } = auction
     const { atMs } = this
@@ -52,7 +56,7 @@ export class ApplyContext {
     else this.events.push({ type, auctionId, seq, epoch, atMs, bidderId, price, askingBid })
   }
 
-  /** The server owns more than before. */
+  /** Notes that the server owns more than before. */
   gain(serverId: ServerId): void {
     if (!this.gained.includes(serverId)) this.gained = [...this.gained, serverId]
   }
@@ -63,7 +67,7 @@ export class ApplyContext {
     this.queue({ owner: owner.id, kind, atMs: this.atMs, auctionId, seq, recipient, price })
   }
 
-  /** An outbox entry to a new buyer, for the server that registered it to publish, or for a live one if it is not live. */
+  /** An outbox entry to a new buyer, for its server to publish, or a live one if that is not live. */
   notifyBuyer(through: ServerId, recipient: SubjectId): void {
     const { servers } = this.state
     const isLive = servers.get(through)?.standing === 'live'

@@ -1,10 +1,12 @@
 /**
- * The trunk of the auction machine: one committed entry in, replies and events out, the state moved on.
- * Invariant: the result depends on the state and the entry alone, so replicas that applied the same entries are
- * equal; a request that is known gets its first answer and does nothing. Each command's rules, replies, events
- * and outbox entries stand in the header of its file in handlers/. Source: DESIGN "Two pure cores and one shell".
+ * The trunk of the auction machine: applies one committed entry to the state.
+ *
+ * It answers each command in order, and makes a repeated request count once. Leaves the rules of a command to its file
+ * in handlers/, whose header lists replies, events and outbox entries.
+ *
+ * Invariant: the result depends on the state and the entry alone, so replicas that applied the same entries are equal.
+ * Source: docs/spec.md ENTRY1–ENTRY3, REQUEST1, REQUEST2, REQUEST5; docs/design.md "Two pure cores and one shell".
  */
-
 import { ApplyContext } from './apply-context.ts'
 import { fail } from './assert.ts'
 import { contentOf } from './codec.ts'
@@ -36,13 +38,13 @@ export const entryVersion = 1
 /** No stamp lies beyond this (epoch ms), so that no sum of stamps and durations leaves the dates that exist. */
 const stampMsMax = 4_000_000_000_000_000
 
-/** Beyond the requests that an entry brings, it forgets at most this many expired ones. */
+/** An entry forgets at most this many expired requests, and two more for each command. */
 const expiryPerEntry = 64
 
 /**
  * Applies one entry and changes `state`. Replies are in order of the commands, events in order of happening.
  * Throws `InvariantError` for an unknown version, feature or command and for a stamp before the last one:
- * the state is then not to be used any more.
+ * the state must not be used after that.
  */
 export function apply(state: State, entry: MachineEntry): Applied {
   const { atMs, commands } = entry
@@ -60,7 +62,7 @@ export function apply(state: State, entry: MachineEntry): Applied {
   return { replies, events: context.events, outboxCount: context.outboxCount, gained: context.gained }
 }
 
-/** Commands of subjects count once; those of servers carry an epoch or may be repeated. */
+/** Commands with a request id count once. The others carry an epoch, or may be repeated without harm. */
 function answer(context: ApplyContext, command: Command): Reply {
   if (!('requestId' in command)) return run(context, command)
   const { requests } = context.state

@@ -1,11 +1,12 @@
 /**
- * Assertions of the auction machine: always on, with the facts that a post-mortem needs.
+ * Assertions of the auction machine, always on, with facts for the post-mortem.
  *
- * A broken invariant means that the state can no longer be trusted. Whoever catches an InvariantError may
- * report it and must not go on with that state: the process ends and starts again from the log.
- * Facts never carry a reserve or a maximum bid. Source: STYLE "Errors" 3.
+ * After a broken invariant the state cannot be trusted. Code that catches an `InvariantError` may report it and must
+ * not continue with that state: the process ends and starts again from the log. Leaves the end of the process to main.
+ *
+ * Invariant: the facts of an error never contain a reserve or a maximum bid.
+ * Source: docs/style.md "Errors" 3.
  */
-
 export class InvariantError extends Error {
   override readonly name = 'InvariantError'
   /** The rule in words, without the facts; `message` has both. */

@@ -1,16 +1,12 @@
 /**
- * One auction in memory, made for a million of them: what never changes (`Terms`), what every bid changes
- * (`Auction`), and one `Bidder` for each that bid. Each is a row of its own, so that a bid in an auction of
- * 10,000 bidders rewrites three small rows. Invariant: `highBidder` and `winner` are among `bidders`, whose place
- * in the list is alias − 1. Rules are not here: formats decide, lifecycle.ts carries out.
+ * One auction in memory, in three kinds of rows, small enough for a million auctions.
  *
- *   terms    key: auction id          value: [ordinal, seller, title, [tag …], format, currency, openingBid,
- *                                             durationMs, reserve, buyNow, [from, step, …], [windowMs,
- *                                             extensionMs, limit] | null, item]
- *   auction  key: auction id          value: [owner, epoch, status, seq, opensAt, closesAt, pausedAt,
- *                                             extensions, soft extensions, bidCount, price, high bidder's alias,
- *                                             hammer price, winner's alias]
- *   bidder   key: auction id/alias    value: [bidder id, maximum, seq of the bid that set it]
+ * `Terms` never change, `Auction` changes with every bid, and each bidder has a `Bidder`. So a bid in an auction of
+ * 10,000 bidders rewrites three small rows. Leaves all rules to the formats, which decide, and to lifecycle.ts, which
+ * carries out.
+ *
+ * Invariant: `highBidder` and `winner` are in `bidders`, and a bidder's place there is its alias − 1.
+ * Source: docs/spec.md AUCTION4, HASH1.
  */
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Amount, IncrementTable } from '../../protocol/money.ts'
@@ -22,10 +18,20 @@ import type { Format } from './formats/format.ts'
 import { flatOf } from './interned.ts'
 import type { Plain } from './plain.ts'
 
+/*
+ * terms    key: auction id          value: [ordinal, seller, title, [tag …], format, currency, openingBid,
+ *                                           durationMs, reserve, buyNow, [from, step, …], [windowMs,
+ *                                           extensionMs, limit] | null, item]
+ * auction  key: auction id          value: [owner, epoch, status, seq, opensAt, closesAt, pausedAt,
+ *                                           extensions, soft extensions, bidCount, price, high bidder's alias,
+ *                                           hammer price, winner's alias]
+ * bidder   key: auction id/alias    value: [bidder id, maximum, seq of the bid that set it]
+ */
+
 /** Stable codes of rows. Never reuse a number. */
 export const statusCodes = { scheduled: 1, open: 2, paused: 3, sold: 4, passed: 5, cancelled: 6 } as const
 
-/** With more bidders than this a map finds them; below, a scan is quicker and smaller. */
+/** With more bidders than this, a map finds them; below, a scan is faster and needs less memory. */
 const scanMax = 8
 
 export interface TermsFields {
@@ -141,12 +147,12 @@ export class Bidder extends Stored {
   }
 }
 
-/** The server that owns an auction, as the auction knows it (servers.ts). */
+/** What an auction needs of the server that owns it (servers.ts). */
 export interface Owner {
   readonly id: ServerId
   /** Whether auctions are assigned to it. */
   readonly isLive: boolean
-  /** Puts an auction where it belongs by its status. */
+  /** Puts an auction into the heap of its status. */
   schedule(auction: Auction): void
 }
 
@@ -166,7 +172,7 @@ export class Auction extends Stored implements DueItem {
   seq = 0
   opensAtMs: number
   closesAtMs: number
-  /** While paused: since when. `closesAtMs` moves on by the pause when it ends. */
+  /** While paused: the stamp of the pause. Resuming adds the length of the pause to `closesAtMs`. */
   pausedAtMs: number | undefined = undefined
   extensions = 0
   softExtensions = 0
@@ -213,7 +219,7 @@ export class Auction extends Stored implements DueItem {
   /** The next alias goes to a new bidder. */
   addBidder(bidder: Bidder): void {
     if (this.bidders.length < scanMax) {
-      // A list that is pushed to keeps room for sixteen more: too much for a million auctions with a few bidders.
+      // A push reserves room for sixteen more items: too much for a million auctions with a few bidders each.
       this.bidders = [...this.bidders, bidder]
       return
     }

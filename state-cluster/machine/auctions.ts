@@ -1,6 +1,10 @@
 /**
- * All auctions of a group: by id, by rank of creation, by status, by tag. Invariant: the indexes agree with
- * every auction's status; `setStatus` is the only way to change one. Source: CONTRACT `GET /auctions`.
+ * All auctions of a group: by id, by order of creation, by status, by tag.
+ *
+ * Leaves the set per tag to tags.ts, and what falls due to the owner (servers.ts).
+ *
+ * Invariant: the indexes agree with every auction's status, because `setStatus` alone changes one.
+ * Source: docs/spec.md AUCTION5.
  */
 import type { AuctionId } from '../../protocol/ids.ts'
 import type { Auction } from './auction.ts'

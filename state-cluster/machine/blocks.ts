@@ -1,13 +1,19 @@
 /**
- * Records in order of a running number, stored 64 to a row: outbox entries come and go at the rate of bids, and a row each
- * would cost the disk more than the bids do.
- * Invariant: numbers rise by one for ever and are never reused; a block without live records is no row.
+ * Numbered records, stored 64 to a row; the outbox keeps its entries in them.
  *
- *   number  …  │ 128 129 … 191 │ 192 193 …      block = number / 64; a removed record leaves a hole
+ * Outbox entries come and go at the rate of bids, and a row for each would cost the disk more than the bids do.
+ * Leaves the meaning of a record to its codec.
+ *
+ * Invariant: numbers rise by one and are never reused; a block without live records has no row.
+ * Source: docs/spec.md OUTBOX1, HASH3.
  */
 import { fail } from './assert.ts'
 import { type Changes, type RowKind, Stored } from './changes.ts'
 import type { Plain } from './plain.ts'
+
+/*
+ * number  …  │ 128 129 … 191 │ 192 193 …      block = number / 64; a removed record leaves a hole
+ */
 
 const recordsPerBlock = 64
 
@@ -53,7 +59,7 @@ export class BlockLog<T extends Numbered> {
   private readonly blocks = new Map<number, Block<T>>()
   private readonly codec: RecordCodec<T>
   private readonly changes: Changes
-  /** Of the highest number; while it is empty it is no row, and it may fill again. */
+  /** The block of the highest number. While it is empty it has no row, but it may fill again. */
   private newest: Block<T> | undefined = undefined
   /** No live record has a smaller number. */
   private lowest = Number.POSITIVE_INFINITY
@@ -89,7 +95,7 @@ export class BlockLog<T extends Numbered> {
     } else this.changes.touch(block)
   }
 
-  /** Puts another record with the same number in the place of one. */
+  /** Replaces a record by one with the same number. */
   replace(record: T, next: T): void {
     const block = this.blocks.get(Math.floor(record.number / recordsPerBlock))
     const place = record.number % recordsPerBlock
@@ -111,7 +117,7 @@ export class BlockLog<T extends Numbered> {
       }
       number += block === undefined ? recordsPerBlock - (number % recordsPerBlock) : 1
     }
-    return fail('a log with a count has a first record', { count: this.count })
+    return fail('a log that is not empty has a first record', { count: this.count })
   }
 
   /** Puts back the records of one saved row; rows may come in any order. */

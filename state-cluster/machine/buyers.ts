@@ -1,13 +1,19 @@
 /**
- * Registered buyers and the index from tag to interested buyers. Invariant: a buyer is in the set of each of its
- * interests and in no other. Registering a known id again replaces its name, interests and endpoint.
+ * Registered buyers, and the index from tags to interested buyers.
  *
- *   buyer  key: buyer id   value: [name, [interest …], endpoint | null]
+ * Leaves the checks of a registration to handlers/register-buyer.ts, and pages to views.ts.
+ *
+ * Invariant: a buyer is in the set of each of its interests and in no other.
+ * Source: docs/spec.md BUYER1, BUYER2.
  */
 import type { SubjectId } from '../../protocol/ids.ts'
 import { type Changes, type RowKind, Stored } from './changes.ts'
 import type { Plain } from './plain.ts'
 import type { Tags } from './tags.ts'
+
+/*
+ * buyer  key: buyer id   value: [name, [interest …], endpoint | null]
+ */
 
 export class Buyer extends Stored {
   readonly id: SubjectId

@@ -1,12 +1,13 @@
 /**
- * The state as rows: what changed since the last checkpoint, and the running sum of all rows' hashes.
+ * Tracks which rows changed since the last checkpoint, and hashes all rows.
  *
- * Invariant: whoever changes a stored object calls `touch` (or `drop`) within the same entry, and what comes back
- * under a key whose object was dropped is that object until the next take; then, between
- * entries, the hash equals the sum over all rows, whatever the order in which they came to be, and `take` gives
- * every changed row once.
- * Costs are O(changes): an object remembers its own hash, so a change is one subtraction and one addition.
- * Rows reach the disk through the replica; the layout of a row's value stands at its class.
+ * Costs are O(changes): an object remembers its own hash, so a change is one subtraction and one addition. Leaves a
+ * row's layout to its class, and writing to the replica.
+ *
+ * Invariant: between entries, the hash is the sum over all rows, in whatever order they came, and `take` gives each
+ * changed row once. For that, code that changes a stored object calls `touch` or `drop` in the same entry. If a dropped
+ * key comes back before the next `take`, then with the same object.
+ * Source: docs/spec.md HASH1–HASH3.
  */
 import { hashPlain, hexOf, type Plain } from './plain.ts'
 
@@ -44,10 +45,10 @@ const unsavedFlag = 2
 const savedFlag = 4
 const goneFlag = 8
 
-/** With more unhashed objects than this at the end of an entry the sum is brought up to date. */
+/** With more unhashed objects than this, the end of an entry updates the sum. */
 const unhashedMax = 65_536
 
-/** An object that is one row. The three fields belong to `Changes`. */
+/** An object that is one row. Only `Changes` writes the three fields. */
 export abstract class Stored {
   flags = 0
   laneA = 0
@@ -62,7 +63,7 @@ export class Changes {
   private sumB = 0
   private unhashed: Stored[] = []
   private unsaved: Stored[] = []
-  /** Objects in `unsaved` that came and went without ever being saved. */
+  /** Objects in `unsaved` that were dropped before they were ever saved. */
   private vanished = 0
 
   /** The object is new or has changed, or is part of the state again. O(1). */
@@ -90,7 +91,7 @@ export class Changes {
     }
   }
 
-  /** The object was read from a saved row: it counts in the hash and is not a change. */
+  /** The object was read from a saved row: it is part of the hash, but not a change. */
   load(object: Stored): void {
     this.rehash(object, object.rowValue())
     object.flags = savedFlag

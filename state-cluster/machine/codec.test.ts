@@ -11,8 +11,8 @@ import type { Reply } from './events.ts'
 import { isPublic, rejectionCodes } from './events.ts'
 import { CodecError } from './plain-reader.ts'
 import { decodeReply, encodeReply } from './reply-codec.ts'
-import { restore } from './restore.ts'
 import { emptyState, rows } from './state.ts'
+import { restored } from './testing/restored.ts'
 import { Sale, startMs } from './testing/sale.ts'
 import { Stream } from './testing/streams.ts'
 
@@ -276,8 +276,8 @@ describe('rows', () => {
       [...all, { kind: 'bidder' as const, key: 'a1/99999999999', value: ['eve', 1, 1] }],
       [...all, { kind: 'orders' as never, key: '1', value: [] }],
     ])
-      expect(() => restore(broken)).toThrow(CodecError)
-    expect(restore(all).auctions.size).toBe(2)
+      expect(() => restored(broken)).toThrow(CodecError)
+    expect(restored(all).auctions.size).toBe(2)
   })
 
   it('HASH4: a damaged row is corrupt or reads as another lawful one', () => {
@@ -291,7 +291,7 @@ describe('rows', () => {
           index === at ? { ...row, value: damaged(row.value, random) as typeof row.value } : row,
         )
         try {
-          restore(broken)
+          restored(broken)
         } catch (error) {
           expect(error).toBeInstanceOf(CodecError)
         }

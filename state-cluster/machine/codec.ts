@@ -1,22 +1,11 @@
 /**
- * Commands and entries ↔ compact plain tuples with stable codes: what stands in the log. The replica packs the
- * tuples into bytes. Invariant: `decodeEntry(encodeEntry(entry))` equals `entry` (−0 aside); a field is only ever
- * added at the end, under a new entry version. Whatever does not fit throws `CodecError`, never a half command.
+ * Encodes commands and entries as compact tuples with stable codes, for the log.
  *
- *   entry    [version, atMs, [command …]]          command  [code, …]; by code:
- *   1 register_buyer   [subject, request, server, buyer, name, [interest …], endpoint | null]
- *   2 create_auction   [subject, request, server, auction, terms]
- *   3 place_bid        [subject, request, auction, amount, 0 max | 1 exact]
- *   4 buy_now          [subject, request, auction]
- *   5 close, 6 cancel, 7 pause, 8 resume   [subject, request, operator, auction]
- *   9 extend_auction   [subject, request, operator, auction, byMs]
- *  10 enlist_server    [server]          11 conduct  [server, epoch]
- *  12 acknowledge_positions  [server, epoch, [position …]]
- *  13 configure_house  [outageExtensionMinMs, outageThresholdMs, [feature …]]
- *  14 release_server   [server, epoch]   15 acquire_monitor_lease  [monitor, ttlMs]
- *  16 reassign  [monitor, token, server, epoch]
- *  terms  [title, [tag …], format, currency, openingBid, durationMs, opensAt | null, reserve | null,
- *          buyNow | null, [from, step, …], [windowMs, extensionMs, limit | null] | null, item | null]
+ * Leaves the bytes to the replica, and whether a command is allowed to `apply`.
+ *
+ * Invariant: `decodeEntry(encodeEntry(entry))` equals `entry`, except that −0 becomes 0. Data that does not fit throws
+ * `CodecError`; half a command is never returned. A new field goes to the end, under a new entry version.
+ * Source: docs/spec.md ENTRY1.
  */
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { IncrementBand, IncrementTable } from '../../protocol/money.ts'
@@ -34,6 +23,23 @@ import { flatten } from './interned.ts'
 import type { Plain } from './plain.ts'
 import { corrupt, orNull, TupleReader } from './plain-reader.ts'
 
+/*
+ *  entry    [version, atMs, [command …]]          command  [code, …]; by code:
+ *  1 register_buyer   [subject, request, server, buyer, name, [interest …], endpoint | null]
+ *  2 create_auction   [subject, request, server, auction, terms]
+ *  3 place_bid        [subject, request, auction, amount, 0 max | 1 exact]
+ *  4 buy_now          [subject, request, auction]
+ *  5 close, 6 cancel, 7 pause, 8 resume   [subject, request, operator, auction]
+ *  9 extend_auction   [subject, request, operator, auction, byMs]
+ * 10 enlist_server    [server]          11 conduct  [server, epoch]
+ * 12 acknowledge_positions  [server, epoch, [position …]]
+ * 13 configure_house  [outageExtensionMinMs, outageThresholdMs, [feature …]]
+ * 14 release_server   [server, epoch]   15 acquire_monitor_lease  [monitor, ttlMs]
+ * 16 reassign  [monitor, token, server, epoch]
+ * terms  [title, [tag …], format, currency, openingBid, durationMs, opensAt | null, reserve | null,
+ *         buyNow | null, [from, step, …], [windowMs, extensionMs, limit | null] | null, item | null]
+ */
+
 /** An entry as the log holds it. */
 export type EntryTuple = readonly [version: number, atMs: number, commands: readonly (readonly Plain[])[]]
 
@@ -41,7 +47,7 @@ export function encodeEntry(entry: MachineEntry): EntryTuple {
   return [entry.version, entry.atMs, entry.commands.map(encodeCommand)]
 }
 
-/** Throws `CodecError`. The version is read, not judged: `apply` does that. */
+/** Throws `CodecError`. The version is not checked here: `apply` does that. */
 export function decodeEntry(value: unknown): MachineEntry {
   const fields = new TupleReader('entry', value, 3)
   const version = fields.count()
@@ -52,8 +58,8 @@ export function decodeEntry(value: unknown): MachineEntry {
 }
 
 /**
- * What a command asks for, without who asks, through which server and in which role: a retry of the same wish
- * has the same content, whichever server it comes through.
+ * The content of a command, without subject, server and role: a retry has the same content, also when it comes
+ * through another server.
  */
 export function contentOf(command: Extract<Command, { requestId: unknown }>): readonly Plain[] {
   switch (command.type) {
@@ -121,7 +127,7 @@ interface Requested {
   readonly requestId: RequestId
 }
 
-// Commands are read at the rate of bids: named fields are spelled out, and no function is made on the way.
+// Commands are read at the rate of bids, so fields are listed by name and no closure is made.
 function requestedOf(fields: TupleReader): Requested {
   return { subject: fields.id(), requestId: fields.id() }
 }
@@ -245,7 +251,7 @@ function decodeTerms(value: unknown): AuctionTerms {
   }
 }
 
-/** Throws `CodecError`. Whether the bands make a table is judged where the terms are. */
+/** Throws `CodecError`. Whether the bands are a valid table is checked with the terms. */
 export function decodeIncrements(value: unknown): IncrementTable {
   const fields = new TupleReader('increments', value)
   const bands: IncrementBand[] = []

@@ -1,8 +1,11 @@
 /**
- * The commands of the auction machine: all that may change the replicated state, with the stable code that each
- * has in the log. Invariant: a code, once released, keeps its meaning for ever; a new command takes a new code.
- * Shapes and ranges are checked at the edge (server, CLI) before a command is made; rules are checked in `apply`.
- * How commands become bytes is the codec's affair. Source: DESIGN "Life of a bid", STYLE "Errors".
+ * The commands of the auction machine, each with its stable code in the log.
+ *
+ * Nothing else changes the replicated state. Shapes and ranges are checked at the edge (server, command line) before a
+ * command is made. Leaves the rules to `apply`, and the encoding to codec.ts.
+ *
+ * Invariant: a released code keeps its meaning for ever, and a new command takes a new code.
+ * Source: docs/design.md "Life of a bid"; docs/spec.md ENTRY1.
  */
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Amount, IncrementTable } from '../../protocol/money.ts'
@@ -38,7 +41,7 @@ export interface SoftClose {
   readonly limit?: number
 }
 
-/** What a seller decides about an auction; amounts in minor units of `currency`. */
+/** The seller's terms of an auction; amounts in minor units of `currency`. */
 export interface AuctionTerms {
   readonly title: string
   /** Sorted, unique. */
@@ -59,13 +62,13 @@ export interface AuctionTerms {
   readonly item?: string
 }
 
-/** Who asks, and the id that makes a retry count once. */
+/** The subject, and the id that makes a retry count once. */
 interface Requested {
   readonly subject: SubjectId
   readonly requestId: RequestId
 }
 
-/** Who asks for an auction to be managed; the machine lets its seller and operators through. */
+/** A command that manages an auction; its seller and operators may send it. */
 interface Managed extends Requested {
   readonly auctionId: AuctionId
   readonly operator: boolean
@@ -79,7 +82,7 @@ export interface RegisterBuyer extends Requested {
   readonly interests: readonly string[]
   /** Webhook address; absent: no webhook. */
   readonly endpoint?: string
-  /** Who will publish MATCHING_AUCTIONS for it. */
+  /** The server that will publish MATCHING_AUCTIONS to it. */
   readonly serverId: ServerId
 }
 
@@ -87,7 +90,7 @@ export interface CreateAuction extends Requested {
   readonly type: 'create_auction'
   /** Derived from subject and request id by the edge, so that a retry names the same auction (and group). */
   readonly auctionId: AuctionId
-  /** The server where it was created: its first owner, unless another live one has much less to do. */
+  /** The server where it was created: its first owner, unless another live one has a much lower load. */
   readonly serverId: ServerId
   readonly terms: AuctionTerms
 }
@@ -117,7 +120,7 @@ export interface PauseAuction extends Managed {
   readonly type: 'pause_auction'
 }
 
-/** Gives back the time that was left when the auction was paused. */
+/** Starts the clock again, with the time that was left at the pause. */
 export interface ResumeAuction extends Managed {
   readonly type: 'resume_auction'
 }
@@ -129,7 +132,7 @@ export interface ExtendAuction extends Managed {
 }
 
 /**
- * A server begins (or begins again): it gets a new epoch, older ones of the same id are refused from then on. It is
+ * A server starts, for the first time or again. It gets a new epoch, and commands with an older one are refused. It is
  * live: auctions are assigned to it until it is released or found dead.
  */
 export interface EnlistServer {
@@ -138,7 +141,7 @@ export interface EnlistServer {
 }
 
 /**
- * The owner's pulse: whatever of its auctions falls due by the entry's `atMs` is opened, closed or extended now.
+ * The owner's pulse: its auctions that are due at the entry's `atMs` are opened, closed or extended.
  * At most `conductBatchMax` auctions per command; the reply says whether more are due.
  */
 export interface Conduct {
@@ -147,7 +150,7 @@ export interface Conduct {
   readonly epoch: number
 }
 
-/** A server stops by plan: its auctions and outbox entries go to live servers, a batch at a time. */
+/** A planned stop: the server's auctions and outbox entries go to live servers, a batch at a time. */
 export interface ReleaseServer {
   readonly type: 'release_server'
   readonly serverId: ServerId
@@ -155,8 +158,8 @@ export interface ReleaseServer {
 }
 
 /**
- * Asks to be the group's one acting monitor for `ttlMs` (100 to 60,000) from the entry's stamp. Whoever holds the
- * lease renews it under the same token; whoever takes it over gets the next one.
+ * Asks to be the group's one acting monitor for `ttlMs` (100 to 60,000) from the entry's stamp. The holder renews the
+ * lease under the same token; a monitor that takes it over gets the next one.
  */
 export interface AcquireMonitorLease {
   readonly type: 'acquire_monitor_lease'
@@ -167,7 +170,7 @@ export interface AcquireMonitorLease {
 
 /**
  * The acting monitor found a server dead: it is fenced, and a batch of its auctions and outbox entries goes to live ones.
- * `epoch` is the server's as the monitor knew it: a server that came back since is left alone.
+ * `epoch` is the server's as the monitor knew it: a server that enlisted since is not touched.
  */
 export interface Reassign {
   readonly type: 'reassign'
@@ -185,7 +188,7 @@ export interface AcknowledgePositions {
   readonly positions: readonly number[]
 }
 
-/** House-wide settings that `apply` depends on, so they travel in the log. */
+/** Settings of the house that `apply` depends on, so they are in the log. */
 export interface HouseSettings {
   /** An affected auction is extended by at least this. Default 5000. */
   readonly outageExtensionMinMs: number

@@ -1,7 +1,11 @@
 /**
- * The servers that have a new deadline after an entry. With it no server reads an auction to learn whose it is.
- * Invariant: a server is named once, with the earliest close that the entry's events gave to one of its auctions;
- * whose auction it is, the state after the entry says. Source: docs/spec.md CONDUCT3.
+ * Names the servers that have a new deadline after an entry.
+ *
+ * So no server reads an auction to learn who owns it. Leaves the timers to the server's conductor.
+ *
+ * Invariant: a server is named once, with the earliest close that the entry's events gave to one of its auctions; the
+ * owner is the one in the state after the entry.
+ * Source: docs/spec.md CONDUCT3.
  */
 import type { ServerId } from '../../protocol/ids.ts'
 import type { PrivateEvent, PublicEvent } from './events.ts'

@@ -1,15 +1,19 @@
 /**
- * What falls due next: a binary min-heap by (dueMs, ordinal) that knows where each item lies, so that insert,
- * move and remove are O(log n) and a million open auctions cost no scan.
- * Invariant: every item's `dueIndex` is its place in the one heap that holds it, −1 in none; the order in which
- * items come out depends only on their due times and ordinals, never on the order of insertion.
+ * A heap of items by the time at which they fall due.
+ *
+ * A binary min-heap ordered by (dueMs, ordinal). Each item knows its place, so insert, move and remove are O(log n),
+ * and a million open auctions need no scan. Leaves what happens to an item that is due to handlers/conduct.ts.
+ *
+ * Invariant: an item's `dueIndex` is its place in the one heap that holds it, and −1 in none. The order in which items
+ * come out depends on due times and ordinals alone.
+ * Source: docs/spec.md DUE1.
  */
 import { fail } from './assert.ts'
 
 export interface DueItem {
   /** Unique; breaks ties. */
   readonly ordinal: number
-  /** Belongs to the heap that holds the item; −1 while none does. */
+  /** Written by the heap that holds the item; −1 while none does. */
   dueIndex: number
 }
 

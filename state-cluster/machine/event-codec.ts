@@ -1,15 +1,11 @@
 /**
- * Events ↔ compact plain tuples with stable codes: how an auction's history is stored, and how the feed travels
- * between processes. Invariant: decoding what was encoded gives an equal event; codes are never reused.
+ * Encodes events as compact tuples with stable codes.
  *
- *   history  [code, seq, epoch, atMs, …]; the auction is known from where it is stored
- *   event    [auction id, history]   (also private events)
- *   1 bid_placed        [price, askingBid, bidCount, high bidder's alias, bidder's alias, reserve, bidder id,
- *                        amount, 0 max | 1 exact, request id]        aliases as numbers
- *   2 auction_opened    [closesAt]              6 auction_sold       [hammer price, winner's alias]
- *   3 auction_extended  [closesAt, reason]      7 auction_passed     []
- *   4 auction_paused    []                      8 auction_cancelled  []
- *   5 auction_resumed   [closesAt]              9 outbid, 10 won, 11 lost  [bidder id, price, askingBid | null]
+ * An auction's history is stored in them, and the feed sends them between processes. Leaves the bytes to storage and
+ * wire. Data that does not fit throws `CodecError`.
+ *
+ * Invariant: a decoded event equals the one that was encoded; codes are never reused.
+ * Source: docs/spec.md AUCTION3; events.ts.
  */
 import type { AuctionId } from '../../protocol/ids.ts'
 import { aliasFrom, aliasNumberOf } from './auction.ts'
@@ -22,6 +18,17 @@ import {
 } from './events.ts'
 import type { Plain } from './plain.ts'
 import { corrupt, orNull, TupleReader } from './plain-reader.ts'
+
+/*
+ * history  [code, seq, epoch, atMs, …]; the key of the row names the auction
+ * event    [auction id, history]   (also private events)
+ * 1 bid_placed        [price, askingBid, bidCount, high bidder's alias, bidder's alias, reserve, bidder id,
+ *                      amount, 0 max | 1 exact, request id]        aliases as numbers
+ * 2 auction_opened    [closesAt]              6 auction_sold       [hammer price, winner's alias]
+ * 3 auction_extended  [closesAt, reason]      7 auction_passed     []
+ * 4 auction_paused    []                      8 auction_cancelled  []
+ * 5 auction_resumed   [closesAt]              9 outbid, 10 won, 11 lost  [bidder id, price, askingBid | null]
+ */
 
 type AnyEvent = PublicEvent | PrivateEvent
 
@@ -47,7 +54,7 @@ const reasonCodes = { soft_close: 1, outage: 2, operator: 3 } as const satisfies
   number
 >
 
-/** A public event for the history of its auction; its `secret` is in it. */
+/** A public event for the history of its auction, with its `secret`. */
 export function encodeHistory(event: PublicEvent): readonly Plain[] {
   return [eventCodes[event.type], event.seq, event.epoch, event.atMs, ...detailsOf(event)]
 }
@@ -55,10 +62,10 @@ export function encodeHistory(event: PublicEvent): readonly Plain[] {
 /** Throws `CodecError`. */
 export function decodeHistory(auctionId: AuctionId, value: unknown): PublicEvent {
   const event = decodeAny(auctionId, value)
-  return isPublic(event) ? event : corrupt('history: a private event is not part of it')
+  return isPublic(event) ? event : corrupt('history: it has no private events')
 }
 
-/** Any event, private ones too, for a link between processes of the house. */
+/** Any event, public or private, for a link between processes of the house. */
 export function encodeEvent(event: AnyEvent): readonly Plain[] {
   return [event.auctionId, [eventCodes[event.type], event.seq, event.epoch, event.atMs, ...detailsOf(event)]]
 }
@@ -104,7 +111,7 @@ function detailsOf(event: AnyEvent): readonly Plain[] {
   }
 }
 
-/** 0: nobody is shown, because bids are sealed. */
+/** 0 stands for no name: bids are sealed. */
 function highBidderFrom(alias: number): string {
   return alias === 0 ? '' : aliasFrom(alias)
 }
@@ -160,9 +167,9 @@ function eventOf(type: AnyEvent['type'], base: EventBase, fields: TupleReader): 
     case 'outbid':
     case 'won':
     case 'lost': {
-      const told = { type, ...base, bidderId: fields.id<never>(), price: fields.count() }
+      const result = { type, ...base, bidderId: fields.id<never>(), price: fields.count() }
       const askingBid = fields.optionalCount()
-      return askingBid === undefined ? told : { ...told, askingBid }
+      return askingBid === undefined ? result : { ...result, askingBid }
     }
   }
 }

@@ -1,8 +1,12 @@
 /**
- * What the machine says back: a reply per command, events for everybody, private events for one bidder, and
- * outbox entries for the outbox. Invariant: public events of one auction carry `seq` 1, 2, 3 … without a gap, and no
- * reserve, maximum or real bidder id is in a public field. Private facts stand only in `secret` fields, which
- * the feed stores for the audit and never sends. Source: CONTRACT "WebSocket", DESIGN "What must never happen".
+ * The outputs of the machine: replies, public and private events, outbox entries.
+ *
+ * History stores `secret` fields for the audit; frames of the protocol have no field for them. Leaves the encoding to
+ * event-codec.ts and reply-codec.ts.
+ *
+ * Invariant: public events of one auction have `seq` 1, 2, 3 … without a gap, and no reserve, maximum or bidder id
+ * outside `secret`.
+ * Source: docs/spec.md AUCTION3, AUCTION4, ENTRY3; docs/design.md "What must never happen".
  */
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Amount } from '../../protocol/money.ts'
@@ -12,13 +16,13 @@ export type AuctionStatus = 'scheduled' | 'open' | 'paused' | 'sold' | 'passed' 
 export type ReserveStatus = 'none' | 'not_met' | 'met'
 export type BidderStatus = 'winning' | 'outbid' | 'won' | 'lost' | 'none'
 
-/** How a bidder stands in one auction; `maxBid` is its own hidden maximum, for its own eyes only. */
+/** A bidder's standing in one auction. `maxBid` is its own hidden maximum, for this bidder alone. */
 export interface Standing {
   readonly status: BidderStatus
   readonly maxBid?: Amount
 }
 
-/** Every lawful no, with stable codes (the numbers stand in stored replies). Never reuse a number. */
+/** Every rejection with its stable code; stored replies contain the numbers. Never reuse a number. */
 export const rejectionCodes = {
   bid_too_low: 1,
   auction_not_open: 2,
@@ -59,7 +63,7 @@ export interface BidAccepted {
   readonly you: Standing
 }
 
-/** An auction was made or managed; `seq` is its last event. Read the view for the rest. */
+/** An auction was created or managed; `seq` is that of its last event. The view has the rest. */
 export interface AuctionChanged {
   readonly ok: true
   readonly type: 'auction'
@@ -84,7 +88,7 @@ export interface Conducted {
   readonly type: 'conducted'
   /** When the next auction of this server falls due; absent: none is scheduled or open. */
   readonly nextDueMs?: number
-  /** More is due already: propose again at once. */
+  /** More auctions are due: propose again at once. */
   readonly more: boolean
   /** The pulse's stamp, so that a conductor needs no clock of its own. */
   readonly atMs: number
@@ -95,8 +99,8 @@ export interface Done {
   readonly type: 'done'
 }
 
-/** Who acts as monitor from now until `untilMs` (epoch ms, by stamps), whether or not it is who asked. */
-export interface LeaseTold {
+/** The acting monitor until `untilMs` (epoch ms, by stamps); it may be another one than asked. */
+export interface LeaseReply {
   readonly ok: true
   readonly type: 'lease'
   readonly monitorId: string
@@ -105,13 +109,13 @@ export interface LeaseTold {
   readonly untilMs: number
 }
 
-/** How much went to other servers. */
+/** How much moved to other servers. */
 export interface Reassigned {
   readonly ok: true
   readonly type: 'reassigned'
   readonly auctions: number
   readonly outboxEntries: number
-  /** There is more to hand over and somebody to take it: propose again at once. */
+  /** There is more to hand over, and a live server to take it: propose again at once. */
   readonly more: boolean
 }
 
@@ -123,7 +127,7 @@ export type Reply =
   | ServerRegistered
   | Conducted
   | Done
-  | LeaseTold
+  | LeaseReply
   | Reassigned
 
 interface EventBase {
@@ -142,7 +146,7 @@ export interface BidPlaced extends EventBase {
   readonly bidCount: number
   /** Alias of the high bidder after this bid; empty while bids are sealed. */
   readonly highBidder: string
-  /** Alias of who bid (the high bidder, or one that was outbid at once). */
+  /** Alias of this bid's bidder (the high bidder, or one that was outbid at once). */
   readonly bidder: string
   readonly reserve: ReserveStatus
   /** For the audit and for the bidder itself; never in a public frame. */
@@ -189,7 +193,7 @@ export interface AuctionCancelled extends EventBase {
   readonly type: 'auction_cancelled'
 }
 
-/** Everybody who watches the auction sees these, in order of `seq`. */
+/** All who watch the auction see these, in order of `seq`. */
 export type PublicEvent =
   | BidPlaced
   | AuctionOpened
@@ -209,7 +213,7 @@ export interface PrivateEvent extends EventBase {
   readonly askingBid?: Amount
 }
 
-/** Whether everybody may see an event; otherwise it is for one bidder alone. The one place that decides it. */
+/** Whether all may see an event; otherwise it is for one bidder. Nothing else decides this. */
 export function isPublic(event: PublicEvent | PrivateEvent): event is PublicEvent {
   return event.type !== 'outbid' && event.type !== 'won' && event.type !== 'lost'
 }
@@ -224,7 +228,7 @@ export type OutboxKind =
   | 'OUTBID'
 
 /**
- * One thing to be told, not yet expanded to recipients (that is the owner's work):
+ * One thing to publish. The owner expands it to recipients:
  * NEW_AUCTION → buyers interested in its tags · CANCELED_AUCTION and END_OF_AUCTION → its bidders (END: those
  * that did not win) · NEW_BID, OUTBID, WON_AUCTION → `recipient` · MATCHING_AUCTIONS → `recipient`, a new buyer.
  */
@@ -247,6 +251,6 @@ export interface Applied {
   readonly events: readonly (PublicEvent | PrivateEvent)[]
   /** How many outbox entries this entry put in the outbox, or moved to another server's part of it. */
   readonly outboxCount: number
-  /** Servers that own more than before by this entry; mostly none. */
+  /** Servers that own more auctions or outbox entries after this entry; mostly none. */
   readonly gained: readonly ServerId[]
 }

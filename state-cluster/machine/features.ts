@@ -1,11 +1,13 @@
 /**
- * Numbered features: changes of behaviour that a committed entry switches on. What `apply` computes from an entry
- * never changes for entries that are already in a log. A new behaviour therefore gets a number, the old code runs
- * until a committed `configure_house` switches the number on, and it stays on. Invariant: a replica that meets a
- * number it does not know ends, because it cannot compute what the others do (HOUSE2).
+ * Numbered features: changes of behaviour that a committed entry switches on.
  *
- * A new group begins with all the features of its build (HOUSE3); in an existing one the operator switches them on.
- * The table: feature-numbers.ts. Source: docs/style.md "Adding things".
+ * What `apply` computes from an entry never changes for entries that are already in a log. New behaviour therefore gets
+ * a number, and the old code runs until a committed `configure_house` switches the number on. It stays on. A new group
+ * begins with all features of its build; in an existing one the operator switches them on.
+ * Leaves the table itself to feature-numbers.ts.
+ *
+ * Invariant: a replica that meets an unknown number ends, because it cannot compute what the others do.
+ * Source: docs/spec.md HOUSE2, HOUSE3; docs/style.md "Adding things".
  */
 import { InvariantError } from './assert.ts'
 import { featureNumbers } from './feature-numbers.ts'
@@ -22,13 +24,13 @@ export function featureNumberOf(name: FeatureName): number | undefined {
   return table[name]
 }
 
-/** The feature's name; of a number that this build does not know, the number in words. */
+/** The feature's name, or the number as text where this build does not know it. */
 export function featureNameOf(feature: number): string {
   const found = Object.entries(table).find(([, number]) => number === feature)
   return found === undefined ? `feature_${feature}` : found[0]
 }
 
-/** The operator can solve this one by an upgrade, so the message says so. */
+/** The operator solves this by an upgrade, and the message says so. */
 export class FeatureUnknownError extends InvariantError {
   readonly code = 'feature_unknown'
 

@@ -7,9 +7,9 @@ import { decodeEntry, encodeEntry } from './codec.ts'
 import type { Command, MachineEntry } from './commands.ts'
 import { type Applied, isPublic, type PublicEvent, rejectionCodes } from './events.ts'
 import { type Limits, limits } from './limits.ts'
-import { restore } from './restore.ts'
 import { emptyState, rows, type State, stateHash, takeDirty } from './state.ts'
-import { faultsOf } from './testing/invariants.ts'
+import { violationsOf } from './testing/invariants.ts'
+import { restored } from './testing/restored.ts'
 import { Sale, terms } from './testing/sale.ts'
 import { randomFrom, Stream } from './testing/streams.ts'
 
@@ -85,7 +85,7 @@ describe('random streams of commands', () => {
           const { replies, events } = apply(state, entry)
           expect(replies).toHaveLength(entry.commands.length)
           watcher.see(events, entry.atMs)
-          expect(faultsOf(state)).toEqual([])
+          expect(violationsOf(state)).toEqual([])
         }
       }),
       { numRuns: 60 },
@@ -100,12 +100,12 @@ describe('random streams of commands', () => {
         const one = emptyState(bounds)
         let other = emptyState(bounds)
         for (const [index, entry] of entries.entries()) {
-          if (index === at) other = restore(shuffled([...rows(other)], seed), bounds)
+          if (index === at) other = restored(shuffled([...rows(other)], seed), bounds)
           expect(apply(other, copyOf(entry))).toEqual(apply(one, copyOf(entry)))
           if (index % 10 === 0) expect(stateHash(other)).toBe(stateHash(one))
         }
         expect(stateHash(other)).toBe(stateHash(one))
-        expect(stateHash(restore(rows(one), bounds))).toBe(stateHash(one))
+        expect(stateHash(restored(rows(one), bounds))).toBe(stateHash(one))
         expect([...rows(other)]).toEqual([...rows(one)])
       }),
       { numRuns: 60 },
@@ -137,9 +137,9 @@ describe('random streams of commands', () => {
             if (i % every === 0) checkpoint()
           }
           checkpoint()
-          const restored = restore([...stored.values()] as Parameters<typeof restore>[0], bounds)
-          expect(stateHash(restored)).toBe(stateHash(state))
-          expect(takeDirty(restored)).toEqual([])
+          const again = restored([...stored.values()] as Parameters<typeof restored>[0], bounds)
+          expect(stateHash(again)).toBe(stateHash(state))
+          expect(takeDirty(again)).toEqual([])
         },
       ),
       { numRuns: 40 },
@@ -177,7 +177,7 @@ describe('random streams of commands', () => {
     one.apply(...commands.slice(0, 40_000))
     for (const command of commands.slice(40_000)) one.apply(command)
     expect(one.state.auctions.size).toBe(24_000)
-    expect(stateHash(restore(rows(one.state)))).toBe(stateHash(one.state))
+    expect(stateHash(restored(rows(one.state)))).toBe(stateHash(one.state))
   })
 
   it('HASH2: one row more, less or other gives another hash', () => {
@@ -190,12 +190,12 @@ describe('random streams of commands', () => {
     // Rows that others refer to cannot go; buyers, and blocks of requests and outbox entries, can.
     const loose = all.filter((row) => ['buyer', 'requests', 'outbox'].includes(row.kind))
     expect(loose.length).toBeGreaterThan(5)
-    for (const row of loose) hashes.add(stateHash(restore(all.filter((other) => other !== row))))
+    for (const row of loose) hashes.add(stateHash(restored(all.filter((other) => other !== row))))
     const house = all.find((row) => row.kind === 'house')
     if (house === undefined) throw new Error('no house row')
     for (let field = 0; field < 7; field++) {
       const value = house.value.map((item, index) => (index === field ? Number(item) + 1 : item))
-      hashes.add(stateHash(restore(all.map((row) => (row === house ? { ...row, value } : row)))))
+      hashes.add(stateHash(restored(all.map((row) => (row === house ? { ...row, value } : row)))))
     }
     expect(hashes.size).toBe(1 + loose.length + 7)
   })

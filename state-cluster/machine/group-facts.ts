@@ -1,14 +1,21 @@
 /**
- * The one row of facts about the whole group: the last stamp, running numbers, settings, features.
- * Invariant: the running numbers rise only, `lastAtMs` never falls.
+ * The one row of facts about the whole group.
  *
- *   value: [lastAtMs, auctions made, outbox entries made, requests made, outbox entries not queued,
- *           outageExtensionMinMs, outageThresholdMs, [feature …]]
+ * It has the last stamp, the running numbers, the house's settings, and the features that are on. Leaves the checks of
+ * a change to handlers/configure-house.ts and apply.ts.
+ *
+ * Invariant: the running numbers only rise, and `lastAtMs` never falls.
+ * Source: docs/spec.md ENTRY2, HOUSE1, HOUSE2, OUTBOX1.
  */
 import { type RowKind, Stored } from './changes.ts'
 import type { HouseSettings } from './commands.ts'
 import { type FeatureName, featureNumberOf } from './features.ts'
 import type { Plain } from './plain.ts'
+
+/*
+ * value: [lastAtMs, auctions made, outbox entries made, requests made, outbox entries not queued,
+ *         outageExtensionMinMs, outageThresholdMs, [feature …]]
+ */
 
 const defaultSettings: HouseSettings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
 

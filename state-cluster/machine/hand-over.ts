@@ -1,9 +1,13 @@
 /**
- * What a server that is dead or leaves owns goes to live ones: its auctions, each to the least loaded, and its
- * outbox entries, each to whoever has their auction now. Invariant: an auction that moves gets the next epoch, its events
- * from then on carry it; with nobody live nothing moves and nothing is lost. Rules OWNER5–OWNER8, OUTAGE6, OUTAGE9.
+ * Moves the auctions and outbox entries of a stopped server to live servers.
+ *
+ * Each auction goes to the least loaded server, and each outbox entry to the owner of its auction. `reassign` and
+ * `release_server` call it, a batch at a time. Leaves to them when a server counts as stopped.
+ *
+ * Invariant: a moved auction has the next epoch, which its later events carry. Without a live server nothing moves and
+ * nothing is lost.
+ * Source: docs/spec.md OWNER6–OWNER8, OUTAGE6, OUTAGE9, OUTBOX6.
  */
-
 import type { ApplyContext } from './apply-context.ts'
 import { fail } from './assert.ts'
 import type { Auction, Owner } from './auction.ts'
@@ -12,10 +16,10 @@ import { Batch, extendBy, extendForOutage, measureOutage } from './outage.ts'
 import type { OutboxRecord } from './outbox.ts'
 import type { Server } from './servers.ts'
 
-/** One batch. `gapMs`: how long nobody conducted; `undefined` where nothing was interrupted. */
+/** One batch. `gapMs`: the time without a conductor; `undefined` after a planned stop. */
 export function handOver(context: ApplyContext, from: Server, gapMs: number | undefined): Reassigned {
   const { outbox, servers } = context.state
-  if (from.standing === 'live') fail('only what is not live hands over', { id: from.id })
+  if (from.standing === 'live') fail('a server that hands over is not live', { id: from.id })
   let auctions = 0
   let outboxEntries = 0
   if (servers.liveCount > 0) {
@@ -30,7 +34,7 @@ function moveAuctions(context: ApplyContext, from: Server, gapMs: number | undef
   const { changes, house, servers } = context.state
   const nearMs = context.atMs + house.settings.outageExtensionMinMs
   const batch = new Batch(context)
-  /** Servers whose silence this hand-over has ended. */
+  /** Receivers whose silence was measured by this command. */
   const receivers = new Set<Server>()
   let count = 0
   for (;;) {
@@ -41,10 +45,10 @@ function moveAuctions(context: ApplyContext, from: Server, gapMs: number | undef
       changes.touch(from)
       return count
     }
-    const to = servers.leastLoaded() ?? fail('somebody is live', { id: from.id })
+    const to = servers.leastLoaded() ?? fail('a server is live', { id: from.id })
     if (!receivers.has(to)) {
       receivers.add(to)
-      countFromHere(context, to, batch)
+      countSilenceFromNow(context, to, batch)
     }
     if (!batch.take()) return count
     from.drop(auction)
@@ -53,7 +57,7 @@ function moveAuctions(context: ApplyContext, from: Server, gapMs: number | undef
     to.schedule(auction)
     changes.touch(auction)
     context.gain(to.id)
-    // An outage of the former owner that was not worked off yet is part of the time that was lost.
+    // An earlier outage of the former owner whose extensions are not all made is lost time too.
     const isAffected = gapMs !== undefined || from.outageGapMs > 0
     if (isAffected && auction.status === 'open' && auction.closesAtMs < nearMs)
       extendBy(context, auction, (gapMs ?? 0) + from.outageGapMs)
@@ -61,8 +65,8 @@ function moveAuctions(context: ApplyContext, from: Server, gapMs: number | undef
   }
 }
 
-/** A silence of the receiver up to here is the loss of what it had, and not of what comes to it now. */
-function countFromHere(context: ApplyContext, receiver: Server, batch: Batch): void {
+/** Ends the receiver's silence here: it affects the auctions that it had, not those that it gets now (OUTAGE9). */
+function countSilenceFromNow(context: ApplyContext, receiver: Server, batch: Batch): void {
   measureOutage(context, receiver)
   receiver.lastConductedMs = context.atMs
   context.state.changes.touch(receiver)
@@ -71,7 +75,7 @@ function countFromHere(context: ApplyContext, receiver: Server, batch: Batch): v
 
 function moveOutbox(context: ApplyContext, from: Server): number {
   const { auctions, limits, outbox, servers } = context.state
-  const receiver = servers.leastLoaded() ?? fail('somebody is live', { id: from.id })
+  const receiver = servers.leastLoaded() ?? fail('a server is live', { id: from.id })
   const ownerOf = (outboxEntry: OutboxRecord): Owner | undefined => {
     const auction = outboxEntry.auctionId === undefined ? undefined : auctions.get(outboxEntry.auctionId)
     return auction === undefined || auction.owner !== from
@@ -87,12 +91,12 @@ function moveOutbox(context: ApplyContext, from: Server): number {
   return count
 }
 
-/** Of an auction that moved: its owner, as long as that is live. */
+/** For an entry whose auction is another server's, or that has none: the auction's owner if live, else the receiver. */
 function ownerNow(auction: Auction | undefined, receiver: Server): Owner {
   return auction?.owner.isLive ? auction.owner : receiver
 }
 
-/** Of an auction that ended it stays the owner's for ever; one that has not moved yet keeps its outbox entries. */
+/** An ended auction never moves, so the receiver gets its entries. Entries of one that is still to move wait for it. */
 function lastOwner(auction: Auction, receiver: Server): Server | undefined {
   return auction.hasEnded ? receiver : undefined
 }

@@ -13,15 +13,15 @@ import { commandCodes, type MachineEntry } from './commands.ts'
 import { encodeEvent } from './event-codec.ts'
 import { hashPlain, hexOf, type Plain } from './plain.ts'
 import { encodeReply } from './reply-codec.ts'
-import { restore } from './restore.ts'
 import { emptyState, rows, stateHash } from './state.ts'
+import { restored } from './testing/restored.ts'
 import { Sale } from './testing/sale.ts'
 import { Stream } from './testing/streams.ts'
 
 interface Outcome {
   readonly state: string
-  /** Of all replies and events in order. */
-  readonly told: string
+  /** A hash of all replies and events in order. */
+  readonly outputs: string
   readonly events: number
 }
 
@@ -30,16 +30,16 @@ const pathOf = (name: string): string => fileURLToPath(new URL(`${name}.jsonl`, 
 
 function replay(entries: readonly EntryTuple[], restartEvery = Number.POSITIVE_INFINITY): Outcome {
   let state = emptyState()
-  let told = ''
+  let outputs = ''
   let count = 0
   for (const [index, tuple] of entries.entries()) {
     const { replies, events } = apply(state, decodeEntry(tuple))
     count += events.length
-    const tuples: Plain[] = [told, replies.map(encodeReply), events.map(encodeEvent)]
-    told = hexOf(hashPlain(0, tuples))
-    if (index % restartEvery === restartEvery - 1) state = restore(rows(state))
+    const tuples: Plain[] = [outputs, replies.map(encodeReply), events.map(encodeEvent)]
+    outputs = hexOf(hashPlain(0, tuples))
+    if (index % restartEvery === restartEvery - 1) state = restored(rows(state))
   }
-  return { state: stateHash(state), told, events: count }
+  return { state: stateHash(state), outputs, events: count }
 }
 
 function written(entries: readonly EntryTuple[]): string {

@@ -1,9 +1,13 @@
 /**
- * The door of the auction machine: what the replica, the simulator and the tests need. Invariant: nothing that is
- * exported here reads a clock, draws a random number or does I/O.
+ * The exports of the auction machine, for the replica, the link and the simulator.
  *
- *   state = emptyState() or restore(rows)         apply(state, entry) → replies, events
- *   takeDirty(state) → rows to store              stateHash(state) → 16 hexadecimal digits
+ *   state = emptyState(), or the result of restoring(rows)     apply(state, entry) → replies, events
+ *   takeDirty(state) → rows to store                           stateHash(state) → 16 hexadecimal digits
+ *
+ * Leaves the log, the disk and the clock to its callers.
+ *
+ * Invariant: nothing that is exported here reads a clock, draws a random number or does I/O.
+ * Source: docs/design.md "Two pure cores and one shell"; docs/style.md "Purity".
  */
 export { refusalBeforeLog } from './admission.ts'
 export { apply, entryVersion } from './apply.ts'
@@ -13,7 +17,7 @@ export { type Deadline, deadlinesOf } from './deadlines.ts'
 export { decodeEvent, decodeHistory, encodeEvent, encodeHistory } from './event-codec.ts'
 export { CodecError } from './plain-reader.ts'
 export { decodeReply, encodeReply } from './reply-codec.ts'
-export { restore, restoring } from './restore.ts'
+export { restoring } from './restore.ts'
 export { dirtyCount, emptyState, newGroupState, rows, type State, stateHash, takeDirty } from './state.ts'
 export {
   auctionPage,

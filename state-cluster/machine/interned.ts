@@ -1,7 +1,11 @@
 /**
- * Keeps equal strings, tag lists, increment tables and soft-close terms of a million auctions once. Invariant:
- * what comes back equals what went in; memory only, never a row, never a decision. Each table is bounded: when
- * it is full it starts anew, and what it held simply stays shared by those who have it.
+ * Keeps equal strings and tables of a million auctions in memory only once.
+ *
+ * The tables are those of increments and of soft-close terms, and lists of tags. Each collection is bounded: a full one
+ * is emptied, and its values stay shared by the auctions that have them. Leaves rows to the classes of the values.
+ *
+ * Invariant: the returned value equals the given one; nothing here is a row or affects a decision.
+ * Source: docs/design.md "What must never happen", bounded.
  */
 import type { IncrementTable } from '../../protocol/money.ts'
 import type { SoftClose } from './commands.ts'

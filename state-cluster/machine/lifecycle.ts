@@ -1,26 +1,32 @@
 /**
- * The steps of an auction's life, each with its events and outbox entries, whoever caused it (a command, a deadline, an
- * outage). Invariant: an auction ends once, what it ended as never changes, and it is sold at no less than its
- * reserve. Rules OPEN, SOFT, PAUSE, CLOSE of docs/spec.md.
+ * The steps of an auction's life, each with its events and outbox entries.
  *
- *   scheduled ──► open ◄──► paused        sold, passed, cancelled are final
- *       │          │ │        │ │
- *       └──────────┴─┼────────┘ │──► cancelled
- *                    └──────────┘──► sold | passed
+ * A command, a deadline or an outage causes a step. Leaves the decision when to take one to handlers/ and outage.ts,
+ * and the result of a close to the format.
+ *
+ * Invariant: an auction ends once, its result never changes, and it is never sold at worse than its reserve.
+ * Source: docs/spec.md OPEN1, SOFT1, SOFT2, PAUSE1–PAUSE3, CLOSE1–CLOSE6, RESERVE2.
  */
 import { type Amount, addCapped } from '../../protocol/money.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { fail } from './assert.ts'
 import { type Auction, aliasOf, type Bidder } from './auction.ts'
 import type { AuctionExtended } from './events.ts'
-import { isBeyond } from './face.ts'
+import { isBeyond } from './visibility.ts'
 
-/** Whether the deadline of an open auction has passed: from then on no bid counts, whatever happens later. */
+/*
+ * scheduled ──► open ◄──► paused        sold, passed, cancelled are final
+ *     │          │ │        │ │
+ *     └──────────┴─┼────────┘ │──► cancelled
+ *                  └──────────┘──► sold | passed
+ */
+
+/** Whether the deadline of an open auction has passed. From then on it accepts no bid. */
 export function isPastClose(auction: Auction, atMs: number): boolean {
   return auction.status === 'open' && atMs >= auction.closesAtMs
 }
 
-/** Opens an auction that is new or whose time has come. */
+/** Opens a new auction, or a scheduled one that is due. */
 export function open(context: ApplyContext, auction: Auction): void {
   if (auction.status !== 'open') context.state.auctions.setStatus(auction, 'open')
   context.publish({ type: 'auction_opened', ...context.stamp(auction), closesAt: auction.closesAtMs })
@@ -48,14 +54,14 @@ export function pause(context: ApplyContext, auction: Auction): void {
 
 /** Gives back the time that was left when the pause began. */
 export function resume(context: ApplyContext, auction: Auction): void {
-  if (auction.pausedAtMs === undefined) fail('a paused auction knows since when', { id: auction.id })
+  if (auction.pausedAtMs === undefined) fail('a paused auction has the time of its pause', { id: auction.id })
   auction.closesAtMs += context.atMs - auction.pausedAtMs
   auction.pausedAtMs = undefined
   context.state.auctions.setStatus(auction, 'open')
   context.publish({ type: 'auction_resumed', ...context.stamp(auction), closesAt: auction.closesAtMs })
 }
 
-/** The hammer falls: sold or passed, by the rules of the format. */
+/** Ends an auction: sold or passed, by the rules of the format. */
 export function close(context: ApplyContext, auction: Auction): void {
   const hammer = auction.format.hammer(auction)
   if (hammer === undefined) {
@@ -87,19 +93,19 @@ export function sell(context: ApplyContext, auction: Auction, { winner, price }:
     hammerPrice: price,
     winner: aliasOf(winner),
   })
-  context.tell('won', winner, price)
-  for (const bidder of auction.bidders) if (bidder !== winner) context.tell('lost', bidder, price)
+  context.publishPrivate('won', winner, price)
+  for (const bidder of auction.bidders) if (bidder !== winner) context.publishPrivate('lost', bidder, price)
   context.notify('WON_AUCTION', auction, winner.id, price)
   context.notify('END_OF_AUCTION', auction, undefined, price)
 }
 
-/** Ends an auction; nobody has it. */
+/** Ends an auction without a winner. */
 function pass(context: ApplyContext, auction: Auction): void {
   assertNotEnded(auction)
   auction.pausedAtMs = undefined
   context.state.auctions.setStatus(auction, 'passed')
   context.publish({ type: 'auction_passed', ...context.stamp(auction) })
-  for (const bidder of auction.bidders) context.tell('lost', bidder, auction.price ?? 0)
+  for (const bidder of auction.bidders) context.publishPrivate('lost', bidder, auction.price ?? 0)
   context.notify('END_OF_AUCTION', auction)
 }
 
@@ -111,7 +117,7 @@ export function cancel(context: ApplyContext, auction: Auction): void {
   context.notify('CANCELED_AUCTION', auction)
 }
 
-/** After an accepted bid: a bid near the close leaves the others time to answer. SOFT rules. */
+/** After an accepted bid: one near the close extends, so that others have time to bid (SOFT1, SOFT2). */
 export function softClose(context: ApplyContext, auction: Auction): void {
   const terms = auction.terms.softClose
   if (terms === undefined || auction.closesAtMs - context.atMs > terms.windowMs) return

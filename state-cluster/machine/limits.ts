@@ -1,9 +1,12 @@
 /**
- * Every bound of the auction machine, by name. `apply` depends on them, so all replicas of a group must run
- * with the same ones: production takes `limits` as it stands; only tests lower them, to reach a bound cheaply.
- * What happens at each bound is in docs/spec.md, LIMIT rules. Source: DESIGN "bounded".
+ * Every bound of the auction machine, by name.
+ *
+ * Production uses `limits` as it is; only tests lower them, to reach a bound cheaply. Leaves the behaviour at a bound
+ * to the code that checks it.
+ *
+ * Invariant: all replicas of a group apply with the same limits, because results depend on them.
+ * Source: docs/spec.md LIMIT1–LIMIT3, REQUEST3, REQUEST4, OWNER3, OWNER7, OUTBOX4; docs/design.md, "bounded".
  */
-
 const dayMs = 86_400_000
 
 export interface Limits {
@@ -13,7 +16,7 @@ export interface Limits {
   readonly buyersMax: number
   /** At the bound a new server is refused: `limit_exceeded`. */
   readonly serversMax: number
-  /** Distinct tags in use by auctions and interests. At the bound whatever brings a new one is refused. */
+  /** Distinct tags in use by auctions and interests. At the bound a command that brings a new one is refused. */
   readonly distinctTagsMax: number
   /** Bidders of one auction. At the bound a bid of a new bidder is refused: `limit_exceeded`. */
   readonly biddersMax: number
@@ -38,16 +41,16 @@ export interface Limits {
   /** No deadline lies beyond this (epoch ms); an extension that would pass it is `limit_exceeded`. */
   readonly closesAtMsMax: number
 
-  /** One `conduct` works off at most this many auctions … */
+  /** One `conduct` handles at most this many auctions … */
   readonly conductBatchMax: number
-  /** … and stops early once it has told this many bidders. */
-  readonly conductToldMax: number
+  /** … and stops early once it has made this many events. */
+  readonly conductEventsMax: number
 
-  /** A command that hands over a server's work moves at most this many outbox entries; auctions as `conductBatchMax`. */
+  /** A command that hands over moves at most this many outbox entries; for auctions, `conductBatchMax` holds. */
   readonly moveOutboxMax: number
   /** An owner with a close this near pulses more often … */
   readonly outageNearMs: number
-  /** … and a longer silence of it than this is an outage. */
+  /** … and its pulse timeout is at least this. */
   readonly outageNearThresholdMs: number
   /** A monitor's lease: shortest and longest. */
   readonly leaseMsMin: number
@@ -84,7 +87,7 @@ export const limits: Limits = {
   outageMsMax: dayMs,
   closesAtMsMax: 8_640_000_000_000_000,
   conductBatchMax: 512,
-  conductToldMax: 20_000,
+  conductEventsMax: 20_000,
   moveOutboxMax: 4_096,
   outageNearMs: 5_000,
   outageNearThresholdMs: 500,

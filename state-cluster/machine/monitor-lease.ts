@@ -1,18 +1,23 @@
 /**
- * Who may act as the group's monitor: one row, or none before the first asked. Invariant: the token rises with
- * every new holder, so that commands of a former one, however late, are told from those of the present one.
- * Source: DESIGN "Owners, the monitor, and fencing"; rules MONITOR1–MONITOR2.
+ * The lease of the group's acting monitor, as one row.
  *
- *   value: [monitor, token, untilMs]
+ * There is no row before the first monitor asked. Leaves taking and renewing to handlers/acquire-monitor-lease.ts.
+ *
+ * Invariant: the token rises with every new holder, so a late command of a former holder is recognized.
+ * Source: docs/spec.md MONITOR1–MONITOR3; docs/design.md "Owners, the monitor, and fencing".
  */
 import { type RowKind, Stored } from './changes.ts'
 import type { Plain } from './plain.ts'
 
+/*
+ * value: [monitor, token, untilMs]
+ */
+
 export class MonitorLease extends Stored {
   monitorId = ''
-  /** 0: nobody ever held it. */
+  /** 0: no monitor has held it yet. */
   token = 0
-  /** Epoch ms, by stamps; from then on anybody may take it. */
+  /** Epoch ms, by stamps; from then on any monitor may take it. */
   untilMs = 0
 
   /** Whether this monitor, by this token, may act now. */

@@ -1,10 +1,13 @@
 /**
- * A sorted set of numbers or strings, for pages in a stable order: sorted chunks in a sorted directory.
- * Invariant: no chunk is empty, chunks rise, and two neighbours together hold more than half a chunk.
- * Insert, remove and "first after" cost O(log n) comparisons and one move within a chunk of at most 128;
- * strings compare by UTF-16 units, never by locale. A set of one costs one small array.
+ * A sorted set of numbers or strings, for pages in a stable order.
+ *
+ * Sorted chunks of at most 128 values are in a sorted list. Insert, remove and "first after" cost O(log n) comparisons
+ * and one move within a chunk; a set of one value costs one small array. Leaves what the values mean to its callers.
+ *
+ * Invariant: no chunk is empty, chunks rise, and two neighbours together hold more than half a chunk. Strings compare by
+ * UTF-16 units, never by locale.
+ * Source: docs/spec.md AUCTION5, BUYER1.
  */
-
 const chunkMax = 128
 
 export class OrderedSet<T extends number | string> {

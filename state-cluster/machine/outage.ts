@@ -1,19 +1,25 @@
 /**
- * Fair outages: an auction that nobody conducted near its close gets the lost time back. Invariant: an outage is
- * measured between stamps, extends each auction once, and before anything is opened or closed; a closed auction
- * never reopens. Rules OUTAGE1–OUTAGE9 of docs/spec.md; `conduct`, `enlist_server` and `reassign` call it.
+ * Measures outages of a conductor and gives the lost time back to auctions.
  *
- *   lastConducted            now            now + least
- *   ───┼──────── gap ─────────┼───────────────┼────────►     closes in front of the last mark: extended to
- *                             │◄──── least ──►│              max(closesAt + gap, now + least)
+ * Only auctions near their close are extended. `conduct`, `enlist_server` and hand-over.ts call it. Leaves the move of a
+ * deadline to lifecycle.ts.
+ *
+ * Invariant: an outage is measured between stamps and extends each auction once, before anything is opened or closed. A
+ * closed auction never reopens.
+ * Source: docs/spec.md OUTAGE1–OUTAGE9.
  */
-
 import type { ApplyContext } from './apply-context.ts'
 import type { Auction } from './auction.ts'
 import { extend } from './lifecycle.ts'
 import type { Server } from './servers.ts'
 
-/** How much one command may still do: auctions, and bidders told. */
+/*
+ * lastConducted            now            now + least
+ * ───┼──────── gap ─────────┼───────────────┼────────►     closes before the last mark: extended to
+ *                           │◄──── least ──►│              max(closesAt + gap, now + least)
+ */
+
+/** How much one command may still do: a number of auctions, and of events. */
 export class Batch {
   private readonly context: ApplyContext
   private auctions = 0
@@ -22,43 +28,43 @@ export class Batch {
     this.context = context
   }
 
-  /** Takes the place of one auction, if there is one. */
+  /** Counts one auction; `false` when the batch is full. */
   take(): boolean {
     const { limits } = this.context.state
-    if (this.auctions >= limits.conductBatchMax || this.context.events.length >= limits.conductToldMax)
+    if (this.auctions >= limits.conductBatchMax || this.context.events.length >= limits.conductEventsMax)
       return false
     this.auctions++
     return true
   }
 }
 
-/** A silence longer than the server's patience is an outage; one that follows before it is worked off adds to it. */
+/** A silence above the pulse timeout is an outage. It adds to an earlier one whose extensions are not all made. */
 export function measureOutage(context: ApplyContext, server: Server): void {
   const gapMs = context.atMs - server.lastConductedMs
-  if (gapMs > server.patienceMs) beginOutage(context, server, gapMs)
+  if (gapMs > server.pulseTimeoutMs) beginOutage(context, server, gapMs)
 }
 
-/** What the server last left undone counts as an outage, however short it was. */
+/** Counts `gapMs` as an outage, however short it is. */
 export function beginOutage(context: ApplyContext, server: Server, gapMs: number): void {
   server.outageGapMs += gapMs
   server.outageHorizonMs = context.atMs + context.state.house.settings.outageExtensionMinMs
 }
 
 /**
- * After a pulse that came after `gapMs`: how late the next one may be. Servers that enlist pulse four times a second
- * while a close is near: there, two missed pulses are an outage, unless pulses are that slow anyway: a house under
- * load must come to its closes. All other silences are judged by the house's threshold.
+ * Sets the timeout for the next pulse, after one that came `gapMs` after the last. A server pulses four times a second
+ * while a close is near, so there two missed pulses are an outage. Under load, pulses may always be that slow, and
+ * closes must still happen: hence twice the last gap. Without a close nearby, the house's threshold is the timeout.
  */
-export function setPatience(context: ApplyContext, server: Server, gapMs: number): void {
+export function setPulseTimeout(context: ApplyContext, server: Server, gapMs: number): void {
   const { house, limits } = context.state
   const { outageThresholdMs } = house.settings
   const closesAtMs = server.running.peek()?.closesAtMs ?? Number.POSITIVE_INFINITY
   const isNear = closesAtMs <= context.atMs + limits.outageNearMs
   const nearMs = Math.max(limits.outageNearThresholdMs, 2 * gapMs)
-  server.patienceMs = isNear ? Math.min(outageThresholdMs, nearMs) : outageThresholdMs
+  server.pulseTimeoutMs = isNear ? Math.min(outageThresholdMs, nearMs) : outageThresholdMs
 }
 
-/** Extends by the outage that is being worked off, as far as the batch goes. */
+/** Extends the auctions of the present outage, as many as the batch takes. */
 export function extendForOutage(context: ApplyContext, server: Server, batch: Batch): void {
   if (server.outageGapMs === 0) return
   for (;;) {

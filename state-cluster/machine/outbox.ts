@@ -1,11 +1,12 @@
 /**
- * What must still be told to buyers: outbox entries in order of position, one queue per owner. Invariant: positions
- * rise by one in the group and never repeat; an outbox entry stays until its owner acknowledges it. When the outbox is
- * full, bids are no longer told one by one (NEW_BID, OUTBID: counted in the house row); all other kinds are
- * bounded by the auctions and buyers themselves and always queued. Source: DESIGN "Notifications".
+ * The outbox: entries that are still to be published to buyers.
  *
- *   outbox entries  value: a block of [position, owner, kind, atMs, auction id | null, seq | null, recipient | null,
- *                               price | null]
+ * There is one queue per owner, in order of position. When the outbox is full, NEW_BID and OUTBID are counted in the
+ * house row and not queued. The other kinds are bounded by the number of auctions and buyers, and always queued.
+ * Leaves recipients and messages to the server that publishes.
+ *
+ * Invariant: positions rise by one in the group and never repeat; an entry stays until its owner acknowledges it.
+ * Source: docs/spec.md OUTBOX1–OUTBOX6; docs/design.md "Notifications".
  */
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Amount } from '../../protocol/money.ts'
@@ -15,6 +16,11 @@ import type { OutboxKind } from './events.ts'
 import type { House } from './group-facts.ts'
 import type { Limits } from './limits.ts'
 import type { Plain } from './plain.ts'
+
+/*
+ * outbox   key: block number   value: a block of [position, owner, kind, atMs, auction id | null, seq | null,
+ *                                     recipient | null, price | null]
+ */
 
 /** Stable codes of rows. Never reuse a number. */
 export const outboxKindCodes = {
@@ -52,10 +58,10 @@ function encodeOutboxEntry(record: OutboxRecord): readonly Plain[] {
   ]
 }
 
-/** Outbox entries of one owner: taken from the front, found by position. */
+/** The outbox entries of one owner, in order of position. */
 interface Queue {
   records: OutboxRecord[]
-  /** Place of the first live record; those before it are acknowledged. */
+  /** Index of the first live record; those before it are acknowledged. */
   head: number
 }
 
@@ -75,7 +81,7 @@ export class Outbox {
     return this.log.size
   }
 
-  /** Queues an outbox entry; `false` when it was counted only. The caller touches the house row. */
+  /** Queues an outbox entry; `false` when it was only counted. The caller touches the house row. */
   add(facts: Omit<OutboxRecord, 'number'>): boolean {
     const { kind, owner } = facts
     if (this.log.size >= this.limits.outboxMax && (kind === 'NEW_BID' || kind === 'OUTBID')) {
@@ -116,7 +122,7 @@ export class Outbox {
         else kept.push(record)
       }
     }
-    // What was passed over goes back in front of what is left.
+    // Records that were passed over stay: they move up to the new head.
     for (let place = head - 1; kept.length > 0; place--) {
       records[place] = kept.pop() as OutboxRecord
       head = place
@@ -125,8 +131,8 @@ export class Outbox {
   }
 
   /**
-   * Gives outbox entries of one owner to others: `to` says whose each is now, or nobody's else. Looks at most at `limit`
-   * of them, in order; returns how many moved.
+   * Moves outbox entries to other owners. `to` names an entry's new owner, or `undefined` if it stays. Looks at `limit`
+   * entries at most, in order; returns how many moved.
    */
   move(from: ServerId, limit: number, to: (outboxEntry: OutboxRecord) => ServerId | undefined): number {
     const queue = this.queues.get(from)
@@ -176,13 +182,13 @@ export class Outbox {
     return records.slice(low, low + limit)
   }
 
-  /** Puts back one saved block; blocks may come in any order, `sealing` follows the last. */
+  /** Loads one saved block. Blocks may come in any order; `indexing` must follow the last one. */
   load(records: readonly OutboxRecord[]): void {
     this.log.load(records)
   }
 
-  /** Builds the queues of the owners from the loaded blocks; a step is one outbox entry. */
-  *sealing(): Generator<void, void> {
+  /** Builds the owners' queues from the loaded blocks; one step per outbox entry. */
+  *indexing(): Generator<void, void> {
     for (const record of this.log.all()) {
       this.queueOf(record.owner).records.push(record)
       yield
@@ -193,7 +199,7 @@ export class Outbox {
     return this.log.sorted()
   }
 
-  /** The queue goes on from `head`; what lies before it is let go of, now and then. */
+  /** Sets the queue's head. The records before it are freed when they are many. */
   private settle(owner: ServerId, queue: Queue, head: number): void {
     const { records } = queue
     queue.head = head
@@ -204,7 +210,7 @@ export class Outbox {
     }
   }
 
-  /** Puts outbox entries that come from elsewhere, in order, among the owner's. O(both). */
+  /** Merges entries of another owner into this one's, by position. O(both). */
   private mergeInto(owner: ServerId, own: readonly OutboxRecord[]): void {
     const queue = this.queueOf(owner)
     const merged: OutboxRecord[] = []

@@ -146,7 +146,7 @@ describe('release', () => {
 })
 
 describe('the monitor', () => {
-  it('MONITOR1: whoever holds the lease keeps its token; whoever takes it over gets the next', () => {
+  it('MONITOR1: the holder of the lease keeps its token; a monitor that takes it over gets the next', () => {
     const one = new Sale()
     expect(lease(one, 'm1', 1_000)).toEqual({
       ok: true,
@@ -250,7 +250,7 @@ describe('a dead server', () => {
 })
 
 describe('outages of owners', () => {
-  it('OUTAGE6: what is near its close when its owner is found dead is extended at once, once', () => {
+  it('OUTAGE6: an auction near its close is extended at once, and once, when its owner is found dead', () => {
     const one = house(2)
     one.auction('near', { durationMs: 3_000 })
     one.auction('gone', { durationMs: 1_300 })
@@ -361,7 +361,7 @@ describe('outages of owners', () => {
     expect(one.view('theirs').extensions).toBe(1)
   })
 
-  it('OWNER9: a pulse is answered with its stamp, so that whoever conducts needs no clock', () => {
+  it('OWNER9: a pulse is answered with its stamp, so that a conductor needs no clock', () => {
     const one = house(1)
     one.auction('a1', { durationMs: 3_000 })
     const reply = one.pass(100).conduct('s1').replies[0]
@@ -402,7 +402,7 @@ describe('outbox entries of owners', () => {
     expect(stateHash(one.restart().state)).toBe(hash)
   })
 
-  it('OUTBOX6: a buyer that registers through a server that is gone by then is told by a live one', () => {
+  it('OUTBOX6: a buyer that registers through a server that is gone by then gets its entry from a live one', () => {
     const one = house(2)
     one.buyer('ann', ['clock'])
     expect(one.outbox('s1')).toHaveLength(1)

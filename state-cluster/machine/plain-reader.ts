@@ -1,10 +1,15 @@
 /**
- * Reads plain tuples that came from a disk or a peer: every field is checked for type and range before it is
- * used. Invariant: whatever the input, the reader returns what its method promises or throws `CodecError`.
+ * Reads tuples that came from a disk or a peer, and checks every field.
+ *
+ * Each field is checked for type and range before it is used. Leaves to the caller whether the fields make sense
+ * together.
+ *
+ * Invariant: for any input, a method returns what it promises or throws `CodecError`.
+ * Source: docs/spec.md ENTRY1, HASH4.
  */
 import type { Plain } from './plain.ts'
 
-/** Stored or received data is not what this version writes: damaged, or written by a newer one. */
+/** Stored or received data that this version does not write: damaged, or from a newer version. */
 export class CodecError extends Error {
   override readonly name = 'CodecError'
   readonly code = 'corrupt_data'
@@ -47,8 +52,7 @@ export class TupleReader {
   }
 
   /**
-   * A number as it was asked for: commands carry amounts that `apply` judges itself, so only the type is
-   * checked here. −0 becomes 0.
+   * Any number. `apply` itself judges the amounts of commands, so only the type is checked here. −0 becomes 0.
    */
   number(): number {
     const value = this.next()
@@ -60,7 +64,7 @@ export class TupleReader {
     return typeof value === 'string' ? value : this.wrong('not a string')
   }
 
-  /** A string that stands for an id; its shape was checked at the edge. */
+  /** An id of 1 to 128 characters; the edge has checked its shape. */
   id<Id extends string>(): Id {
     const value = this.text()
     return value.length >= 1 && value.length <= 128 ? (value as Id) : this.wrong('not an id')
@@ -103,14 +107,14 @@ export class TupleReader {
     return this.isAbsent() ? undefined : this.id<Id>()
   }
 
-  /** The name whose stable code the field holds. */
+  /** The name that belongs to the field's stable code. */
   coded<Name extends string>(codes: Readonly<Record<Name, number>>): Name {
     const code = this.next()
     const name = namesOf(codes).get(code)
     return name === undefined ? this.wrong(`code ${String(code)} is not known`) : (name as Name)
   }
 
-  /** The field as it stands: a nested tuple, for another reader. */
+  /** The field unchecked: a nested tuple, for another reader. */
   raw(): unknown {
     return this.next()
   }

@@ -1,9 +1,12 @@
 /**
- * Plain values, what rows, log entries and digests are made of, and their 64-bit hash in two 32-bit lanes.
- * Invariant: equal values hash equally on every machine; every type and length is marked, so that no two
- * different values are mixed as the same words. Rows hold safe integers only; other numbers stand in digests of
- * requests that will be refused.
- * The hash finds accidents, not attackers. Source: the mixing steps are those of MurmurHash3 (public domain).
+ * Plain values, of which rows, log entries and digests are made, and their hash.
+ *
+ * The hash has 64 bits in two 32-bit lanes. It finds accidents, not attackers. Rows hold safe integers only; other
+ * numbers are hashed in digests of requests that will be refused.
+ *
+ * Invariant: equal values have equal hashes on every machine. Types and lengths are marked, so different values are
+ * never mixed as the same words.
+ * Source: docs/spec.md HASH2; the mixing steps are those of MurmurHash3 (public domain).
  */
 export type Plain = null | boolean | number | string | readonly Plain[]
 

@@ -1,16 +1,22 @@
 /**
- * Replies ↔ plain tuples, for the memory of requests and for links between processes. Invariant:
- * `decodeReply(encodeReply(reply))` equals `reply`; codes are stable.
+ * Encodes replies as plain tuples with stable codes.
  *
- *   [0, code, askingBid, closesAt, seq]  refused        [3, buyer id]          [5, nextDueMs, more, stamp]
- *   [1, auction id, seq, price, askingBid, status, maxBid]  bid                [6]  done
- *   [2, auction id, seq]  auction                       [4, server epoch]
- *   [7, monitor, token, untilMs]  lease                 [8, auctions, outbox entries, more]  reassigned
+ * The memory of requests stores them, and links send them between processes. Leaves the bytes to storage and wire.
+ *
+ * Invariant: `decodeReply(encodeReply(reply))` equals `reply`; codes are never reused.
+ * Source: docs/spec.md REQUEST1; events.ts.
  */
 import type { BidderStatus, RejectionCode, Reply } from './events.ts'
 import { rejectionCodes } from './events.ts'
 import type { Plain } from './plain.ts'
 import { corrupt, orNull, TupleReader } from './plain-reader.ts'
+
+/*
+ * [0, code, askingBid, closesAt, seq]  refused        [3, buyer id]          [5, nextDueMs, more, stamp]
+ * [1, auction id, seq, price, askingBid, status, maxBid]  bid                [6]  done
+ * [2, auction id, seq]  auction                       [4, server epoch]
+ * [7, monitor, token, untilMs]  lease                 [8, auctions, outbox entries, more]  reassigned
+ */
 
 /** Stable codes. Never reuse a number. */
 const bidderStatusCodes = { winning: 1, outbid: 2, won: 3, lost: 4, none: 5 } as const satisfies Record<

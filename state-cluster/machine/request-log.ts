@@ -1,22 +1,28 @@
 /**
- * Remembered requests in order of their running number, 64 to a row. All but the newest block are held as one text
- * each: half a million objects of a dozen words would cost three times the memory, and the garbage collector a walk
- * over all of them. Invariant: rows are those of the tuples, whichever way a block is held at the moment; numbers
- * rise by one for ever; a block without live requests is no row, and one that has lost most of its requests lets
- * go of their text by the next checkpoint. Leaves whose requests they are, and for how long, to request-memory.ts.
+ * Remembered requests in order of their running number, 64 to a row.
  *
- *   requests  key: block number in 14 digits   value: 64 or fewer [number, subject, request id, digest a, digest b,
- *                                                      atMs, reply], `null` where there is none
+ * All but the newest block are kept as one JSON text each. Half a million objects of a dozen words would cost three
+ * times the memory, and the garbage collector would walk over all of them. Leaves to request-memory.ts whose the
+ * requests are and how long they are remembered.
+ *
+ * Invariant: rows do not depend on how a block is kept. Numbers rise by one, a block without live requests has no row,
+ * and one that lost most of its requests frees their text by the next checkpoint.
+ * Source: docs/spec.md REQUEST1, REQUEST4, HASH1.
  */
 import { fail } from './assert.ts'
 import { type Changes, type RowKind, Stored } from './changes.ts'
 import type { Plain } from './plain.ts'
 
+/*
+ * requests  key: block number in 14 digits   value: 64 or fewer [number, subject, request id, digest a, digest b,
+ *                                                   atMs, reply], `null` where there is none
+ */
+
 /** As a row holds it. */
 export type RequestTuple = readonly Plain[]
 
 const requestsPerBlock = 64
-/** A text is made anew once only this part of what it holds is alive. */
+/** A text is built again when only this part of its requests is live. */
 const keptPart = 1 / 4
 
 const numberOf = (tuple: RequestTuple): number => tuple[0] as number
@@ -53,7 +59,7 @@ class RequestBlock extends Stored {
   rowValue(): readonly Plain[] {
     const value = (this.tuples ?? this.parsed()).slice()
     while (value.length > 0 && value[value.length - 1] === null) value.pop()
-    // Whatever removes a request has its row made again by the next checkpoint: here it is parsed anyway.
+    // The next checkpoint writes this row again, so parsing the text here costs nothing extra.
     if (this.text !== undefined && this.live <= this.liveInText * keptPart) this.write(value)
     return value
   }
@@ -84,7 +90,7 @@ class RequestBlock extends Stored {
     if (this.tuples !== undefined) this.tuples[place] = null
   }
 
-  /** Takes no new tuples for now: the text stands for all. */
+  /** Takes no new tuples for now: all of them are in the text. */
   release(): void {
     if (this.text === undefined) this.write(this.rowValue())
     this.tuples = undefined
@@ -110,7 +116,7 @@ class RequestBlock extends Stored {
 export class RequestLog {
   private readonly blocks = new Map<number, RequestBlock>()
   private readonly changes: Changes
-  /** Of the highest number; while it is empty it is no row, and it may fill again. */
+  /** The block of the highest number. While it is empty it has no row, but it may fill again. */
   private newest: RequestBlock | undefined = undefined
   /** The one block beside the newest whose tuples are in memory. */
   private opened: RequestBlock | undefined = undefined
@@ -157,7 +163,7 @@ export class RequestLog {
     return this.firstBlock() && this.get(this.lowest)
   }
 
-  /** No live request has a stamp before this; reads none. */
+  /** No live request has a stamp before this. Parses no text. */
   get fromMs(): number {
     return this.firstBlock()?.fromMs ?? Number.POSITIVE_INFINITY
   }

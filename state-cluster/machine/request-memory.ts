@@ -1,9 +1,13 @@
 /**
- * The memory that makes a retry count once: (subject, request id) → digest of what was asked and the first
- * answer, refusals included. Invariant: known are exactly the requests not older than the window, of each
- * subject the latest so many, of the group the latest so many. What is too old is unknown at once and leaves
- * memory a few at a time, oldest first, so that no entry pays for a quiet hour. Source: CONTRACT "A retry with a known requestId".
- * Requests are kept by request-log.ts; here stand, for each subject, the numbers of its own.
+ * Remembers requests with their first reply, so that a retry counts once.
+ *
+ * The key is subject and request id; the value has a digest of the content and the reply, rejections included. Expired
+ * requests are unknown at once, and leave memory a few per entry, oldest first. Leaves rows to request-log.ts, and
+ * keeps only each subject's numbers here.
+ *
+ * Invariant: exactly those requests are known that are not older than the window, and among the latest of their subject
+ * and of the group up to the bounds.
+ * Source: docs/spec.md REQUEST1–REQUEST5; docs/protocol.md "Retries".
  */
 import type { RequestId, SubjectId } from '../../protocol/ids.ts'
 import type { Changes } from './changes.ts'
@@ -48,17 +52,17 @@ interface Answered {
   readonly reply: Reply
 }
 
-/** Of a subject that is not known. */
+/** The list of a subject without requests. */
 const none: readonly number[] = []
 
 const idHash = (requestId: RequestId): number => hashPlain(0, requestId).a
 
 export class RequestMemory {
   private readonly log: RequestLog
-  /** Of each subject, in order of arrival: number, hash of the id, number, hash … */
+  /** Per subject, in order of arrival: number, hash of the id, number, hash … */
   private readonly bySubject = new Map<SubjectId, number[]>()
-  /** What `find` was last asked for: the hash of its id, and the number of a request with that id. */
-  private readonly asked: { hash: number; stale: number | undefined } = { hash: 0, stale: undefined }
+  /** The last `find`: the hash of its id, and the number of an expired request with that id. */
+  private readonly lastFind: { hash: number; stale: number | undefined } = { hash: 0, stale: undefined }
   private readonly house: House
   private readonly limits: Limits
 
@@ -74,12 +78,12 @@ export class RequestMemory {
 
   find(subject: SubjectId, requestId: RequestId, atMs: number): RequestRecord | undefined {
     const record = this.lookUp(subject, requestId)
-    return record === undefined || this.isTooOld(record.atMs, atMs) ? undefined : record
+    return record === undefined || this.isExpired(record.atMs, atMs) ? undefined : record
   }
 
-  /** Remembers a request that `find` was just asked for and did not know. The caller touches the house row. */
+  /** Remembers the request that the last `find` did not know. The caller touches the house row. */
   remember({ atMs, digest, reply, requestId, subject }: Answered): void {
-    const { stale, hash } = this.asked
+    const { stale, hash } = this.lastFind
     if (stale !== undefined) this.forget(stale, subject)
     if (this.log.size >= this.limits.requestsMax) this.forgetTuple(this.log.first() as RequestTuple)
     const number = ++this.house.requestsMade
@@ -88,24 +92,24 @@ export class RequestMemory {
     if (own.length > 2 * this.limits.requestsPerSubjectMax) this.forget(own[0] as number, subject)
   }
 
-  /** Forgets what is too old, oldest first, at most `count` of them. */
+  /** Forgets expired requests, oldest first, at most `count` of them. */
   expire(atMs: number, count: number): void {
-    for (let i = 0; i < count && this.isTooOld(this.log.fromMs, atMs); i++) {
+    for (let i = 0; i < count && this.isExpired(this.log.fromMs, atMs); i++) {
       const oldest = this.log.first() as RequestTuple
-      if (!this.isTooOld(atMsOf(oldest), atMs)) return
+      if (!this.isExpired(atMsOf(oldest), atMs)) return
       this.forgetTuple(oldest)
     }
   }
 
-  /** Puts back one saved block; blocks may come in any order, `sealing` follows the last. Throws `CodecError`. */
+  /** Loads one saved block. Blocks may come in any order; `indexing` must follow the last one. Throws `CodecError`. */
   load(value: readonly unknown[]): void {
     const tuples = value.filter((tuple) => tuple !== null) as RequestTuple[]
     tuples.forEach(decodeRequest)
     this.log.load(tuples)
   }
 
-  /** Puts the loaded requests in order; a step is one of them. */
-  *sealing(): Generator<void, void> {
+  /** Builds the subjects' lists from the loaded requests; one step per request. */
+  *indexing(): Generator<void, void> {
     for (const [number, subject, requestId] of this.log.all()) {
       this.link(number as number, subject as SubjectId, idHash(requestId as RequestId))
       yield
@@ -116,23 +120,23 @@ export class RequestMemory {
     return this.log.sorted()
   }
 
-  /** The request of the subject with this id, however old. Notes what `remember` needs of it. */
+  /** The subject's request with this id, expired or not. Notes in `lastFind` what `remember` needs. */
   private lookUp(subject: SubjectId, requestId: RequestId): RequestRecord | undefined {
     const hash = idHash(requestId)
     const own = this.bySubject.get(subject) ?? none
-    this.asked.hash = hash
+    this.lastFind.hash = hash
     for (let at = 1; at < own.length; at += 2) {
       if (own[at] !== hash) continue
       const record = decodeRequest(this.log.get(own[at - 1] as number))
       if (record.requestId !== requestId) continue
-      this.asked.stale = record.number
+      this.lastFind.stale = record.number
       return record
     }
-    this.asked.stale = undefined
+    this.lastFind.stale = undefined
     return undefined
   }
 
-  private isTooOld(recordAtMs: number, atMs: number): boolean {
+  private isExpired(recordAtMs: number, atMs: number): boolean {
     return recordAtMs < atMs - this.limits.requestWindowMs
   }
 
@@ -156,7 +160,7 @@ export class RequestMemory {
     let at = 0
     while (at < own.length && own[at] !== number) at += 2
     if (at === 0) {
-      // The oldest goes first, nearly always; a splice would cost more than the rest of the bid.
+      // Nearly always the oldest goes first, and a splice would cost more than the rest of the bid.
       own.shift()
       own.shift()
     } else own.splice(at, 2)

@@ -14,7 +14,7 @@ function busySale(auctions: number, bidders: number): Sale {
 }
 
 describe('restoring by steps', () => {
-  it('SNAP4: gives the same state as in one go, and no step does more than its share and one block of records', () => {
+  it('SNAP4: gives the state that was saved, and no step does more than its share and one block of records', () => {
     const one = busySale(3_000, 2_500)
     const all = [...rows(one.state)]
     let taken = 0
@@ -42,7 +42,7 @@ describe('restoring by steps', () => {
     expect(all.length).toBeGreaterThan(8_000)
     expect(Math.max(...rowsOfSteps)).toBeLessThanOrEqual(restoreStepRows)
     expect(Math.max(...steps)).toBeLessThan(restoreStepRows + 64)
-    // Rows, then the auctions with their bidders, then what was asked and what is to be told.
+    // Rows, then the auctions with their bidders, then requests and outbox entries.
     expect(steps.length).toBeGreaterThan(12)
   })
 })

@@ -1,7 +1,12 @@
 /**
- * Builds a state from the rows of a checkpoint, in whatever order a store gives them. Invariant: the state
- * behaves like the one whose rows they are, and has its hash; rows that cannot belong together throw
- * `CodecError`, a feature of a later version ends the work. Layouts stand at the classes. O(rows log rows).
+ * Builds a state from the rows of a checkpoint, in any order of rows.
+ *
+ * It works in steps, so that a replica can do other work between them. Throws `CodecError` for rows that do not belong
+ * together, and `FeatureUnknownError` for a feature that this build does not know. Costs O(rows log rows). Leaves layouts
+ * to the classes of the rows.
+ *
+ * Invariant: the state has the hash of the one whose rows they are, and behaves like it.
+ * Source: docs/spec.md HASH1, HASH4, HOUSE2, SNAP4.
  */
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { Auction, Bidder, statusCodes, Terms } from './auction.ts'
@@ -17,17 +22,17 @@ import { corrupt, TupleReader } from './plain-reader.ts'
 import { Server, type ServerStanding, standingCodes } from './servers.ts'
 import { emptyState, type State } from './state.ts'
 
-/** Rows, and records in rows, that one step takes: a few milliseconds. */
+/** Rows, and records in rows, that one step takes: a few milliseconds of work. */
 export const restoreStepRows = 1_024
-/** No list is made longer than this for a damaged key. */
+/** A damaged key makes no list longer than this. */
 const aliasMax = 1_000_000
 
-/** Terms and auctions wait for each other and for their bidders; a row that came too early waits as it is. */
+/** Terms and auctions that were read, until their bidders are there too. */
 interface Gathered {
   readonly terms: Map<string, Terms>
   readonly auctions: Map<string, Auction>
   readonly byOrdinal: Map<number, Auction>
-  /** Only of auctions that have bids: aliases of high bidder and winner, and the bidders by place. */
+  /** For auctions with bids only: aliases of high bidder and winner, and the bidders in order of alias. */
   readonly bids: Map<Auction, Bids>
 }
 
@@ -38,20 +43,10 @@ interface Bids {
 }
 
 /**
- * The state whose rows these are. Limits as for `emptyState`. A store that gives rows by kind, in order of the
- * kinds' codes, needs no more memory than the state. Throws `CodecError` on rows that this version did not write.
- */
-export function restore(rows: Iterable<Row>, limits?: Limits): State {
-  const steps = restoring(rows, limits)
-  for (;;) {
-    const { done, value } = steps.next()
-    if (done === true) return value
-  }
-}
-
-/**
- * As `restore`, in steps: whoever has something else to do does it between them. Rows are taken as they are needed.
- * A step takes `restoreStepRows`, and what the last row had beyond that; each gives how many it took.
+ * The state whose rows these are, built in steps so that a caller can do other work between them. Rows are taken from
+ * `rows` as they are needed. A step takes `restoreStepRows`, and what the last row had beyond that; each yields how
+ * many it took. Limits as for `emptyState`. A store that gives rows by kind, in order of the kinds' codes, needs no
+ * more memory than the state. Throws `CodecError` on rows that this version did not write.
  */
 export function* restoring(rows: Iterable<Row>, limits?: Limits): Generator<number, State> {
   const state = emptyState(limits)
@@ -73,20 +68,20 @@ export function* restoring(rows: Iterable<Row>, limits?: Limits): Generator<numb
   }
   if (gathered.auctions.size !== gathered.terms.size) corrupt('rows: terms without an auction')
   yield* paced(finishing(state, gathered), one, nothing)
-  yield* paced(state.requests.sealing(), one, nothing)
-  yield* paced(state.outbox.sealing(), one, nothing)
+  yield* paced(state.requests.indexing(), one, nothing)
+  yield* paced(state.outbox.indexing(), one, nothing)
   return state
 }
 
 const one = (): number => 1
 const nothing = (): void => undefined
 
-/** Requests and outbox entries come many to a row. */
+/** A row of requests or outbox entries has many of them. */
 function weightOf({ kind, value }: Row): number {
   return kind === 'requests' || kind === 'outbox' ? value.length : 1
 }
 
-/** Works through items, and gives way each time when so many are done. */
+/** Works through items, and yields after each `restoreStepRows` of them. */
 function* paced<T>(
   items: Iterable<T>,
   weigh: (item: T) => number,
@@ -103,7 +98,7 @@ function* paced<T>(
   if (done > 0) yield done
 }
 
-/** `false`: the row needs another one that was not there yet. */
+/** `false`: the row needs another one that was not read yet. */
 function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): boolean {
   switch (kind) {
     case 'house':
@@ -158,7 +153,7 @@ function loadServer(state: State, id: ServerId, value: readonly unknown[]): void
   server.outageGapMs = fields.count()
   server.outageHorizonMs = fields.count()
   server.standing = fields.coded<ServerStanding>(standingCodes)
-  server.patienceMs = fields.count()
+  server.pulseTimeoutMs = fields.count()
   state.servers.load(server)
 }
 
@@ -241,13 +236,13 @@ function loadBidder(state: State, gathered: Gathered, key: string, value: readon
   return true
 }
 
-/** All rows are there: names high bidders and winners, and puts the auctions in their places. A step is one row. */
+/** After all rows: links bidders, high bidders and winners, and adds the auctions in order. One step per row. */
 function* finishing(state: State, { auctions, byOrdinal, bids: allBids }: Gathered): Generator<void, void> {
   for (let ordinal = 1; ordinal <= auctions.size; ordinal++) {
     const auction = byOrdinal.get(ordinal) ?? corrupt('rows: ordinals of auctions have a gap')
     const bids = allBids.get(auction)
     if (bids !== undefined) {
-      // By place: a gap in the list is passed over by no loop over its items.
+      // By index, because `for … of` and `forEach` would not show a gap as an error.
       for (let at = 0; at < bids.bidders.length; at++) {
         const bidder = bids.bidders[at] ?? corrupt('rows: aliases have a gap')
         auction.addBidder(bidder)

@@ -1,13 +1,12 @@
 /**
- * The servers that own auctions: their epochs, when each last conducted, an outage being worked off, and what
- * each has to do. Invariant: a scheduled auction is in its owner's `openings`, an open one in its `running`, a
- * paused one in its `held`, an ended one in none.
+ * The servers that own auctions, with their epochs, pulses and outages.
  *
- *   server  key: server id   value: [epoch, lastConductedMs, outageGapMs, outageHorizonMs, standing's code,
- *                                    patienceMs]
+ * Each server has three heaps of its auctions, so the next one that is due is found without a scan. Leaves the measure
+ * of outages to outage.ts.
  *
- *   standing   left ──enlist──► live ──release──► left      an auction may name a server that never enlisted:
- *              dead ──enlist──► live ──reassign─► dead      it begins as `left`, in epoch 0
+ * Invariant: a scheduled auction is in its owner's `openings`, an open one in `running`, a paused one in `paused`, and an
+ * ended one in none.
+ * Source: docs/spec.md OWNER1–OWNER6, DUE1.
  */
 import type { ServerId } from '../../protocol/ids.ts'
 import type { Auction, Owner } from './auction.ts'
@@ -15,6 +14,14 @@ import { type Changes, type RowKind, Stored } from './changes.ts'
 import { DueHeap } from './due.ts'
 import type { Limits } from './limits.ts'
 import type { Plain } from './plain.ts'
+
+/*
+ * server  key: server id   value: [epoch, lastConductedMs, outageGapMs, outageHorizonMs, standing's code,
+ *                                  pulseTimeoutMs]
+ *
+ * standing   left ──enlist──► live ──release──► left      an auction may name a server that never enlisted:
+ *            dead ──enlist──► live ──reassign─► dead      it begins as `left`, in epoch 0
+ */
 
 /** Stable codes of rows. Never reuse a number. */
 export const standingCodes = { live: 1, dead: 2, left: 3 } as const
@@ -28,16 +35,16 @@ export class Server extends Stored implements Owner {
   epoch = 0
   standing: ServerStanding = 'left'
   lastConductedMs: number
-  /** Its next pulse may come so much later; a longer silence is an outage. Decided at each pulse. */
-  patienceMs = 0
-  /** Length of the outage that is being worked off; 0 when there is none. */
+  /** A longer silence until the next pulse is an outage. Set at each pulse. */
+  pulseTimeoutMs = 0
+  /** Length of the outage whose extensions are not all made yet; 0 when there is none. */
   outageGapMs = 0
   /** Open auctions that close before this are extended by the outage. */
   outageHorizonMs = 0
   readonly openings = new DueHeap<Auction>()
   readonly running = new DueHeap<Auction>()
-  /** Paused: nothing of them falls due, but they are somebody's. */
-  readonly held = new DueHeap<Auction>()
+  /** They do not fall due, but they count as load and move with the others. */
+  readonly paused = new DueHeap<Auction>()
 
   constructor(id: ServerId, lastConductedMs: number) {
     super()
@@ -51,29 +58,30 @@ export class Server extends Stored implements Owner {
 
   /** Auctions that have not ended. */
   get load(): number {
-    return this.openings.size + this.running.size + this.held.size
+    return this.openings.size + this.running.size + this.paused.size
   }
 
-  /** Puts an auction where it belongs by its status; call after any change of status, deadline or price. */
+  /** Puts an auction into the heap of its status; to be called after any change of status, deadline or price. */
   schedule(auction: Auction): void {
-    const { openings, running, held } = this
+    const { openings, running, paused } = this
     const { status } = auction
     if (status !== 'scheduled' && openings.holds(auction)) openings.remove(auction)
     if (status !== 'open' && running.holds(auction)) running.remove(auction)
-    if (status !== 'paused' && held.holds(auction)) held.remove(auction)
+    if (status !== 'paused' && paused.holds(auction)) paused.remove(auction)
     if (status === 'scheduled') openings.set(auction, auction.opensAtMs)
     if (status === 'open') running.set(auction, auction.format.dueMs(auction))
-    if (status === 'paused') held.set(auction, 0)
+    if (status === 'paused') paused.set(auction, 0)
   }
 
-  /** Takes an auction out, for another server to schedule. */
+  /** Removes an auction, so that another server can schedule it. */
   drop(auction: Auction): void {
-    for (const heap of [this.openings, this.running, this.held]) if (heap.holds(auction)) heap.remove(auction)
+    for (const heap of [this.openings, this.running, this.paused])
+      if (heap.holds(auction)) heap.remove(auction)
   }
 
-  /** The most pressing of its auctions: what runs, then what opens, then what is held. */
+  /** The first auction to hand over: by due time, open ones before scheduled ones before paused ones. */
   peek(): Auction | undefined {
-    return this.running.peek() ?? this.openings.peek() ?? this.held.peek()
+    return this.running.peek() ?? this.openings.peek() ?? this.paused.peek()
   }
 
   /** Epoch ms; `Infinity` when nothing is scheduled or open. */
@@ -90,12 +98,19 @@ export class Server extends Stored implements Owner {
   }
 
   rowValue(): readonly Plain[] {
-    const { epoch, lastConductedMs, outageGapMs, outageHorizonMs, patienceMs } = this
-    return [epoch, lastConductedMs, outageGapMs, outageHorizonMs, standingCodes[this.standing], patienceMs]
+    const { epoch, lastConductedMs, outageGapMs, outageHorizonMs, pulseTimeoutMs } = this
+    return [
+      epoch,
+      lastConductedMs,
+      outageGapMs,
+      outageHorizonMs,
+      standingCodes[this.standing],
+      pulseTimeoutMs,
+    ]
   }
 }
 
-/** The server where an auction is created keeps it unless its load is above the least by more than this … */
+/** The server where an auction is created owns it unless its load exceeds the least one by more than this … */
 const localitySlack = 16
 /** … and by more than one part in this many. */
 const localityPart = 4
@@ -125,7 +140,7 @@ export class Servers {
   }
 
   /** The server, made when it is new; `undefined` at the bound. */
-  obtain(id: ServerId, atMs: number): Server | undefined {
+  getOrAdd(id: ServerId, atMs: number): Server | undefined {
     const known = this.byId.get(id)
     if (known !== undefined) return known
     if (this.byId.size >= this.limits.serversMax) return undefined
@@ -141,7 +156,7 @@ export class Servers {
     this.listLive()
   }
 
-  /** The live server with the least to do, the first by id among equals; O(live servers). */
+  /** The live server with the least load, the first by id among equals; O(live servers). */
   leastLoaded(): Server | undefined {
     let least: Server | undefined
     for (const server of this.live) if (least === undefined || server.load < least.load) least = server
@@ -149,12 +164,12 @@ export class Servers {
   }
 
   /**
-   * Whose a new auction is: the server's where it is created, unless that is not live or has much more to do than
-   * the least loaded one. With no live server at all it is the server's where it is created, and waits.
+   * The owner of a new auction: the server where it is created, unless that is not live or has a much higher load than
+   * the least loaded one. Without any live server, the server where it is created owns it, and the auction waits.
    */
   ownerFor(createdAt: ServerId, atMs: number): Server | undefined {
     const least = this.leastLoaded()
-    if (least === undefined) return this.obtain(createdAt, atMs)
+    if (least === undefined) return this.getOrAdd(createdAt, atMs)
     const local = this.byId.get(createdAt)
     if (local === undefined || local.standing !== 'live') return least
     const slack = Math.max(localitySlack, Math.floor(least.load / localityPart))

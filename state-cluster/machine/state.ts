@@ -1,8 +1,11 @@
 /**
- * The replicated state of one group: everything that `apply` reads and writes, and nothing else. Invariant: two
- * states built by the same entries, or restored from the same rows, behave alike for ever and have equal
- * hashes; whatever is not a row (indexes, heaps, queues) is derived from rows.
- * Rows: changes.ts. Bounds: limits.ts. Reading for others: views.ts.
+ * The replicated state of one group: all that `apply` reads and writes.
+ *
+ * Indexes, heaps and queues are derived from rows. Leaves rows to changes.ts, bounds to limits.ts, and reads to views.ts.
+ *
+ * Invariant: two states built from the same entries, or restored from the same rows, behave the same for ever and have
+ * equal hashes.
+ * Source: docs/spec.md HASH1, HASH2, HOUSE3.
  */
 import { Auctions } from './auctions.ts'
 import { Buyers } from './buyers.ts'

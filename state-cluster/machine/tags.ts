@@ -1,7 +1,11 @@
 /**
- * Who and what carries a tag: auctions by status, buyers by interest. Invariant: a tag is in the table exactly
- * while something carries it, and every set is in order, so that a page costs O(limit) whatever has ended.
- * Derived from terms, auctions and buyers; no rows of its own.
+ * The index of tags: auctions by status, buyers by interest.
+ *
+ * It is derived from terms, auctions and buyers, and has no rows of its own. Leaves pages to views.ts.
+ *
+ * Invariant: a tag is in the table exactly while an auction or buyer has it. Every set is sorted, so a page costs
+ * O(limit), however many auctions have ended.
+ * Source: docs/spec.md AUCTION5, BUYER1, LIMIT1.
  */
 import type { SubjectId } from '../../protocol/ids.ts'
 import type { AuctionStatus } from './events.ts'
@@ -37,19 +41,19 @@ export class Tags {
   }
 
   addAuction(name: string, status: AuctionStatus, ordinal: number): void {
-    const tag = this.obtain(name)
+    const tag = this.getOrAdd(name)
     addOrdinal(tag.auctions, status, ordinal)
     tag.uses++
   }
 
   moveAuction(name: string, from: AuctionStatus, to: AuctionStatus, ordinal: number): void {
-    const tag = this.obtain(name)
+    const tag = this.getOrAdd(name)
     tag.auctions[from]?.delete(ordinal)
     addOrdinal(tag.auctions, to, ordinal)
   }
 
   addBuyer(name: string, buyer: SubjectId): void {
-    const tag = this.obtain(name)
+    const tag = this.getOrAdd(name)
     tag.buyers ??= new OrderedSet()
     if (tag.buyers.add(buyer)) tag.uses++
   }
@@ -61,7 +65,7 @@ export class Tags {
     if (tag.uses === 0) this.byName.delete(name)
   }
 
-  private obtain(name: string): Tag {
+  private getOrAdd(name: string): Tag {
     let tag = this.byName.get(name)
     if (tag === undefined) {
       tag = { name, auctions: {}, buyers: undefined, uses: 0 }

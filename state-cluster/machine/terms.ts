@@ -1,6 +1,10 @@
 /**
- * Whether a seller's terms can be kept: ranges and their agreement with each other. Invariant: terms that pass
- * never lead to a broken invariant later. The edge checks shapes and gives better words; this is the rule.
+ * Checks a seller's terms: the range of each, and whether they agree.
+ *
+ * The edge checks shapes and gives better messages. Leaves what only a format can judge to its `accepts`.
+ *
+ * Invariant: terms that pass never lead to a broken invariant later.
+ * Source: docs/spec.md AUCTION1, BUYER3.
  */
 import { incrementTableFault, isAmount } from '../../protocol/money.ts'
 import type { AuctionTerms, SoftClose } from './commands.ts'

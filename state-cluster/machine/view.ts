@@ -1,6 +1,10 @@
 /**
- * The public face of an auction, as `GET /auctions/:id` shows it. Invariant: nothing here is secret; the reserve
- * is a status, bidders are aliases. Source: CONTRACT "Auction view".
+ * The types of what others read: auctions, buyers, owners, house, counts.
+ *
+ * Leaves the reading itself to views.ts.
+ *
+ * Invariant: no field has a reserve, a maximum bid or a bidder's id; bidders are aliases, a reserve is a status.
+ * Source: docs/protocol.md "Auction view"; docs/spec.md AUCTION4, RESERVE3.
  */
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import type { Amount, IncrementTable } from '../../protocol/money.ts'
@@ -62,7 +66,7 @@ export interface BuyerView {
   readonly endpoint?: string
 }
 
-/** A server as an owner of one group's auctions. */
+/** A server as an owner of auctions of one group. */
 export interface OwnerView {
   readonly serverId: ServerId
   readonly epoch: number
@@ -85,12 +89,12 @@ export interface OwnersView {
   readonly lease?: { readonly monitorId: string; readonly token: number; readonly untilMs: number }
 }
 
-/** What the operator decides, as one group has it. */
+/** The operator's settings, as one group has them. */
 export interface HouseView {
   readonly settings: HouseSettings
   /** Numbers of the features that are on, rising. */
   readonly features: readonly number[]
-  /** Numbers that the build that answers knows, rising. */
+  /** Numbers that the answering build knows, rising. */
   readonly knownFeatures: readonly number[]
 }
 

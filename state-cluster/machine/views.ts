@@ -1,12 +1,15 @@
 /**
- * Reads of the applied state for the outside. Invariant: nothing here changes the state, nothing secret leaves it
- * except a bidder's own standing, and every call does bounded work: O(limit × tags), however many auctions there
- * are or have ended. Source: CONTRACT "Auction view"; view.ts.
+ * Reads the applied state for others.
+ *
+ * Leaves the types to view.ts, and what may be seen of bids to visibility.ts.
+ *
+ * Invariant: nothing here changes the state. Only a bidder's own standing is secret. A call costs O(limit × tags),
+ * however many auctions there are.
+ * Source: docs/protocol.md "Auction view"; docs/spec.md AUCTION5, BUYER1, OUTBOX2.
  */
 import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { type Auction, aliasOf } from './auction.ts'
 import type { AuctionStatus, OutboxEntry, Standing } from './events.ts'
-import { faceOf, standingIn } from './face.ts'
 import { knownFeatures } from './features.ts'
 import { mergeAfter, type OrderedSet } from './ordered-set.ts'
 import type { OutboxRecord } from './outbox.ts'
@@ -20,10 +23,11 @@ import type {
   MachineStats,
   OwnersView,
 } from './view.ts'
+import { standingIn, visibleBids } from './visibility.ts'
 
 const statuses: readonly AuctionStatus[] = ['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled']
 
-/** The auction as everybody may see it; a price that moves by the clock, as of the last applied entry. */
+/** The public view of an auction; a price that moves by the clock is that of the last applied entry. */
 export function auctionView(state: State, id: AuctionId): AuctionView | undefined {
   const auction = state.auctions.get(id)
   return auction === undefined ? undefined : viewOf(state, auction)
@@ -32,7 +36,7 @@ export function auctionView(state: State, id: AuctionId): AuctionView | undefine
 function viewOf(state: State, auction: Auction): AuctionView {
   const { format, terms, winner } = auction
   const { buyNow, item, softClose } = terms
-  const { askingBid, highBidder, price } = faceOf(auction, state.house.lastAtMs)
+  const { askingBid, highBidder, price } = visibleBids(auction, state.house.lastAtMs)
   const isBuyNowOffered = buyNow !== undefined && !auction.hasEnded && format.offersBuyNow(auction)
   return {
     id: terms.id,
@@ -64,8 +68,8 @@ function viewOf(state: State, auction: Auction): AuctionView {
 }
 
 /**
- * A page of auctions in order of creation. The cursor is the last auction's rank of creation in decimal; what is
- * not one gives an empty page.
+ * A page of auctions in order of creation. The cursor is the last auction's ordinal in decimal; any other text gives an
+ * empty page.
  */
 export function auctionPage(state: State, query: AuctionQuery): AuctionPage {
   const after = query.after === undefined ? 0 : Number(query.after)
@@ -77,7 +81,7 @@ export function auctionPage(state: State, query: AuctionQuery): AuctionPage {
     const set = byStatus?.[status]
     if (set !== undefined) sets.push(set)
   }
-  // One more than asked for tells whether there is a next page.
+  // One more than requested shows whether there is a next page.
   const ordinals = mergeAfter(sets, after, query.limit + 1)
   const hasMore = ordinals.length > query.limit
   if (hasMore) ordinals.pop()
@@ -89,7 +93,7 @@ export function auctionPage(state: State, query: AuctionQuery): AuctionPage {
   return hasMore ? { auctions, next: String(ordinals.at(-1)) } : { auctions }
 }
 
-/** How a bidder stands; for its own eyes only. `none` also where the auction is not known. */
+/** A bidder's standing, for this bidder alone. `none` also where the auction is not known. */
 export function standingOf(state: State, auctionId: AuctionId, bidderId: SubjectId): Standing {
   const auction = state.auctions.get(auctionId)
   const bidder = auction?.bidderOf(bidderId)

@@ -1,11 +1,16 @@
 /**
- * What every format of auction must keep, as cases that a test runs on each entry of the registry. Invariant:
- * each case goes through `apply` alone, with terms that any format accepts, and asks nothing that only one
- * format does. A case throws when the format breaks it. Rules: docs/spec.md.
+ * The contract suite of formats: rules that every format must keep, as test cases.
+ *
+ * A test runs them on each entry of the registry; a case throws when the format breaks its rule. Leaves the rules of a
+ * single format to that format's own test.
+ *
+ * Invariant: a case uses `apply` alone, with terms that any format accepts, and expects nothing that only one format
+ * does.
+ * Source: the rules of docs/spec.md that the titles name.
  */
 import type { BidKind } from '../commands.ts'
 import { type BidPlaced, isPublic } from '../events.ts'
-import { faultsOf } from '../testing/invariants.ts'
+import { violationsOf } from '../testing/invariants.ts'
 import { Sale } from '../testing/sale.ts'
 import type { Format } from './format.ts'
 
@@ -19,8 +24,8 @@ function hold(condition: boolean, what: string): void {
 }
 
 function sound(sale: Sale): void {
-  const faults = faultsOf(sale.state)
-  hold(faults.length === 0, faults.join('; '))
+  const violations = violationsOf(sale.state)
+  hold(violations.length === 0, violations.join('; '))
 }
 
 /** A sale with one auction of the format and no bid yet. */
@@ -36,7 +41,7 @@ function fresh(format: Format, reserve?: number): Sale {
   return sale
 }
 
-/** The same after a walk of bids that every format can decide one way or another. */
+/** The same after sixty bids, which every format can accept or refuse. */
 function walked(format: Format, reserve?: number): Sale {
   const sale = fresh(format, reserve)
   const bidders = ['ann', 'bob', 'eve']
@@ -77,7 +82,7 @@ export function formatCases(format: Format): readonly FormatCase[] {
           const { askingBid } = sale.view()
           const short = sale.bid('zoe', format.direction === 'rising' ? askingBid - 1 : askingBid + 1)
           hold(!short.ok && short.code === 'bid_too_low', 'short of the asking bid is refused')
-          hold(!short.ok && short.askingBid === askingBid, 'the refusal says what would do')
+          hold(!short.ok && short.askingBid === askingBid, 'the refusal has the asking bid')
           hold(sale.bid('zoe', askingBid).ok, 'the asking bid is accepted')
           sound(sale)
         }
@@ -113,7 +118,7 @@ export function formatCases(format: Format): readonly FormatCase[] {
       },
     },
     {
-      title: 'CLOSE2: it ends once, and what it ended as stays',
+      title: 'CLOSE2: it ends once, and its result stays',
       run() {
         for (const reserve of [undefined, 500, 1_000_000]) {
           const sale = walked(format, reserve)
@@ -149,21 +154,21 @@ export function formatCases(format: Format): readonly FormatCase[] {
       },
     },
     {
-      title: 'CLOSE3: the winner is told, every other bidder too, and nobody else',
+      title: 'CLOSE3: the winner gets won, every other bidder lost, and nobody else anything',
       run() {
         const sale = walked(format)
         sale.manage('close_auction')
-        const told = sale.events.flatMap((event) =>
+        const sent = sale.events.flatMap((event) =>
           event.type === 'won' || event.type === 'lost' ? [`${event.type} ${event.bidderId}`] : [],
         )
         const names = ['ann', 'bob', 'eve'].filter((name) => sale.standing(name).maxBid !== undefined)
         const expected = names.map((name) => `${sale.standing(name).status} ${name}`)
-        hold(JSON.stringify(told.sort()) === JSON.stringify(expected.sort()), `told: ${told.join(', ')}`)
-        hold(told.filter((one) => one.startsWith('won')).length === 1, 'one winner')
+        hold(JSON.stringify(sent.sort()) === JSON.stringify(expected.sort()), `sent: ${sent.join(', ')}`)
+        hold(sent.filter((one) => one.startsWith('won')).length === 1, 'one winner')
       },
     },
     {
-      title: 'HASH1: restored at any point it goes on as if nothing had happened',
+      title: 'HASH1: restored at any point, it behaves the same',
       run() {
         const one = walked(format, 700)
         const other = walked(format, 700).restart()

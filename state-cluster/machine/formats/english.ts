@@ -1,8 +1,11 @@
 /**
- * The English auction: the price rises, hidden maxima bid for their bidders, the highest maximum wins.
- * Invariant: price ≤ the high bidder's maximum; every accepted bid of another bidder raises the price; at equal
- * maxima the earlier one leads. Rules BID3–BID12 and RESERVE1–RESERVE3 of docs/spec.md.
- * Source: CONTRACT "English auction rules".
+ * The English auction: the price rises, and Martillo bids up to hidden maximum bids.
+ *
+ * Leaves status, deadlines, events and de-duplication to the trunk.
+ *
+ * Invariant: the price never exceeds the high bidder's maximum; an accepted bid of another bidder raises the price; at
+ * equal maxima the earlier one leads.
+ * Source: docs/spec.md BID3–BID10, RESERVE1–RESERVE3, BUYNOW2; docs/protocol.md "English auction rules".
  */
 import { type Amount, addCapped, incrementAt } from '../../../protocol/money.ts'
 import type { ReserveStatus } from '../events.ts'

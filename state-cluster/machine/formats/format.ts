@@ -1,11 +1,13 @@
 /**
- * What a format of auction decides; all else (de-duplication, status, deadlines, events, outbox entries, standings) is
- * the trunk's. Invariant: a format reads an auction and never changes it: it answers with a decision, and
- * `lifecycle.ts` and `place-bid.ts` carry it out. A price that moves by the clock is a function of `atMs`.
- * Every format passes `formats/contract.ts`; that the seam carries falling, sealed, second-price and clock
- * auctions is shown by `formats/trial.test.ts`.
+ * The interface of an auction format: the decisions that differ from format to format.
+ *
+ * Leaves all else to the trunk: de-duplication, status, deadlines, events, outbox entries, standings. `lifecycle.ts`
+ * and `place-bid.ts` carry a decision out. formats/trial.test.ts shows that falling, sealed, second-price and clock
+ * auctions fit this interface.
+ *
+ * Invariant: a format reads an auction and never changes it; a price that moves by the clock is a function of `atMs`.
+ * Source: docs/style.md "Adding things"; formats/contract.ts, which every format passes.
  */
-
 import type { SubjectId } from '../../../protocol/ids.ts'
 import type { Amount, IncrementTable } from '../../../protocol/money.ts'
 import type { AuctionTerms, BidKind } from '../commands.ts'
@@ -18,7 +20,7 @@ export interface BidderFacts {
   readonly maxBid: Amount
 }
 
-/** What a format may know of an auction; nothing of it can be changed through this. */
+/** What a format may know of an auction; all of it is read-only. */
 export interface AuctionFacts {
   readonly terms: {
     readonly openingBid: Amount
@@ -49,45 +51,44 @@ export type BidDecision =
       readonly leads: boolean
       /** The price after this bid. */
       readonly price: Amount
-      /** How far the bidder goes after this bid, hidden: its maximum, or its least in a falling auction. */
+      /** The bidder's hidden limit after this bid: its maximum, or its minimum in a falling auction. */
       readonly maxBid: Amount
       /** The bid ends the auction at once (an accepted Dutch price, a buy-out). */
       readonly ends: boolean
     }
 
-/** What the hammer brings: the bidder that wins and what it pays, no worse than the reserve. */
+/** The result of a sale: the winner and the price, no worse than the reserve. */
 export interface Hammer {
   /** One of the auction's bidders. */
   readonly winner: BidderFacts
   readonly price: Amount
 }
 
-/** What becomes of an open auction that fell due: it ends by `hammer`, or waits until its next `dueMs`. */
+/** The decision on an open auction that is due: it ends by `hammer`, or waits until its next `dueMs`. */
 export type DueDecision = 'close' | 'wait'
 
 export interface Format {
-  /** As in `AuctionTerms.format`; stands in rows, so it never changes. */
+  /** As in `AuctionTerms.format`. Rows contain it, so it never changes. */
   readonly name: string
   /** Which way bids move the price: up, or down (a reverse auction, where the seller of a service bids). */
   readonly direction: 'rising' | 'falling'
-  /** Bids are secret until the end: no price, no high bidder, nobody is told of being outbid. */
+  /** Bids are secret until the end: no price, no high bidder, no private `outbid`. */
   readonly isSealed: boolean
-  /** Whether terms that are well formed in themselves make sense in this format. */
+  /** Whether valid terms make sense in this format. */
   accepts(terms: AuctionTerms): boolean
-  /** What a bid must reach to be accepted, at `atMs`: a price that falls by the clock needs no event to fall. */
+  /** The amount that a bid must reach at `atMs`. A price that falls by the clock falls without an event. */
   askingBid(auction: AuctionFacts, atMs: number): Amount
   /**
-   * Decides a bid on an open auction before its deadline. Of a sealed auction the price stays what everybody may
-   * know.
+   * Decides a bid on an open auction before its deadline. In a sealed auction the price stays one that all may know.
    */
   decideBid(auction: AuctionFacts, bid: BidFacts): BidDecision
-  /** Of an auction at any time: whether its reserve would be met if the hammer fell now. */
+  /** At any time: whether the reserve would be met if the auction closed now. */
   reserveStatus(auction: AuctionFacts): ReserveStatus
   /** Whether `buyNow`, where the terms have one, may still be taken. */
   offersBuyNow(auction: AuctionFacts): boolean
-  /** What a close would bring now; `undefined`: it passes. */
+  /** The result of a close now; `undefined`: it passes. */
   hammer(auction: AuctionFacts): Hammer | undefined
-  /** When an open auction falls due (epoch ms): its deadline, unless the format wants to be asked earlier. */
+  /** When an open auction falls due (epoch ms): its deadline, unless the format sets an earlier time. */
   dueMs(auction: AuctionFacts): number
   /** Decides an open auction that is due at `atMs`. After `wait`, `dueMs` must lie after `atMs`. */
   fallDue(auction: AuctionFacts, atMs: number): DueDecision

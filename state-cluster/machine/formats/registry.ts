@@ -1,6 +1,10 @@
 /**
- * The formats of this build: one line each. Invariant: a name, once released, is never given to other rules,
- * because rows and logs carry it.
+ * The formats of this build, one line each.
+ *
+ * Leaves a format's rules to its own file, and its interface to format.ts.
+ *
+ * Invariant: a released name is never given to other rules, because rows and logs contain it.
+ * Source: docs/style.md "Adding things".
  */
 import { english } from './english.ts'
 import type { Format } from './format.ts'

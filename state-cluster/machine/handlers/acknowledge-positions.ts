@@ -1,9 +1,12 @@
 /**
- * acknowledge_positions: the owner has published exactly these entries of its outbox, and they leave it. Entries
- * that came to it from another server meanwhile may lie between them and stay. Invariant: an entry leaves only by
- * its own position. Replies: done · stale_epoch. Events: none. Rules OUTBOX3, OUTBOX5.
+ * acknowledge_positions: removes the outbox entries that their owner has published.
+ *
+ * Input: server, its epoch, and positions in rising order. Replies: done · stale_epoch. Events: none. A position that
+ * the owner does not have is passed over, so a repeated command changes nothing. Leaves publishing to the server.
+ *
+ * Invariant: an entry leaves only by its own position; entries between the named ones stay.
+ * Source: docs/spec.md OWNER1, OUTBOX3, OUTBOX5.
  */
-
 import type { ApplyContext } from '../apply-context.ts'
 import type { AcknowledgePositions } from '../commands.ts'
 import type { Reply } from '../events.ts'

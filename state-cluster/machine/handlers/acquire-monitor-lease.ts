@@ -1,8 +1,12 @@
 /**
- * acquire_monitor_lease: who holds the lease keeps it for `ttlMs` from now; once it has run out, whoever asks gets
- * it under a new token. Replies: lease (whoever holds it) · terms_invalid. Events: none. Rules MONITOR1–MONITOR2.
+ * acquire_monitor_lease: takes the monitor's lease when it is free, or renews it.
+ *
+ * Input: the monitor's name and `ttlMs`. Replies: lease, which names the present holder, also when that is another
+ * monitor · terms_invalid (`ttlMs` out of range). Events: none. Leaves to reassign.ts what the holder may do.
+ *
+ * Invariant: the token rises each time a free lease is taken; a renewal keeps the token and never shortens the lease.
+ * Source: docs/spec.md MONITOR1, MONITOR2.
  */
-
 import type { ApplyContext } from '../apply-context.ts'
 import type { AcquireMonitorLease } from '../commands.ts'
 import type { Reply } from '../events.ts'

@@ -1,10 +1,13 @@
 /**
- * buy_now: takes the auction at once at the seller's fixed price, while that is offered.
- * Replies: bid · auction_not_found · own_auction · auction_not_open · auction_closed · buy_now_gone ·
- * limit_exceeded, checked in this order. Events: bid_placed at the fixed price, then auction_sold, private won
- * and lost. Outbox entries: those of a sale. Rules BUYNOW1–BUYNOW4.
+ * buy_now: sells an auction at once at its fixed price, while that is offered.
+ *
+ * Input: bidder and auction. Replies: bid · auction_not_found · own_auction · auction_not_open or auction_closed ·
+ * buy_now_gone · limit_exceeded, checked in this order. Events: bid_placed at the fixed price, auction_sold, private
+ * won and lost. Outbox entries: WON_AUCTION, END_OF_AUCTION. The format decides whether the price is still offered.
+ *
+ * Invariant: an accepted buy_now ends the auction, and its bidder is the winner at the fixed price.
+ * Source: docs/spec.md BID2, BUYNOW1–BUYNOW3.
  */
-
 import type { ApplyContext } from '../apply-context.ts'
 import type { BuyNow } from '../commands.ts'
 import type { Reply } from '../events.ts'
@@ -15,8 +18,8 @@ import { refuse, refuseBid } from './refuse.ts'
 export function buyNow(context: ApplyContext, command: BuyNow): Reply {
   const auction = context.state.auctions.get(command.auctionId)
   if (auction === undefined) return refuse('auction_not_found')
-  const shut = refuseUnlessBiddable(context, auction, command.subject)
-  if (shut !== undefined) return shut
+  const refusal = refuseUnlessBiddable(context, auction, command.subject)
+  if (refusal !== undefined) return refusal
   const price = auction.terms.buyNow
   if (price === undefined || !auction.format.offersBuyNow(auction))
     return refuseBid('buy_now_gone', auction, context.atMs)

@@ -1,9 +1,13 @@
 /**
- * close_auction: the hammer falls now, on an open or paused auction.
- * Replies: auction · auction_not_found · not_the_seller · auction_closed (ended) · auction_not_open (scheduled).
- * Events: auction_sold or auction_passed, private won and lost. Outbox entries: those of an end. Rules CLOSE1–CLOSE5.
+ * close_auction: ends an open or paused auction now, by the rules of every close.
+ *
+ * Input: auction, and the seller or an operator. Replies: auction · auction_not_found · not_the_seller ·
+ * auction_closed (ended) · auction_not_open (scheduled), checked in this order. Events: auction_sold or
+ * auction_passed, private won and lost. Outbox entries: WON_AUCTION when it is sold, END_OF_AUCTION.
+ *
+ * Invariant: the result is the one that the close at the deadline would give for the same bids.
+ * Source: docs/spec.md CLOSE2–CLOSE4.
  */
-
 import type { ApplyContext } from '../apply-context.ts'
 import type { CloseAuction } from '../commands.ts'
 import type { Reply } from '../events.ts'

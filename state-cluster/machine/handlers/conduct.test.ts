@@ -102,8 +102,8 @@ describe('closes', () => {
     expect(one.state.auctions.countOf('passed')).toBe(5)
   })
 
-  it('OWNER3: a pulse ends early once it has told many bidders', () => {
-    const one = sale({ durationMs: 1_000 }, { ...limits, conductToldMax: 4 })
+  it('OWNER3: a pulse ends early once it has made many events', () => {
+    const one = sale({ durationMs: 1_000 }, { ...limits, conductEventsMax: 4 })
     for (const id of ['a2', 'a3']) one.auction(id, { durationMs: 1_000 })
     for (const id of ['a1', 'a2', 'a3'])
       for (let bid = 1; bid <= 5; bid++) one.accept(`bidder-${bid}`, bid * 100, 'max', id)

@@ -1,19 +1,21 @@
 /**
- * conduct: the owner's pulse. Works off what fell due among its auctions, at most a batch at a time.
- * Replies: conducted · stale_epoch. Events: auction_extended (outage), auction_opened, and what formats do when
- * an auction falls due (auction_sold, auction_passed). Rules OUTAGE1–OUTAGE6, OPEN1–OPEN3, CLOSE1.
+ * conduct: an owner's pulse, which opens and closes its auctions that are due.
  *
- * Order within a pulse: an outage is measured and its auctions extended; only when all of them are, scheduled
- * auctions open and due ones close. An outage with more auctions than a batch goes on in the next pulse, with
- * nothing closed in between.
+ * Input: server and its epoch. Replies: conducted · stale_epoch. Events: auction_extended (outage), auction_opened,
+ * auction_sold or auction_passed, private won and lost. Outbox entries: those of the closes. One pulse handles a
+ * batch of auctions at most; the reply says whether more are due. Leaves outages to outage.ts, and to the format
+ * whether an auction that is due closes or waits.
+ *
+ * Invariant: after an outage, nothing is opened or closed before every affected auction has been extended, even if
+ * that takes several pulses.
+ * Source: docs/spec.md CLOSE1, OPEN2, OPEN3, OUTAGE1–OUTAGE5, OUTAGE8, OWNER3.
  */
-
 import type { ApplyContext } from '../apply-context.ts'
 import { fail } from '../assert.ts'
 import type { Conduct } from '../commands.ts'
 import type { Reply } from '../events.ts'
 import { close, open } from '../lifecycle.ts'
-import { Batch, extendForOutage, measureOutage, setPatience } from '../outage.ts'
+import { Batch, extendForOutage, measureOutage, setPulseTimeout } from '../outage.ts'
 import type { Server } from '../servers.ts'
 import { refuse } from './refuse.ts'
 
@@ -30,16 +32,16 @@ export function conduct(context: ApplyContext, command: Conduct): Reply {
   extendForOutage(context, server, batch)
   if (server.outageGapMs === 0) {
     openScheduled(context, server, batch)
-    workOff(context, server, batch)
+    closeDue(context, server, batch)
   }
   const nextDueMs = server.nextDueMs()
   const more = server.outageGapMs > 0 || nextDueMs <= context.atMs
-  setPatience(context, server, gapMs)
+  setPulseTimeout(context, server, gapMs)
   const reply = { ok: true, type: 'conducted', more, atMs: context.atMs } as const
   return nextDueMs === Number.POSITIVE_INFINITY ? reply : { ...reply, nextDueMs }
 }
 
-/** An opening that comes late by more than the outage threshold gives the auction its whole duration. */
+/** An auction that opens late by more than the outage threshold gets its whole duration (OPEN3). */
 function openScheduled(context: ApplyContext, server: Server, batch: Batch): void {
   const { settings } = context.state.house
   for (;;) {
@@ -52,7 +54,7 @@ function openScheduled(context: ApplyContext, server: Server, batch: Batch): voi
   }
 }
 
-function workOff(context: ApplyContext, server: Server, batch: Batch): void {
+function closeDue(context: ApplyContext, server: Server, batch: Batch): void {
   for (;;) {
     const auction = server.running.peek()
     if (auction === undefined || server.running.peekDueMs() > context.atMs || !batch.take()) return

@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
 import { InvariantError } from '../assert.ts'
 import { knownFeatures } from '../features.ts'
-import { restore } from '../restore.ts'
 import { emptyState, newGroupState, rows, stateHash, takeDirty } from '../state.ts'
+import { restored } from '../testing/restored.ts'
 import { Sale } from '../testing/sale.ts'
 
 // No release has a feature yet: the mechanism is tested with a table of the test's own.
@@ -50,7 +50,7 @@ describe('configure_house', () => {
     // As a later version would have left it.
     one.state.house.features = [4, 65_535]
     one.state.changes.touch(one.state.house)
-    expect(() => restore(rows(one.state))).toThrow(/newer version: upgrade this node \(feature=65535\)/)
+    expect(() => restored(rows(one.state))).toThrow(/newer version: upgrade this node \(feature=65535\)/)
   })
 
   it('HOUSE2: features that are on stay on, and are part of the state', () => {
@@ -75,7 +75,7 @@ describe('configure_house', () => {
     const first = takeDirty(state)
     expect(first).toEqual([...rows(state)])
     expect(first.map((row) => row.kind)).toEqual(['house'])
-    const again = restore(rows(state))
+    const again = restored(rows(state))
     expect(again.house.features).toEqual([4])
     expect(stateHash(again)).toBe(stateHash(state))
     expect(newGroupState().house.features).toEqual([4, 9])

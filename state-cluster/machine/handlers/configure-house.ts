@@ -1,9 +1,13 @@
 /**
- * configure_house: settings that `apply` depends on, and features to switch on for good.
- * Replies: done · terms_invalid. Events: none. A feature that this build does not know ends the process, because
- * a replica that went on without it would differ from the others. Rules HOUSE1–HOUSE2.
+ * configure_house: changes the house's settings and switches features on.
+ *
+ * Input: both settings, and numbers of features. Replies: done · terms_invalid (a setting out of range). Events: none.
+ * Throws `InvariantError` for a feature that this build does not know: a replica that continued without it would
+ * differ from the others. Leaves the meaning of features to features.ts.
+ *
+ * Invariant: a feature that is on stays on.
+ * Source: docs/spec.md HOUSE1, HOUSE2.
  */
-
 import type { ApplyContext } from '../apply-context.ts'
 import type { ConfigureHouse } from '../commands.ts'
 import type { Reply } from '../events.ts'

@@ -1,10 +1,14 @@
 /**
- * create_auction: makes an auction; it opens at once, or is scheduled when its opening lies ahead.
- * Replies: auction · terms_invalid · auction_exists · limit_exceeded, checked in this order. One that its seller
- * made before on the same terms is answered as made, and nothing happens.
- * Events: auction_opened, unless scheduled. Outbox entries: NEW_AUCTION, scheduled or not. Rules AUCTION1–AUCTION6.
+ * create_auction: creates an auction, open at once or scheduled for its opening time.
+ *
+ * Input: seller, auction id, terms, and the server where it is created. Replies: auction · terms_invalid ·
+ * auction_exists · limit_exceeded, checked in this order. Events: auction_opened, unless scheduled.
+ * Outbox entries: NEW_AUCTION. Leaves the check of terms to terms.ts, and the choice of an owner to servers.ts.
+ *
+ * Invariant: an id names one auction for ever. The same seller with the same terms gets the auction that exists, and
+ * nothing changes.
+ * Source: docs/spec.md AUCTION1, AUCTION2, AUCTION6, OPEN1, OWNER2, OWNER5, LIMIT1.
  */
-
 import type { ApplyContext } from '../apply-context.ts'
 import { Auction, Terms } from '../auction.ts'
 import type { CreateAuction } from '../commands.ts'
@@ -62,11 +66,11 @@ function termsOf({ interned }: State, { auctionId, subject, terms }: CreateAucti
 }
 
 /**
- * Whether a creation asks for what is there already: the same seller, on the same terms. Of an auction that opened,
- * the opening time that was asked for is known only as not later than the one it got.
+ * Whether the command describes the auction that exists: same seller, same terms. The requested opening time of an
+ * auction that has opened is not kept, but it was not later than the actual one.
  */
-function isSameAuction(known: Auction, asked: Terms, opensAtMs: number | undefined): boolean {
-  if (JSON.stringify(known.terms.rowValue()) !== JSON.stringify(asked.rowValue())) return false
+function isSameAuction(known: Auction, requested: Terms, opensAtMs: number | undefined): boolean {
+  if (JSON.stringify(known.terms.rowValue()) !== JSON.stringify(requested.rowValue())) return false
   if (known.status === 'scheduled') return opensAtMs === known.opensAtMs
   return opensAtMs === undefined || opensAtMs <= known.opensAtMs
 }

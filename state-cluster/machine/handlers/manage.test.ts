@@ -54,7 +54,7 @@ describe('close', () => {
     expect(one.view()).toEqual(view)
   })
 
-  it('CLOSE3: the winner is told, and every other bidder', () => {
+  it('CLOSE3: the winner gets won, every other bidder lost', () => {
     const one = sale()
     one.accept('ann', 500)
     one.accept('bob', 700)
@@ -70,7 +70,7 @@ describe('close', () => {
     expect(one.events.at(-1)).not.toHaveProperty('askingBid')
   })
 
-  it('CLOSE3: of an auction that passed, all are told that they lost', () => {
+  it('CLOSE3: when an auction passes, every bidder gets lost', () => {
     const one = sale({ reserve: 9_000 })
     one.accept('ann', 500)
     one.accept('bob', 700)
@@ -133,7 +133,7 @@ describe('pause and resume', () => {
     expect(one.view().closesAt).toBe(startMs + 77_000)
   })
 
-  it('PAUSE3: only what is open can be paused, only what is paused resumed', () => {
+  it('PAUSE3: only an open auction can be paused, only a paused one resumed', () => {
     const one = sale({ opensAtMs: startMs + 1_000 })
     expect(one.manage('pause_auction')).toMatchObject({ code: 'auction_not_open' })
     expect(one.manage('resume_auction')).toMatchObject({ code: 'not_paused' })

@@ -1,4 +1,12 @@
-/** Finds the auction that a managing command names and checks who asks: its seller, or an operator. */
+/**
+ * Finds the auction of a managing command and checks who sent it.
+ *
+ * Each command checks the auction's status itself, in the function that it passes. Whether the subject is an operator
+ * was decided by the server, from its token.
+ *
+ * Invariant: only the auction's seller or an operator gets past `manage`.
+ * Source: docs/spec.md CLOSE4.
+ */
 import type { AuctionId, SubjectId } from '../../../protocol/ids.ts'
 import type { ApplyContext } from '../apply-context.ts'
 import type { Auction } from '../auction.ts'

@@ -1,9 +1,13 @@
 /**
- * pause_auction: stops the clock of an open auction; no bids until it resumes.
- * Replies: auction · auction_not_found · not_the_seller · auction_closed (ended, or past its deadline) ·
- * auction_not_open (scheduled or paused). Events: auction_paused. Rules PAUSE1–PAUSE4.
+ * pause_auction: stops the clock of an open auction.
+ *
+ * Input: auction, and the seller or an operator. Replies: auction · auction_not_found · not_the_seller ·
+ * auction_closed (ended, or past its deadline) · auction_not_open (scheduled or paused), checked in this order.
+ * Events: auction_paused. Leaves the return of the remaining time to resume-auction.ts.
+ *
+ * Invariant: an auction whose deadline has passed cannot be paused, so a pause never postpones a due close.
+ * Source: docs/spec.md PAUSE1, PAUSE3, CLOSE4, CLOSE7.
  */
-
 import type { ApplyContext } from '../apply-context.ts'
 import type { PauseAuction } from '../commands.ts'
 import type { Reply } from '../events.ts'

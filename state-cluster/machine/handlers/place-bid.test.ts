@@ -72,7 +72,7 @@ describe('place_bid', () => {
     expect(one.view().bidCount).toBe(4)
   })
 
-  it('BID11: who loses the lead is told, and who never had it', () => {
+  it('BID11: a bidder who loses the lead, or whose bid does not take it, gets outbid', () => {
     const one = sale()
     one.accept('bob', 500)
     const mark = one.events.length

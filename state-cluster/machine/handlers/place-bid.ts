@@ -1,9 +1,14 @@
 /**
  * place_bid: a bid on an open auction, decided by its format.
- * Replies: bid · amount_invalid · auction_not_found · own_auction · auction_not_open · auction_closed ·
- * bid_too_low or already_leading · limit_exceeded, checked in this order (rule BID2).
- * Events: bid_placed, then auction_extended by soft close or auction_sold where the bid ends the auction;
- * private outbid to whoever lost the lead or never had it. Outbox entries: NEW_BID, OUTBID.
+ *
+ * Input: bidder, auction, amount, kind. Replies: bid · amount_invalid · auction_not_found · own_auction ·
+ * auction_not_open or auction_closed · already_leading or bid_too_low · limit_exceeded, checked in this order.
+ * Events: bid_placed; private outbid to the bidder who lost the lead, or whose bid did not take it; then
+ * auction_extended by soft close, or the events of a close if the bid ends the auction.
+ * Outbox entries: NEW_BID, OUTBID, and those of a close.
+ *
+ * Invariant: a bid at or after the deadline is never accepted, and one accepted bid makes one bid_placed.
+ * Source: docs/spec.md BID1–BID13; docs/design.md "What must never happen".
  */
 import type { SubjectId } from '../../../protocol/ids.ts'
 import { type Amount, isAmount } from '../../../protocol/money.ts'
@@ -12,8 +17,8 @@ import { fail } from '../assert.ts'
 import { type Auction, aliasOf, Bidder } from '../auction.ts'
 import type { BidKind, BuyNow, PlaceBid } from '../commands.ts'
 import type { BidAccepted, Rejected, Reply } from '../events.ts'
-import { faceOf, isBeyond, standingIn } from '../face.ts'
 import { close, softClose } from '../lifecycle.ts'
+import { isBeyond, standingIn, visibleBids } from '../visibility.ts'
 import { refuse, refuseBid, refuseByTime } from './refuse.ts'
 
 export function placeBid(context: ApplyContext, command: PlaceBid): Reply {
@@ -21,8 +26,8 @@ export function placeBid(context: ApplyContext, command: PlaceBid): Reply {
   if (!isAmount(amount)) return refuse('amount_invalid')
   const auction = context.state.auctions.get(command.auctionId)
   if (auction === undefined) return refuse('auction_not_found')
-  const shut = refuseUnlessBiddable(context, auction, subject)
-  if (shut !== undefined) return shut
+  const refusal = refuseUnlessBiddable(context, auction, subject)
+  if (refusal !== undefined) return refusal
   const known = auction.bidderOf(subject)
   const { format } = auction
   const decision = format.decideBid(auction, { bidder: known, amount, kind, atMs: context.atMs })
@@ -35,7 +40,7 @@ export function placeBid(context: ApplyContext, command: PlaceBid): Reply {
   context.notify('NEW_BID', auction, placed.bidder.id, placed.price)
   const outbid = decision.leads ? before : placed.bidder
   if (outbid !== undefined && outbid !== auction.highBidder && !format.isSealed) {
-    context.tell('outbid', outbid, placed.price, placed.askingBid)
+    context.publishPrivate('outbid', outbid, placed.price, placed.askingBid)
     context.notify('OUTBID', auction, outbid.id, placed.price)
   }
   if (decision.ends) close(context, auction)
@@ -55,7 +60,7 @@ export function refuseUnlessBiddable(
   return refuseByTime(auction.hasEnded ? 'auction_closed' : 'auction_not_open', auction)
 }
 
-/** An accepted bid, as its bidder may know it. */
+/** What the bidder of an accepted bid may know about it. */
 interface PlacedBid {
   readonly bidder: Bidder
   readonly seq: number
@@ -72,7 +77,7 @@ interface BidOutcome {
   readonly maxBid: Amount
 }
 
-/** Carries out an accepted bid: standing, high bidder, price, and the one `bid_placed`. */
+/** Records an accepted bid: the bidder's maximum, the high bidder, the price, and the one `bid_placed`. */
 export function recordBid(
   context: ApplyContext,
   auction: Auction,
@@ -80,7 +85,7 @@ export function recordBid(
   outcome: BidOutcome,
 ): PlacedBid {
   const { amount, kind } = outcome
-  assertLawful(context, auction, command.subject, outcome)
+  assertPriceAndTime(context, auction, command.subject, outcome)
   const { seq } = context.stamp(auction)
   let bidder = auction.bidderOf(command.subject)
   if (bidder === undefined) {
@@ -105,10 +110,8 @@ export function recordBid(
   if (auction.highBidder === undefined || isBeyond(auction, outcome.price, auction.highBidder.maxBid))
     fail('the price is within the maximum of a high bidder', { id: auction.id, seq })
 
-  const face = faceOf(auction, context.atMs)
-  const price = face.price ?? auction.terms.openingBid
-  const { askingBid } = face
-  // Spelled out: spreading a stamp would cost more than the rest of the bid.
+  const { askingBid, highBidder, price = auction.terms.openingBid } = visibleBids(auction, context.atMs)
+  // All fields by name: spreading a stamp would cost more than the rest of the bid.
   context.publish({
     type: 'bid_placed',
     auctionId: auction.id,
@@ -118,7 +121,7 @@ export function recordBid(
     price,
     askingBid,
     bidCount: auction.bidCount,
-    highBidder: face.highBidder === undefined ? '' : aliasOf(face.highBidder),
+    highBidder: highBidder === undefined ? '' : aliasOf(highBidder),
     bidder: aliasOf(bidder),
     reserve: auction.format.reserveStatus(auction),
     secret: { bidderId: bidder.id, amount, kind, requestId: command.requestId },
@@ -126,8 +129,8 @@ export function recordBid(
   return { bidder, seq, price, askingBid }
 }
 
-/** What must never happen, whatever a format decided. */
-function assertLawful(
+/** Asserts what holds for every format: no late bid, and a price that only moves forward. */
+function assertPriceAndTime(
   context: ApplyContext,
   auction: Auction,
   subject: SubjectId,
@@ -138,10 +141,10 @@ function assertLawful(
   if (before === undefined || auction.format.isSealed) return
   const isOwnRaise = leads && highBidder?.id === subject
   const isMonotone = isBeyond(auction, price, before) || (isOwnRaise && price === before)
-  if (!isMonotone) fail('price is monotone: a bid moves it on', { id, seq: auction.seq })
+  if (!isMonotone) fail('price is monotone: a bid moves it forward', { id, seq: auction.seq })
 }
 
-/** The answer to the bidder, as things stand after the bid and whatever it caused. */
+/** The reply to the bidder; `you` is its standing after the bid and all that the bid caused. */
 export function acceptedReply(auction: Auction, { bidder, seq, price, askingBid }: PlacedBid): BidAccepted {
   const you = standingIn(auction, bidder)
   return { ok: true, type: 'bid', auctionId: auction.id, seq, price, askingBid, you }

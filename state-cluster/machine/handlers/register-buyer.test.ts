@@ -46,7 +46,7 @@ describe('register_buyer', () => {
     expect(one.state.tags.size).toBe(1)
   })
 
-  it('BUYER3: what is out of range is terms_invalid', () => {
+  it('BUYER3: a field out of range is terms_invalid', () => {
     const one = new Sale()
     const wrong = { ok: false, code: 'terms_invalid' }
     expect(one.buyer('ann', ['b', 'a'])).toEqual(wrong)

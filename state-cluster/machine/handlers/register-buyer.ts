@@ -1,9 +1,13 @@
 /**
- * register_buyer: makes a buyer known, or replaces what is known of it.
- * Replies: buyer · terms_invalid · limit_exceeded. Events: none. Outbox entries: MATCHING_AUCTIONS to the buyer, when
- * it has interests. Rules BUYER1–BUYER3.
+ * register_buyer: adds a buyer, or replaces what is known of one.
+ *
+ * Input: buyer, name, interests, endpoint, and the server that registers it. Replies: buyer · terms_invalid ·
+ * limit_exceeded, checked in this order. Events: none. Outbox entries: MATCHING_AUCTIONS, when the buyer has interests.
+ * Leaves the index from tags to buyers to buyers.ts.
+ *
+ * Invariant: a refused registration changes nothing that is known of the buyer.
+ * Source: docs/spec.md BUYER1–BUYER3, LIMIT1.
  */
-
 import type { ApplyContext } from '../apply-context.ts'
 import { Buyer } from '../buyers.ts'
 import type { RegisterBuyer } from '../commands.ts'
@@ -21,7 +25,7 @@ export function registerBuyer(context: ApplyContext, command: RegisterBuyer): Re
   const known = buyers.get(buyerId)
   if (known === undefined && buyers.size >= limits.buyersMax) return refuse('limit_exceeded')
   if (tags.size + tags.countNew(interests) > limits.distinctTagsMax) return refuse('limit_exceeded')
-  const server = servers.obtain(command.serverId, context.atMs)
+  const server = servers.getOrAdd(command.serverId, context.atMs)
   if (server === undefined) return refuse('limit_exceeded')
 
   if (known === undefined) buyers.add(new Buyer(buyerId, name, interests, endpoint))

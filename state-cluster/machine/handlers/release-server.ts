@@ -1,9 +1,12 @@
 /**
- * release_server: a server stops by plan. Nothing new is assigned to it, and what it owns goes to live servers, a
- * batch at a time; nothing was interrupted, so nothing is extended. Without another live server its auctions stay
- * and wait. Replies: reassigned · stale_epoch. Events: none. Rules OWNER6, OWNER7.
+ * release_server: stops assigning auctions to a server and moves those it has.
+ *
+ * Input: server and its epoch. Replies: reassigned · stale_epoch. Events: none of its own; receivers may extend their
+ * auctions (see hand-over.ts). One command moves a batch. Without another live server the auctions stay and wait.
+ *
+ * Invariant: a planned stop extends no auction that moves, unless its owner had an outage that was not settled yet.
+ * Source: docs/spec.md OWNER6, OWNER7.
  */
-
 import type { ApplyContext } from '../apply-context.ts'
 import type { ReleaseServer } from '../commands.ts'
 import type { Reply } from '../events.ts'

@@ -1,10 +1,13 @@
 /**
- * resume_auction: starts the clock of a paused auction again, with the time that was left.
- * Replies: auction · auction_not_found · not_the_seller · auction_closed (ended) · not_paused ·
- * limit_exceeded (the deadline would pass the last date there is).
- * Events: auction_resumed. Rules PAUSE1–PAUSE4.
+ * resume_auction: starts the clock of a paused auction again.
+ *
+ * Input: auction, and the seller or an operator. Replies: auction · auction_not_found · not_the_seller ·
+ * auction_closed (ended) · not_paused · limit_exceeded (the deadline would pass the last date), checked in this order.
+ * Events: auction_resumed.
+ *
+ * Invariant: the auction has the time that was left at the pause, and any extension made meanwhile.
+ * Source: docs/spec.md PAUSE1–PAUSE3, CLOSE4, LIMIT3.
  */
-
 import type { ApplyContext } from '../apply-context.ts'
 import type { ResumeAuction } from '../commands.ts'
 import type { Reply } from '../events.ts'

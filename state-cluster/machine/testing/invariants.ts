@@ -1,35 +1,40 @@
 /**
- * What must hold of every state, checked from outside after any entry: the list "What must never happen" as far
- * as one machine can break it, and the agreement of all derived structures with the rows. O(state): tests only.
+ * Checks the invariants of a state from outside, after any entry; for tests only.
+ *
+ * It checks the list "What must never happen" as far as one machine can break it, and derived structures against the
+ * rows. Costs O(state).
+ *
+ * Invariant: a check reads the state and never changes it; no violation means an empty list.
+ * Source: docs/design.md "What must never happen".
  */
 import type { Auction } from '../auction.ts'
 import type { AuctionStatus } from '../events.ts'
-import { isBeyond } from '../face.ts'
 import type { State } from '../state.ts'
+import { isBeyond } from '../visibility.ts'
 
 const statuses: readonly AuctionStatus[] = ['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled']
 
-/** The rules that the state breaks, in words; empty when it is sound. */
-export function faultsOf(state: State): string[] {
-  const faults: string[] = []
+/** The violations in words; empty when there is none. */
+export function violationsOf(state: State): string[] {
+  const violations: string[] = []
   for (const auction of state.auctions.all()) {
-    const say = (fault: string): void => {
-      faults.push(`${auction.id}: ${fault}`)
+    const say = (violation: string): void => {
+      violations.push(`${auction.id}: ${violation}`)
     }
     checkBids(auction, say)
     checkEnd(auction, say)
     checkPlace(state, auction, say)
   }
   const counted = statuses.reduce((sum, status) => sum + state.auctions.countOf(status), 0)
-  if (counted !== state.auctions.size) faults.push('the sets by status do not add up')
-  if (state.requests.size > state.limits.requestsMax) faults.push('too many requests are remembered')
-  if (state.buyers.size > state.limits.buyersMax) faults.push('too many buyers')
-  if (state.auctions.size > state.limits.auctionsMax) faults.push('too many auctions')
-  if (state.tags.size > state.limits.distinctTagsMax) faults.push('too many tags')
-  return faults
+  if (counted !== state.auctions.size) violations.push('the sets by status do not add up')
+  if (state.requests.size > state.limits.requestsMax) violations.push('too many requests are remembered')
+  if (state.buyers.size > state.limits.buyersMax) violations.push('too many buyers')
+  if (state.auctions.size > state.limits.auctionsMax) violations.push('too many auctions')
+  if (state.tags.size > state.limits.distinctTagsMax) violations.push('too many tags')
+  return violations
 }
 
-function checkBids(auction: Auction, say: (fault: string) => void): void {
+function checkBids(auction: Auction, say: (violation: string) => void): void {
   const { bidders, highBidder, price, terms } = auction
   if ((highBidder === undefined) !== (price === undefined)) say('a price has a high bidder')
   if ((highBidder === undefined) !== (auction.bidCount === 0)) say('bids have a high bidder')
@@ -46,7 +51,7 @@ function checkBids(auction: Auction, say: (fault: string) => void): void {
   if (terms.format.name === 'english') checkEnglish(auction, say)
 }
 
-function checkEnglish({ highBidder, price, terms }: Auction, say: (fault: string) => void): void {
+function checkEnglish({ highBidder, price, terms }: Auction, say: (violation: string) => void): void {
   if (price !== undefined && !(Number.isSafeInteger(price) && price >= terms.openingBid))
     say('the price is an amount from the opening bid on')
   const { reserve } = terms
@@ -59,7 +64,7 @@ function checkEnglish({ highBidder, price, terms }: Auction, say: (fault: string
     say('a maximum at the reserve brings the price to it')
 }
 
-function checkEnd(auction: Auction, say: (fault: string) => void): void {
+function checkEnd(auction: Auction, say: (violation: string) => void): void {
   const { hammerPrice, highBidder, status, winner } = auction
   const { reserve } = auction.terms
   const isSold = status === 'sold'
@@ -75,7 +80,7 @@ function checkEnd(auction: Auction, say: (fault: string) => void): void {
   if ((status === 'paused') !== (auction.pausedAtMs !== undefined)) say('paused knows since when')
 }
 
-function checkPlace(state: State, auction: Auction, say: (fault: string) => void): void {
+function checkPlace(state: State, auction: Auction, say: (violation: string) => void): void {
   const { ordinal, status, terms } = auction
   const owner = state.servers.get(auction.owner.id)
   if (owner === undefined || owner !== auction.owner) {
@@ -92,5 +97,5 @@ function checkPlace(state: State, auction: Auction, say: (fault: string) => void
   }
   if (owner.openings.holds(auction) !== (status === 'scheduled')) say('in the openings while scheduled')
   if (owner.running.holds(auction) !== (status === 'open')) say('in the running ones while open')
-  if (owner.held.holds(auction) !== (status === 'paused')) say('held while paused')
+  if (owner.paused.holds(auction) !== (status === 'paused')) say('in the paused ones while paused')
 }

@@ -1,9 +1,12 @@
 /**
- * An English auction the slow way, as a twin to compare with: after every bid, price and high bidder are worked out
- * anew from the list of all accepted bids. It shares no code with the machine, not even the increment table's
- * search. Invariant: nothing is kept but the bids. Source: CONTRACT "English auction rules".
+ * A naive twin of the English auction, to compare the machine with.
+ *
+ * After every bid, price and high bidder are computed anew from the list of all accepted bids. It shares no code with
+ * the machine, not even the search in the increment table. Leaves deadlines, requests and events out.
+ *
+ * Invariant: the bids are the only state.
+ * Source: docs/protocol.md "English auction rules".
  */
-
 export interface NaiveTerms {
   readonly openingBid: number
   readonly reserve?: number
@@ -29,7 +32,7 @@ export class NaiveAuction {
     this.terms = terms
   }
 
-  /** `undefined` when the bid counts, otherwise why not. */
+  /** `undefined` when the bid counts, otherwise the code of the rejection. */
   place(bid: NaiveBid): 'bid_too_low' | 'already_leading' | undefined {
     const { price, highBidder } = this.outcome()
     const asking = this.askingBid()
@@ -56,7 +59,7 @@ export class NaiveAuction {
     return { price, highBidder: this.highBidderOf(this.bids) }
   }
 
-  /** Sold to whom at what price, or `undefined`: passed. */
+  /** The winner and the price, or `undefined`: passed. */
   hammer(): { readonly winner: string; readonly price: number } | undefined {
     const { price, highBidder } = this.outcome()
     if (price === undefined || highBidder === undefined) return undefined
@@ -83,7 +86,7 @@ export class NaiveAuction {
     return price
   }
 
-  /** Whoever reached the highest maximum first. */
+  /** The bidder who reached the highest maximum first. */
   private highBidderOf(bids: readonly NaiveBid[]): string | undefined {
     const highest = Math.max(...bids.map((bid) => bid.amount))
     return bids.find((bid) => bid.amount === highest)?.bidder

@@ -1,7 +1,10 @@
 /**
- * A sale on a desk, for tests: a state, a clock that the test turns, and short ways to say the usual commands.
- * Every command is an entry of its own and goes through the codec, as in a log. Invariant: `entries` is the
- * whole log, so a test may replay it.
+ * A sale for tests: a state, a clock that the test sets, short commands.
+ *
+ * Every command is an entry of its own and goes through the codec, as in a log. Leaves expectations to the test.
+ *
+ * Invariant: `entries` is the whole log, so a test may replay it.
+ * Source: commands.ts.
  */
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../../protocol/ids.ts'
 import { defaultIncrements } from '../../../protocol/money.ts'
@@ -19,10 +22,10 @@ import type {
   Standing,
 } from '../events.ts'
 import type { Limits } from '../limits.ts'
-import { restore } from '../restore.ts'
 import { emptyState, rows, type State } from '../state.ts'
 import type { AuctionView } from '../view.ts'
 import { auctionView, outboxPage, standingOf } from '../views.ts'
+import { restored } from './restored.ts'
 
 export const terms: AuctionTerms = {
   title: 'A thing',
@@ -69,7 +72,7 @@ export class Sale {
     return this.apply(command).replies[0] as Reply
   }
 
-  /** The clock moves on by so many milliseconds. */
+  /** Moves the clock forward. */
   pass(ms: number): this {
     this.atMs += ms
     return this
@@ -167,7 +170,7 @@ export class Sale {
     return this.apply({ type: 'conduct', serverId: server as ServerId, epoch })
   }
 
-  /** Pulses as a conductor does until the moment, so that no outage is measured; the clock then shows it. */
+  /** Sets the clock to `atMs`, with pulses in between as a conductor makes them, so that no outage is measured. */
   runTo(atMs: number, server = 's1'): void {
     while (this.atMs + pulseMs < atMs) this.pass(pulseMs).conduct(server)
     this.atMs = atMs
@@ -188,9 +191,9 @@ export class Sale {
     return outboxPage(this.state, server as ServerId, after, limit)
   }
 
-  /** Goes on from a checkpoint of everything, as after a restart. */
+  /** Continues from a checkpoint of all rows, as after a restart. */
   restart(): this {
-    this.state = restore(rows(this.state), this.limits)
+    this.state = restored(rows(this.state), this.limits)
     return this
   }
 

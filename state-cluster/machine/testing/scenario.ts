@@ -1,20 +1,10 @@
 /**
- * Scenarios in the market's words: a line says what somebody does, the lines below it what the machine answers.
- * Invariant: the output depends on the lines alone, so a file with its expected trace is a test, and a changed
- * rule shows as a changed trace.
+ * Runs scenario files: a line is a command, the lines below are the expected trace.
  *
- *   at 10s                                   the clock stands 10 s after the beginning
- *   server s1 · conduct s1 · pulse s1 to 90s     pulse: four times a second up to there
- *   house threshold=2s least=5s
- *   buyer ann interests=art,clock endpoint=https://…
- *   auction a1 opening=1.00 for=60s reserve= buynow= soft=10s/15s/3 opens=5s tags= seller=sam on=s1
- *              steps=0:0.05,1:0.25
- *   bid bob 5.00 on a1 · bid bob 5.00 exact on a1 as r7 · buy bob a1
- *   close | cancel | pause | resume a1 by sam · extend a1 30s by sam     (by operator: as an operator)
- *   show a1 · stand bob a1 · outbox entries s1 · published s1 to 4 · restart
+ * Leaves the comparison to scenarios.test.ts. A line outside the grammar below throws `ScenarioError`.
  *
- * Amounts are in units with two digits, times in seconds after the beginning (`1.5s`). Lines with # are comments.
- * `auction` and `bid` name a1 when no auction is named.
+ * Invariant: the output depends on the lines alone, so a changed rule shows as a changed trace.
+ * Source: docs/style.md "Tests".
  */
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../../protocol/ids.ts'
 import type { AuctionTerms, BidKind, Command } from '../commands.ts'
@@ -23,14 +13,29 @@ import type { AuctionView } from '../view.ts'
 import { standingOf } from '../views.ts'
 import { Sale, startMs, terms } from './sale.ts'
 
-/** What a scenario file says is not in its grammar. */
+/*
+ * at 10s                                   the clock is 10 s after the beginning
+ * server s1 · conduct s1 · pulse s1 to 90s     pulse: four times a second until then
+ * house threshold=2s least=5s
+ * buyer ann interests=art,clock endpoint=https://…
+ * auction a1 opening=1.00 for=60s reserve= buynow= soft=10s/15s/3 opens=5s tags= seller=sam on=s1
+ *            steps=0:0.05,1:0.25
+ * bid bob 5.00 on a1 · bid bob 5.00 exact on a1 as r7 · buy bob a1
+ * close | cancel | pause | resume a1 by sam · extend a1 30s by sam     (by operator: as an operator)
+ * show a1 · stand bob a1 · outbox s1 · published s1 to 4 · restart
+ *
+ * Amounts are in units with two digits, times in seconds after the beginning (`1.5s`). Lines with # are comments.
+ * `auction` and `bid` name a1 when no auction is named.
+ */
+
+/** A line of a scenario file is not in the grammar. */
 export class ScenarioError extends Error {
   override readonly name = 'ScenarioError'
 }
 
-/** Runs a file and gives it back with the outputs that the machine makes: blocks of a command, ----, output. */
+/** Runs a file and returns it with the machine's outputs: blocks of a command, ----, output. */
 export function runScenario(text: string): string {
-  const desk = new Desk()
+  const runner = new ScenarioRunner()
   const out: string[] = []
   let isOutput = false
   for (const line of text.split('\n')) {
@@ -39,7 +44,7 @@ export function runScenario(text: string): string {
       if (out.length > 0 && out.at(-1) !== '') out.push('')
       isOutput = false
     } else if (line === '----') isOutput = true
-    else if (!isOutput) out.push(line, '----', ...desk.run(line))
+    else if (!isOutput) out.push(line, '----', ...runner.run(line))
   }
   while (out.at(-1) === '') out.pop()
   return `${out.join('\n')}\n`
@@ -65,7 +70,7 @@ function time(atMs: number): string {
   return `${(atMs - startMs) / 1_000}s`
 }
 
-/** Words of a line: those with = are options. */
+/** The words of a line; those with = are options. */
 class Words {
   readonly plain: readonly string[]
   private readonly options = new Map<string, string>()
@@ -96,7 +101,7 @@ class Words {
   }
 }
 
-class Desk {
+class ScenarioRunner {
   private readonly sale = new Sale()
   private readonly epochs = new Map<string, number>()
 

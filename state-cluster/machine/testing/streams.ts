@@ -1,7 +1,11 @@
 /**
- * Random streams of entries for property tests: few names, so that commands meet; amounts, times and ids that are
- * wrong now and then; pulses with and without outages. Invariant: a stream depends on the seed alone, so a
- * failing one is kept as a number.
+ * Random streams of entries for property tests.
+ *
+ * There are few names, so that commands meet; some amounts, times and ids are wrong; pulses come with and without
+ * outages. Leaves the checks to the test that applies the stream.
+ *
+ * Invariant: a stream depends on its seed alone, so a failing stream is kept as a number.
+ * Source: docs/style.md "Tests".
  */
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../../protocol/ids.ts'
 import { defaultIncrements } from '../../../protocol/money.ts'
@@ -64,7 +68,7 @@ export class Stream {
     if (roll < 90) return { type: 'resume_auction', ...managed }
     if (roll < 91)
       return { type: 'extend_auction', ...managed, byMs: this.chance(5) ? 0.5 : this.below(9_000) }
-    if (roll < 94) return this.ofOwners(serverId)
+    if (roll < 94) return this.ownerCommand(serverId)
     if (roll < 96) return this.acknowledgement(serverId, epoch)
     if (roll < 99) {
       const endpoint = this.chance(2) ? {} : { endpoint: 'https://buyer.example/hook' }
@@ -87,8 +91,8 @@ export class Stream {
     return { type: 'configure_house', settings, features: [] }
   }
 
-  /** Servers come and go, seen by two monitors; epochs and tokens are right now and then. */
-  private ofOwners(serverId: ServerId): Command {
+  /** Servers enlist, stop and die, under two monitors; epochs and tokens are right only sometimes. */
+  private ownerCommand(serverId: ServerId): Command {
     const monitorId = this.chance(4) ? 'm2' : 'm1'
     const epoch = 1 + this.below(6)
     switch (this.below(7)) {
