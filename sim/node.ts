@@ -8,7 +8,7 @@
  * other end is a violation.
  */
 import type { GroupId } from '../protocol/ids.ts'
-import { LinkService, type MemberDesk } from '../state-cluster/link/service/service.ts'
+import { LinkService, type MembershipAdmin } from '../state-cluster/link/service/service.ts'
 import { stateHash } from '../state-cluster/machine/index.ts'
 import { ReplicaHost } from '../state-cluster/node/host.ts'
 import { linkBackend } from '../state-cluster/node/link-backend.ts'
@@ -246,7 +246,7 @@ export class SimNode {
     const service = new LinkService({
       backend: context.plant?.backend?.(backend) ?? backend,
       timing,
-      members: this.#desk(host),
+      members: this.#membershipAdmin(host),
       fault: (_remote, cause) => this.#faulted(cause),
     })
     const running: Running = { host, transport, service, acceptor: undefined }
@@ -277,7 +277,7 @@ export class SimNode {
   }
 
   /** Answers about members and changes them, as a node in production does. */
-  #desk(host: ReplicaHost): MemberDesk {
+  #membershipAdmin(host: ReplicaHost): MembershipAdmin {
     const leading = (): Replica | undefined => {
       const replica = host.replica(groupId)
       return replica.status().isLeader ? replica : undefined

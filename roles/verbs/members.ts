@@ -74,16 +74,16 @@ export async function runMemberVerb(
     timing: systemTiming,
     instance: `members.${randomBytes(4).toString('hex')}`,
   })
-  const desk = new MemberDesk(cluster, config.cluster.clusterSecret ?? '', say)
+  const client = new MembershipClient(cluster, config.cluster.clusterSecret ?? '', say)
   try {
-    if (verb.verb === 'join') await desk.join(newMember(verb.member))
+    if (verb.verb === 'join') await client.join(newMember(verb.member))
     // The old one leaves by the change that makes the new one a voter, unless that had been added before.
     if (verb.verb === 'replace') {
-      await desk.join({ ...newMember(verb.member), replaces: nodeIdOf(verb.nodeId) })
+      await client.join({ ...newMember(verb.member), replaces: nodeIdOf(verb.nodeId) })
     }
-    if (verb.verb === 'leave' || verb.verb === 'replace') await desk.leave(nodeIdOf(verb.nodeId))
-    if (verb.verb === 'rebuild') await desk.rebuild(nodeIdOf(verb.nodeId), verb.dataDir, verb.at)
-    return await desk.members()
+    if (verb.verb === 'leave' || verb.verb === 'replace') await client.leave(nodeIdOf(verb.nodeId))
+    if (verb.verb === 'rebuild') await client.rebuild(nodeIdOf(verb.nodeId), verb.dataDir, verb.at)
+    return await client.members()
   } finally {
     await cluster.close()
   }
@@ -109,7 +109,7 @@ function nodeIdOf(text: string): number {
 }
 
 /** Changes members group by group. */
-class MemberDesk {
+class MembershipClient {
   readonly #cluster: RemoteCluster
   readonly #secret: string
   readonly #say: (text: string) => void

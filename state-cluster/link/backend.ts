@@ -1,8 +1,9 @@
 /**
- * What the cluster link needs from the state node behind it: the port between `LinkService` and the replicas of
- * this process. Invariant: reads answer from what is applied here, at one moment; a watcher hears of an entry
- * before any read can see it. Who leads, and what is committed, is the replicas' affair.
- * Source: DESIGN "Life of a bid", 2 to 7; docs/spec.md "Cluster link".
+ * The port between `LinkService` and the replicas of its process.
+ *
+ * Leadership and commitment are left to the replicas. Invariant: a read answers from the local applied state at one
+ * moment; a watcher gets an entry before any read shows it. Source: docs/design.md, "Life of a bid"; docs/spec.md
+ * LINK9.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import type { Address } from '../../wire/stream.ts'
@@ -12,7 +13,7 @@ import type { Reply } from '../machine/events.ts'
 import type { GroupWatcher, LeaderView } from '../replica/feed.ts'
 
 export type ProposeOutcome =
-  /** One for each command, in order: its reply, or why there is none. `index`: all replies are applied there. */
+  /** One outcome for each command, in order: its reply, or a code. All replies are applied at `index`. */
   | {
       readonly kind: 'done'
       readonly index: number
@@ -21,7 +22,7 @@ export type ProposeOutcome =
   /** Nothing was proposed. */
   | ({ readonly kind: 'not_leader' } & LeaderView)
 
-/** A member of the cluster and where its link is. */
+/** A member of the cluster, and the address of its link. */
 export interface Member {
   readonly nodeId: number
   readonly address: Address
@@ -45,16 +46,16 @@ export type LocalReads = Pick<
 
 export interface LinkBackend extends LocalReads {
   readonly groups: readonly GroupId[]
-  /** Proposes the commands in order, as one batch where possible. Never rejects for a lawful no. */
+  /** Proposes the commands in order, as one batch where possible. A rejection by the machine is a reply. */
   propose(groupId: GroupId, commands: readonly Command[]): Promise<ProposeOutcome>
   /**
-   * The index that a linearizable read has to wait for: this node leads, and a majority has just said so.
-   * `undefined`: it does not, or they did not.
+   * The index that a linearizable read waits for, once a majority has confirmed that this node leads. `undefined`: it
+   * does not lead, or was not confirmed.
    */
   readIndex(groupId: GroupId): Promise<number | undefined>
   appliedIndex(groupId: GroupId): number
   leader(groupId: GroupId): LeaderView
-  /** Tells from now on. Returns an end. */
+  /** Calls the watcher from now on. Returns the function that ends the watch. */
   watch(groupId: GroupId, watcher: GroupWatcher): () => void
   status(): ClusterStatus
   members(): readonly Member[]

@@ -1,11 +1,13 @@
 /**
- * What the link says about members: who they are, as a group's leader knows it, and changes of them.
+ * Encodes the requests about members, and their answers.
  *
- *   request 7 members  [id, 7, group]                                 done [[node, role, active, match, host, port] …]
- *   request 8 change   [id, 8, group, secret, 1, node, host, port, incarnation, replaced or 0]    done [0] made, [code, reason] not
+ *   request 7 members  [id, 7, group]                 done [[node, role, active, match, host, port] …]
+ *   request 8 change   [id, 8, group, secret, 1, node, host, port, incarnation, replaced or 0]
  *                      [id, 8, group, secret, 2, node]
+ *                                                     done [0] if made, else [code, reason]
  *
- * Invariant: a decoder returns a whole, checked value or throws `malformed`. Source: docs/spec.md MEMBER1 to MEMBER5.
+ * Which change is allowed is left to the leader. Invariant: a decoder returns a whole, checked value or throws
+ * `malformed`. Source: docs/spec.md MEMBER1 to MEMBER5.
  */
 
 import type { Address } from '../../wire/stream.ts'
@@ -18,7 +20,7 @@ import {
   refused,
 } from '../replica/membership.ts'
 
-/** A member with its address, where the log names one. */
+/** A member with its address in the log. */
 export interface MemberRow extends MemberView {
   readonly address: Address
 }
@@ -30,7 +32,7 @@ const portMax = 65_535
 const membersMax = 1_000
 const reasonMax = 1_000
 const changeCodes = { add: 1, remove: 2 } as const
-/** 0 is a change that was made. Never reuse a number. */
+/** 0 means that the change was made. Never reuse a number. */
 const refusalCodes: Readonly<Record<ChangeRefusal, number>> = {
   not_leader: 1,
   leadership_lost: 2,

@@ -1,7 +1,9 @@
 /**
- * The reads that travel over the link, one entry each: code, groups that it concerns, arguments and answer as
- * tuples, and how it is answered from the local state. Invariant: codes are stable; a read is added in this table
- * alone. Source: `Cluster` in cluster.ts.
+ * The table of the reads that travel over the link.
+ *
+ * Each entry has a code, the groups concerned, arguments and answer as tuples, and the read of the local state that
+ * answers it. How views are encoded is in view-codec.ts. Invariant: codes never change their meaning; a new read is an
+ * entry here and nothing else. Source: `Cluster` in cluster.ts; docs/spec.md LINK1.
  */
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { Fields, malformed } from '../../wire/tuples.ts'
@@ -35,7 +37,7 @@ import {
   encodeStanding,
 } from './view-codec.ts'
 
-/** Which groups' states an answer rests on. */
+/** The groups whose state an answer depends on. */
 export type ReadScope = { readonly auctionId: AuctionId } | { readonly groupId: GroupId } | 'first' | 'all'
 
 export interface Read<Args, Answer> {
@@ -46,7 +48,7 @@ export interface Read<Args, Answer> {
   run(reads: LocalReads, args: Args): Promise<Answer>
   encode(answer: Answer): unknown
   decode(value: unknown, args: Args): Answer
-  /** The same question for less, where an answer is too long for a frame and may lawfully be shorter. */
+  /** The same read with a smaller limit, if the answer is too long for a frame and may be shorter. */
   shrink?(args: Args): Args
 }
 
@@ -266,7 +268,7 @@ export function readOfCode(code: number): Read<never, unknown> | undefined {
   return byCode.get(code)
 }
 
-/** The groups of a scope. Throws `malformed` where it names one that there is not. */
+/** The groups of a scope. Throws `malformed` if it names an unknown group. */
 export function groupsOfScope(
   scope: ReadScope,
   groups: readonly GroupId[],

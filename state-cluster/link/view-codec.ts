@@ -1,7 +1,9 @@
 /**
- * What reads of the cluster answer, as plain tuples: auctions, buyers, outbox entries, standings, status. Commands,
- * replies and events have their codecs in the machine. Invariant: decoding what was encoded gives an equal value;
- * absent fields are null; anything that does not fit throws `malformed`. Codes are stable.
+ * Encodes the answers of reads as plain tuples.
+ *
+ * They are auctions, buyers, outbox entries, standings, owners, house and status. Commands, replies and events have
+ * their codecs in the machine. Invariant: a value that is encoded and decoded is equal; absent fields are null;
+ * anything else throws `malformed`. Codes never change their meaning. Source: docs/spec.md LINK2.
  */
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { incrementBandsMax } from '../../protocol/money.ts'
@@ -24,13 +26,13 @@ import type {
   OwnerView,
 } from '../machine/view.ts'
 
-/** Longer texts than anything that the machine lets in. */
+/** Longer than any text that the machine accepts. */
 const textMax = 200_000
 const idMax = 128
 const listMax = 100_000
 const featuresMax = 65_535
 
-/** A closed set of words ↔ stable codes: its place in the list, which is only ever added to. */
+/** Stable codes of a closed set of words: a code is a position in the list, which only grows at its end. */
 function coded<Word extends string>(words: readonly Word[]) {
   return {
     encode: (word: Word): number => words.indexOf(word),
@@ -58,7 +60,7 @@ const outboxKinds = coded<OutboxKind>([
 
 export const auctionStatusCodes = statuses
 
-/** Puts a field into the object only where it is there (`exactOptionalPropertyTypes`). */
+/** An object with the field only if it has a value (`exactOptionalPropertyTypes`). */
 function given<Name extends string, Value>(
   name: Name,
   value: Value | undefined,

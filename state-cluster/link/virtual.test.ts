@@ -28,13 +28,13 @@ interface History {
  */
 async function play(seed: number): Promise<History> {
   const world = new VirtualWorld(seed, 8)
-  // The fourth node serves nobody and meets no trouble: it knows what there was to tell.
+  // The fourth node has no clients and no faults: it records the expected batches.
   const cluster = new FakeCluster(4)
   const serving = cluster.nodes.slice(0, 3)
   const oracle = cluster.node(4)
-  const toTell: number[] = []
+  const expectedIndexes: number[] = []
   oracle.watch(zero, {
-    batch: ({ index }) => toTell.push(index),
+    batch: ({ index }) => expectedIndexes.push(index),
     applied: () => undefined,
     gap: () => undefined,
     leader: () => undefined,
@@ -65,7 +65,7 @@ async function play(seed: number): Promise<History> {
         ),
       )
     }
-    await trouble(world, cluster, services)
+    await injectFault(world, cluster, services)
     await world.run(100)
   }
   for (const node of serving) await heal(world, cluster, services, node.nodeId)
@@ -84,9 +84,9 @@ async function play(seed: number): Promise<History> {
   await world.settled(bidder.propose(zero, createAuction('end')))
   while (batches.at(-1)?.events.at(-1)?.auctionId !== 'end') await world.run(10)
   expect(view?.bidCount).toBeGreaterThanOrEqual(accepted)
-  // Every entry with events was told once and in order, or lies in a gap that was told.
-  const told = batches.map((batch) => batch.index)
-  expect(told).toEqual([...new Set(told)].sort((a, b) => a - b))
+  // Every entry with events was sent once and in order, or lies in a reported gap.
+  const received = batches.map((batch) => batch.index)
+  expect(received).toEqual([...new Set(received)].sort((a, b) => a - b))
   const events = await oracle.events(lot, 0, 100_000)
   // Each bid has at most one event, and each that was acknowledged has the one that its reply names.
   const eventOf = new Map(
@@ -101,8 +101,10 @@ async function play(seed: number): Promise<History> {
     }
   }
   const isMissed = (index: number) => gaps.some(([after, to]) => index > after && index <= to)
-  expect(toTell.filter((index) => !isMissed(index))).toEqual(told)
-  for (const [after, to] of gaps) expect(told.filter((index) => index > after && index <= to)).toEqual([])
+  expect(expectedIndexes.filter((index) => !isMissed(index))).toEqual(received)
+  for (const [after, to] of gaps) {
+    expect(received.filter((index) => index > after && index <= to)).toEqual([])
+  }
   await world.close()
   const count = (code: string) =>
     settled.filter(({ reply }) => reply instanceof ClusterError && reply.code === code).length
@@ -114,12 +116,12 @@ async function play(seed: number): Promise<History> {
     gaps: gaps.length,
     faults: world.faults,
     bidCount: view?.bidCount ?? 0,
-    indexes: [...told, log],
+    indexes: [...received, log],
   }
 }
 
-/** Something happens to some node, or ends. */
-async function trouble(
+/** A random fault of a random node, or its end. */
+async function injectFault(
   world: VirtualWorld,
   cluster: FakeCluster,
   services: Map<number, LinkService>,
@@ -152,7 +154,7 @@ async function heal(
 }
 
 describe('the link in virtual time', () => {
-  it('LINK6, LINK8: whatever happens to nodes and ways, a bid counts once and the feed has no unsaid hole', async () => {
+  it('LINK6, LINK8: under faults of nodes and connections a bid counts once, and the feed reports every gap', async () => {
     let acknowledged = 0
     let repeated = 0
     let gaps = 0
@@ -164,7 +166,7 @@ describe('the link in virtual time', () => {
       expect(history.acknowledged + history.unknown + history.refused).toBe(600)
     }
     expect(acknowledged).toBeGreaterThan(12 * 300)
-    // The trouble was trouble: retries reached the log twice, and a feed lost its place.
+    // The faults had effect: retries reached the log twice, and a feed had a gap.
     expect(repeated).toBeGreaterThan(20)
     expect(gaps).toBeGreaterThan(0)
   })

@@ -1,23 +1,10 @@
 /**
- * The frames of the cluster link, above `wire/` frames and hello. All are MessagePack tuples.
+ * The frames of the cluster link, as MessagePack tuples.
  *
- *   state node → client                               client → state node
- *   welcome  [[group …], [[node, host, port] …]]      request  [id, op, …]
- *   leader   [group, leader or 0, term]                 1 propose      [id, 1, group, [command bytes …]]
- *   reply    [id, 0, …] done, [id, code, …] not         2 read         [id, 2, [group, min index, …], code, …]
- *   feed     [group, index, atMs, outbox, [event …]     3 subscribe    [id, 3, group, after | null]
- *              [, [gained server …], [[server, atMs] …]]]   4 unsubscribe  [id, 4, group]
- *   gap      [group, index]                             5 status       [id, 5]
- *                                                       6 read index   [id, 6, group]
- *                                                       7, 8           members: see member-wire.ts
- *
- *   done:  propose [index, [reply tuple | failure code …]]   read [[group, applied, …], answer]
- *          subscribe [index]   unsubscribe []   status [status, members]   read index [index]
- *   not:   code of `failureCodes`; not_leader adds [leader or 0, term]
- *
- * Replies and feed frames of a group stand in the order in which the node's state had them: what an answer shows,
- * the feed before it has told. Invariant: a decoder returns a whole, checked value or throws `malformed`.
- * Source: docs/spec.md LINK1 to LINK4.
+ * Connections and handshakes are in `wire/`, the arguments and answers of reads in reads.ts, members in
+ * member-wire.ts. Replies and feed frames of a group are sent in the order of the node's state: a node sends the
+ * events that an answer shows before it sends the answer. Invariant: a decoder returns a whole, checked value or
+ * throws `malformed`; codes never change their meaning. Source: docs/spec.md LINK1 to LINK4.
  */
 import type { GroupId, ServerId } from '../../protocol/ids.ts'
 import { Fields, malformed, packTuple, unpackTuple } from '../../wire/tuples.ts'
@@ -41,6 +28,22 @@ import type { Member, ProposeOutcome } from './backend.ts'
 import { changeFields, changeOf } from './member-wire.ts'
 import { decodeStatus, encodeStatus } from './view-codec.ts'
 
+/*
+ *   state node → client                               client → state node
+ *   welcome  [[group …], [[node, host, port] …]]      request  [id, op, …]
+ *   leader   [group, leader or 0, term]                 1 propose      [id, 1, group, [command bytes …]]
+ *   reply    [id, 0, …] done, [id, code, …] failed      2 read         [id, 2, [group, min index, …], code, …]
+ *   feed     [group, index, atMs, outbox, [event …]     3 subscribe    [id, 3, group, after | null]
+ *              [, [gained server …], [[server, atMs] …]]]   4 unsubscribe  [id, 4, group]
+ *   gap      [group, index]                             5 status       [id, 5]
+ *                                                       6 read index   [id, 6, group]
+ *                                                       7, 8           members: see member-wire.ts
+ *
+ *   done:    propose [index, [reply tuple | failure code …]]   read [[group, applied, …], answer]
+ *            subscribe [index]   unsubscribe []   status [status, members]   read index [index]
+ *   failed:  code of `failureCodes`; not_leader adds [leader or 0, term]
+ */
+
 /** Commands in one request; a node takes no more. */
 export const commandsPerRequestMax = 1_000
 /** Bytes of commands in one request, unless one command alone is longer. */
@@ -55,15 +58,15 @@ const secretMax = 1_000
 const serversMax = 10_000
 const idMax = 128
 
-/** Why there is no answer. Never reuse a number. */
+/** The reasons for no answer. Never reuse a number. */
 const failureCodes = {
-  /** Nothing was proposed; another node leads, or none. */
+  /** Nothing was proposed: another node leads, or none. */
   not_leader: 1,
   unavailable: 2,
   overloaded: 3,
   unknown: 4,
   stopped: 5,
-  /** The node's state is not as new as was asked for, and did not become so in time. */
+  /** The node did not apply the requested index in time. */
   stale: 6,
 } as const
 
@@ -92,7 +95,7 @@ export type Request =
       readonly id: number
       readonly minIndexes: readonly GroupIndex[]
       readonly code: number
-      /** The read's own arguments are next. */
+      /** Positioned at the read's own arguments. */
       readonly args: Fields
     }
   | {
@@ -272,7 +275,7 @@ export function encodeReadDone(id: number, applied: readonly GroupIndex[], answe
   return encodeDone(id, flatIndexes(applied), answer)
 }
 
-/** The answer is whatever the read's own decoder makes of it. */
+/** The read's own decoder decodes the answer. */
 export function decodeReadDone(fields: Fields): {
   readonly applied: readonly GroupIndex[]
   readonly answer: unknown
@@ -300,7 +303,7 @@ export function decodeIndexDone(fields: Fields): number {
   return index
 }
 
-// ── What a node tells by itself ──────────────────────────────────────────────────────────────────────────
+// ── Pushed frames ────────────────────────────────────────────────────────────────────────────────────────
 
 export interface Welcome {
   readonly groups: readonly GroupId[]
@@ -377,7 +380,7 @@ export function decodeGap(body: Uint8Array): GroupIndex {
 
 // ── Parts ────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Runs one of the machine's decoders; what it cannot read is malformed here. */
+/** Runs a decoder of the machine, and turns its CodecError into `malformed`. */
 export function understood<T>(decode: () => T): T {
   try {
     return decode()

@@ -25,7 +25,7 @@ import { type TcpOptions, tcpDial, tcpListen } from '../../wire/tcp.ts'
 import type { Timing } from '../../wire/timing.ts'
 import type { ClusterStatus } from '../cluster.ts'
 import type { Member } from '../link/backend.ts'
-import { LinkService, type MemberDesk } from '../link/service/service.ts'
+import { LinkService, type MembershipAdmin } from '../link/service/service.ts'
 import { entryVersion } from '../machine/index.ts'
 import { PeerNetwork } from '../peers/peer-network.ts'
 import type { PeerStats, SnapshotSink } from '../peers/peer-transport.ts'
@@ -228,7 +228,7 @@ class OpenNode implements StateNode {
     this.#link = new LinkService({
       backend: linkBackend(host, () => this.#members()),
       timing: host.timing,
-      members: this.#desk(),
+      members: this.#membershipAdmin(),
       fault: (remote, { code, message, cause }) =>
         options.note('link_fault', {
           remote,
@@ -413,7 +413,7 @@ class OpenNode implements StateNode {
     return [...this.#addresses()].map(([nodeId, address]) => ({ nodeId, address }))
   }
 
-  #desk(): MemberDesk {
+  #membershipAdmin(): MembershipAdmin {
     const leading = (groupId: GroupId) => {
       const replica = this.#host.replica(groupId)
       return replica.status().isLeader ? replica : undefined

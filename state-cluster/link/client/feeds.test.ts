@@ -8,19 +8,22 @@ import type { NodeLink } from './node-link.ts'
 
 const zero = group(0)
 
-/** A node that notes what it is asked and answers subscriptions when told to. */
+/** A node that records its requests, and answers them when the test calls `answer`. */
 class Node {
   isOpen = true
   hasRoom = true
-  readonly asked: string[] = []
+  readonly requests: string[] = []
   readonly #open: (() => void)[] = []
 
-  ask(encode: (id: number) => Uint8Array, answered: (outcome: ReplyBody | TransportError) => void): boolean {
+  request(
+    encode: (id: number) => Uint8Array,
+    onReply: (outcome: ReplyBody | TransportError) => void,
+  ): boolean {
     if (!this.hasRoom) return false
-    const request = decodeRequest(encode(this.asked.length + 1))
-    this.asked.push(request.op === 'subscribe' ? `subscribe after ${request.after}` : request.op)
+    const request = decodeRequest(encode(this.requests.length + 1))
+    this.requests.push(request.op === 'subscribe' ? `subscribe after ${request.after}` : request.op)
     const after = request.op === 'subscribe' ? (request.after ?? 100) : 0
-    this.#open.push(() => answered(decodeReplyBody(encodeDone(request.id, after))))
+    this.#open.push(() => onReply(decodeReplyBody(encodeDone(request.id, after))))
     return true
   }
 
@@ -54,7 +57,7 @@ function scene(shown?: number) {
 }
 
 describe('the feeds of a process', () => {
-  it('LINK8: repeats, and what a node tells that is not preferred any more, are not passed on', () => {
+  it('LINK8: repeats, and batches of a node that is no longer preferred, are not passed on', () => {
     const { feeds, heard, noted, listen } = scene(5)
     const first = new Node()
     const second = new Node()
@@ -72,8 +75,8 @@ describe('the feeds of a process', () => {
     feeds.batch(second.link, batch(20))
     feeds.batch(second.link, batch(21))
     expect(heard).toEqual([6, 7, 9, 10, 11, '11 to 20', 21])
-    expect(first.asked).toEqual(['subscribe after 5', 'unsubscribe'])
-    expect(second.asked).toEqual(['subscribe after 9'])
+    expect(first.requests).toEqual(['subscribe after 5', 'unsubscribe'])
+    expect(second.requests).toEqual(['subscribe after 9'])
     expect(noted.at(-1)).toBe(21)
   })
 
@@ -89,24 +92,24 @@ describe('the feeds of a process', () => {
     expect(heard).toEqual([101])
   })
 
-  it('LINK8: a node without room is asked again when it has some, or comes back', () => {
+  it('LINK8: a node without room gets the request when it has some, or comes back', () => {
     const { feeds, listen } = scene(3)
     const node = new Node()
     node.hasRoom = false
     feeds.setPreferred(node.link)
     const end = listen()
-    expect(node.asked).toEqual([])
+    expect(node.requests).toEqual([])
     node.hasRoom = true
     feeds.follow()
     feeds.follow()
-    expect(node.asked).toEqual(['subscribe after 3'])
+    expect(node.requests).toEqual(['subscribe after 3'])
     node.isOpen = false
     feeds.setPreferred(undefined)
     feeds.setPreferred(node.link)
-    expect(node.asked).toEqual(['subscribe after 3', 'subscribe after 3'])
+    expect(node.requests).toEqual(['subscribe after 3', 'subscribe after 3'])
     end()
     end()
-    expect(node.asked.at(-1)).toBe('unsubscribe')
-    expect(node.asked.length).toBe(3)
+    expect(node.requests.at(-1)).toBe('unsubscribe')
+    expect(node.requests.length).toBe(3)
   })
 })

@@ -1,7 +1,9 @@
 /**
- * The feeds that this process follows, over whichever node is preferred. Invariant: every listener of a group gets each
- * batch from its beginning on exactly once and in order of index, across nodes and reconnects; where a node no
- * longer has what was missed, every listener is told the gap before the feed goes on. Source: docs/spec.md LINK8.
+ * The feeds that this process follows, from the preferred node.
+ *
+ * Which node is preferred is decided in remote.ts. Invariant: every listener of a group gets each batch after its
+ * beginning exactly once and in order of index, across nodes and reconnects. Where a node no longer has the missed
+ * batches, every listener gets the gap before the feed continues. Source: docs/spec.md LINK8.
  */
 import type { GroupId } from '../../../protocol/ids.ts'
 import { TransportError } from '../../../wire/errors.ts'
@@ -17,9 +19,9 @@ interface Listener {
 interface Feed {
   readonly groupId: GroupId
   readonly listeners: Set<Listener>
-  /** Everything up to here was told; unknown until a node has said where "from now on" begins. */
+  /** The listeners have everything up to this index. Unknown until a node has answered the first subscription. */
   index: number | undefined
-  /** The node that was asked for it. */
+  /** The node that this feed was requested from. */
   on: NodeLink | undefined
 }
 
@@ -29,7 +31,7 @@ export class Feeds {
   readonly #shownIndex: (groupId: GroupId) => number | undefined
   #preferred: NodeLink | undefined
 
-  /** `shownIndex`: what this process has seen of a group already; a feed that begins, begins behind it. */
+  /** `shownIndex`: the index that this process has already seen of a group; a new feed begins after it. */
   constructor(
     noteIndex: (groupId: GroupId, index: number) => void,
     shownIndex: (groupId: GroupId) => number | undefined,
@@ -54,7 +56,7 @@ export class Feeds {
     return () => this.#end(feed, listener)
   }
 
-  /** From now on the feed comes from this node. */
+  /** From now on the feeds come from this node. */
   setPreferred(preferred: NodeLink | undefined): void {
     if (preferred === this.#preferred) return
     for (const feed of this.#feeds.values()) {
@@ -65,13 +67,13 @@ export class Feeds {
     this.follow()
   }
 
-  /** Requests for every feed that the preferred node was not asked for yet. */
+  /** Subscribes to every feed that was not yet requested from the preferred node. */
   follow(): void {
     const preferred = this.#preferred
     if (preferred === undefined) return
     for (const feed of this.#feeds.values()) {
       if (feed.on === preferred || feed.listeners.size === 0) continue
-      const taken = preferred.ask(
+      const taken = preferred.request(
         (id) => encodeSubscribe(id, feed.groupId, feed.index),
         (outcome) => {
           if (outcome instanceof TransportError || feed.on !== preferred) return
@@ -116,9 +118,9 @@ export class Feeds {
     if (feed.on !== undefined) this.#leave(feed, feed.on)
   }
 
-  /** A node that did not take this goes on telling; what it tells is not listened to. */
+  /** A node without room for this request keeps sending the feed, which is then ignored. */
   #leave(feed: Feed, node: NodeLink): void {
-    node.ask(
+    node.request(
       (id) => encodeGroupRequest(id, 'unsubscribe', feed.groupId),
       () => undefined,
     )

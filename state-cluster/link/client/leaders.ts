@@ -1,7 +1,8 @@
 /**
- * Who leads each group, put together from what each connected node says. Invariant: a node is named only while it
- * is connected and has not itself said, for that term or a later one, that it does not lead; so a request that was
- * refused does not come straight back. Source: docs/spec.md LINK5.
+ * Finds the leader of each group in the reports of the connected nodes.
+ *
+ * Invariant: a node is returned only while it is connected and has not itself denied, for that term or a later one,
+ * that it leads. So a refused request does not return to the same node at once. Source: docs/spec.md LINK5.
  */
 import type { GroupId } from '../../../protocol/ids.ts'
 import type { LeaderView } from '../../replica/feed.ts'
@@ -20,17 +21,17 @@ export class Leaders {
     this.#views.delete(node)
   }
 
-  /** What a node says of a group; leader 0 where it says nothing. */
+  /** The last report of a node about a group; leader 0 if there is none. */
   viewOf(node: NodeLink, groupId: GroupId): LeaderView {
     return this.#views.get(node)?.get(groupId) ?? { leaderId: 0, term: 0 }
   }
 
-  /** Where proposals of a group go, or `undefined`. */
+  /** The node that leads the group, or `undefined`. */
   of(groupId: GroupId): NodeLink | undefined {
     return this.#leaderOf(groupId)?.node
   }
 
-  /** The term of the leader that `of` names; 0 where it names none. */
+  /** The term of the leader that `of` returns, or 0. */
   termOf(groupId: GroupId): number {
     return this.#leaderOf(groupId)?.term ?? 0
   }

@@ -1,7 +1,9 @@
 /**
- * A link client's connection to one state node: asks and is answered, hears what the node tells by itself, and
- * comes back after an end. Invariant: each ask that was taken ends once, with the node's reply or with why there
- * is none; the owner learns of an end before the asks that it ends do. Source: docs/spec.md LINK1 to LINK4.
+ * The connection of a link client to one state node.
+ *
+ * It sends requests, receives replies and pushed frames, and reconnects after an end. The requests are left to its
+ * users. Invariant: each request that was taken ends once, with the node's reply or with the cause of its loss. The
+ * owner is informed of the end of a connection before the requests that it ends. Source: docs/spec.md LINK1 to LINK4.
  */
 import type { GroupId } from '../../../protocol/ids.ts'
 import type { BackoffLimits } from '../../../runtime/backoff.ts'
@@ -27,13 +29,13 @@ import {
 } from '../wire.ts'
 
 export interface NodeLinkOwner {
-  /** Of the cluster, once it is known; empty before. */
+  /** Empty until it is known. */
   readonly clusterId: string
   opened(node: NodeLink, welcome: Welcome, theirs: Hello): void
   leader(node: NodeLink, groupId: GroupId, view: LeaderView): void
   feed(node: NodeLink, batch: FeedBatch): void
   gap(node: NodeLink, gap: GroupIndex): void
-  /** There is room again for what was not taken. */
+  /** There is room again for requests. */
   writable(node: NodeLink): void
   closed(node: NodeLink): void
   fault(node: NodeLink, cause: TransportError): void
@@ -49,18 +51,18 @@ export interface NodeLinkOptions {
   readonly instance: string
 }
 
-type Answered = (outcome: ReplyBody | TransportError) => void
+type OnReply = (outcome: ReplyBody | TransportError) => void
 
 export class NodeLink {
   readonly address: Address
-  /** 0 until the node has said it. */
+  /** 0 until the handshake. */
   nodeId = 0
   readonly #owner: NodeLinkOwner
-  readonly #awaited = new Map<number, Answered>()
+  readonly #awaited = new Map<number, OnReply>()
   readonly #dialer: Dialer
   #connection: Connection | undefined
   #isWelcome = false
-  #lastAsk = 0
+  #lastId = 0
 
   constructor(address: Address, options: NodeLinkOptions, owner: NodeLinkOwner) {
     this.address = address
@@ -88,18 +90,18 @@ export class NodeLink {
     })
   }
 
-  /** Connected, and welcome. */
+  /** Connected, and the welcome has arrived. */
   get isOpen(): boolean {
     return this.#isWelcome
   }
 
-  /** `false`: not taken, because the node is not connected or has no room; `answered` is then not called. */
-  ask(encode: (id: number) => Uint8Array, answered: Answered): boolean {
+  /** Sends a request. False: the node is not connected or has no room, and `onReply` will not be called. */
+  request(encode: (id: number) => Uint8Array, onReply: OnReply): boolean {
     if (!this.#isWelcome || this.#connection === undefined) return false
-    const id = this.#lastAsk + 1
+    const id = this.#lastId + 1
     if (!this.#connection.send(frameKinds.linkRequest, [encode(id)])) return false
-    this.#lastAsk = id
-    this.#awaited.set(id, answered)
+    this.#lastId = id
+    this.#awaited.set(id, onReply)
     return true
   }
 
@@ -116,7 +118,7 @@ export class NodeLink {
           const welcome = decodeWelcome(body)
           this.#isWelcome = true
           this.#owner.opened(this, welcome, theirs)
-        } else if (this.#isWelcome) this.#hear(kind, body)
+        } else if (this.#isWelcome) this.#received(kind, body)
         else throw malformed('no welcome at the beginning')
       },
       writable: () => this.#owner.writable(this),
@@ -124,10 +126,10 @@ export class NodeLink {
     }
   }
 
-  #hear(kind: number, body: Uint8Array): void {
+  #received(kind: number, body: Uint8Array): void {
     switch (kind) {
       case frameKinds.linkReply:
-        this.#answer(decodeReplyBody(body))
+        this.#replied(decodeReplyBody(body))
         return
       case frameKinds.linkFeed:
         this.#owner.feed(this, decodeFeed(body))
@@ -145,15 +147,15 @@ export class NodeLink {
     }
   }
 
-  #answer(reply: ReplyBody): void {
-    const answered = this.#awaited.get(reply.id)
-    if (answered === undefined) throw malformed(`a reply to ask ${reply.id}, which waits for none`)
+  #replied(reply: ReplyBody): void {
+    const onReply = this.#awaited.get(reply.id)
+    if (onReply === undefined) throw malformed(`a reply to request ${reply.id}, which waits for none`)
     this.#awaited.delete(reply.id)
     try {
-      answered(reply)
+      onReply(reply)
     } catch (thrown) {
-      // What cannot be read was not answered; the connection ends, and the ask goes elsewhere.
-      if (thrown instanceof TransportError) this.#awaited.set(reply.id, answered)
+      // A reply that cannot be decoded is none: the connection ends, and so does the request.
+      if (thrown instanceof TransportError) this.#awaited.set(reply.id, onReply)
       throw thrown
     }
   }
@@ -165,7 +167,7 @@ export class NodeLink {
     if (wasOpen) this.#owner.closed(this)
     const unanswered = [...this.#awaited.values()]
     this.#awaited.clear()
-    for (const answered of unanswered) answered(cause)
+    for (const onReply of unanswered) onReply(cause)
     if (cause.code !== 'closed' && cause.code !== 'stopped') this.#owner.fault(this, cause)
   }
 }

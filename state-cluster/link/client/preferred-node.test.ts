@@ -33,7 +33,7 @@ describe('the preferred node', () => {
     for (const node of cluster.nodes) {
       // It loses its peers, not its clients; the other two elect one of them.
       node.cutOff()
-      node.hear({ leaderId: 0, term: cluster.leader.term })
+      node.setLeader({ leaderId: 0, term: cluster.leader.term })
       cluster.elect((node.nodeId % 3) + 1)
       const index = cluster.append(zero, [createAuction(`lot-${node.nodeId}`)])
       await world.run(15)
@@ -50,11 +50,11 @@ describe('the preferred node', () => {
     const read = () => world.settled(link.auctions({ limit: 1 }))
     await read()
     const other = cluster.nodes.find((node) => node.nodeId !== asked[0] && node.nodeId !== 1)
-    other?.hear({ leaderId: 0, term: 1 })
+    other?.setLeader({ leaderId: 0, term: 1 })
     await world.run(20)
     await read()
     // A leader that steps down says so before the others know.
-    cluster.node(1).hear({ leaderId: 0, term: 1 })
+    cluster.node(1).setLeader({ leaderId: 0, term: 1 })
     await world.run(20)
     await read()
     cluster.elect(0)

@@ -1,8 +1,10 @@
 /**
- * Requests that go to another node when the first fails: all but proposals.
- * These are reads, read indexes, status, members, and changes of members, which find done what is done. Each is
- * sent until there is an answer or its time is up. Invariant: every request ends once; how many are open is bounded;
- * no request ends more than two connections. Source: docs/spec.md LINK9, LINK10, LINK12, LINK13, MEMBER4.
+ * Sends requests that may go to another node when one fails.
+ *
+ * These are all requests but proposals: reads, read indexes, status, members and membership changes, which may be
+ * repeated safely. Each is sent until it is answered or its time is up. Invariant: every request ends once; the open
+ * requests are bounded; no request ends more than two connections. Source: docs/spec.md LINK9, LINK10, LINK12, LINK13,
+ * MEMBER4.
  */
 import { Backoff } from '../../../runtime/backoff.ts'
 import type { CancelTimer } from '../../../runtime/clock.ts'
@@ -14,7 +16,7 @@ import type { Failure, ReplyBody } from '../wire.ts'
 import type { NodeLink } from './node-link.ts'
 
 export interface ReadRequest<Answer> {
-  /** Whom to ask now, or `undefined` while there is nobody. */
+  /** The node to send to now, or `undefined` while there is none. */
   target(): NodeLink | undefined
   encode(id: number): Uint8Array
   /** Throws `malformed`. */
@@ -26,7 +28,7 @@ export interface ReadRequest<Answer> {
 export interface ReadRequestLimits {
   readonly readTimeoutMs: number
   readonly readsMax: number
-  /** Connections that may end while a request waits on them; then it is given up. Default 2. */
+  /** A request is given up when this many connections ended while it waited. Default 2. */
   readonly connectionsLostMax?: number
 }
 
@@ -36,12 +38,12 @@ interface Open {
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: ClusterError) => void
   isSent: boolean
-  /** Connections that ended instead of an answer: perhaps because of this request. */
+  /** Connections that ended instead of an answer, perhaps because of this request. */
   connectionsLost: number
 }
 
 const sweepMs = 50
-/** Before requests are sent again that a node could not answer. */
+/** Before requests that a node could not answer are sent again. */
 const pauses = { baseMs: 20, maxMs: 500 }
 const defaultConnectionsLostMax = 2
 
@@ -86,7 +88,7 @@ export class ReadRequests {
     })
   }
 
-  /** Somebody can be asked who could not be before. */
+  /** A node became available: sends the waiting requests. */
   flush(): void {
     for (const open of this.#open) {
       if (!open.isSent) this.#send(open)
@@ -104,7 +106,7 @@ export class ReadRequests {
   #send(open: Open): void {
     const node = open.request.target()
     if (node === undefined) return
-    open.isSent = node.ask(
+    open.isSent = node.request(
       (id) => open.request.encode(id),
       (outcome) => this.#answered(open, node, outcome),
     )

@@ -1,11 +1,11 @@
 /**
- * The cluster over the network: `Cluster` for a process that hosts no replica. It keeps a connection to every state
- * node that it knows; proposals go to each group's leader, reads and feeds to one node, the preferred node, as long as that
- * is connected and itself in touch with leaders.
+ * `Cluster` over the network, for a process without a replica.
  *
- * Invariants: what this link has answered or told, no later answer of it is older than; a feed goes on without
- * repeats across nodes, or says where it could not; one call, one outcome. Listeners are called before the promises
- * of replies that came behind. Source: docs/spec.md LINK1 to LINK10; `Cluster` in cluster.ts.
+ * It keeps a connection to every state node that it knows. Proposals go to each group's leader. Reads and feeds come
+ * from one preferred node, while that is connected and knows the leaders. Invariants: no answer is older than an
+ * earlier answer or feed batch of this link. A feed continues across nodes without repeats, or reports a gap. Every
+ * call has one outcome. Listeners are called before the promises of later replies. Source: docs/spec.md LINK1 to
+ * LINK14; `Cluster` in cluster.ts.
  */
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../../../protocol/ids.ts'
 import type { BackoffLimits } from '../../../runtime/backoff.ts'
@@ -59,27 +59,27 @@ import { type ReadRequest, type ReadRequestLimits, ReadRequests } from './read-r
 import { type ProposalLimits, RetryQueue } from './retry-queue.ts'
 
 export interface RemoteClusterOptions {
-  /** Where state nodes are; one that answers is enough, it names the others. */
+  /** Addresses of state nodes. One that answers is enough; it names the others. */
   readonly nodes: readonly Address[]
   readonly dial: Dial
   readonly timing: Timing
   /** Names this process in the nodes' logs. */
   readonly instance: string
-  /** Refuses nodes of another cluster. Absent: the first node that answers says which it is. */
+  /** Nodes of another cluster are refused. Absent: the cluster of the first node that answers. */
   readonly clusterId?: string
   readonly limits?: Partial<RemoteLimits>
-  /** Refusals, corrupt frames, silent nodes: for the log. Not told: that nobody answers at an address. */
+  /** Logs refusals, corrupt frames and silent nodes; not an address where nobody answers. */
   readonly fault?: (node: Address, cause: TransportError) => void
 }
 
 export interface RemoteLimits extends ProposalLimits, ReadRequestLimits {
   readonly connection: ConnectionLimits
   readonly backoff: BackoffLimits
-  /** For one attempt to connect to one node. */
+  /** Time for one attempt to connect to one node. */
   readonly connectTimeoutMs: number
-  /** For `connectCluster` to find any node. */
+  /** Time for `connectCluster` to find any node. */
   readonly startTimeoutMs: number
-  /** How often the status is fetched and the preferred node is looked at. */
+  /** How often the status is read and the preferred node is checked. */
   readonly statusMs: number
 }
 
@@ -99,7 +99,7 @@ const remoteLimits: RemoteLimits = {
 
 export interface RemoteCluster extends Cluster {
   readonly clusterId: string
-  /** Makes later reads of the group linearizable: they show all that was committed when this was called. */
+  /** Makes later reads of the group show everything that was committed when this was called. */
   readBarrier(groupId: GroupId): Promise<void>
   /** The members of a group, as its leader knows them. */
   members(groupId: GroupId): Promise<readonly MemberRow[]>
@@ -108,8 +108,8 @@ export interface RemoteCluster extends Cluster {
 }
 
 /**
- * Resolves once a node has answered and said which groups there are. Rejects with ClusterError `unavailable` when
- * none does in time; its cause is the last fault.
+ * Resolves once a node has answered and named the groups. Rejects with ClusterError `unavailable` if none does in
+ * time; its cause is the last fault.
  */
 export async function connectCluster(options: RemoteClusterOptions): Promise<RemoteCluster> {
   const remote = new Remote(options)
@@ -128,17 +128,17 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   readonly #options: RemoteClusterOptions
   readonly #limits: RemoteLimits
   readonly #nodes: NodeLink[] = []
-  /** Those that were configured; the others are known from members' lists. */
+  /** The nodes of the options. The others come from the nodes' lists of members. */
   readonly #configured = new Set<NodeLink>()
   readonly #leaders = new Leaders()
   readonly #proposals: RetryQueue
   readonly #reads: ReadRequests
   readonly #feeds: Feeds
-  /** Of each group, the newest index that was shown to this process. */
+  /** For each group, the newest index that an answer or a feed has shown to this process. */
   readonly #shown = new Map<GroupId, number>()
   #preferred: NodeLink | undefined
   #status: ClusterStatus = { ready: false, groups: [] }
-  #cancelCare: CancelTimer | undefined
+  #cancelCheck: CancelTimer | undefined
   #lastFault: TransportError | undefined
   #closed = false
 
@@ -156,7 +156,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     })
     this.#reads = new ReadRequests(timing, this.#limits)
     this.#feeds = new Feeds(note, (groupId) => this.#shown.get(groupId))
-    // Clients spread over the nodes by chance, so that none is preferred by all of them.
+    // A random order spreads the clients over the nodes.
     for (const address of shuffled(options.nodes, timing.random)) {
       this.#configured.add(this.#addNode(address))
     }
@@ -167,7 +167,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     const requests = new ReadRequests(this.#options.timing, {
       readTimeoutMs: startTimeoutMs,
       readsMax: 1,
-      // Nodes that are starting themselves end connections; the time alone bounds this request.
+      // Nodes that are starting end connections too, so only the time bounds this request.
       connectionsLostMax: Number.POSITIVE_INFINITY,
     })
     this.#startRequests = requests
@@ -186,10 +186,10 @@ class Remote implements RemoteCluster, NodeLinkOwner {
       this.#startRequests = undefined
       requests.close()
     }
-    this.#careLater()
+    this.#checkLater()
   }
 
-  /** The very first request, which may wait longer than others. */
+  /** The first request, which may wait longer than others. */
   #startRequests: ReadRequests | undefined
 
   // ── Cluster ──────────────────────────────────────────────────────────────────────────────────────────
@@ -276,7 +276,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     return known.filter((feature) => others.every((theirs) => theirs.includes(feature)))
   }
 
-  /** Figures are those that the preferred node said last; whether a group is ready is known at once. */
+  /** The figures are from the last status of the preferred node; `ready` is current. */
   status(): ClusterStatus {
     const groups = this.#status.groups.map((group) => ({
       ...group,
@@ -313,7 +313,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    this.#cancelCare?.()
+    this.#cancelCheck?.()
     this.#proposals.close()
     this.#reads.close()
     this.#startRequests?.close()
@@ -321,7 +321,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     for (const node of [...this.#nodes]) node.close()
   }
 
-  // ── What nodes say ───────────────────────────────────────────────────────────────────────────────────
+  // ── Calls of the nodes' connections ──────────────────────────────────────────────────────────────────
 
   opened(node: NodeLink, welcome: Welcome, theirs: Hello): void {
     if (this.#closed) return
@@ -331,7 +331,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
       throw malformed('the nodes disagree about the groups')
     this.#learn(welcome.members)
     this.#choosePreferred()
-    if (node.isOpen) this.#roomOrReach()
+    if (node.isOpen) this.#sendWaiting()
   }
 
   leader(node: NodeLink, groupId: GroupId, view: LeaderView): void {
@@ -350,7 +350,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   }
 
   writable(): void {
-    this.#roomOrReach()
+    this.#sendWaiting()
   }
 
   closed(node: NodeLink): void {
@@ -383,8 +383,8 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   }
 
   /**
-   * That there is no such thing is said only when the answering node knows all that was committed before: somebody
-   * may have made it a moment ago, through another server.
+   * Answers "not found" only from a node that has applied everything committed before: it may have been created a
+   * moment ago through another server.
    */
   async #find<Args, Found>(read: Read<Args, Found | undefined>, args: Args): Promise<Found | undefined> {
     const found = await this.#read(read, args)
@@ -394,7 +394,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     return this.#read(read, args)
   }
 
-  /** Throws ClusterError where the arguments name a group that there is not: no node could answer. */
+  /** Throws ClusterError if the arguments name an unknown group, which no node could answer. */
   #scopeOf<Args>(read: Read<Args, unknown>, args: Args): readonly GroupId[] {
     try {
       return groupsOfScope(read.scope(args), this.groups, (auctionId) => this.groupOf(auctionId))
@@ -419,8 +419,8 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   // ── Preferred node, and the others ────────────────────────────────────────────────────────────────────
 
   /**
-   * The preferred node stays as long as it is connected and knows as many leaders, by its own word, as any other
-   * node. One that lost its leader is left as soon as another node reports one.
+   * The preferred node stays while it is connected and itself reports as many leaders as any other node. One that lost
+   * its leader is left as soon as another node reports one.
    */
   #choosePreferred(avoid?: NodeLink): void {
     let best: NodeLink | undefined
@@ -437,21 +437,21 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     if (best === this.#preferred) return
     this.#preferred = best
     this.#feeds.setPreferred(best)
-    this.#roomOrReach()
+    this.#sendWaiting()
   }
 
-  /** A leader that is gone, or says itself that it does not lead, counts for no node. */
+  /** A leader that is disconnected, or denies that it leads, counts for no node. */
   #leadersKnownBy(node: NodeLink): number {
     const led = this.groups.filter((groupId) => this.#leaders.of(groupId) !== undefined)
     return led.filter((groupId) => this.#leaders.viewOf(node, groupId).leaderId !== 0).length
   }
 
-  /** It could not answer: it lags behind, or stops. */
+  /** The node could not answer: it lags, or stops. */
   #leavePreferred(node: NodeLink): void {
     if (node === this.#preferred) this.#choosePreferred(node)
   }
 
-  #roomOrReach(): void {
+  #sendWaiting(): void {
     this.#feeds.follow()
     this.#startRequests?.flush()
     this.#reads.flush()
@@ -467,7 +467,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     return node
   }
 
-  /** Nodes that joined are connected to; those that left, and were not configured, are not any more. */
+  /** Connects to nodes that joined, and closes the links to nodes that left, unless they were configured. */
   #learn(members: readonly Member[]): void {
     if (members.length === 0) return
     const addresses = new Set(members.map(({ address }) => formatAddress(address)))
@@ -488,16 +488,16 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     }
   }
 
-  #careLater(): void {
+  #checkLater(): void {
     if (this.#closed) return
-    this.#cancelCare = this.#options.timing.clock.setTimer(this.#limits.statusMs, () => {
+    this.#cancelCheck = this.#options.timing.clock.setTimer(this.#limits.statusMs, () => {
       this.#choosePreferred()
       this.#reads.request(this.#statusRequest()).then(
-        () => this.#careLater(),
+        () => this.#checkLater(),
         (error) => {
-          // Nobody to ask, or too much else to ask: the next time is soon.
+          // No node is connected, or too many reads wait; the next check is soon.
           if (!(error instanceof ClusterError)) throw error
-          this.#careLater()
+          this.#checkLater()
         },
       )
     })
@@ -517,11 +517,11 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   }
 }
 
-/** A node that does not take the request, as one of an older version, is taken to know none. */
+/** A node that refuses the request, such as one of an older version, counts as knowing no feature. */
 function featuresKnownBy(node: NodeLink, groupId: GroupId): Promise<readonly number[]> {
   const { house } = reads
   return new Promise((resolve, reject) => {
-    const isAsked = node.ask(
+    const isTaken = node.request(
       (id) => encodeRead(id, [], house.code, house.encodeArgs({ groupId })),
       (outcome) => {
         if (outcome instanceof TransportError) {
@@ -533,7 +533,7 @@ function featuresKnownBy(node: NodeLink, groupId: GroupId): Promise<readonly num
         }
       },
     )
-    if (!isAsked) reject(new ClusterError('unavailable', 'a state node cannot be asked now'))
+    if (!isTaken) reject(new ClusterError('unavailable', 'a state node takes no request now'))
   })
 }
 

@@ -1,12 +1,12 @@
 /**
- * When commands may go back to a leader that did not take or answer them.
+ * Decides when commands may be sent again to a leader in trouble.
  *
  *   open ──trouble──► closed for a pause ──pause over──► one attempt ──answered──► the next one at once
  *                            ▲                                └──trouble──┘ (a longer pause)
  *
- * Open, everything may be sent. Invariant: while it is closed, one attempt at most is open, and the pauses between
- * attempts that failed grow, spread by chance, until the leader or its term is another one or nothing is left to
- * repeat. Source: docs/spec.md LINK13.
+ * While it is open, everything may be sent; sending is left to retry-queue.ts. Invariant: while it is closed, at most
+ * one attempt is in progress, and the pauses after failed attempts grow, with jitter, until the leader or its term
+ * changes or nothing is left to repeat. Source: docs/spec.md LINK13.
  */
 import { Backoff } from '../../../runtime/backoff.ts'
 import type { CancelTimer } from '../../../runtime/clock.ts'
@@ -38,12 +38,12 @@ export class RepeatPace<Attempt> {
     return this.#attempt === undefined && this.#cancelPause === undefined
   }
 
-  /** While it is closed, this is the one attempt. */
+  /** Registers the one attempt while it is closed. */
   tries(attempt: Attempt): void {
     this.#attempt = attempt
   }
 
-  /** An attempt failed. What was sent before it closed says nothing new. */
+  /** An attempt failed. Attempts from before it closed are ignored. */
   trouble(attempt: Attempt): void {
     if (!this.#isOpen && attempt !== this.#attempt) return
     this.#isOpen = false

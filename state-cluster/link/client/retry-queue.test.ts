@@ -43,7 +43,7 @@ class StallingLeader {
     this.#queueMax = queueMax
   }
 
-  ask(encode: (id: number) => Uint8Array, answered: (outcome: ReplyBody) => void): boolean {
+  request(encode: (id: number) => Uint8Array, answered: (outcome: ReplyBody) => void): boolean {
     const id = this.sentAtMs.length
     const fields = new Fields(unpackTuple(encode(id)), 'request')
     const count = [

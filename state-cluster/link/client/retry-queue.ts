@@ -1,14 +1,14 @@
 /**
- * Commands on their way to their groups' leaders. Those of one turn travel as one batch per group.
+ * Sends commands to the leaders of their groups, and repeats them.
  *
  *   new ──leader known──► sent ──reply──► settled
  *                         │  ▲
  *                         ▼  │ at the pace of repeat-pace.ts
- *                        repeats   (nothing was proposed, or it may be repeated; otherwise: settled as `unknown`)
+ *                        repeats   (nothing was proposed, or it may be repeated; otherwise settled as `unknown`)
  *
- * A command may be repeated, with its request id, when it counts once however often it is proposed. Invariant: every
- * command settles once, at the latest at its deadline; it is `unavailable` or `overloaded` only when it was certainly
- * not proposed; what waits is bounded in number and bytes. Source: docs/spec.md LINK5 to LINK7, LINK12, LINK13.
+ * A command may be repeated, under its request id, if it counts once however often it is proposed. Invariant: every
+ * command settles once, at the latest at its deadline; it is `unavailable` or `overloaded` only if it was certainly
+ * not proposed; the waiting commands are bounded. Source: docs/spec.md LINK5 to LINK7, LINK12, LINK13.
  */
 import type { GroupId } from '../../../protocol/ids.ts'
 import { assert } from '../../../runtime/assert.ts'
@@ -33,9 +33,9 @@ import type { NodeLink } from './node-link.ts'
 import { RepeatPace } from './repeat-pace.ts'
 
 export interface ProposalLimits {
-  /** From `propose` to the last moment of an answer. */
+  /** From `propose` to the deadline of its outcome. */
   readonly proposalTimeoutMs: number
-  /** After this long without a reply a command that may be repeated is sent again. */
+  /** A repeatable command without a reply is sent again after this time. */
   readonly attemptTimeoutMs: number
   readonly commandsMax: number
   readonly commandBytesMax: number
@@ -45,23 +45,23 @@ export interface RetryQueueOptions {
   readonly timing: Timing
   readonly limits: ProposalLimits
   readonly leaders: Leaders
-  /** Called with the index as of which an answer shows the state. */
+  /** Called with the index of the state that an answer shows. */
   readonly noteIndex: (groupId: GroupId, index: number) => void
 }
 
 interface Pending {
-  /** Rises with each command that was given to this queue. */
+  /** The number of the command in this queue, rising. */
   readonly order: number
   readonly bytes: Uint8Array
   readonly mayRepeat: boolean
   readonly deadlineMs: number
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: ClusterError) => void
-  /** The last time that it was sent, while that is open. */
+  /** The last attempt, while it is open. */
   attempt: Attempt | undefined
   /** The node whose connection ended instead of an answer. */
   lostOn: NodeLink | undefined
-  /** An attempt ended without saying whether it was proposed. */
+  /** An attempt ended, and the command may have been proposed. */
   isUncertain: boolean
   isSettled: boolean
 }
@@ -74,7 +74,7 @@ interface Lane {
   /** Sent before. */
   repeats: Pending[]
   readonly pace: RepeatPace<Attempt>
-  /** The leader that the pace is for. */
+  /** The leader to which the pace applies. */
   node: NodeLink | undefined
   term: number
 }
@@ -87,7 +87,7 @@ interface Attempt {
   readonly commands: readonly Pending[]
 }
 
-/** How often deadlines are looked at. */
+/** How often deadlines are checked. */
 const sweepMs = 50
 
 export class RetryQueue {
@@ -98,7 +98,7 @@ export class RetryQueue {
   readonly #lanes = new Map<GroupId, Lane>()
   /** In order of deadline. */
   readonly #pending = new Set<Pending>()
-  /** In the order in which they were sent. */
+  /** In order of sending. */
   readonly #attempts = new Set<Attempt>()
   #lastOrder = 0
   #bytes = 0
@@ -113,7 +113,7 @@ export class RetryQueue {
     this.#noteIndex = noteIndex
   }
 
-  /** Commands that have no answer yet. */
+  /** Commands without an outcome. */
   get count(): number {
     return this.#pending.size
   }
@@ -147,7 +147,7 @@ export class RetryQueue {
     })
   }
 
-  /** After this turn, sends what is queued for groups whose leader is known. */
+  /** After this turn, sends the queued commands of groups with a known leader. */
   flushSoon(): void {
     if (this.#flushAwaited) return
     this.#flushAwaited = true
@@ -157,7 +157,7 @@ export class RetryQueue {
     })
   }
 
-  /** Somebody leads, or nobody does: what is open at another node and may be repeated goes to the new leader. */
+  /** Open attempts at another node are repeated at the new leader, if there is one and they may be repeated. */
   leaderChanged(groupId: GroupId): void {
     const leader = this.#leaders.of(groupId)
     if (leader === undefined) return
@@ -211,7 +211,7 @@ export class RetryQueue {
     }
   }
 
-  /** One batch to a leader that was in trouble, if it is time. */
+  /** Sends one batch to a leader in trouble, if the pace allows it. */
   #repeat(lane: Lane, node: NodeLink): void {
     if (!lane.pace.mayTry) return
     const [taken, commands] = nextBatch(lane.repeats)
@@ -228,7 +228,7 @@ export class RetryQueue {
     const { groupId, term } = lane
     const attempt: Attempt = { lane, node, term, sentMs: this.#timing.clock.monotonicMs(), commands }
     const bytes = commands.map((pending) => pending.bytes)
-    const taken = node.ask(
+    const taken = node.request(
       (id) => encodePropose(id, groupId, bytes),
       (outcome) => this.#answered(attempt, outcome),
     )
@@ -261,7 +261,7 @@ export class RetryQueue {
     if (lane.repeats.length > 0) this.flushSoon()
   }
 
-  /** The connection ended, perhaps because of these commands: none of them goes on to a third node. */
+  /** The connection ended, perhaps because of these commands, so none of them is sent to a third node. */
   #lost(attempt: Attempt): void {
     for (const pending of attempt.commands) {
       if (pending.lostOn !== undefined && pending.lostOn !== attempt.node) this.#reject(pending, 'unknown')
@@ -269,11 +269,11 @@ export class RetryQueue {
     }
   }
 
-  /** What becomes of commands of an attempt that brought them no reply. */
+  /** Rejects or requeues the commands of an attempt that brought no reply. */
   #failed(attempt: Attempt, commands: readonly Pending[], failure: Failure): void {
     const again: Pending[] = []
     for (const pending of commands) {
-      // Settled by an earlier attempt, or on its way again by a later one.
+      // An earlier attempt settled it, or a later one is in progress.
       if (pending.isSettled || pending.attempt !== attempt) continue
       pending.attempt = undefined
       if (failure === 'unknown') pending.isUncertain = true
@@ -288,7 +288,7 @@ export class RetryQueue {
     this.flushSoon()
   }
 
-  /** Does not wait for the reply of an attempt any more; one that comes late still counts. */
+  /** Stops waiting for the reply of an attempt; a late reply still counts. */
   #giveUp(attempt: Attempt): void {
     this.#attempts.delete(attempt)
     const repeatable = attempt.commands.filter((pending) => pending.mayRepeat)
@@ -343,7 +343,7 @@ export class RetryQueue {
   }
 }
 
-/** How many of the queue's first commands fit one request, and those of them that still want an answer. */
+/** How many of the first commands fit one request, and which of them are not settled. */
 function nextBatch(queue: readonly Pending[]): [taken: number, commands: Pending[]] {
   const commands: Pending[] = []
   let bytes = 0
@@ -369,8 +369,8 @@ const repeatable: ReadonlySet<Command['type']> = new Set<Command['type']>([
 ])
 
 /**
- * Whether a command counts once however often it is proposed: by its request id, or because it says what is to be,
- * not what to add. A second `enlist_server` makes another epoch; a second `configure_house` might undo a later one.
+ * Whether a command counts once however often it is proposed: by its request id, or because it is idempotent. A second
+ * `enlist_server` would make another epoch; a second `configure_house` could undo a later one.
  */
 function mayRepeat(command: Command): boolean {
   return 'requestId' in command || repeatable.has(command.type)
@@ -378,8 +378,8 @@ function mayRepeat(command: Command): boolean {
 
 const errorTexts: Readonly<Record<ClusterErrorCode, string>> = {
   unavailable: 'no leader could be reached: nothing was proposed',
-  unknown: 'whether it was proposed is not known: ask again with the same request id',
-  overloaded: 'too much is waiting already: nothing was proposed',
+  unknown: 'it is not known whether it was proposed: send it again with the same request id',
+  overloaded: 'too many commands are waiting: nothing was proposed',
   stopped: 'this link is closed',
 }
 

@@ -1,6 +1,8 @@
 /**
- * Who waits until a group has applied an index, and for how long. Invariant: each wait ends once, with whether the
- * index was reached in time; their number is bounded by the requests in flight.
+ * Waits until a group has applied an index, for a limited time.
+ *
+ * Invariant: each wait ends once, with whether the index was reached; the requests in flight bound their number.
+ * Source: docs/spec.md LINK9.
  */
 import type { Clock } from '../../../runtime/clock.ts'
 

@@ -31,7 +31,7 @@ describe('the recent feed', () => {
     )
   })
 
-  it('LINK8: a batch that alone is too long is given up, and told as missed', () => {
+  it('LINK8: a batch that alone is too long is given up, and counts as missed', () => {
     const ring = new FeedRing(100, 0)
     ring.push(1, new Uint8Array(50))
     ring.push(2, new Uint8Array(101))
@@ -40,7 +40,7 @@ describe('the recent feed', () => {
     expect(indexesAfter(ring, 2)).toEqual([3])
   })
 
-  it('LINK8: a snapshot leaves nothing to tell one by one', () => {
+  it('LINK8: a snapshot leaves no batches', () => {
     const ring = new FeedRing(100, 0)
     ring.push(1, new Uint8Array(50))
     ring.restart(40)

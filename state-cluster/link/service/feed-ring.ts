@@ -1,7 +1,8 @@
 /**
- * The recent feed of one group, encoded once for all who listen, bounded in bytes. Invariant: every batch with an
- * index above `floor` is in it, in order; whoever stands below the floor has missed something and is told so.
- * Source: docs/spec.md LINK8.
+ * The recent feed of one group, encoded once for all clients.
+ *
+ * Clients keep their own positions. Invariant: every batch with an index above `floor` is here, in order, and their
+ * bytes are bounded; a client below the floor has missed batches and needs a gap. Source: docs/spec.md LINK8.
  */
 
 interface Kept {
@@ -11,19 +12,19 @@ interface Kept {
 
 export class FeedRing {
   readonly #bytesMax: number
-  /** The first `#start` places are empty. */
+  /** The first `#start` elements are evicted. */
   #kept: (Kept | undefined)[] = []
   #start = 0
   #bytes = 0
   #floor: number
 
-  /** Nothing is known up to `floor`. */
+  /** Begins empty, after the index `floor`. */
   constructor(bytesMax: number, floor: number) {
     this.#bytesMax = bytesMax
     this.#floor = floor
   }
 
-  /** Batches up to here are no longer here. */
+  /** Batches up to this index are not kept. */
   get floor(): number {
     return this.#floor
   }
@@ -38,7 +39,7 @@ export class FeedRing {
     while (this.#bytes > this.#bytesMax) this.#evict()
   }
 
-  /** What happened up to `index` cannot be told one by one. */
+  /** Drops everything up to `index`: its batches are not available one by one. */
   restart(index: number): void {
     this.#kept = []
     this.#start = 0
@@ -46,7 +47,7 @@ export class FeedRing {
     this.#floor = index
   }
 
-  /** The first batch behind `index`, or `undefined` at the end. O(log batches). */
+  /** The first batch after `index`, or `undefined` at the end. O(log batches). */
   after(index: number): Kept | undefined {
     let low = this.#start
     let high = this.#kept.length
@@ -64,7 +65,7 @@ export class FeedRing {
     this.#start++
     this.#bytes -= body.length
     this.#floor = index
-    // Halving now and then keeps the work per batch constant.
+    // Copying only when half is evicted keeps the cost of a batch constant.
     if (this.#start > 64 && this.#start * 2 > this.#kept.length) {
       this.#kept = this.#kept.slice(this.#start)
       this.#start = 0

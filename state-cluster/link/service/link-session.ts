@@ -1,10 +1,9 @@
 /**
- * One client of a state node: its requests, its place in the feed of each group, and what waits to be told it.
+ * One client of a state node: its requests, feeds and unsent replies.
  *
- * Invariants: a reply leaves only when the feed that this client follows has told it everything that the reply
- * shows; what waits is bounded, because a client that does not read is not read from either, and its place in the
- * feed costs nothing. A client that is too far behind gets a gap, never a hole that it is not told of.
- * Source: docs/spec.md LINK4 to LINK10.
+ * Answering is left to service.ts. Invariant: a reply is sent only after the feeds that this client follows have sent
+ * everything that it shows. The waiting bytes are bounded: a client that does not read is not read from, and its
+ * position in a feed costs nothing. A client that is too far behind gets a gap. Source: docs/spec.md LINK4 to LINK10.
  */
 import type { GroupId } from '../../../protocol/ids.ts'
 import type { CancelTimer, Clock } from '../../../runtime/clock.ts'
@@ -23,19 +22,19 @@ export interface LinkSessionOwner {
   ended(session: LinkSession, cause: TransportError): void
 }
 
-/** Requests of one client that are being answered; beyond, nothing more is read from it. */
+/** Requests of one client in progress; at this bound, reading from it is paused. */
 export const requestsInFlightMax = 1_024
-/** A client that makes no room for this long is cut off: it hangs, or is gone. */
+/** A client that makes no room for this long is disconnected. */
 export const stalledMsMax = 10_000
 
 /**
- * Why a session ends whose request threw this. It concerns one client: a replica that has failed reports that by
- * itself.
+ * The cause with which a session ends after an error of its request. Only that client is concerned: a replica that
+ * failed reports that itself.
  */
 export function faultOf(thrown: unknown): TransportError {
   if (thrown instanceof TransportError) return thrown
-  const why = thrown instanceof Error ? thrown.message : String(thrown)
-  return new TransportError('answer_failed', `a request could not be answered: ${why}`, { cause: thrown })
+  const reason = thrown instanceof Error ? thrown.message : String(thrown)
+  return new TransportError('answer_failed', `a request could not be answered: ${reason}`, { cause: thrown })
 }
 
 interface Waiting {
@@ -46,12 +45,12 @@ interface Waiting {
 export class LinkSession implements ConnectionHandlers {
   readonly #connection: Connection
   readonly #owner: LinkSessionOwner
-  /** Where this client stands in the feed of each group that it follows. */
-  readonly #places = new Map<GroupId, number>()
-  /** Replies that wait for room, or for the feed before them. */
+  /** The last index sent, for each feed that this client follows. */
+  readonly #positions = new Map<GroupId, number>()
+  /** Replies that wait for room, or for earlier batches of the feeds. */
   readonly #replies: Waiting[] = []
   #inFlight = 0
-  /** There is no room; set while that lasts. */
+  /** Set while the client makes no room. */
   #cancelStall: CancelTimer | undefined
 
   constructor(connection: Connection, owner: LinkSessionOwner) {
@@ -94,18 +93,18 @@ export class LinkSession implements ConnectionHandlers {
 
   closed(cause: TransportError): void {
     this.#cancelStall?.()
-    this.#places.clear()
+    this.#positions.clear()
     this.#replies.length = 0
     this.#owner.ended(this, cause)
   }
 
-  /** Answers, and tells this client of the group behind `after` from then on. */
+  /** Replies, and from then on sends the batches of the group after the index `after`. */
   follow(groupId: GroupId, after: number, body: Uint8Array): void {
-    this.reply(body, () => this.#places.set(groupId, after))
+    this.reply(body, () => this.#positions.set(groupId, after))
   }
 
   unfollow(groupId: GroupId): void {
-    this.#places.delete(groupId)
+    this.#positions.delete(groupId)
   }
 
   reply(body: Uint8Array, sent?: () => void): void {
@@ -114,8 +113,8 @@ export class LinkSession implements ConnectionHandlers {
     this.#pump()
   }
 
-  /** Tells something that is neither feed nor reply; `false`: there is no room. */
-  tell(kind: typeof frameKinds.linkWelcome | typeof frameKinds.linkLeader, body: Uint8Array): boolean {
+  /** Sends a frame that is neither feed nor reply. False: there is no room. */
+  push(kind: typeof frameKinds.linkWelcome | typeof frameKinds.linkLeader, body: Uint8Array): boolean {
     return this.#connection.send(kind, [body])
   }
 
@@ -123,19 +122,19 @@ export class LinkSession implements ConnectionHandlers {
     this.#connection.close()
   }
 
-  /** Ends at once: it broke the protocol, or cannot be answered. */
+  /** Disconnects a client that broke the protocol or cannot be answered. */
   fail(cause: TransportError): void {
     this.#connection.fail(cause)
   }
 
-  /** The group has something to tell. */
+  /** The group has new batches. */
   pumpGroup(groupId: GroupId): void {
     if (this.#hasRoom()) this.#pumpFeed(groupId)
   }
 
   /**
-   * Sends what can be sent: first the feed, then the replies. While there is room, no feed is behind: what it has
-   * to tell is sent as it happens.
+   * Sends first the feeds, then the replies, as far as there is room. While there is room, no feed is behind, because
+   * every batch is sent as it is applied.
    */
   #pump(): void {
     if (!this.#hasRoom() || !this.#pumpFeeds()) return
@@ -153,9 +152,9 @@ export class LinkSession implements ConnectionHandlers {
     return this.#cancelStall === undefined && this.isOpen
   }
 
-  /** Whether this client has been told all that there is. */
+  /** Whether all feeds of this client have been sent to their end. */
   #pumpFeeds(): boolean {
-    for (const groupId of this.#places.keys()) {
+    for (const groupId of this.#positions.keys()) {
       if (!this.#pumpFeed(groupId)) return false
     }
     return true
@@ -163,17 +162,17 @@ export class LinkSession implements ConnectionHandlers {
 
   #pumpFeed(groupId: GroupId): boolean {
     const ring = this.#owner.ring(groupId)
-    let place = this.#places.get(groupId)
-    if (ring === undefined || place === undefined) return true
-    if (place < ring.floor) {
+    let position = this.#positions.get(groupId)
+    if (ring === undefined || position === undefined) return true
+    if (position < ring.floor) {
       if (!this.#send(frameKinds.linkGap, encodeGap(groupId, ring.floor))) return false
-      place = ring.floor
-      this.#places.set(groupId, place)
+      position = ring.floor
+      this.#positions.set(groupId, position)
     }
-    for (let next = ring.after(place); next !== undefined; next = ring.after(place)) {
+    for (let next = ring.after(position); next !== undefined; next = ring.after(position)) {
       if (!this.#send(frameKinds.linkFeed, next.body)) return false
-      place = next.index
-      this.#places.set(groupId, place)
+      position = next.index
+      this.#positions.set(groupId, position)
     }
     return true
   }

@@ -28,9 +28,9 @@ import type { LinkService, LinkServiceOptions } from './service.ts'
 const zero = group(0)
 const lot = 'lot' as AuctionId
 
-/** A client by hand: sends frames as they are, writes down what comes, reads only when told to. */
-class Hand implements ConnectionHandlers {
-  readonly heard: string[] = []
+/** A client without logic: sends frames as they are, and records the received ones. */
+class RawClient implements ConnectionHandlers {
+  readonly received: string[] = []
   readonly closedBy: TransportError[] = []
   readonly connection: Connection
 
@@ -47,11 +47,11 @@ class Hand implements ConnectionHandlers {
   }
 
   frame(kind: number, body: Uint8Array): void {
-    if (kind === frameKinds.linkFeed) this.heard.push(`feed ${decodeFeed(body).index}`)
-    else if (kind === frameKinds.linkGap) this.heard.push(`gap ${decodeGap(body).index}`)
+    if (kind === frameKinds.linkFeed) this.received.push(`feed ${decodeFeed(body).index}`)
+    else if (kind === frameKinds.linkGap) this.received.push(`gap ${decodeGap(body).index}`)
     else if (kind === frameKinds.linkReply) {
       const reply = decodeReplyBody(body)
-      this.heard.push(`reply ${reply.id}${reply.failure === undefined ? '' : ` ${reply.failure}`}`)
+      this.received.push(`reply ${reply.id}${reply.failure === undefined ? '' : ` ${reply.failure}`}`)
     }
   }
 
@@ -61,7 +61,7 @@ class Hand implements ConnectionHandlers {
     this.closedBy.push(cause)
   }
 
-  ask(body: Uint8Array): void {
+  request(body: Uint8Array): void {
     expect(this.connection.send(frameKinds.linkRequest, [body])).toBe(true)
   }
 }
@@ -70,22 +70,22 @@ interface Scene {
   readonly world: VirtualWorld
   readonly cluster: FakeCluster
   readonly service: LinkService
-  readonly hand: Hand
+  readonly client: RawClient
 }
 
 /** A further client of the first node. */
-async function handTo({ world, cluster }: Pick<Scene, 'world' | 'cluster'>): Promise<Hand> {
+async function connectTo({ world, cluster }: Pick<Scene, 'world' | 'cluster'>): Promise<RawClient> {
   let stream: ByteStream | undefined
-  world.wires.dial('hand')(world.addressOf(cluster.node(1)), (outcome) => {
+  world.wires.dial('client')(world.addressOf(cluster.node(1)), (outcome) => {
     stream = outcome as ByteStream
   })
   await world.run(5)
-  const hand = new Hand(world, stream as ByteStream)
+  const client = new RawClient(world, stream as ByteStream)
   await world.run(20)
-  return hand
+  return client
 }
 
-/** `methods` take the place of the first node's own. */
+/** `methods` replace the first node's own. */
 async function scene(
   options: Partial<LinkServiceOptions> = {},
   methods: Partial<LinkBackend> = {},
@@ -94,53 +94,53 @@ async function scene(
   const cluster = new FakeCluster(2)
   const backend = withMethods(cluster.node(1), methods)
   const service = await world.serve(cluster.node(1), { backend, ...options })
-  return { world, cluster, service, hand: await handTo({ world, cluster }) }
+  return { world, cluster, service, client: await connectTo({ world, cluster }) }
 }
 
 const auctionRead = (id: number, index: number) =>
   encodeRead(id, [{ groupId: zero, index }], reads.auction.code, reads.auction.encodeArgs({ auctionId: lot }))
 
 describe('a state node and its link clients', () => {
-  it('LINK8: a subscription is answered, then told what comes behind its place; an end is an end', async () => {
-    const { world, cluster, hand } = await scene()
+  it('LINK8: a subscription is answered, then gets the batches after its position, until unsubscribe', async () => {
+    const { world, cluster, client } = await scene()
     cluster.append(zero, [createAuction(lot)])
-    hand.ask(encodeSubscribe(1, zero, undefined))
+    client.request(encodeSubscribe(1, zero, undefined))
     await world.run(20)
     cluster.append(zero, [placeBid(lot, 'bob', 1_000)])
     await world.run(20)
-    hand.ask(encodeGroupRequest(2, 'unsubscribe', zero))
+    client.request(encodeGroupRequest(2, 'unsubscribe', zero))
     await world.run(20)
     cluster.append(zero, [placeBid(lot, 'eve', 2_000)])
     await world.run(20)
-    hand.ask(encodeSubscribe(3, zero, 1))
+    client.request(encodeSubscribe(3, zero, 1))
     await world.run(20)
-    expect(hand.heard).toEqual(['reply 1', 'feed 2', 'reply 2', 'reply 3', 'feed 2', 'feed 3'])
+    expect(client.received).toEqual(['reply 1', 'feed 2', 'reply 2', 'reply 3', 'feed 2', 'feed 3'])
   })
 
   it('LINK9: a reply waits for the feed before it, also when there was no room for that feed', async () => {
-    const { world, cluster, hand } = await scene()
-    hand.ask(encodeSubscribe(1, zero, undefined))
+    const { world, cluster, client } = await scene()
+    client.request(encodeSubscribe(1, zero, undefined))
     await world.run(20)
-    hand.connection.pause()
+    client.connection.pause()
     cluster.append(zero, [createAuction(lot)])
     for (let at = 1; at <= 600; at++) cluster.append(zero, [placeBid(lot, `b${at}`, at * 20_000)])
-    hand.ask(auctionRead(2, 601))
+    client.request(auctionRead(2, 601))
     await world.run(50)
     cluster.append(zero, [placeBid(lot, 'last', 90_000_000)])
     await world.run(50)
-    expect(hand.heard).toEqual(['reply 1'])
-    hand.connection.resume()
+    expect(client.received).toEqual(['reply 1'])
+    client.connection.resume()
     await world.run(100)
     const feeds = Array.from({ length: 602 }, (_, at) => `feed ${at + 1}`)
-    expect(hand.heard.filter((line) => line.startsWith('feed'))).toEqual(feeds)
-    expect(hand.heard.indexOf('reply 2')).toBeGreaterThan(hand.heard.indexOf('feed 601'))
+    expect(client.received.filter((line) => line.startsWith('feed'))).toEqual(feeds)
+    expect(client.received.indexOf('reply 2')).toBeGreaterThan(client.received.indexOf('feed 601'))
   })
 
-  it('LINK10: what waits for a client that does not read is bounded; too far behind, it gets a gap', async () => {
-    const { world, cluster, service, hand } = await scene({ feedBytesMax: 10_000 })
-    hand.ask(encodeSubscribe(1, zero, undefined))
+  it('LINK10: a client that does not read has bounded waiting bytes; too far behind, it gets a gap', async () => {
+    const { world, cluster, service, client } = await scene({ feedBytesMax: 10_000 })
+    client.request(encodeSubscribe(1, zero, undefined))
     await world.run(20)
-    hand.connection.pause()
+    client.connection.pause()
     cluster.append(zero, [createAuction(lot)])
     for (let at = 1; at <= 2_000; at++) {
       cluster.append(zero, [placeBid(lot, `b${at}`, at * 20_000)])
@@ -148,23 +148,23 @@ describe('a state node and its link clients', () => {
       expect(service.ring(zero)?.bytes).toBeLessThanOrEqual(10_000)
       expect(service.waitingBytes).toBeLessThan(virtualLimits.outBytesMax + 1_000)
     }
-    hand.connection.resume()
+    client.connection.resume()
     await world.run(100)
-    const gapAt = hand.heard.findIndex((line) => line.startsWith('gap'))
+    const gapAt = client.received.findIndex((line) => line.startsWith('gap'))
     expect(gapAt).toBeGreaterThan(10)
-    const before = Number(hand.heard[gapAt - 1]?.slice(5))
-    const gap = Number(hand.heard[gapAt]?.slice(4))
+    const before = Number(client.received[gapAt - 1]?.slice(5))
+    const gap = Number(client.received[gapAt]?.slice(4))
     expect(before).toBeLessThan(gap)
     const behind = Array.from({ length: 2_001 - gap }, (_, at) => `feed ${gap + 1 + at}`)
-    expect(hand.heard.slice(gapAt + 1)).toEqual(behind)
-    expect(hand.heard.filter((line) => line.startsWith('gap')).length).toBe(1)
+    expect(client.received.slice(gapAt + 1)).toEqual(behind)
+    expect(client.received.filter((line) => line.startsWith('gap')).length).toBe(1)
   })
 
-  it('LINK10: a client that takes nothing for long is cut off', async () => {
-    const { world, cluster, service, hand } = await scene()
-    hand.ask(encodeSubscribe(1, zero, undefined))
+  it('LINK10: a client that takes nothing for long is disconnected', async () => {
+    const { world, cluster, service, client } = await scene()
+    client.request(encodeSubscribe(1, zero, undefined))
     await world.run(20)
-    hand.connection.pause()
+    client.connection.pause()
     cluster.append(zero, [createAuction(lot)])
     for (let at = 1; at <= 1_000; at++) cluster.append(zero, [placeBid(lot, `b${at}`, at * 20_000)])
     await world.run(stalledMsMax - 1_000)
@@ -174,50 +174,50 @@ describe('a state node and its link clients', () => {
     expect(world.faults).toEqual(['silent'])
   })
 
-  it('LINK10: with too many requests in the air a client is not read from; each is answered once', async () => {
-    const { world, cluster, service, hand } = await scene({ freshWaitMs: 5_000 })
+  it('LINK10: with too many requests in progress a client is not read from; each is answered once', async () => {
+    const { world, cluster, service, client } = await scene({ freshWaitMs: 5_000 })
     cluster.node(1).cutOff()
     const total = requestsInFlightMax + 500
-    for (let id = 1; id <= total; id++) hand.ask(auctionRead(id, 1))
+    for (let id = 1; id <= total; id++) client.request(auctionRead(id, 1))
     await world.run(100)
     expect(service.requestsInFlight).toBe(requestsInFlightMax)
-    expect(hand.heard).toEqual([])
+    expect(client.received).toEqual([])
     cluster.append(zero, [createAuction(lot)])
     cluster.node(1).mend()
     await world.run(200)
-    expect(hand.heard.length).toBe(total)
-    expect(new Set(hand.heard).size).toBe(total)
+    expect(client.received.length).toBe(total)
+    expect(new Set(client.received).size).toBe(total)
     expect(service.requestsInFlight).toBe(0)
   })
 
-  it('LINK9: a read that asks for more than this node will have in time is told so', async () => {
-    const { world, hand } = await scene({ freshWaitMs: 200 })
-    hand.ask(auctionRead(1, 5))
+  it('LINK9: a read whose index is not applied in time fails as stale', async () => {
+    const { world, client } = await scene({ freshWaitMs: 200 })
+    client.request(auctionRead(1, 5))
     await world.run(150)
-    expect(hand.heard).toEqual([])
+    expect(client.received).toEqual([])
     await world.run(100)
-    expect(hand.heard).toEqual(['reply 1 stale'])
+    expect(client.received).toEqual(['reply 1 stale'])
   })
 
-  it('LINK5: who does not lead proposes nothing and says who does; failures come through by name', async () => {
-    const { world, cluster, hand } = await scene()
+  it('LINK5: a node that does not lead proposes nothing and names the leader; failures keep their names', async () => {
+    const { world, cluster, client } = await scene()
     const bytes = [encodeCommandBytes(createAuction(lot))]
     cluster.elect(2)
-    hand.ask(encodePropose(1, zero, bytes))
-    hand.ask(encodeGroupRequest(2, 'readIndex', zero))
+    client.request(encodePropose(1, zero, bytes))
+    client.request(encodeGroupRequest(2, 'readIndex', zero))
     await world.run(20)
-    expect(hand.heard).toEqual(['reply 1 not_leader', 'reply 2 not_leader'])
+    expect(client.received).toEqual(['reply 1 not_leader', 'reply 2 not_leader'])
     expect(cluster.commandsOf(zero)).toEqual([])
     cluster.elect(1)
-    hand.ask(encodePropose(3, zero, bytes))
-    hand.ask(encodeStatusRequest(4))
+    client.request(encodePropose(3, zero, bytes))
+    client.request(encodeStatusRequest(4))
     await world.run(20)
-    expect(hand.heard.slice(2).sort()).toEqual(['reply 3', 'reply 4'])
+    expect(client.received.slice(2).sort()).toEqual(['reply 3', 'reply 4'])
   })
 
-  it('LINK3: more clients than may be are refused, and a stopping node lets nobody in', async () => {
+  it('LINK3: clients beyond the bound are refused, and a stopping node refuses all', async () => {
     const { world, cluster, service } = await scene({ sessionsMax: 1 })
-    const join = async () => (await handTo({ world, cluster })).closedBy[0]?.message
+    const join = async () => (await connectTo({ world, cluster })).closedBy[0]?.message
     expect(await join()).toContain('too_many_connections')
     service.close()
     expect(await join()).toContain('stopping')
@@ -230,7 +230,7 @@ describe('a state node and its link clients', () => {
   const bytes = [encodeCommandBytes(createAuction(lot))]
   const { owners, outbox } = reads
   const [g999, server] = [999 as GroupId, 'server-1' as ServerId]
-  const badQuestion: readonly (readonly [
+  const badRequests: readonly (readonly [
     title: string,
     methods: Partial<LinkBackend>,
     body: Uint8Array,
@@ -281,28 +281,28 @@ describe('a state node and its link clients', () => {
     ['an operation that there is not', {}, packTuple([1, 99]), 'malformed'],
     ['a command with a hole', {}, encodePropose(1, zero, [packTuple([3, null, null])]), 'malformed'],
   ]
-  for (const [title, methods, body, code] of badQuestion) {
+  for (const [title, methods, body, code] of badRequests) {
     it(`LINK12: ${title} ends that session with a logged fault; other clients are served`, async () => {
-      const { world, cluster, service, hand } = await scene({}, methods)
-      const other = await handTo({ world, cluster })
-      hand.ask(body)
+      const { world, cluster, service, client } = await scene({}, methods)
+      const other = await connectTo({ world, cluster })
+      client.request(body)
       await world.run(20)
-      expect([hand.heard, hand.closedBy.length]).toEqual([[], 1])
+      expect([client.received, client.closedBy.length]).toEqual([[], 1])
       expect(world.faults).toEqual([code])
-      other.ask(encodeSubscribe(7, zero, undefined))
+      other.request(encodeSubscribe(7, zero, undefined))
       await world.run(20)
-      expect([other.heard, service.sessionCount]).toEqual([['reply 7'], 1])
+      expect([other.received, service.sessionCount]).toEqual([['reply 7'], 1])
     })
   }
 
   it('LINK12: a greeting that throws ends that connection alone', async () => {
     let isBroken = false
-    const { world, cluster, service, hand } = await scene({}, { members: () => (isBroken ? broken() : []) })
+    const { world, cluster, service, client } = await scene({}, { members: () => (isBroken ? broken() : []) })
     isBroken = true
-    expect((await handTo({ world, cluster })).closedBy).toHaveLength(1)
+    expect((await connectTo({ world, cluster })).closedBy).toHaveLength(1)
     expect([service.sessionCount, world.faults]).toEqual([1, ['answer_failed']])
-    hand.ask(encodeSubscribe(1, zero, undefined))
+    client.request(encodeSubscribe(1, zero, undefined))
     await world.run(20)
-    expect(hand.heard).toEqual(['reply 1'])
+    expect(client.received).toEqual(['reply 1'])
   })
 })

@@ -1,9 +1,10 @@
 /**
- * The state node's side of the cluster link: serves clients from a `LinkBackend`, keeps the recent feed of each
- * group, and tells every client who leads. Takes the accepted connections of role `link` as an `Acceptor`'s owner.
+ * The side of the cluster link in a state node.
  *
- * Invariant: nothing is proposed twice for one request, and every request is answered once, unless its connection
- * ends; a read is never older than the index it asks for. Source: docs/spec.md LINK1 to LINK10.
+ * It serves the connections of role `link` from a `LinkBackend`, keeps the recent feed of each group, and sends every
+ * client the leader of each group. The queues of one client are in link-session.ts. Invariant: one request proposes
+ * its commands once; every request is answered once, unless its connection ends; a read is never older than the index
+ * that it asks for. Source: docs/spec.md LINK1 to LINK12.
  */
 import type { GroupId } from '../../../protocol/ids.ts'
 import type { Clock } from '../../../runtime/clock.ts'
@@ -41,20 +42,20 @@ import { faultOf, LinkSession, type LinkSessionOwner } from './link-session.ts'
 export interface LinkServiceOptions {
   readonly backend: LinkBackend
   readonly timing: Timing
-  /** Recent feed kept for each group, in bytes. Default 16 MiB. */
+  /** Bytes of recent feed kept for each group. Default 16 MiB. */
   readonly feedBytesMax?: number
-  /** How long a read waits for the state to become as new as it asks for. Default 1 s. */
+  /** How long a read waits until its index is applied. Default 1 s. */
   readonly freshWaitMs?: number
-  /** Link clients at a time. Default 256. */
+  /** Most clients at one time. Default 256. */
   readonly sessionsMax?: number
-  /** Absent: nobody learns or changes who the members are by this link. */
-  readonly members?: MemberDesk
-  /** A client that broke the protocol, or that could not be answered (`answer_failed`): for the log. */
+  /** Absent: members can be neither read nor changed over this link. */
+  readonly members?: MembershipAdmin
+  /** Logs a client that broke the protocol, or could not be answered (`answer_failed`). */
   readonly fault: (remote: string, cause: TransportError) => void
 }
 
-/** Who the members of a group are, and changes of them; answered by the group's leader alone. */
-export interface MemberDesk {
+/** Reads and changes the members of a group. Only the group's leader does. */
+export interface MembershipAdmin {
   /** `undefined`: this node does not lead the group. */
   members(groupId: GroupId): readonly MemberRow[] | undefined
   /** `undefined`: this node does not lead the group. */
@@ -64,7 +65,7 @@ export interface MemberDesk {
 
 const defaults = { feedBytesMax: 16 * 1024 * 1024, freshWaitMs: 1_000, sessionsMax: 256 }
 
-/** Bytes that a frame needs beside a read's answer. */
+/** Room in a frame besides the answer of a read. */
 const answerMarginBytes = 64 * 1024
 
 interface Group {
@@ -94,17 +95,17 @@ export class LinkService implements RoleOwner, LinkSessionOwner {
     return this.#sessions.size
   }
 
-  /** Requests that are being answered, of all clients. */
+  /** Requests of all clients that are being answered. */
   get requestsInFlight(): number {
     return sumOf(this.#sessions, (session) => session.requestsInFlight)
   }
 
-  /** Bytes that wait to leave, to all clients. */
+  /** Unsent bytes of all clients. */
   get waitingBytes(): number {
     return sumOf(this.#sessions, (session) => session.waitingBytes)
   }
 
-  /** Ends every session in order; whoever waits for an answer goes elsewhere with its request. */
+  /** Closes every session; its client sends unanswered requests to another node. */
   close(): void {
     this.#closed = true
     for (const { endWatch, waits } of this.#groups.values()) {
@@ -138,9 +139,9 @@ export class LinkService implements RoleOwner, LinkSessionOwner {
 
   #greet(session: LinkSession): void {
     const { groups } = this.#backend
-    session.tell(frameKinds.linkWelcome, encodeWelcome({ groups, members: this.#backend.members() }))
+    session.push(frameKinds.linkWelcome, encodeWelcome({ groups, members: this.#backend.members() }))
     for (const groupId of groups) {
-      session.tell(frameKinds.linkLeader, encodeLeader(groupId, this.#backend.leader(groupId)))
+      session.push(frameKinds.linkLeader, encodeLeader(groupId, this.#backend.leader(groupId)))
     }
   }
 
@@ -149,7 +150,7 @@ export class LinkService implements RoleOwner, LinkSessionOwner {
     if (cause.code !== 'closed' && cause.code !== 'stopped') this.#options.fault(session.remote, cause)
   }
 
-  // ── What the replicas tell ───────────────────────────────────────────────────────────────────────────
+  // ── Feeds and leaders of the replicas ────────────────────────────────────────────────────────────────
 
   ring(groupId: GroupId): FeedRing | undefined {
     return this.#groups.get(groupId)?.ring
@@ -162,7 +163,7 @@ export class LinkService implements RoleOwner, LinkSessionOwner {
     const endWatch = this.#backend.watch(groupId, {
       batch: (batch) => {
         const body = encodeFeed(batch)
-        // An entry that tells more than a frame holds is told as a gap: read again.
+        // A batch that does not fit a frame becomes a gap: clients read the state again.
         if (body.length < frameBytesMax) ring.push(batch.index, body)
         else ring.restart(batch.index)
         this.#pump(groupId)
@@ -176,8 +177,8 @@ export class LinkService implements RoleOwner, LinkSessionOwner {
       leader: (view) => {
         const body = encodeLeader(groupId, view)
         for (const session of [...this.#sessions]) {
-          // It matters more than a client that does not read: such a one finds the leader when it is back.
-          if (!session.tell(frameKinds.linkLeader, body)) session.close()
+          // A client without room is closed: it gets the leaders again when it reconnects.
+          if (!session.push(frameKinds.linkLeader, body)) session.close()
         }
       },
     })
@@ -224,7 +225,7 @@ export class LinkService implements RoleOwner, LinkSessionOwner {
     }
   }
 
-  /** A ClusterError becomes a reply; anything else that is thrown ends the session, and nothing more. */
+  /** A ClusterError becomes a reply; any other error ends this session only. */
   #answer(session: LinkSession, id: number, work: Promise<Uint8Array>): void {
     work
       .catch((thrown) => {

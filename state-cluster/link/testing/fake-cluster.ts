@@ -1,7 +1,9 @@
 /**
- * State nodes for tests of the link: the real machine on one shared log, without Raft or disks. A node can lag, say
- * no, keep its answers to itself, or have its log replaced by a snapshot; who leads is set by the test. Invariant:
- * an entry is appended only by the leader, and every node applies the same entries in the same order.
+ * State nodes for tests of the link, without Raft or disks.
+ *
+ * They run the real machine on one shared log. A node can lag, refuse, keep its answers, or get a snapshot; the test
+ * sets the leader. Invariant: only the leader appends entries, and every node applies the same entries in the same
+ * order. Source: `LinkBackend` in backend.ts.
  */
 import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../../../protocol/ids.ts'
 import { defaultIncrements } from '../../../protocol/money.ts'
@@ -64,10 +66,10 @@ export class FakeCluster {
     return this.#leader
   }
 
-  /** Another node leads from now on; those that are cut off do not hear of it. 0: nobody. */
+  /** Makes another node the leader, or none (0). Nodes that are cut off do not notice. */
   elect(leaderId: number): void {
     this.#leader = { leaderId, term: this.#leader.term + 1 }
-    for (const node of this.nodes) if (!node.isCutOff) node.hear(this.#leader)
+    for (const node of this.nodes) if (!node.isCutOff) node.setLeader(this.#leader)
   }
 
   append(groupId: GroupId, commands: readonly Command[]): number {
@@ -99,13 +101,13 @@ export class FakeNode implements LinkBackend {
   readonly #cluster: FakeCluster
   readonly #groups = new Map<GroupId, FakeGroup>()
   #view: LeaderView
-  /** Applies nothing, hears of no leader. */
+  /** Applies no entries and notices no leader. */
   isCutOff = false
-  /** Proposals are appended, but nobody hears of it. */
+  /** Proposals are appended, but not answered. */
   isMute = false
-  /** What every proposal is refused with; nothing is appended. */
+  /** Every proposal is refused with this code, and nothing is appended. */
   refuses: ClusterErrorCode | undefined
-  /** Of a version that does not know what was added since. */
+  /** A node of an older version, without the newest read. */
   isOlder = false
   proposals = 0
 
@@ -129,14 +131,14 @@ export class FakeNode implements LinkBackend {
     this.isCutOff = true
   }
 
-  /** Connected again: hears of the leader and applies what it missed, entry by entry or as a snapshot. */
+  /** Connected again: applies the missed entries, one by one or as a snapshot, and notices the leader. */
   mend(how: 'entries' | 'snapshot' = 'entries'): void {
     this.isCutOff = false
     for (const groupId of this.groups) this.catchUp(groupId, how)
-    this.hear(this.#cluster.leader)
+    this.setLeader(this.#cluster.leader)
   }
 
-  hear(view: LeaderView): void {
+  setLeader(view: LeaderView): void {
     this.#view = view
     for (const { watchers } of this.#groups.values()) {
       for (const watcher of [...watchers]) watcher.leader(view)
@@ -158,12 +160,12 @@ export class FakeNode implements LinkBackend {
         if (history === undefined) group.history.set(event.auctionId, [event])
         else history.push(event)
       }
-      if (how === 'entries') this.#tell(group, groupId, atMs, applied)
+      if (how === 'entries') this.#notify(group, groupId, atMs, applied)
     }
     if (how === 'snapshot') for (const watcher of [...group.watchers]) watcher.gap(group.applied)
   }
 
-  #tell(group: FakeGroup, groupId: GroupId, atMs: number, { events, outboxCount, gained }: Applied): void {
+  #notify(group: FakeGroup, groupId: GroupId, atMs: number, { events, outboxCount, gained }: Applied): void {
     const own = { groupId, index: group.applied, atMs, events, hasOutboxEntries: outboxCount > 0 }
     const deadlines = deadlinesOf(group.state, events)
     const batch: FeedBatch = {
@@ -297,7 +299,7 @@ export class FakeNode implements LinkBackend {
   }
 }
 
-/** The node with other methods in place of some of its own. */
+/** The node with some methods replaced. */
 export function withMethods(node: FakeNode, methods: Partial<LinkBackend>): LinkBackend {
   return new Proxy<LinkBackend>(node, {
     get: (_, name: keyof LinkBackend) => {

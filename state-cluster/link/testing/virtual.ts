@@ -1,7 +1,9 @@
 /**
- * State nodes and link clients in one thread and virtual time: what the simulator does with the link, small. Steps
- * on the wires take the delays that a seed says; nothing happens unless the world is run. Invariant: the same seed
- * and the same calls give the same history.
+ * State nodes and link clients in one thread and virtual time.
+ *
+ * It is a small simulator for the link alone. Frames take delays that the seed determines, and nothing happens unless
+ * the test runs the world. Invariant: the same seed and the same calls give the same history. Source: docs/design.md,
+ * "The simulator".
  */
 import { ManualClock } from '../../../runtime/clock.ts'
 import { Acceptor } from '../../../wire/acceptor.ts'
@@ -37,7 +39,7 @@ export class VirtualWorld {
   readonly timing: Timing
   readonly wires: MemoryWires
   readonly faults: string[] = []
-  /** Processes that nothing reaches and nothing leaves, without anybody being told. */
+  /** Processes whose traffic is dropped in both directions, without an error. */
   readonly silenced = new Set<string>()
   readonly #turns: (() => void)[] = []
   readonly #clients: RemoteCluster[] = []
@@ -92,7 +94,7 @@ export class VirtualWorld {
     return cluster
   }
 
-  /** Lets `ms` pass, a millisecond at a time, with all turns and promises that come due. */
+  /** Advances `ms` milliseconds, one at a time, with the turns and promises of each. */
   async run(ms: number): Promise<void> {
     for (let at = 0; at < ms; at++) {
       this.clock.advance(1)
@@ -100,7 +102,7 @@ export class VirtualWorld {
     }
   }
 
-  /** Everything that needs no time. */
+  /** Runs everything that needs no time. */
   async turns(): Promise<void> {
     for (let idle = 0; idle < 12; idle++) {
       for (let run = this.#turns.shift(); run !== undefined; run = this.#turns.shift()) {
