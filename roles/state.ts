@@ -13,7 +13,13 @@ import {
   text,
 } from '../runtime/config.ts'
 import type { Metrics } from '../runtime/metrics.ts'
-import { hasRoom, type NodeGroupStatus, openStateNode, type StateNode } from '../state-cluster/index.ts'
+import {
+  defaultReplicaSettings,
+  hasRoom,
+  type NodeGroupStatus,
+  openStateNode,
+  type StateNode,
+} from '../state-cluster/index.ts'
 import { type Address, formatAddress } from '../wire/stream.ts'
 import type { TcpOptions } from '../wire/tcp.ts'
 import { openHealth } from './health.ts'
@@ -40,6 +46,14 @@ export const stateNodeSection = configSection(
     members: {
       is: list(isMember, 'must be number=host:port').default([]),
       doc: 'All members of a new cluster, this node included, as 1=host:port,2=host:port; the same on each. To join: those that are there',
+    },
+    logKeptBytesMax: {
+      is: integer(0, 2 ** 40).default(defaultReplicaSettings.logKeptBytesMax),
+      doc: 'Bytes of log that a leader keeps on its disk for nodes that lag; beyond, they get a snapshot',
+    },
+    memberSilenceMs: {
+      is: integer(0, 86_400_000).default(defaultReplicaSettings.memberSilenceMs),
+      doc: 'How long a leader keeps log for a node that is silent',
     },
     join: {
       is: flag().default(false),
@@ -181,7 +195,7 @@ function nodeOptions(
   { config, clock, onProgress }: Options,
   own: OwnOptions,
 ): Parameters<typeof openStateNode>[0] {
-  const { host, dataDir, groupCount, nodeId, members, join } = config.state
+  const { host, dataDir, groupCount, nodeId, members, join, logKeptBytesMax, memberSilenceMs } = config.state
   const { clusterSecret, cluster } = config.cluster
   return {
     dataDir,
@@ -191,6 +205,7 @@ function nodeOptions(
     isJoining: join,
     cluster,
     groupCount,
+    settings: { logKeptBytesMax, memberSilenceMs },
     clock,
     tcp: own.tcp,
     ...(clusterSecret === undefined ? {} : { secret: clusterSecret }),

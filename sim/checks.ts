@@ -28,6 +28,7 @@ export type RuleName =
   | 'nothing ends without a cause'
   | 'a failed write ends the process'
   | 'progress'
+  | 'one snapshot is enough'
 
 export interface Violation {
   readonly rule: RuleName

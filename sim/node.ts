@@ -203,7 +203,7 @@ export class SimNode {
       timing,
       options: {
         dataDir: this.host,
-        settings: context.options.replica,
+        settings: { ...context.options.replica, ...context.plant?.settings },
         onFatal: (error) => this.#ended(name, error),
       },
       kind: {
@@ -211,7 +211,7 @@ export class SimNode {
           throw new Error('a disk is prepared before it is used')
         },
         check() {},
-        transport: () => this.#watched(transport),
+        transport: () => this.#watched(process, transport),
         machine: this.#machine(process),
         onMembers: () => {
           this.#keepPeers(transport)
@@ -320,7 +320,7 @@ export class SimNode {
   }
 
   /** The transport, watched for messages that only leaders send. */
-  #watched(transport: PeerTransport): Pick<PeerTransport, 'send' | 'sendSnapshot'> {
+  #watched(process: Process, transport: PeerTransport): Pick<PeerTransport, 'send' | 'sendSnapshot'> {
     const look = ({ type, term }: Message): void => {
       if (type === 'MsgApp' || type === 'MsgHeartbeat' || type === 'MsgSnap')
         this.#context.leads(this.id, term)
@@ -335,13 +335,24 @@ export class SimNode {
         look(message)
         this.#context.counts.add('snapshots.begun')
         const sent = transport.sendSnapshot(group, message, source, signal)
-        sent.then(
-          () => this.#context.counts.add('snapshots.installed'),
-          () => this.#context.counts.add('snapshots.aborted'),
-        )
+        this.#watchSnapshot(process, message, sent)
         return sent
       },
     }
+  }
+
+  #watchSnapshot(process: Process, { to, term }: Message, sent: Promise<void>): void {
+    const { nodes, processes, counts, snapshots } = this.#context
+    const host = nodes.find(({ id }) => id === to)?.host ?? ''
+    const transfer = { from: process.name, to: processes.get(host)?.name ?? '', term }
+    snapshots.begun(transfer)
+    sent.then(
+      () => {
+        counts.add('snapshots.installed')
+        snapshots.stored(transfer)
+      },
+      () => counts.add('snapshots.aborted'),
+    )
   }
 
   /** The machine, watched, and with its planted fault, if any. */

@@ -92,6 +92,8 @@ export interface SimOptions {
     readonly entriesInFlightMax: number
     readonly commandsPerEntryMax: number
     readonly logTailBytesMax: number
+    readonly logKeptBytesMax: number
+    readonly memberSilenceMs: number
     readonly checkpointRows: number
     readonly checkpointMs: number
   }
@@ -153,7 +155,7 @@ export function drawOptions(random: Random, request: DrawRequest): SimOptions {
   const { seed, minutes } = request
   const draws = new Draws(random, request)
   const delayMsMin = random.pick([0.1, 0.3, 1, 5])
-  return {
+  const drawn = {
     seed,
     minutes,
     ...drawWorkload(random),
@@ -171,12 +173,14 @@ export function drawOptions(random: Random, request: DrawRequest): SimOptions {
       driftPpmMax: draws.chance('clock', [0, 200, 5_000]),
       jumpMsMax: random.pick([200, 3_000, 30_000]),
     },
-    replica: drawReplica(random),
+    shortReplica: drawReplica(random),
     snapshotChunkBytes: random.pick([2_000, 20_000, 256 * 1024]),
     voteCrash: draws.chance('voteCrash', [0, 0.03, 0.3]),
     snapshotCrash: draws.chance('snapshotCrash', [0, 0.1, 0.5]),
     rates: drawRates(draws),
   }
+  const { shortReplica, ...rest } = drawn
+  return { ...rest, replica: { ...shortReplica, ...drawLogKeeping(random) } }
 }
 
 /** How many processes there are, and what their clients do. */
@@ -212,7 +216,7 @@ function drawNetwork(draws: Draws, delayMsMin: number): SimOptions['network'] {
   }
 }
 
-function drawReplica(random: Random): SimOptions['replica'] {
+function drawReplica(random: Random) {
   return {
     tickMs: 25,
     electionTicks: random.pick([12, 12, 20]),
@@ -224,6 +228,14 @@ function drawReplica(random: Random): SimOptions['replica'] {
     checkpointRows: random.pick([40, 200, 1_000]),
     checkpointMs: random.pick([2_000, 10_000, 30_000]),
   }
+}
+
+/** With these, nothing in a run reaches the bound of the log. */
+export const boundlessLog = { logKeptBytesMax: 2 ** 30, memberSilenceMs: 600_000 }
+
+/** How much log a leader keeps for members that lag. */
+function drawLogKeeping(random: Random) {
+  return random.pick([boundlessLog, boundlessLog, { logKeptBytesMax: 20_000, memberSilenceMs: 500 }])
 }
 
 function drawRates(draws: Draws): SimOptions['rates'] {

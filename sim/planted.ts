@@ -12,10 +12,11 @@ import type { Command, MachineEntry } from '../state-cluster/machine/commands.ts
 import type { Applied } from '../state-cluster/machine/events.ts'
 import { type Row, rows, type State } from '../state-cluster/machine/index.ts'
 import type { Machine } from '../state-cluster/replica/applied-state.ts'
+import type { ReplicaSettings } from '../state-cluster/replica/settings.ts'
 import { readCheckpoint, writeOfConfState } from '../state-cluster/storage/checkpoint.ts'
 import { checkpointKey, entryKey, hardStateKey, installingKey } from '../state-cluster/storage/layout.ts'
 import type { Store, StoreRange, StoreRow, StoreWrite } from '../state-cluster/storage/store.ts'
-import type { FaultName, SimOptions } from './options.ts'
+import { boundlessLog, type FaultName, type SimOptions } from './options.ts'
 
 type AroundStore = (store: Store) => Store
 type AroundMachine = (machine: Machine, clock: Clock) => Machine
@@ -30,6 +31,8 @@ export interface Plant {
   readonly store?: AroundStore
   readonly machine?: AroundMachine
   readonly backend?: (backend: LinkBackend) => LinkBackend
+  /** Settings that its replicas have in the place of those of the world. */
+  readonly settings?: Partial<ReplicaSettings>
 }
 
 // ── Disk ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -237,6 +240,17 @@ function withShortLogs(drawn: SimOptions): SimOptions {
   }
 }
 
+/** Nodes that come back to a leader whose log is short, on disks so slow that it has moved on when they are there. */
+function withSlowFollowers(drawn: SimOptions): SimOptions {
+  const short = withShortLogs(drawn)
+  return {
+    ...short,
+    bidsPerSecond: 12,
+    disk: { ...drawn.disk, syncMs: [20, 60] },
+    replica: { ...short.replica, ...boundlessLog },
+  }
+}
+
 export const plants: readonly Plant[] = [
   {
     name: 'acknowledge-before-fsync',
@@ -432,6 +446,13 @@ export const plants: readonly Plant[] = [
       if (command.type !== 'reassign') return command
       return { ...command, epoch: state.servers.get(command.serverId)?.epoch ?? command.epoch }
     }),
+  },
+  {
+    name: 'compaction-ignores-followers',
+    description: 'the log is cut while a follower takes a snapshot, and it needs the next when that has come',
+    needs: ['crash', 'pause', 'partition'],
+    tune: withSlowFollowers,
+    settings: { logKeptBytesMax: 0, memberSilenceMs: 0 },
   },
   {
     name: 'members-left-out-of-a-checkpoint',

@@ -17,6 +17,7 @@ import type { Network } from './network.ts'
 import type { SimOptions } from './options.ts'
 import type { Plant } from './planted.ts'
 import type { Process } from './process.ts'
+import type { SnapshotRule } from './snapshot-rule.ts'
 import type { World } from './world.ts'
 
 /** The secret that membership changes must carry. */
@@ -36,6 +37,7 @@ export interface RunContext {
   readonly counts: Counts
   readonly checks: Checks
   readonly ledger: Ledger
+  readonly snapshots: SnapshotRule
   readonly auditor: Auditor
   readonly history: History
   readonly network: Network

@@ -29,6 +29,7 @@ import { drawOptions, type FaultName, faultNames, type SimOptions } from './opti
 import type { Plant } from './planted.ts'
 import type { Process } from './process.ts'
 import type { RunParts } from './run-parts.ts'
+import { SnapshotRule } from './snapshot-rule.ts'
 import { twins } from './twins.ts'
 import { Workload } from './workload.ts'
 import { type SettlePromises, World } from './world.ts'
@@ -128,6 +129,7 @@ class Simulation {
       counts,
       checks,
       ledger: new Ledger(checks, auditor),
+      snapshots: new SnapshotRule(checks, options),
       auditor,
       history: new History(request.writeHistory),
       network,

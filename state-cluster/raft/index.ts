@@ -17,6 +17,7 @@ export {
   type StorageErrorCode,
 } from './errors.ts'
 export { MemoryStorage } from './memory-storage.ts'
+export type { Progress } from './progress.ts'
 export { RawNode, type SnapshotStatus } from './rawnode.ts'
 export { entriesSize, entrySize } from './sizes.ts'
 export type { BasicStatus, Status } from './status.ts'

@@ -19,6 +19,8 @@ export interface CheckpointingOptions {
   readonly settings: ReplicaSettings
   /** As it is now: a snapshot replaces it. */
   readonly applied: () => AppliedState
+  /** The log after this index stays for others. */
+  readonly keepAfter: () => number
   /** A piece of work is done. */
   readonly done: () => void
   readonly failed: (error: unknown) => void
@@ -78,10 +80,10 @@ export class Checkpointing {
   }
 
   async #checkpointAndCompact(): Promise<void> {
-    const { store, log, applied } = this.#options
+    const { store, log, applied, keepAfter } = this.#options
     await applied().checkpoint((position) => log.checkpointed(position))
     for (;;) {
-      const piece = log.compaction(compactionEntriesMax)
+      const piece = log.compaction(compactionEntriesMax, keepAfter())
       if (piece === undefined || this.#isStopped) return
       await store.commit(piece.writes)
       log.compacted(piece)

@@ -8,7 +8,12 @@ import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
 import { auctionIdOf, createAuction, enlistServer, placeBid, seededRandom } from './testing/workload.ts'
 
 /** Checkpoints after a few rows and keeps hardly any log, so that a node that was away needs a snapshot. */
-const settings = { checkpointRows: 5, logTailBytesMax: 2_000, proposalTimeoutMs: 60_000 }
+const settings = {
+  checkpointRows: 5,
+  logTailBytesMax: 2_000,
+  memberSilenceMs: 0,
+  proposalTimeoutMs: 60_000,
+}
 
 async function leaderOf(bench: ReplicaBench): Promise<Node> {
   await bench.until(() => bench.leader !== undefined)
@@ -141,9 +146,11 @@ describe('snapshots between replicas', () => {
         void replica.propose(createAuction(made)).then(() => {
           done += 1
         })
-      await bench.until(
-        () => done === end && replica.status().firstIndex > away.replica.status().lastIndex + 1,
-      )
+      await bench.until(() => {
+        const { firstIndex, checkpointIndex, appliedIndex } = replica.status()
+        const isSaved = checkpointIndex === appliedIndex
+        return done === end && isSaved && firstIndex > away.replica.status().lastIndex + 1
+      })
       return away
     }
     let rowsInTurn = 0

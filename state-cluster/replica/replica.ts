@@ -28,6 +28,7 @@ import { Divergence, DivergenceError, hashEveryEntries } from './divergence.ts'
 import { FastElection } from './fast-election.ts'
 import { Feed, type FeedListener, type GroupWatcher, type LeaderView } from './feed.ts'
 import { Leading } from './leading.ts'
+import { LogKeeping } from './log-keeping.ts'
 import { LogWriter } from './log-writer.ts'
 import { GroupMembers } from './members.ts'
 import { type ChangeOutcome, type MemberChange, type MemberView, refused } from './membership.ts'
@@ -53,6 +54,7 @@ export class Replica {
   readonly #raft: RawNode
   readonly #leading: Leading
   readonly #writer: LogWriter<InstalledState>
+  readonly #logKeeping: LogKeeping
   readonly #checkpointing: Checkpointing
   readonly #fastElection: FastElection
   readonly #feed = new Feed()
@@ -104,6 +106,7 @@ export class Replica {
       groupId,
       checkpoint: appliedState.position,
       tailBytesMax: settings.logTailBytesMax,
+      keptBytesMax: settings.logKeptBytesMax,
     })
     this.#raft = new RawNode({
       ...raftSettingsOf(settings),
@@ -117,11 +120,17 @@ export class Replica {
     this.#writer = this.#newWriter()
     const applied = (): AppliedState => this.#applied
     this.#leading = new Leading({ raft: this.#raft, settings, clock: timing.clock, applied })
+    this.#logKeeping = new LogKeeping({
+      raft: this.#raft,
+      silenceTicks: Math.ceil(settings.memberSilenceMs / settings.tickMs),
+      sentTo: (member) => this.#transfers.sentTo(member),
+    })
     this.#checkpointing = new Checkpointing({
       store,
       log: this.#log,
       settings,
       applied,
+      keepAfter: () => this.#logKeeping.keepAfter(this.#log.firstIndex(), this.#tick),
       done: () => {
         if (this.#heldSnapshot !== undefined) this.#deferTurn()
       },
@@ -211,6 +220,7 @@ export class Replica {
     if (this.#end) return
     this.#guard(() => {
       this.#members.received(message.from, this.#tick)
+      this.#logKeeping.heard(message.from, this.#tick)
       if (message.type === 'MsgSnap') this.#heldSnapshot = message
       else {
         checkStaleFolder(message, this.#ownLog())
@@ -489,6 +499,7 @@ export class Replica {
 
   #noteRole(): void {
     this.#leading.noteRole()
+    this.#logKeeping.noteRole(this.#leading.isLeader, this.#tick)
     if (this.#leading.isLeader) return
     this.#reads.drop()
     this.#members.drop()

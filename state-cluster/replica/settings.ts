@@ -47,6 +47,10 @@ export interface ReplicaSettings {
   readonly entryBytesMax: number
   /** The end of the log that stays in memory, and on the disk after compaction. Default 16 MiB. */
   readonly logTailBytesMax: number
+  /** Of the log before that, what a leader keeps on the disk for members that lag. Default 1 GiB. */
+  readonly logKeptBytesMax: number
+  /** How long after the last sign of life of a member it does so. Default 60 s. */
+  readonly memberSilenceMs: number
   /** Unsaved rows and events at which a checkpoint begins. Default 50,000. */
   readonly checkpointRows: number
   /** Bytes of log at which one begins. Default 32 MiB. */
@@ -65,6 +69,8 @@ export const defaultReplicaSettings: ReplicaSettings = {
   commandsPerEntryMax: 1_000,
   entryBytesMax: 2 ** 20,
   logTailBytesMax: 16 * 2 ** 20,
+  logKeptBytesMax: 2 ** 30,
+  memberSilenceMs: 60_000,
   checkpointRows: 50_000,
   checkpointBytes: 32 * 2 ** 20,
   checkpointMs: 30_000,

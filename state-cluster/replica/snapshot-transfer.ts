@@ -17,6 +17,7 @@ import { decodeMembers, encodeMembers, type Members } from '../storage/member-re
 import { pack, unpack } from '../storage/pack.ts'
 import { snapshotPages } from '../storage/snapshot-rows.ts'
 import { type Store, StoreError } from '../storage/store.ts'
+import type { SentSnapshot } from './log-keeping.ts'
 
 export interface SnapshotTransferOptions {
   readonly store: Store
@@ -39,11 +40,18 @@ type Arrival = 'none' | 'arriving' | 'arrived'
 
 export class SnapshotTransfer {
   readonly #options: SnapshotTransferOptions
+  /** By member, the last snapshot for it that did not fail. */
+  readonly #sentTo = new Map<number, SentSnapshot>()
   #arrival: Arrival = 'none'
   #lastWork: Promise<void> = Promise.resolve()
 
   constructor(options: SnapshotTransferOptions) {
     this.#options = options
+  }
+
+  /** The snapshot that a member takes, or has taken last; `undefined`: none, or it failed. */
+  sentTo(nodeId: number): SentSnapshot | undefined {
+    return this.#sentTo.get(nodeId)
   }
 
   /** Streams the newest checkpoint to `message.to`; it may be newer than the one that the message names. */
@@ -55,6 +63,7 @@ export class SnapshotTransfer {
     const { index, term, confState } = position
     const data = pack([position.stateHash, encodeMembers(members())])
     const snapshot: Snapshot = { data, metadata: { index, term, confState } }
+    this.#sentTo.set(message.to, { index, isUnderWay: true })
     let damage: StoreError | undefined
     async function* pages() {
       try {
@@ -67,8 +76,12 @@ export class SnapshotTransfer {
     transport
       .sendSnapshot(groupId, { ...message, snapshot }, pages())
       .then(
-        () => sent(message.to, true),
         () => {
+          this.#sentTo.set(message.to, { index, isUnderWay: false })
+          sent(message.to, true)
+        },
+        () => {
+          this.#sentTo.delete(message.to)
           if (damage !== undefined) failed(damage)
           else sent(message.to, false)
         },

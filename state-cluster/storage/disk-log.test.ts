@@ -11,12 +11,12 @@ import type { Store } from './store.ts'
 const groupId = 3 as GroupId
 const empty: LogPosition = { index: 0, term: 0, confState: newConfState([]) }
 
-async function makeLog(tailBytesMax: number, checkpoint = empty) {
+async function makeLog(tailBytesMax: number, checkpoint = empty, keptBytesMax = 2 ** 30) {
   const disk = new MemoryDisk()
   const store = disk.open()
   await store.commit(writesOfNewLog(groupId, checkpoint))
   const open = (at = checkpoint): DiskLog =>
-    DiskLog.open({ reader: store, groupId, checkpoint: at, tailBytesMax })
+    DiskLog.open({ reader: store, groupId, checkpoint: at, tailBytesMax, keptBytesMax })
   return { disk, store, log: open(), reopen: open }
 }
 
@@ -25,9 +25,9 @@ async function append(store: Store, log: DiskLog, what: LogAppend): Promise<void
   log.settle(what)
 }
 
-async function compactAll(store: Store, log: DiskLog, entriesMax = 1_000): Promise<void> {
+async function compactAll(store: Store, log: DiskLog, entriesMax = 1_000, keepAfter?: number): Promise<void> {
   for (;;) {
-    const piece = log.compaction(entriesMax)
+    const piece = log.compaction(entriesMax, keepAfter)
     if (piece === undefined) return
     await store.commit(piece.writes)
     log.compacted(piece)
@@ -156,6 +156,33 @@ describe('disk log', () => {
       hardState: { term: 4, vote: 2, commit: 2 },
       confState: newConfState([1]),
     })
+  })
+
+  it('SNAP5: entries that others need stay on the disk, but not beyond the bound', async () => {
+    const { store, log } = await makeLog(0, empty, 10_000)
+    let last = 0
+    const add = async (count: number): Promise<void> => {
+      for (const end = last + count; last < end; )
+        await append(store, log, { entries: [entry(++last, 1, 100)] })
+      log.checkpointed({ index: last, term: 1, confState: empty.confState })
+    }
+    await add(50)
+    await compactAll(store, log, 7, 20)
+    expect(log.firstIndex()).toBe(21)
+    expect(log.entries(21, 51, Number.POSITIVE_INFINITY)).toHaveLength(30)
+    await add(950)
+    await compactAll(store, log, 7, 20)
+    const kept = log.lastIndex() - log.firstIndex() + 1
+    expect(kept, 'about 10,000 bytes of entries of 100').toBeLessThanOrEqual(100)
+    expect(kept).toBeGreaterThan(80)
+    await append(store, log, { entries: [entry(960, 2, 100)] })
+    last = 960
+    expect(log.entries(log.firstIndex(), 961, Number.POSITIVE_INFINITY)).toHaveLength(961 - log.firstIndex())
+    await add(40)
+    await compactAll(store, log, 7, 950)
+    expect(log.firstIndex()).toBe(951)
+    await compactAll(store, log)
+    expect(log.firstIndex(), 'nobody needs any').toBe(1_001)
   })
 
   it('STORE6: a damaged entry, a hole, a lost end and a lost record are found', async () => {

@@ -34,6 +34,7 @@ import {
   logStartKey,
   numberOfKey,
 } from './layout.ts'
+import { LogBytes } from './log-bytes.ts'
 import type { StoreReader, StoreWrite } from './store.ts'
 
 /** What one MsgStorageAppend asks to be written. */
@@ -50,6 +51,9 @@ export interface LogPosition {
   readonly confState: ConfState
 }
 
+/** Of the marks by which kept entries are cut. */
+const markBytesMax = 2 ** 20
+const marksMin = 16
 /** The last possible index, in the layout's 48 bits. */
 const indexEnd = 2 ** 48 - 1
 
@@ -60,6 +64,8 @@ export interface DiskLogOptions {
   readonly checkpoint: LogPosition
   /** How much of the log's end stays in memory, and on the disk when the log is compacted. */
   readonly tailBytesMax: number
+  /** How much of the log before that compaction may leave on the disk for others. */
+  readonly keptBytesMax: number
 }
 
 /** The writes of a new group's empty log, which begins after the position that all its members start from. */
@@ -87,6 +93,7 @@ export class DiskLog implements Storage {
   readonly #reader: StoreReader
   readonly #groupId: GroupId
   readonly #tailBytesMax: number
+  readonly #keptBytesMax: number
   #hardState: HardState
   #checkpoint: LogPosition
   /** A snapshot must have this index or a later one: an older one does not name all members. */
@@ -96,15 +103,20 @@ export class DiskLog implements Storage {
   #startTerm: number
   readonly #tail: EntryRing
   #tailBytes = 0
+  /** Of the entries before the tail. */
+  readonly #kept: LogBytes
   /** Appends whose writes were returned and that are not settled, oldest first. */
   readonly #unsettled: LogAppend[] = []
   /** The last index of all appends so far; greater than `lastIndex` while a write is under way. */
   #writtenLast: number
 
-  private constructor({ reader, groupId, checkpoint, tailBytesMax }: DiskLogOptions, stored: StoredLog) {
+  private constructor(options: DiskLogOptions, stored: StoredLog) {
+    const { reader, groupId, checkpoint, tailBytesMax, keptBytesMax } = options
     this.#reader = reader
     this.#groupId = groupId
     this.#tailBytesMax = tailBytesMax
+    this.#keptBytesMax = keptBytesMax
+    this.#kept = new LogBytes(Math.max(1, Math.min(markBytesMax, keptBytesMax / marksMin)))
     this.#checkpoint = checkpoint
     this.#startIndex = stored.startIndex
     this.#startTerm = stored.startTerm
@@ -218,8 +230,10 @@ export class DiskLog implements Storage {
     const first = entries[0]
     if (first === undefined) return
     const tail = this.#tail
-    if (first.index < tail.first) this.#forgetTail(first.index)
-    else if (first.index <= this.lastIndex()) {
+    if (first.index < tail.first) {
+      this.#kept.droppedFrom(first.index)
+      this.#forgetTail(first.index)
+    } else if (first.index <= this.lastIndex()) {
       for (let index = first.index; index <= this.lastIndex(); index++)
         this.#tailBytes -= entrySize(tail.at(index))
       tail.dropFrom(first.index)
@@ -240,10 +254,15 @@ export class DiskLog implements Storage {
 
   /**
    * The next piece of compaction, at most `entriesMax` entries: everything that neither the checkpoint nor the
-   * tail in memory needs. `undefined`: there is nothing to do. Commit the writes, then call `compacted`.
+   * tail in memory needs. Entries after `keepAfter` stay for others, within the bound. `undefined`: there is nothing
+   * to do. Commit the writes, then call `compacted`.
    */
-  compaction(entriesMax: number): { to: number; term: number; writes: StoreWrite[] } | undefined {
-    const goal = Math.min(this.#checkpoint.index, this.#tail.first - 1, this.lastIndex())
+  compaction(
+    entriesMax: number,
+    keepAfter = Number.POSITIVE_INFINITY,
+  ): { to: number; term: number; writes: StoreWrite[] } | undefined {
+    const wanted = Math.max(keepAfter, this.#kept.cutFor(this.#keptBytesMax))
+    const goal = Math.min(this.#checkpoint.index, this.#tail.first - 1, this.lastIndex(), wanted)
     const to = Math.min(goal, this.#startIndex + entriesMax)
     if (to <= this.#startIndex) return undefined
     const groupId = this.#groupId
@@ -260,6 +279,7 @@ export class DiskLog implements Storage {
   compacted({ to, term }: { readonly to: number; readonly term: number }): void {
     this.#startIndex = to
     this.#startTerm = term
+    this.#kept.removedUpTo(to)
   }
 
   /** The writes of a log that begins again after a snapshot's position: all its entries go. */
@@ -282,6 +302,7 @@ export class DiskLog implements Storage {
     this.#checkpoint = position
     this.#startIndex = index
     this.#startTerm = term
+    this.#kept.clear()
     this.#forgetTail(index + 1)
   }
 
@@ -297,7 +318,9 @@ export class DiskLog implements Storage {
     let from = tail.first
     const last = this.lastIndex()
     while (this.#tailBytes > this.#tailBytesMax && from <= last) {
-      this.#tailBytes -= entrySize(tail.at(from))
+      const bytes = entrySize(tail.at(from))
+      this.#tailBytes -= bytes
+      this.#kept.added(from, bytes)
       from += 1
     }
     if (from > tail.first) tail.dropBefore(from)

@@ -177,7 +177,8 @@ export class ProductionNode implements DriverNode {
     const { index, term, confState } = checkpoint
     this.machine = { index, term, state: this.#storedState(store), confState }
     this.#checkpointIndex = index
-    const log = DiskLog.open({ reader: store, groupId, checkpoint, tailBytesMax: this.#tailBytesMax })
+    const tailBytesMax = this.#tailBytesMax
+    const log = DiskLog.open({ reader: store, groupId, checkpoint, tailBytesMax, keptBytesMax: 2 ** 30 })
     const { hardState } = log.initialState()
     this.#mustBeKept(hardState.term, hardState.commit)
     const base = log.firstIndex() - 1
