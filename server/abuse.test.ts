@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { AuctionId, GroupId, SubjectId } from '../protocol/ids.ts'
 import { writeMsgpack } from '../protocol/msgpack.ts'
+import { frameOf, opcodes, RawClient } from '../tests/raw-client.ts'
 import { eventually, type Frame, TestHouse } from './testing/test-server.ts'
 
 let house: TestHouse
@@ -52,6 +53,29 @@ describe('rates', () => {
     const operator = await house.client({ token: house.operatorToken })
     for (let at = 0; at < 500; at += 1) operator.send({ type: 'sync_time', id: at, t0: at })
     await operator.until(() => operator.all('time').length === 500, 'all answers')
+  })
+
+  test('RATE12 pings and pongs count as frames do: beyond the rate the socket is closed, read or not', async () => {
+    house = await TestHouse.open({ settings: { framesPerSecond: 1, framesBurst: 50 } })
+    const payloads = ['5', 'null', '{"serverTime":1,"auctionId":"a"}', '']
+    for (const opcode of [opcodes.ping, opcodes.pong])
+      for (const payload of payloads) {
+        const client = await RawClient.openWebSocket(house.server.url)
+        client.pause()
+        await client.flood(frameOf(opcode, payload), 5000)
+        client.resume()
+        await client.ended
+        const closing = Buffer.from([4429 >> 8, 4429 & 255])
+        expect(client.received.subarray(-30).includes(closing), `${opcode} ${payload}`).toBe(true)
+        client.destroy()
+      }
+    const operator = await RawClient.openWebSocket(house.server.url, {
+      authorization: `Bearer ${house.operatorToken}`,
+    })
+    await operator.flood(frameOf(opcodes.ping, 'x'), 1000)
+    await operator.until((text) => text.split('x').length > 1000)
+    operator.destroy()
+    expect(house.logLines.filter((line) => line.includes('handler_failed'))).toEqual([])
   })
 
   test("RATE4 a bidder's bids share one rate, over all its sockets and HTTP; others' are not touched", async () => {

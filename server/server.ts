@@ -259,7 +259,8 @@ class Server {
       message: (session, bytes, isBinary) => gateway.message(session, bytes, isBinary),
       drain: (session) => gateway.drained(session),
       dropped: (session, bytes, isBinary) => gateway.dropped(session, bytes, isBinary),
-      pong: (session) => gateway.heard(session),
+      ping: (session) => gateway.control(session),
+      pong: (session) => gateway.control(session),
       close: (session, code) => gateway.closed(session, code),
       fault: this.#fault,
     }

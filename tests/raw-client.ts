@@ -40,17 +40,16 @@ export function frameOf(
 
 export class RawClient {
   readonly socket: Socket
-  /** What was read so far. */
-  received = Buffer.alloc(0)
+  #chunks: Buffer[] = []
   isClosed = false
   /** Resolves when the connection is gone. */
   readonly closed: Promise<void>
+  /** Resolves when the other side sends nothing more, or the connection is gone. Only a client that reads sees it. */
+  readonly ended: Promise<void>
 
   private constructor(socket: Socket) {
     this.socket = socket
-    socket.on('data', (chunk) => {
-      this.received = Buffer.concat([this.received, chunk])
-    })
+    socket.on('data', (chunk) => this.#chunks.push(chunk))
     socket.on('error', () => undefined)
     this.closed = new Promise((resolve) =>
       socket.on('close', () => {
@@ -58,6 +57,13 @@ export class RawClient {
         resolve()
       }),
     )
+    this.ended = Promise.race([
+      this.closed,
+      once(socket, 'end').then(
+        () => undefined,
+        () => undefined,
+      ),
+    ])
   }
 
   /** Connects to the host and port of a URL. */
@@ -80,8 +86,15 @@ export class RawClient {
     await client.until((text) => text.includes('\r\n\r\n'))
     const [line = ''] = client.text.split('\r\n')
     if (!line.startsWith('HTTP/1.1 101')) throw new Error(`no WebSocket: ${client.text}`)
-    client.received = client.received.subarray(client.received.indexOf('\r\n\r\n') + 4)
+    client.#chunks = [client.received.subarray(client.received.indexOf('\r\n\r\n') + 4)]
     return client
+  }
+
+  /** What was read so far. */
+  get received(): Buffer {
+    const all = Buffer.concat(this.#chunks)
+    this.#chunks = [all]
+    return all
   }
 
   get text(): string {

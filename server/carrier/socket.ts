@@ -3,7 +3,8 @@
  *
  * `uws.ts` implements them on the network; tests bring their own. Invariant: a `Socket` or `HttpExchange` may be used
  * after its end; calls then do nothing. The carrier calls each handler from its own event-loop turn. A handler may
- * throw or reject: the carrier answers for it and keeps running. Source: docs/spec.md EDGE.
+ * throw or reject: the carrier answers for it and keeps running. What a handler does to sockets never happens inside
+ * a callback of the carrier that cannot bear it. Source: docs/spec.md EDGE.
  */
 import type { Clock } from '../../runtime/clock.ts'
 
@@ -96,10 +97,16 @@ export interface EdgeHandlers<SocketSession> {
   message(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void
   /** The client read some of the waiting bytes. */
   drain(session: SocketSession): void
-  /** A published message did not fit this socket's buffer; later ones of the same turn may be missing too. */
+  /**
+   * A message did not fit this socket's buffer; later ones of the same turn may be missing too. Called in the middle
+   * of the carrier's work: it may note, and nothing else. `bytes` are mostly a published message, but may be the
+   * answer to a ping, which is what the client wrote.
+   */
   dropped(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void
+  /** A ping came; the carrier answers it, if there is room. */
+  ping(session: SocketSession): void
   pong(session: SocketSession): void
-  /** The last call for this session. */
+  /** The last call for this session. `code` is what the client sent, or 1006. */
   close(session: SocketSession, code: number): void
   /** A handler threw or rejected. The exchange was answered 500, or the socket closed with 1011. */
   fault(error: unknown, where: string): void

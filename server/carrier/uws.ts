@@ -16,11 +16,13 @@ import type {
   us_listen_socket,
   us_socket,
   WebSocket,
+  WebSocketBehavior,
 } from 'uws-node20'
 import { discardedBytesMax } from '../../protocol/limits.ts'
 import { problem, problemContentType } from '../../protocol/problems.ts'
 import { assert } from '../../runtime/assert.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { Later } from './later.ts'
 import type {
   BodyRead,
   Edge,
@@ -92,15 +94,19 @@ export async function loadNative(
 /** A session's socket. Native calls throw once the socket is closed, so each asks first. */
 class NativeSocket<SocketSession> implements Socket {
   readonly session: SocketSession
+  readonly #later: Later
   #native: WebSocket<SocketData<SocketSession>> | undefined
+  #isEnding = false
+  #isDrainDue = false
 
-  constructor(session: SocketSession, native: WebSocket<SocketData<SocketSession>>) {
+  constructor(session: SocketSession, native: WebSocket<SocketData<SocketSession>>, later: Later) {
     this.session = session
     this.#native = native
+    this.#later = later
   }
 
   get isClosed(): boolean {
-    return this.#native === undefined
+    return this.#native === undefined || this.#isEnding
   }
 
   get bufferedBytes(): number {
@@ -108,36 +114,55 @@ class NativeSocket<SocketSession> implements Socket {
   }
 
   send(message: string | Uint8Array): boolean {
-    if (this.#native === undefined) return false
+    if (this.#native === undefined || this.#isEnding || this.#later.isInside) return false
     return this.#native.send(message, typeof message !== 'string') !== droppedStatus
   }
 
   cork(write: () => void): void {
-    this.#native?.cork(write)
+    this.#use((native) => native.cork(write))
   }
 
   subscribe(topic: string): void {
-    this.#native?.subscribe(topic)
+    this.#use((native) => native.subscribe(topic))
   }
 
   unsubscribe(topic: string): void {
-    this.#native?.unsubscribe(topic)
+    this.#use((native) => native.unsubscribe(topic))
   }
 
   ping(): void {
-    this.#native?.ping()
+    this.#use((native) => native.ping())
   }
 
   end(code: number, reason: string): void {
-    this.#native?.end(code, reason)
+    if (this.isClosed) return
+    this.#isEnding = true
+    this.#later.run(() => this.#native?.end(code, reason))
   }
 
   terminate(): void {
-    this.#native?.close()
+    this.#isEnding = true
+    this.#later.run(() => this.#native?.close())
+  }
+
+  /** Tells of room in a later turn, once for all that was made until then. */
+  drained(tell: () => void): void {
+    if (this.#isDrainDue) return
+    this.#isDrainDue = true
+    this.#later.run(() => {
+      this.#isDrainDue = false
+      if (this.#native !== undefined) tell()
+    })
   }
 
   markClosed(): void {
     this.#native = undefined
+  }
+
+  #use(work: (native: WebSocket<SocketData<SocketSession>>) => void): void {
+    if (this.isClosed) return
+    if (this.#later.isInside) this.#later.run(() => this.#use(work))
+    else if (this.#native !== undefined) work(this.#native)
   }
 }
 
@@ -145,14 +170,8 @@ const droppedStatus = 2
 
 interface SocketData<SocketSession> {
   readonly session: SocketSession
+  /** Absent until the socket is open. */
   socket?: NativeSocket<SocketSession>
-}
-
-/** A socket's data once it is open: from then on the wrapper is there. */
-function dataOf<SocketSession>(
-  ws: WebSocket<SocketData<SocketSession>>,
-): Required<SocketData<SocketSession>> {
-  return ws.getUserData() as Required<SocketData<SocketSession>>
 }
 
 /** Runs a handler of an open socket; what it throws closes the socket with 1011. */
@@ -286,11 +305,13 @@ class NativeEdge implements Edge {
   readonly port: number
   readonly #native: Native
   readonly #app: NativeApp
+  readonly #later: Later
   #listener: us_listen_socket | undefined
   #isClosed = false
 
-  constructor(native: Native, app: NativeApp, listener: us_listen_socket, host: string) {
+  constructor(native: Native, app: NativeApp, later: Later, listener: us_listen_socket, host: string) {
     this.#native = native
+    this.#later = later
     this.#app = app
     this.#listener = listener
     this.host = host
@@ -298,7 +319,9 @@ class NativeEdge implements Edge {
   }
 
   publish(topic: string, message: string | Uint8Array): void {
-    if (!this.#isClosed) this.#app.publish(topic, message, typeof message !== 'string')
+    if (this.#isClosed) return
+    if (this.#later.isInside) this.#later.run(() => this.publish(topic, message))
+    else this.#app.publish(topic, message, typeof message !== 'string')
   }
 
   stopListening(): void {
@@ -326,7 +349,43 @@ export async function openEdge<SocketSession>(
   )
   const native = await loadNative()
   const app = native.App()
-  app.ws<SocketData<SocketSession>>(options.socketPath, {
+  const later = new Later((error, where) => handlers.fault(error, where))
+  app.ws<SocketData<SocketSession>>(options.socketPath, socketBehavior(options, handlers, later))
+  app.any('/*', (response, request) => {
+    const exchange = new NativeExchange(response, request, handlers, options.clock)
+    exchange.settle(
+      'http',
+      () => handlers.http(exchange),
+      (answer) => exchange.answer(answer),
+    )
+  })
+  const listener = await new Promise<us_listen_socket>((resolve, reject) => {
+    app.listen(options.host, options.port, native.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
+      if (socket) resolve(socket)
+      else
+        reject(
+          new ListenError(
+            `cannot listen on ${options.host}:${options.port}: the port is in use, or the address is not this machine's`,
+          ),
+        )
+    })
+  })
+  return new NativeEdge(native, app, later, listener, options.host)
+}
+
+/** What becomes of each callback of a socket. Those in which sockets must not be touched run inside `later`. */
+function socketBehavior<SocketSession>(
+  options: EdgeOptions,
+  handlers: EdgeHandlers<SocketSession>,
+  later: Later,
+): WebSocketBehavior<SocketData<SocketSession>> {
+  type Ws = WebSocket<SocketData<SocketSession>>
+  const call = (ws: Ws, where: string, run: (session: SocketSession) => void): void => {
+    const { socket, session } = ws.getUserData()
+    if (socket !== undefined && (where === 'close' || !socket.isClosed))
+      guard(socket, where, handlers, () => run(session))
+  }
+  return {
     maxPayloadLength: options.messageBytesMax,
     maxBackpressure: options.bufferedBytesMax,
     idleTimeout: options.idleTimeoutSeconds,
@@ -347,50 +406,23 @@ export async function openEdge<SocketSession>(
     },
     open: (ws) => {
       const data = ws.getUserData()
-      const socket = new NativeSocket(data.session, ws)
+      const socket = new NativeSocket(data.session, ws, later)
       data.socket = socket
-      guard(socket, 'open', handlers, () => handlers.open(data.session, socket))
+      call(ws, 'open', (session) => handlers.open(session, socket))
     },
-    message: (ws, message, isBinary) => {
-      const { socket, session } = dataOf(ws)
-      guard(socket, 'message', handlers, () => handlers.message(session, new Uint8Array(message), isBinary))
-    },
-    dropped: (ws, message, isBinary) => {
-      const { socket, session } = dataOf(ws)
-      guard(socket, 'dropped', handlers, () => handlers.dropped(session, new Uint8Array(message), isBinary))
-    },
-    drain: (ws) => {
-      const { socket, session } = dataOf(ws)
-      guard(socket, 'drain', handlers, () => handlers.drain(session))
-    },
-    pong: (ws) => {
-      const { socket, session } = dataOf(ws)
-      guard(socket, 'pong', handlers, () => handlers.pong(session))
-    },
+    message: (ws, message, isBinary) =>
+      call(ws, 'message', (session) => handlers.message(session, new Uint8Array(message), isBinary)),
+    dropped: (ws, message, isBinary) =>
+      later.inside(() =>
+        call(ws, 'dropped', (session) => handlers.dropped(session, new Uint8Array(message), isBinary)),
+      ),
+    drain: (ws) =>
+      ws.getUserData().socket?.drained(() => call(ws, 'drain', (session) => handlers.drain(session))),
+    ping: (ws) => later.inside(() => call(ws, 'ping', (session) => handlers.ping(session))),
+    pong: (ws) => later.inside(() => call(ws, 'pong', (session) => handlers.pong(session))),
     close: (ws, code) => {
-      const { socket, session } = dataOf(ws)
-      socket.markClosed()
-      guard(socket, 'close', handlers, () => handlers.close(session, code))
+      ws.getUserData().socket?.markClosed()
+      later.inside(() => call(ws, 'close', (session) => handlers.close(session, code)))
     },
-  })
-  app.any('/*', (response, request) => {
-    const exchange = new NativeExchange(response, request, handlers, options.clock)
-    exchange.settle(
-      'http',
-      () => handlers.http(exchange),
-      (answer) => exchange.answer(answer),
-    )
-  })
-  const listener = await new Promise<us_listen_socket>((resolve, reject) => {
-    app.listen(options.host, options.port, native.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
-      if (socket) resolve(socket)
-      else
-        reject(
-          new ListenError(
-            `cannot listen on ${options.host}:${options.port}: the port is in use, or the address is not this machine's`,
-          ),
-        )
-    })
-  })
-  return new NativeEdge(native, app, listener, options.host)
+  }
 }

@@ -15,10 +15,11 @@ import type {
 import type { CloseCode } from '../../protocol/close-codes.ts'
 import { decodeClientBinary, decodeClientText } from '../../protocol/decode.ts'
 import { encodeServerFrame } from '../../protocol/encode.ts'
+import { type AuctionId, isId } from '../../protocol/ids.ts'
 import { readJson } from '../../protocol/json.ts'
 import { frameBytesMax } from '../../protocol/limits.ts'
 import { readMsgpack } from '../../protocol/msgpack.ts'
-import { protocolVersion, type ServerFrame } from '../../protocol/server-frames.ts'
+import { protocolVersion } from '../../protocol/server-frames.ts'
 import { jsonSubprotocol, msgpackSubprotocol, readOffer } from '../../protocol/subprotocols.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Admission } from '../access/admission.ts'
@@ -166,16 +167,25 @@ export class Gateway {
     this.#context.fanOut.drained(session)
   }
 
-  /** The carrier dropped a message because the buffer was full. Only published events are replaced. */
+  /**
+   * The carrier dropped a message because the buffer was full. Only published events are replaced. The message may be
+   * the answer to a ping, which holds whatever the client wrote.
+   */
   dropped(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void {
     const event = isBinary ? readMsgpack(bytes) : readJson(text.decode(bytes))
     const published = event.ok ? publishedOf(event.value) : undefined
     if (published !== undefined) this.#context.fanOut.dropped(session, published)
   }
 
-  heard(session: SocketSession): void {
-    session.heardMs = this.#context.clock.monotonicMs()
+  /** A ping or a pong came. Both count against the session's rate, as every frame does. */
+  control(session: SocketSession): void {
+    if (!session.isOpen) return
+    const nowMs = this.#context.clock.monotonicMs()
+    session.heardMs = nowMs
     session.isPinged = false
+    if (hasRole(session.identity, 'operator') || session.frames.take(nowMs) === 0) return
+    this.#context.metrics.rateLimited.add(1, { what: 'frame' })
+    if (session.strikes.take(nowMs) > 0) session.close(4429)
   }
 
   closed(session: SocketSession, code: number): void {
@@ -320,11 +330,14 @@ export class Gateway {
 }
 
 /**
- * The event that a published frame carries, or the first one that it replaces. Among the frames of a server, only
- * published ones have a `serverTime` and an auction, and no `you`.
+ * Which event a published frame carries, or the first that it replaces; `undefined` for anything else. Of our frames
+ * only public ones have a `serverTime` and an auction, and no `you`.
  */
 function publishedOf(value: unknown): Published | undefined {
-  const frame = value as ServerFrame
-  if (!('serverTime' in frame && 'auctionId' in frame) || 'you' in frame) return undefined
-  return { auctionId: frame.auctionId, seq: frame.type === 'resync' ? frame.expected : frame.seq }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  const { type, serverTime, auctionId, seq, expected, you } = value as Readonly<Record<string, unknown>>
+  if (typeof type !== 'string' || typeof serverTime !== 'number' || you !== undefined) return undefined
+  const at = type === 'resync' ? expected : seq
+  if (typeof auctionId !== 'string' || !isId(auctionId) || !Number.isSafeInteger(at)) return undefined
+  return { auctionId: auctionId as AuctionId, seq: at as number }
 }
