@@ -14,14 +14,14 @@ const bid: Command = {
 const settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
 
 describe('what a leader refuses before the log', () => {
-  it('STORE18: takes what every replica can compute, lawful refusals included', () => {
+  it('STORE18: accepts every command that replicas can compute, also one that they reject', () => {
     expect(refusalBeforeLog(bid)).toBeUndefined()
     expect(refusalBeforeLog({ ...bid, auctionId: 'no such auction' as AuctionId })).toBeUndefined()
     expect(refusalBeforeLog({ type: 'configure_house', settings, features: [] })).toBeUndefined()
     expect(refusalBeforeLog({ type: 'enlist_server', serverId: 'server-1' as ServerId })).toBeUndefined()
   })
 
-  it('STORE18: refuses what would end each of them, at every start again', () => {
+  it('STORE18: refuses a command that would end every replica, at each start', () => {
     const poison = [
       { type: 'configure_house', settings, features: [60_000] },
       { type: 'no_such_command', subject: 's', requestId: 'r' },

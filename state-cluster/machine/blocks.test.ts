@@ -69,7 +69,7 @@ describe('BlockLog', () => {
     expect(changes.take()).toHaveLength(1)
   })
 
-  it('refuses numbers that do not rise, and the removal of what it does not have', () => {
+  it('refuses numbers that do not rise, and the removal of an unknown record', () => {
     const { log: one } = log()
     one.append({ number: 5 })
     expect(() => one.append({ number: 5 })).toThrow('numbers of records rise')

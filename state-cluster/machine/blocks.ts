@@ -120,7 +120,7 @@ export class BlockLog<T extends Numbered> {
     return fail('a log that is not empty has a first record', { count: this.count })
   }
 
-  /** Puts back the records of one saved row; rows may come in any order. */
+  /** Loads the records of one saved row. Rows may come in any order. */
   load(records: readonly T[]): void {
     let block: Block<T> | undefined
     for (const record of records) block = this.put(record)

@@ -39,7 +39,7 @@ describe('Changes', () => {
       fc.property(steps, (list) => {
         const changes = new Changes()
         const things = new Map<string, Thing>()
-        // What goes and comes back before its row is taken is the same object: a row is one object.
+        // A row that is dropped and added again before a take is the same object: a row is one object.
         const gone = new Map<string, Thing>()
         const saved = new Map<string, Plain>()
         const save = (): void => {
@@ -82,7 +82,7 @@ describe('Changes', () => {
     )
   })
 
-  it('HASH2: a changed value changes the hash, and changing it back brings the old one', () => {
+  it('HASH2: a changed value changes the hash, and changing it back restores it', () => {
     const changes = new Changes()
     const empty = changes.hash()
     const thing = new Thing('t', 1)
@@ -99,7 +99,7 @@ describe('Changes', () => {
     expect(empty).toBe('0000000000000000')
   })
 
-  it('HASH3: what comes and goes between two checkpoints takes no lasting place', () => {
+  it('HASH3: an object that is added and dropped between two checkpoints leaves nothing in memory', () => {
     const changes = new Changes()
     const kept = new Thing('kept', 1)
     changes.touch(kept)

@@ -11,7 +11,7 @@
  */
 import { hashPlain, hexOf, type Plain } from './plain.ts'
 
-/** Stable codes: they stand in storage keys and seed the hash. Never reuse a number. */
+/** Stable codes: storage keys contain them, and they seed the hash. Never reuse a number. */
 export const rowKindCodes = {
   house: 1,
   server: 2,

@@ -26,7 +26,7 @@ function entries(count = 300) {
   return Array.from({ length: count }, () => stream.next())
 }
 
-/** Ways to damage a tuple: a field gone, added, or of another type, at any depth. */
+/** Ways to damage a tuple: a field removed, added, or of another type, at any depth. */
 function damaged(value: unknown, random: () => number): unknown {
   if (!Array.isArray(value) || value.length === 0) return random() % 2 === 0 ? { not: 'plain' } : [[[]]]
   const copy = [...value]
@@ -48,19 +48,19 @@ function damaged(value: unknown, random: () => number): unknown {
 }
 
 describe('entries', () => {
-  it('ENTRY1: what was encoded decodes to the same, through bytes too', () => {
+  it('ENTRY1: an encoded entry decodes to an equal one, also through bytes', () => {
     const seen = new Set<string>()
     for (const entry of entries()) {
       for (const command of entry.commands) seen.add(command.type)
       expect(decodeEntry(throughBytes(encodeEntry(entry)))).toEqual(
-        // −0 is the one amount that comes back as another: 0.
+        // −0 decodes to 0; every other amount stays the same.
         { ...entry, commands: entry.commands.map((command) => normal(command)) },
       )
     }
     expect([...seen].sort()).toEqual(Object.keys(commandCodes).sort())
   })
 
-  it('ENTRY1: a soft close with a limit and a house with features come back too', () => {
+  it('ENTRY1: a soft close with a limit and a house with features decode to equal ones', () => {
     const base = { subject: 's', requestId: 'r', serverId: 's1', auctionId: 'a1' }
     const terms = {
       title: 't',
@@ -85,7 +85,7 @@ describe('entries', () => {
       expect(decodeCommand(throughBytes(encodeCommand(command)))).toEqual(command)
   })
 
-  it('ENTRY1: anything damaged is refused as corrupt, or reads as another lawful entry, never a half one', () => {
+  it('ENTRY1: a damaged entry is refused as corrupt or decodes to another valid one, never in part', () => {
     const list = entries()
     fc.assert(
       fc.property(fc.nat(list.length - 1), fc.infiniteStream(fc.nat()), (at, numbers) => {
@@ -103,7 +103,7 @@ describe('entries', () => {
     )
   })
 
-  it('ENTRY1: whatever is read from a disk is corrupt or lawful', () => {
+  it('ENTRY1: any data from a disk is corrupt or decodes to a valid entry', () => {
     fc.assert(
       fc.property(fc.anything(), (value) => {
         for (const decode of [decodeEntry, decodeCommand, decodeReply, decodeEvent]) {
@@ -130,7 +130,7 @@ describe('entries', () => {
     expect(() => decodeCommand([3, '', 'r', 'a', 5, 1])).toThrow('not an id')
   })
 
-  it('ENTRY1: codes are stable: these are released', () => {
+  it('ENTRY1: released codes are stable', () => {
     expect(commandCodes).toEqual({
       register_buyer: 1,
       create_auction: 2,
@@ -155,7 +155,7 @@ describe('entries', () => {
 })
 
 describe('apply', () => {
-  it('ENTRY2: an earlier stamp, an unknown version, or no date ends the process', () => {
+  it('ENTRY2: an earlier stamp, an unknown version, or a stamp that is no date ends the process', () => {
     const state = emptyState()
     apply(state, { version: 1, atMs: startMs, commands: [] })
     apply(state, { version: 1, atMs: startMs, commands: [] })
@@ -193,7 +193,7 @@ describe('apply', () => {
 })
 
 describe('events and replies', () => {
-  it('ENTRY1: events come back equal, in histories without private ones', () => {
+  it('ENTRY1: events decode to equal ones, and histories have no private ones', () => {
     const state = emptyState()
     const seen = new Set<string>()
     for (const entry of entries(1_000)) {
@@ -222,7 +222,7 @@ describe('events and replies', () => {
     ])
   })
 
-  it('ENTRY1: commands and replies of owners and monitors come back equal', () => {
+  it('ENTRY1: commands and replies of owners and monitors decode to equal ones', () => {
     const serverId = 's1' as ServerId
     const commands: Command[] = [
       { type: 'enlist_server', serverId },
@@ -241,7 +241,7 @@ describe('events and replies', () => {
     for (const reply of replies) expect(decodeReply(encodeReply(reply))).toEqual(reply)
   })
 
-  it('ENTRY1: every rejection comes back equal', () => {
+  it('ENTRY1: every rejection decodes to an equal one', () => {
     for (const code of Object.keys(rejectionCodes) as (keyof typeof rejectionCodes)[]) {
       for (const facts of [{}, { askingBid: 5, seq: 2 }, { closesAt: 7 }]) {
         const reply: Reply = { ok: false, code, ...facts }
@@ -280,7 +280,7 @@ describe('rows', () => {
     expect(restored(all).auctions.size).toBe(2)
   })
 
-  it('HASH4: a damaged row is corrupt or reads as another lawful one', () => {
+  it('HASH4: a damaged row is corrupt or reads as another valid one', () => {
     const state = emptyState()
     for (const entry of entries(100)) apply(state, entry)
     const all = [...rows(state)]

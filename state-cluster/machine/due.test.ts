@@ -18,7 +18,7 @@ function drain(heap: DueHeap<Item>): Item[] {
 }
 
 describe('DueHeap', () => {
-  it('DUE1: items come out by due time, then ordinal, whatever was inserted, moved and removed before', () => {
+  it('DUE1: items leave in order of due time, then ordinal, after any inserts, moves and removals', () => {
     const step = fc.record({ ordinal: fc.nat(60), dueMs: fc.nat(40), remove: fc.boolean() })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300 }), (steps) => {

@@ -1,7 +1,8 @@
 /**
- * Recorded eBay sales replayed through the machine: each bid as a hidden maximum, in order of time, then the
- * hammer. The file is not part of the repository: without it the test says that it was left out, or fails where
- * `TEST_REQUIRE_SHARED=1` asks for it.
+ * Replays recorded eBay sales through the machine: each bid as a hidden maximum, in order of time, then the close.
+ *
+ * The file is not part of the repository. Without it the test reports that it was left out, or fails with
+ * `TEST_REQUIRE_SHARED=1`.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

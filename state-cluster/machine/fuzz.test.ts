@@ -13,7 +13,7 @@ import { restored } from './testing/restored.ts'
 import { Sale, terms } from './testing/sale.ts'
 import { randomFrom, Stream } from './testing/streams.ts'
 
-/** Bounds low enough to be met. */
+/** Bounds so low that the streams reach them. */
 const low: Limits = {
   ...limits,
   auctionsMax: 30,
@@ -29,7 +29,7 @@ const low: Limits = {
 
 const seeds = fc.nat(2 ** 31)
 
-/** What never happens to one auction's public events, seen from outside. */
+/** Checks the public events of one auction from outside. */
 class Watcher {
   private readonly last = new Map<
     string,
@@ -112,7 +112,7 @@ describe('random streams of commands', () => {
     )
   })
 
-  it('HASH3: changed rows, applied to what was stored, are the rows of the state', () => {
+  it('HASH3: changed rows, applied to the stored ones, give the rows of the state', () => {
     fc.assert(
       fc.property(
         seeds,
@@ -146,7 +146,7 @@ describe('random streams of commands', () => {
     )
   })
 
-  it('ENTRY3: they reach every kind of answer that the machine gives', () => {
+  it('ENTRY3: they reach every kind of reply', () => {
     const seen = new Set<string>()
     for (const [seed, bounds] of [
       [1, limits],
@@ -158,12 +158,12 @@ describe('random streams of commands', () => {
         for (const reply of apply(state, stream.next()).replies) seen.add(reply.ok ? reply.type : reply.code)
     }
     const answers = ['bid', 'auction', 'buyer', 'server', 'conducted', 'done', 'lease', 'reassigned']
-    // Whether somebody is a bidder at all is asked at the edge.
+    // The edge checks whether a subject is a bidder.
     const refusals = Object.keys(rejectionCodes).filter((code) => code !== 'not_a_bidder')
     expect([...seen].sort()).toEqual([...answers, ...refusals].sort())
   })
 
-  it('HASH2: the hash is right with more changes than are kept unhashed, in one entry and over many', () => {
+  it('HASH2: the hash is right with more changes than stay unhashed, in one entry and over many', () => {
     const one = new Sale()
     one.enlist()
     const commands: Command[] = []
@@ -187,7 +187,7 @@ describe('random streams of commands', () => {
     const all = [...rows(state)]
     const hash = stateHash(state)
     const hashes = new Set([hash])
-    // Rows that others refer to cannot go; buyers, and blocks of requests and outbox entries, can.
+    // Only rows to which no other row refers can be left out: buyers, and blocks of requests and outbox entries.
     const loose = all.filter((row) => ['buyer', 'requests', 'outbox'].includes(row.kind))
     expect(loose.length).toBeGreaterThan(5)
     for (const row of loose) hashes.add(stateHash(restored(all.filter((other) => other !== row))))

@@ -1,6 +1,6 @@
 /**
- * Logs that released versions wrote, replayed by this one: the same entries must give the same answers, events
- * and state for ever (ENTRY4). A line is an entry as the log holds it; the last line has the hashes. To record
+ * Replays logs of released versions: the same entries must give the same replies, events and state for ever (ENTRY4).
+ * A line is an entry of the log; the last line has the hashes. To record
  * the history of a new version, add its name to `recorded` and run once with `MARTILLO_REWRITE=1`: files that
  * exist are never written again.
  */
@@ -46,7 +46,7 @@ function written(entries: readonly EntryTuple[]): string {
   return [...entries, replay(entries)].map((line) => `${JSON.stringify(line)}\n`).join('')
 }
 
-/** JSON has no way to say NaN or infinity: entries with such amounts are left out. */
+/** JSON has no NaN and no infinity, so entries with such amounts are left out. */
 function isJson(entry: MachineEntry): boolean {
   const tuple = encodeEntry(entry)
   return hexOf(hashPlain(0, JSON.parse(JSON.stringify(tuple)))) === hexOf(hashPlain(0, tuple))
@@ -59,7 +59,7 @@ function randomEntries(seed: number, count: number): EntryTuple[] {
     .map(encodeEntry)
 }
 
-/** A sale from its opening to the hammer, with a pause, a soft close, an outage and a buy-now. */
+/** A sale from its opening to its close, with a pause, a soft close, an outage and a buy-now. */
 function sale(): EntryTuple[] {
   const one = new Sale()
   one.enlist()
@@ -90,7 +90,7 @@ function sale(): EntryTuple[] {
   return one.entries
 }
 
-/** Servers that enlist, die, come back and leave under a monitor; one that goes on where the other was. */
+/** Servers that enlist, die, enlist again and are released, under two monitors. */
 function owners(): EntryTuple[] {
   const one = new Sale()
   const serverId = (name: string) => name as never
@@ -163,7 +163,7 @@ describe('histories', () => {
     const entries = lines.slice(0, -1).map((line) => JSON.parse(line) as EntryTuple)
     const outcome = JSON.parse(lines.at(-1) ?? '') as Outcome
 
-    it(`ENTRY4: ${name} gives the state, answers and events that it gave when it was written`, () => {
+    it(`ENTRY4: ${name} gives the state, replies and events that were recorded`, () => {
       expect(entries.length).toBeGreaterThan(20)
       expect(replay(entries)).toEqual(outcome)
     })
@@ -181,7 +181,7 @@ describe('histories', () => {
     expect([...seen].sort((x, y) => Number(x) - Number(y))).toEqual(Object.values(commandCodes))
   })
 
-  it('ENTRY4: are there for every version that is recorded', () => {
+  it('ENTRY4: exist for every recorded version', () => {
     expect(names.sort()).toEqual(Object.keys(recorded).sort())
   })
 })

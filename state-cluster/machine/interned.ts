@@ -44,7 +44,7 @@ export function flatten(table: IncrementTable): readonly number[] {
 
 const flatTables = new WeakMap<IncrementTable, readonly number[]>()
 
-/** The same for a table that many auctions share: made once. */
+/** The same, but made only once for a table that many auctions share. */
 export function flatOf(table: IncrementTable): readonly number[] {
   let flat = flatTables.get(table)
   if (flat === undefined) {
@@ -58,7 +58,7 @@ export class Interned {
   private readonly texts = new Table<string>(16_384)
   private readonly tagLists = new Table<readonly string[]>(4_096)
   private readonly increments = new Table<IncrementTable>(256)
-  /** Most auctions have the house's table: compared first. */
+  /** Most auctions have the house's table, so it is compared first. */
   private lastTable: IncrementTable | undefined = undefined
   private readonly softCloses = new Table<SoftClose>(256)
 

@@ -42,7 +42,7 @@ describe('soft close', () => {
     expect(one.view()).toMatchObject({ closesAt: startMs + 60_001, extensions: 1 })
   })
 
-  it('SOFT2: with a limit, so often and no more; extensions by others do not count', () => {
+  it('SOFT2: with a limit, soft close extends that many times; other extensions do not count', () => {
     const one = sale({ windowMs: 10_000, extensionMs: 10_000, limit: 2 })
     one.extend(1_000)
     one.pass(59_000).accept('ann', 500)

@@ -58,9 +58,9 @@ export interface Limits {
 
   /** How long a request id is remembered, by stamps. */
   readonly requestWindowMs: number
-  /** Of one subject the latest so many request ids are remembered … */
+  /** The number of latest request ids that are remembered of one subject … */
   readonly requestsPerSubjectMax: number
-  /** … and of the whole group the latest so many. */
+  /** … and of the whole group. */
   readonly requestsMax: number
 
   /** With this many outbox entries waiting, NEW_BID and OUTBID are counted and no longer queued. */

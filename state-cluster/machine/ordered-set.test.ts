@@ -26,7 +26,7 @@ describe('OrderedSet', () => {
     )
   })
 
-  it('holds many values, in whatever order they come and go', () => {
+  it('has many values, in any order of insertion and removal', () => {
     const set = new OrderedSet<number>()
     const count = 20_000
     const scattered = Array.from({ length: count }, (_, i) => (i * 7_919) % count)
@@ -47,7 +47,7 @@ describe('OrderedSet', () => {
 })
 
 describe('mergeAfter', () => {
-  it('gives the union in order, each once, and no more than asked', () => {
+  it('gives the union in order, each once, and no more than requested', () => {
     const values = fc.uniqueArray(fc.integer({ min: 1, max: 300 }), { maxLength: 300 })
     fc.assert(
       fc.property(fc.array(values, { maxLength: 6 }), fc.nat(300), fc.nat(50), (lists, after, limit) => {

@@ -11,7 +11,7 @@ function sale(few = limits): Sale {
   return one
 }
 
-/** All that wait for the server, up to a position. */
+/** The positions that wait for the server, up to one of them. */
 function acknowledge(one: Sale, upTo: number, server = 's1') {
   const waiting = one.outbox(server, 0, 100_000).map(({ position }) => position)
   const positions = waiting.filter((position) => position <= upTo)
@@ -19,7 +19,7 @@ function acknowledge(one: Sale, upTo: number, server = 's1') {
 }
 
 describe('outbox', () => {
-  it('OUTBOX1: what happens is noted, in order of position', () => {
+  it('OUTBOX1: each kind of happening makes its entry, in order of position', () => {
     const one = sale()
     one.buyer('ann', ['clock'])
     one.buyer('mute')
@@ -57,7 +57,7 @@ describe('outbox', () => {
     ])
   })
 
-  it('OUTBOX1: an entry says how many outbox entries it brought', () => {
+  it('OUTBOX1: the result of an entry has the number of its outbox entries', () => {
     const one = sale()
     one.auction()
     one.accept('ann', 500)
@@ -108,7 +108,7 @@ describe('outbox', () => {
     expect(stateHash(one.state)).toBe(stateHash(one.restart().state))
   })
 
-  it('OUTBOX3: thousands are acknowledged piece by piece', () => {
+  it('OUTBOX3: thousands are acknowledged in parts', () => {
     const one = sale()
     one.auction()
     for (let i = 0; i < 3_000; i++) one.accept(i % 2 === 0 ? 'ann' : 'bob', 1_000 + i * 10_000)

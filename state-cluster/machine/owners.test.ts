@@ -49,7 +49,7 @@ describe('enlisting', () => {
     ])
   })
 
-  it('OWNER5: an auction stays where it was created while that is live and has little more to do', () => {
+  it('OWNER5: an auction belongs to the live server where it was created, while its load is not much higher', () => {
     const one = house(2)
     for (let at = 0; at < 17; at++) {
       one.auction(`a${at}`, {}, 's2')
@@ -77,7 +77,7 @@ describe('enlisting', () => {
     expect(one.view()).toMatchObject({ owner: 's1', status: 'open' })
   })
 
-  it('OWNER5: so it does with one that never enlisted, until a server is live to take it', () => {
+  it('OWNER5: so it does with a server that never enlisted, until a live one can take it', () => {
     const one = new Sale()
     lease(one)
     one.auction('a1', { durationMs: 1_000 }, 's9')
@@ -99,7 +99,7 @@ describe('enlisting', () => {
 })
 
 describe('release', () => {
-  it('OWNER6: a server that leaves hands everything over, and nothing is extended', () => {
+  it('OWNER6: a released server hands everything over, and nothing is extended', () => {
     const one = house(2)
     one.auction('a1', { durationMs: 2_000 })
     one.auction('held')
@@ -131,7 +131,7 @@ describe('release', () => {
     expect(one.view('next').owner).toBe('s2')
   })
 
-  it('OWNER6: the last one keeps what it owns until it or another comes', () => {
+  it('OWNER6: the last server keeps its auctions until it or another one enlists', () => {
     const one = house(1)
     one.auction('a1', { durationMs: 2_000 })
     expect(moved(release(one, 's1'))).toMatchObject({ auctions: 0, outboxEntries: 0, more: false })
@@ -165,7 +165,7 @@ describe('the monitor', () => {
     expect(lease(one, 'm2', 1_000)).toMatchObject({ monitorId: 'm2', token: 3 })
   })
 
-  it('MONITOR2: a lease of no lawful length is refused', () => {
+  it('MONITOR2: a lease that is too short or too long is refused', () => {
     const one = new Sale()
     for (const ttlMs of [99, 60_001]) expect(lease(one, 'm1', ttlMs)).toMatchObject({ code: 'terms_invalid' })
     expect(ownersView(one.state).lease).toBeUndefined()
@@ -183,7 +183,7 @@ describe('the monitor', () => {
     for (const change of wrong)
       expect(reassign(one, 's1', change)).toEqual({ ok: false, code: 'stale_epoch' })
     expect(stateHash(one.state)).toBe(before)
-    // Its lease ran out while it was paused, and nobody took it: it asks again first.
+    // Its lease ran out while it was paused, and no monitor took it: it must acquire it again first.
     one.pass(60_000)
     expect(reassign(one, 's1')).toEqual({ ok: false, code: 'stale_epoch' })
     lease(one, 'm2')
@@ -193,7 +193,7 @@ describe('the monitor', () => {
 })
 
 describe('a dead server', () => {
-  it('OWNER7: its auctions are spread over the live ones, in batches, in order of pressure', () => {
+  it('OWNER7: its auctions are spread over the live ones, in batches, first those that close first', () => {
     const one = house(3, { ...limits, conductBatchMax: 4, moveOutboxMax: 100 })
     for (let at = 0; at < 9; at++) one.auction(`a${at}`, { durationMs: 60_000 + at }, 's1')
     one.auction('x', {}, 's2')
@@ -208,7 +208,7 @@ describe('a dead server', () => {
     expect(one.outbox('s1')).toEqual([])
   })
 
-  it('OWNER7: with nobody live nothing moves, nothing closes, and the outage rule decides later', () => {
+  it('OWNER7: without a live server nothing moves and nothing closes, and outage rules apply later', () => {
     const one = house(1)
     one.auction('a1', { durationMs: 3_000 })
     one.pass(500).conduct('s1')
@@ -220,7 +220,7 @@ describe('a dead server', () => {
     expect(one.view()).toMatchObject({ status: 'open', extensions: 1, closesAt: startMs + 25_500 })
   })
 
-  it('OWNER8: it is fenced, and one that came back since is left alone', () => {
+  it('OWNER8: it is fenced, and one that enlisted since is not touched', () => {
     const one = house(2)
     one.auction('a1')
     expect(moved(reassign(one, 's1', { epoch: 1 })).auctions).toBe(1)
@@ -234,7 +234,7 @@ describe('a dead server', () => {
     expect(reassign(one, 'nobody')).toEqual({ ok: false, code: 'stale_epoch' })
   })
 
-  it('OWNER8: what happens to a moved auction carries its new epoch, also after a restart', () => {
+  it('OWNER8: events of a moved auction have its new epoch, also after a restart', () => {
     const one = house(2)
     one.auction('a1')
     one.accept('bob', 500)
@@ -271,13 +271,13 @@ describe('outages of owners', () => {
     for (const name of ['gone', 'near']) expect(one.view(name).closesAt).toBe(startMs + 6_400)
     expect(one.view('edge')).toMatchObject({ closesAt: startMs + 6_400, extensions: 0 })
     expect(one.view('far').extensions).toBe(0)
-    // The new owner's own pulse finds no outage in it.
+    // The new owner's own pulse does not count that time as an outage.
     one.conduct('s2')
     expect(one.view('near').extensions).toBe(1)
     expect(one.view('near').status).toBe('open')
   })
 
-  it('OUTAGE6: the outage is as long as nobody conducted', () => {
+  it('OUTAGE6: the outage lasts since the last pulse of the dead owner', () => {
     const one = house(2)
     one.auction('a1', { durationMs: 2_000 })
     one.pass(400).conduct('s1')
@@ -292,7 +292,7 @@ describe('outages of owners', () => {
     expect(long.view().closesAt).toBe(startMs + 63_000)
   })
 
-  it('OUTAGE7: a server that enlists again was away since its last pulse, however short that was', () => {
+  it('OUTAGE7: when an owner enlists again, the time since its last pulse is an outage, however short', () => {
     const one = house(1)
     one.auction('a1', { durationMs: 1_000 })
     one.auction('far')
@@ -321,7 +321,7 @@ describe('outages of owners', () => {
     expect(at(2_001, 5_001)).toMatchObject({ extensions: 1, closesAt: startMs + 7_002 })
   })
 
-  it('OUTAGE8: pulses that are slow for long are no outage but the first: every auction comes to its close', () => {
+  it('OUTAGE8: pulses that stay slow are an outage only at first, and every auction closes', () => {
     const one = house(1)
     one.auction('a1', { durationMs: 3_000 })
     one.conduct('s1')
@@ -329,7 +329,7 @@ describe('outages of owners', () => {
     expect(one.view()).toMatchObject({ status: 'passed', extensions: 1 })
   })
 
-  it('OUTAGE9: what comes to a silent server is not extended for its silence as well', () => {
+  it('OUTAGE9: an auction that moves to a silent server is not extended for the silence of that server', () => {
     const one = house(2)
     one.auction('theirs', { durationMs: 3_000 }, 's1')
     one.auction('own', { durationMs: 3_000 }, 's2')
@@ -338,7 +338,7 @@ describe('outages of owners', () => {
     one.pass(450).conduct('s1')
     one.pass(100)
     reassign(one, 's1')
-    // The receiver was silent for 550 ms: that is an outage of its own auction, measured and worked off here.
+    // The receiver was silent for 550 ms: that is an outage of its own auction, which is extended here.
     expect(one.view('own')).toMatchObject({ extensions: 1, closesAt: startMs + 5_550 })
     expect(one.view('theirs')).toMatchObject({ extensions: 1, closesAt: startMs + 5_550 })
     one.pass(3).conduct('s2')
@@ -361,7 +361,7 @@ describe('outages of owners', () => {
     expect(one.view('theirs').extensions).toBe(1)
   })
 
-  it('OWNER9: a pulse is answered with its stamp, so that a conductor needs no clock', () => {
+  it('OWNER9: the reply to a pulse has its stamp, so that a conductor needs no wall clock', () => {
     const one = house(1)
     one.auction('a1', { durationMs: 3_000 })
     const reply = one.pass(100).conduct('s1').replies[0]
@@ -375,7 +375,7 @@ describe('outages of owners', () => {
     expect(reply).toEqual(expected)
   })
 
-  it('OUTAGE8: what comes to an owner that had nothing near does not make its silence an outage', () => {
+  it('OUTAGE8: an auction that is created after a pulse does not shorten the pulse timeout', () => {
     const one = house(1)
     one.pass(900)
     one.auction('a1', { durationMs: 200 })
@@ -402,7 +402,7 @@ describe('outbox entries of owners', () => {
     expect(stateHash(one.restart().state)).toBe(hash)
   })
 
-  it('OUTBOX6: a buyer that registers through a server that is gone by then gets its entry from a live one', () => {
+  it('OUTBOX6: the entry of a buyer that registers through a released server belongs to a live one', () => {
     const one = house(2)
     one.buyer('ann', ['clock'])
     expect(one.outbox('s1')).toHaveLength(1)
@@ -416,7 +416,7 @@ describe('outbox entries of owners', () => {
     expect(one.outbox('s1')).toMatchObject([{ recipient: 'eve' }])
   })
 
-  it('OUTBOX6: outbox entries go where their auction is, in order of position, and none is skipped', () => {
+  it('OUTBOX6: outbox entries move to the owners of their auctions, in order of position, and none is lost', () => {
     const one = house(3)
     one.auction('a1', {}, 's1')
     one.auction('a2', {}, 's2')
@@ -441,7 +441,7 @@ describe('outbox entries of owners', () => {
         .map((outboxEntry) => outboxEntry.position)
         .sort(),
     ).toEqual(all)
-    // What s2 had read before the others came is all that it may take away.
+    // s2 acknowledges only the entries that it had read before the others arrived.
     acknowledge(one, 's2', read)
     const left = ['s2', 's3']
       .flatMap((server) => one.outbox(server).map((outboxEntry) => outboxEntry.position))

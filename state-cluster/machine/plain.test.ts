@@ -12,7 +12,7 @@ describe('hashPlain', () => {
     )
   })
 
-  it('keeps apart what looks alike', () => {
+  it('gives similar values different hashes', () => {
     const values: Plain[] = [
       null,
       0,
@@ -54,7 +54,7 @@ describe('hashPlain', () => {
     )
   })
 
-  it('takes −0 for 0', () => {
+  it('treats −0 as 0', () => {
     expect(hex(-0)).toBe(hex(0))
   })
 })

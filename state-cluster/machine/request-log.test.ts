@@ -14,7 +14,7 @@ const tuple = (number: number): RequestTuple => [
 ]
 
 describe('RequestLog', () => {
-  it('REQUEST1: holds what was added and not removed, in order, with the rows of that, also after a restore', () => {
+  it('REQUEST1: has the requests that were added and not removed, in order, and their rows, also after a restore', () => {
     const step = fc.record({
       what: fc.constantFrom('add', 'add', 'add', 'remove', 'drain', 'read', 'save', 'restore'),
       gap: fc.oneof(fc.constant(0), fc.constant(0), fc.nat(100)),

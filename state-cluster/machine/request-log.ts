@@ -168,7 +168,7 @@ export class RequestLog {
     return this.firstBlock()?.fromMs ?? Number.POSITIVE_INFINITY
   }
 
-  /** Puts back the requests of one saved row; rows may come in any order. */
+  /** Loads the requests of one saved row. Rows may come in any order. */
   load(tuples: readonly RequestTuple[]): void {
     let block: RequestBlock | undefined
     for (const tuple of tuples) block = this.put(tuple)
@@ -198,7 +198,7 @@ export class RequestLog {
       }
       number += block === undefined ? requestsPerBlock - (number % requestsPerBlock) : 1
     }
-    return fail('a log with a count has a first request', { count: this.count })
+    return fail('a log that is not empty has a first request', { count: this.count })
   }
 
   private blockOf(number: number): RequestBlock | undefined {

@@ -14,7 +14,7 @@ function sale(few = limits): Sale {
 }
 
 describe('request ids', () => {
-  it('REQUEST1: a known request gets its first answer and does nothing', () => {
+  it('REQUEST1: a known request gets its first reply and changes nothing', () => {
     const one = sale()
     const first = one.bid('bob', 500, 'max', 'a1', 'r1')
     one.accept('eve', 900)
@@ -29,7 +29,7 @@ describe('request ids', () => {
     expect(hash).not.toBe('0000000000000000')
   })
 
-  it('REQUEST1: refusals are remembered, also when the same would now be accepted', () => {
+  it('REQUEST1: rejections are remembered, also when the command would now be accepted', () => {
     const one = sale()
     const refused = one.bid('bob', 99, 'max', 'a1', 'r1')
     expect(refused).toMatchObject({ ok: false, code: 'bid_too_low', askingBid: 100 })
@@ -49,7 +49,7 @@ describe('request ids', () => {
     expect(one.view().bidCount).toBe(2)
   })
 
-  it('REQUEST1: ids of different subjects have nothing to do with each other', () => {
+  it('REQUEST1: the same id of two subjects names two requests', () => {
     const one = sale()
     expect(one.bid('bob', 500, 'max', 'a1', 'r1')).toMatchObject({ ok: true })
     expect(one.bid('eve', 900, 'max', 'a1', 'r1')).toMatchObject({ ok: true, price: 550 })
@@ -70,7 +70,7 @@ describe('request ids', () => {
     expect(events).toHaveLength(1)
   })
 
-  it('REQUEST2: the same id with other content is refused, and the first answer stays', () => {
+  it('REQUEST2: the same id with other content is refused, and the first reply stays', () => {
     const one = sale()
     const differs = { ok: false, code: 'duplicate_request_differs' }
     const first = one.bid('bob', 500, 'max', 'a1', 'r1')
@@ -84,7 +84,7 @@ describe('request ids', () => {
     expect(one.view()).toMatchObject({ status: 'open', bidCount: 1 })
   })
 
-  it('REQUEST2: every field of what is asked for counts, the server and the role do not', () => {
+  it('REQUEST2: every field of the content counts, the server and the role do not', () => {
     const base = { subject: 'ann' as SubjectId, requestId: 'r1' as RequestId }
     const register: Command = {
       type: 'register_buyer',
@@ -134,7 +134,7 @@ describe('request ids', () => {
     expect(limits.requestWindowMs).toBe(600_000)
   })
 
-  it('REQUEST4: of one subject the latest are remembered', () => {
+  it('REQUEST4: the latest requests of a subject are remembered', () => {
     const one = sale({ ...limits, requestsPerSubjectMax: 4 })
     for (let i = 1; i <= 5; i++) one.bid('bob', i, 'max', 'a1', `r${i}`)
     one.bid('eve', 99, 'max', 'a1', 'r1')
@@ -145,7 +145,7 @@ describe('request ids', () => {
     expect(limits.requestsPerSubjectMax).toBe(128)
   })
 
-  it('REQUEST4: of the group the latest are remembered', () => {
+  it('REQUEST4: the latest requests of the group are remembered', () => {
     const one = sale({ ...limits, requestsMax: 10 })
     for (let i = 1; i <= 30; i++) one.bid(`bidder-${i}`, 1, 'max', 'a1', 'r')
     expect(one.state.requests.size).toBe(10)
@@ -156,7 +156,7 @@ describe('request ids', () => {
     expect(limits.requestsMax).toBe(500_000)
   })
 
-  it('REQUEST5: after a quiet hour an entry forgets a bounded number, and the rest is unknown all the same', () => {
+  it('REQUEST5: after a quiet hour an entry drops a bounded number, and the others are unknown too', () => {
     const one = sale()
     for (let i = 1; i <= 1_000; i++) one.bid(`bidder-${i}`, 1, 'max', 'a1', 'r')
     one.pass(3_600_000).conduct()
@@ -169,7 +169,7 @@ describe('request ids', () => {
     expect(stateHash(one.state)).toBe(stateHash(one.restart().state))
   })
 
-  it('REQUEST6: an accepted bid that comes again when its id is forgotten is refused and changes nothing', () => {
+  it('REQUEST6: an accepted bid that is repeated after its id was dropped is refused and changes nothing', () => {
     const bid = fc.record({
       bidder: fc.constantFrom('ann', 'bob', 'eve'),
       amount: fc.oneof(fc.nat({ max: 400 }), fc.constantFrom(100, 150, 2_000, Number.MAX_SAFE_INTEGER)),
@@ -188,7 +188,7 @@ describe('request ids', () => {
           const own = step === 0 ? amount + 100 : Math.min(amount + step * 150, Number.MAX_SAFE_INTEGER)
           step += 1
           if (one.bid(bidder, own, kind).ok) accepted.push({ bidder, amount: own, kind })
-          // Another request of each: of no subject the last bid is known any more.
+          // One more request of each subject, so that no last bid is known any more.
           for (const name of ['ann', 'bob', 'eve']) one.buyNow(name)
           const view = one.view()
           for (const earlier of accepted) {

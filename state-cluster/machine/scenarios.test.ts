@@ -5,7 +5,7 @@ import { runScenario, ScenarioError } from './testing/scenario.ts'
 
 const folder = new URL('testdata/scenarios/', import.meta.url)
 const files = readdirSync(folder).filter((name) => name.endsWith('.txt'))
-/** `MARTILLO_REWRITE=1` writes the traces that the machine makes now; the diff is then for a human to read. */
+/** `MARTILLO_REWRITE=1` writes the present traces; read the diff before you commit it. */
 const isRewriting = process.env['MARTILLO_REWRITE'] === '1'
 
 describe('scenarios', () => {
@@ -19,11 +19,11 @@ describe('scenarios', () => {
     })
   }
 
-  it('are there', () => {
+  it('exist', () => {
     expect(files.length).toBeGreaterThanOrEqual(10)
   })
 
-  it('say what is wrong with a line', () => {
+  it('a line outside the grammar is an error that names it', () => {
     for (const line of ['bid', 'bid bob 5.5', 'dance a1', 'at noon', 'extend a1 5'])
       expect(() => runScenario(`${line}\n`)).toThrow(ScenarioError)
   })

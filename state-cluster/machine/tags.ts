@@ -11,14 +11,14 @@ import type { SubjectId } from '../../protocol/ids.ts'
 import type { AuctionStatus } from './events.ts'
 import { OrderedSet } from './ordered-set.ts'
 
-/** Ordinals of auctions, one set per status; absent while empty and never needed. */
+/** Ordinals of auctions, one set per status; a set is made when it gets its first auction. */
 export type OrdinalsByStatus = Partial<Record<AuctionStatus, OrderedSet<number>>>
 
 export interface Tag {
   readonly name: string
   readonly auctions: OrdinalsByStatus
   buyers: OrderedSet<SubjectId> | undefined
-  /** Auctions and buyers that carry it. */
+  /** The number of auctions and buyers that have it. */
   uses: number
 }
 

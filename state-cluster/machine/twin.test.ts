@@ -28,7 +28,7 @@ const bid: fc.Arbitrary<NaiveBid> = fc.record({
   kind: fc.constantFrom('max', 'max', 'exact'),
 })
 
-/** Bids that sit on and beside the amounts that matter, whatever those are when they come. */
+/** Bids at and next to the amounts that decide: asking bid, maximum, reserve. */
 const near = fc.record({
   bidder: fc.constantFrom(...bidders),
   by: fc.integer({ min: -1, max: 1 }),
@@ -54,7 +54,7 @@ function pair(change: Terms): { sale: Sale; twin: NaiveAuction } {
   return { sale, twin: new NaiveAuction(change) }
 }
 
-/** Places a bid with both and compares all that either knows. */
+/** Places a bid with both and compares their outcomes. */
 function place(sale: Sale, twin: NaiveAuction, one: NaiveBid): void {
   const reply = sale.bid(one.bidder, one.amount, one.kind)
   const refusal = twin.place(one)
@@ -86,7 +86,7 @@ function hammer(sale: Sale, twin: NaiveAuction): void {
 }
 
 describe('the naive twin', () => {
-  it('BID5, BID6, BID7, RESERVE1: after every bid, price, high bidder and asking bid are those worked out from the list', () => {
+  it('BID5, BID6, BID7, RESERVE1: after every bid, price, high bidder and asking bid are those computed from the list', () => {
     fc.assert(
       fc.property(terms, fc.array(bid, { maxLength: 25 }), (change, bids) => {
         const { sale, twin } = pair(change)
@@ -97,7 +97,7 @@ describe('the naive twin', () => {
     )
   })
 
-  it('BID3, BID7, BID8, BID9: also for bids on and beside the amounts that matter', () => {
+  it('BID3, BID7, BID8, BID9: also for bids at and next to the amounts that decide', () => {
     fc.assert(
       fc.property(terms, fc.array(near, { maxLength: 25 }), (change, bids) => {
         const { sale, twin } = pair(change)

@@ -7,7 +7,7 @@ import { auctionPage, auctionView, biddersPage, standingOf, stats } from './view
 
 const statuses: readonly AuctionStatus[] = ['scheduled', 'open', 'paused', 'sold', 'passed', 'cancelled']
 
-/** Auctions of all statuses, ended and managed in no order. */
+/** Auctions of all statuses, in mixed order. */
 function manyAuctions(count: number): Sale {
   const one = new Sale()
   one.enlist()
@@ -63,7 +63,7 @@ describe('auctionPage', () => {
     )
   })
 
-  it('AUCTION5: the open ones are found behind thousands that ended', () => {
+  it('AUCTION5: open auctions are found among thousands that ended', () => {
     const one = new Sale()
     one.enlist()
     for (let i = 0; i < 3_000; i++) {
@@ -84,7 +84,7 @@ describe('auctionPage', () => {
     }
   })
 
-  it('AUCTION5: a cursor that is none gives an empty page', () => {
+  it('AUCTION5: an invalid cursor gives an empty page', () => {
     const one = manyAuctions(3)
     for (const after of ['x', '-1', '1.5', '1e400', '9007199254740993'])
       expect(auctionPage(one.state, { after, limit: 10 })).toEqual({ auctions: [] })
@@ -94,7 +94,7 @@ describe('auctionPage', () => {
 })
 
 describe('standingOf', () => {
-  it('says how a bidder stands, to itself', () => {
+  it('gives a bidder its own standing', () => {
     const one = new Sale()
     one.enlist()
     for (const id of ['a1', 'a2', 'a3']) {
@@ -117,7 +117,7 @@ describe('standingOf', () => {
 })
 
 describe('other pages', () => {
-  it('bidders come in order of first bid, in pages by alias number', () => {
+  it('bidders are in order of first bid, in pages by alias number', () => {
     const one = new Sale()
     one.enlist()
     one.auction()

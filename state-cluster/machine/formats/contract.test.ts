@@ -14,7 +14,7 @@ for (const format of formats) {
 }
 
 describe('the contract suite', () => {
-  it('finds a format that breaks it', () => {
+  it('fails for a format that breaks a rule', () => {
     const english = formats[0]
     if (english === undefined) throw new Error('no format')
     // `walked` looks formats up by name, so the broken one takes the place of the real one's decision.

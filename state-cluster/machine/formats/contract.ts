@@ -75,13 +75,13 @@ export function formatCases(format: Format): readonly FormatCase[] {
       },
     },
     {
-      title: 'BID3: at the asking bid a newcomer is accepted, short of it refused',
+      title: 'BID3: a new bidder is accepted at the asking bid, and refused below it',
       run() {
         for (const sale of [fresh(format), walked(format)]) {
           if (sale.view().status !== 'open') continue
           const { askingBid } = sale.view()
           const short = sale.bid('zoe', format.direction === 'rising' ? askingBid - 1 : askingBid + 1)
-          hold(!short.ok && short.code === 'bid_too_low', 'short of the asking bid is refused')
+          hold(!short.ok && short.code === 'bid_too_low', 'below the asking bid is refused')
           hold(!short.ok && short.askingBid === askingBid, 'the refusal has the asking bid')
           hold(sale.bid('zoe', askingBid).ok, 'the asking bid is accepted')
           sound(sale)
@@ -95,7 +95,7 @@ export function formatCases(format: Format): readonly FormatCase[] {
         sale.pass(20_000).manage('close_auction')
         const open = sale.events.filter(isPublic)
         open.forEach((event, index) => {
-          hold(event.seq === index + 1, `seq ${event.seq} at place ${index + 1}`)
+          hold(event.seq === index + 1, `seq ${event.seq} as event ${index + 1}`)
         })
         hold(sale.view().seq === open.length, 'the view has the last seq')
       },

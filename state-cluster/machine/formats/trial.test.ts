@@ -1,7 +1,8 @@
 /**
- * Whether the seam carries other kinds of auction than the English: four small formats, for this test only, go
- * through the contract suite and show what sets them apart. They are no product: terms of their own, rules and
- * words for the outside come with each format's own file.
+ * Shows that the interface of formats fits other kinds of auction than the English.
+ *
+ * Four small formats, for this test only, pass the contract suite and show their own rules. They are no product: a
+ * real format also needs its own terms, rules in docs/spec.md, and a description for clients.
  */
 import { describe, expect, it, vi } from 'vitest'
 import { Sale, startMs } from '../testing/sale.ts'
@@ -87,7 +88,7 @@ const dutch: Format = {
   },
 }
 
-/** As English, and its deadline is asked about a second early, when it has not come yet. */
+/** As English, but it falls due a second before its deadline, and waits. */
 const early: Format = {
   ...english,
   name: 'early',
@@ -99,7 +100,7 @@ const early: Format = {
 }
 const asked = new Set<number>()
 
-/** As English, and never ends; a fault that the trunk must notice. */
+/** As English, but it never ends: a fault that the trunk must detect. */
 const stuck: Format = { ...english, name: 'stuck', fallDue: () => 'wait' }
 
 const trials = [reverse, sealed, vickrey, dutch]
@@ -117,7 +118,7 @@ function sale(format: Format, openingBid: number, reserve?: number): Sale {
   return one
 }
 
-describe('what the seam carries', () => {
+describe('other kinds of format', () => {
   it('a price that falls with each bid, sold at no more than the reserve', () => {
     const one = sale(reverse, 3_000, 2_000)
     one.accept('ann', 2_500)

@@ -56,21 +56,21 @@ describe('buy_now', () => {
     expect(met.buyNow('bob')).toMatchObject({ code: 'buy_now_gone' })
   })
 
-  it('BUYNOW2: the high bidder itself may take it', () => {
+  it('BUYNOW2: the high bidder may take it too', () => {
     const one = sale({ reserve: 1_000 })
     one.accept('eve', 999)
     expect(one.buyNow('eve')).toMatchObject({ price: 5_000, you: { status: 'won', maxBid: 5_000 } })
     expect(one.view()).toMatchObject({ winner: 'bidder-1', bidCount: 2 })
   })
 
-  it('BUYNOW3: where there never was one, it is gone', () => {
+  it('BUYNOW3: without a fixed price the reply is buy_now_gone', () => {
     const one = new Sale()
     one.enlist()
     one.auction()
     expect(one.buyNow('bob')).toMatchObject({ code: 'buy_now_gone', askingBid: 100, seq: 1 })
   })
 
-  it('BID2: refusals of a buy-now come in their order', () => {
+  it('BID2: a buy-now is refused in a fixed order', () => {
     const one = new Sale({ ...limits, biddersMax: 1 })
     one.enlist()
     one.auction('a1', { buyNow: 5_000, reserve: 1_000, opensAtMs: startMs + 1_000 })

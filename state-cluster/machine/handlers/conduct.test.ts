@@ -31,7 +31,7 @@ describe('openings', () => {
     }
   })
 
-  it('OPEN2: with one ahead, it opens at the first pulse from then on', () => {
+  it('OPEN2: with a later opening time, it opens at the first pulse from then on', () => {
     const one = sale({ opensAtMs: startMs + 5_000 })
     expect(one.view()).toMatchObject({ status: 'scheduled', seq: 0, closesAt: startMs + 65_000 })
     expect(conducted(one)).toMatchObject({ nextDueMs: startMs + 5_000, more: false })
@@ -91,7 +91,7 @@ describe('closes', () => {
     }
   })
 
-  it('OWNER3: a pulse works off a batch and says that more is due', () => {
+  it('OWNER3: a pulse handles a batch, and its reply says that more is due', () => {
     const one = sale({ durationMs: 1_000 }, { ...limits, conductBatchMax: 2 })
     for (const id of ['a2', 'a3', 'a4', 'a5']) one.auction(id, { durationMs: 1_000 })
     one.pass(1_000)
@@ -117,7 +117,7 @@ describe('closes', () => {
 })
 
 describe('owners', () => {
-  it('OWNER1: each registration brings the next epoch, and commands of others are refused', () => {
+  it('OWNER1: each enlistment gives the next epoch, and commands with another one are refused', () => {
     const one = sale()
     expect(one.enlist()).toEqual({ ok: true, type: 'server', epoch: 2 })
     one.pass(60_000)
@@ -153,7 +153,7 @@ describe('owners', () => {
 })
 
 describe('outages', () => {
-  it('OUTAGE1: silence up to the threshold is none, longer is one', () => {
+  it('OUTAGE1: a silence up to the threshold is no outage, a longer one is', () => {
     const none = sale({ durationMs: 3_000 })
     none.pass(1_000).conduct()
     none.pass(2_000).conduct()
@@ -193,7 +193,7 @@ describe('outages', () => {
     const short = sale({ durationMs: 1_000 })
     short.pass(500).conduct()
     short.pass(2_500).conduct()
-    // 2.5 s after its close would be 0.5 s from now; the minimum is 5 s.
+    // Its close plus 2.5 s would be 0.5 s from now; the minimum is 5 s.
     expect(short.view().closesAt).toBe(startMs + 3_000 + 5_000)
   })
 
@@ -218,7 +218,7 @@ describe('outages', () => {
     expect(one.state.auctions.countOf('open')).toBe(1)
   })
 
-  it('OUTAGE3: an auction that is scheduled to open soon does not hide those behind it', () => {
+  it('OUTAGE3: an auction that is scheduled to open soon does not delay the extension of others', () => {
     const one = sale({ durationMs: 9_000 })
     one.auction('later', { opensAtMs: startMs + 8_500 })
     one.pass(8_000).conduct()
@@ -243,7 +243,7 @@ describe('outages', () => {
     expect(one.view('a1').extensions).toBe(1)
   })
 
-  it('OUTAGE5: an outage before the last one is worked off adds to it', () => {
+  it('OUTAGE5: a second outage before all are extended for the first adds to it', () => {
     const one = sale({ durationMs: 1_000 }, { ...limits, conductBatchMax: 1 })
     one.auction('a2', { durationMs: 1_000 })
     one.pass(10_000).conduct()

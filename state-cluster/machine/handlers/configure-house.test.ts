@@ -5,7 +5,7 @@ import { emptyState, newGroupState, rows, stateHash, takeDirty } from '../state.
 import { restored } from '../testing/restored.ts'
 import { Sale } from '../testing/sale.ts'
 
-// No release has a feature yet: the mechanism is tested with a table of the test's own.
+// No release has a feature yet, so this test brings its own table.
 vi.mock('../feature-numbers.ts', () => ({ featureNumbers: { later_feature: 9, test_feature: 4 } }))
 
 const later = 'later_feature' as never
@@ -45,9 +45,9 @@ describe('configure_house', () => {
     expect(() => one.ask(command)).toThrow(/newer version: upgrade this node \(feature=65535\)/)
   })
 
-  it('HOUSE2: so does one in the state that a replica begins with', () => {
+  it('HOUSE2: an unknown feature in the state with which a replica starts does so too', () => {
     const one = new Sale()
-    // As a later version would have left it.
+    // As a later version would leave it.
     one.state.house.features = [4, 65_535]
     one.state.changes.touch(one.state.house)
     expect(() => restored(rows(one.state))).toThrow(/newer version: upgrade this node \(feature=65535\)/)
@@ -82,7 +82,7 @@ describe('configure_house', () => {
     expect(() => newGroupState([65_535])).toThrow(/upgrade this node/)
   })
 
-  it('HOUSE3: without features it has no row and the hash of nothing', () => {
+  it('HOUSE3: without features a new group has no row, and the hash of an empty state', () => {
     const state = newGroupState([])
     expect(takeDirty(state)).toEqual([])
     expect(stateHash(state)).toBe(stateHash(emptyState()))

@@ -15,7 +15,7 @@ function sale(few = limits): Sale {
 const accepted = { ok: true, type: 'auction', auctionId: 'a1', seq: 1 }
 
 describe('create_auction', () => {
-  it('AUCTION1: terms that no auction can be held on are terms_invalid', () => {
+  it('AUCTION1: invalid terms are terms_invalid', () => {
     const wrong: Partial<AuctionTerms>[] = [
       { title: '' },
       { title: 'x'.repeat(limits.titleLengthMax + 1) },
@@ -101,7 +101,7 @@ describe('create_auction', () => {
     expect(one.view()).toMatchObject(terms)
   })
 
-  it('AUCTION2: an id names one auction for ever, and refusals come in their order', () => {
+  it('AUCTION2: an id names one auction for ever, and creation is refused in a fixed order', () => {
     const one = sale({ ...limits, auctionsMax: 1 })
     expect(one.auction()).toEqual(accepted)
     expect(one.auction('a1', { title: '' })).toEqual({ ok: false, code: 'terms_invalid' })
@@ -112,7 +112,7 @@ describe('create_auction', () => {
     expect(one.view().title).toBe('A thing')
   })
 
-  it('AUCTION6: the same seller and terms under a used id are answered with that auction, and make nothing', () => {
+  it('AUCTION6: the same seller and terms under a used id get that auction, and create nothing', () => {
     const one = sale()
     one.auction('a1', { reserve: 300, softClose: { windowMs: 1_000, extensionMs: 2_000 } })
     one.accept('bob', 500)
@@ -154,7 +154,7 @@ describe('create_auction', () => {
     expect(one.view('a2').seq).toBe(2)
   })
 
-  it('LIMIT1: at a bound what would add one more is refused and changes nothing else', () => {
+  it('LIMIT1: at a bound, a command that would add one more is refused and changes nothing', () => {
     const one = sale({ ...limits, auctionsMax: 2, serversMax: 1, distinctTagsMax: 3, buyersMax: 1 })
     one.auction('a1', { tags: ['a', 'b'] })
     const rejected = { ok: false, code: 'limit_exceeded' }

@@ -10,8 +10,8 @@ function sale(change: Parameters<Sale['auction']>[1] = {}): Sale {
 
 const acts = ['close_auction', 'cancel_auction', 'pause_auction', 'resume_auction'] as const
 
-describe('who may manage', () => {
-  it('CLOSE4: its seller and operators, nobody else, and only what exists', () => {
+describe('permission to manage', () => {
+  it('CLOSE4: only its seller and operators, and only an auction that exists', () => {
     for (const act of acts) {
       const one = sale()
       expect(one.manage(act, 'bob')).toEqual({ ok: false, code: 'not_the_seller' })
@@ -29,7 +29,7 @@ describe('who may manage', () => {
 })
 
 describe('close', () => {
-  it('CLOSE4: the hammer falls before the deadline, on a paused auction too, not on a scheduled one', () => {
+  it('CLOSE4: it ends before the deadline, also while paused, but not while scheduled', () => {
     const open = sale()
     open.accept('bob', 500)
     expect(open.manage('close_auction')).toEqual({ ok: true, type: 'auction', auctionId: 'a1', seq: 3 })
@@ -103,7 +103,7 @@ describe('cancel', () => {
 })
 
 describe('pause and resume', () => {
-  it('PAUSE1: while paused nothing falls due and no bid counts', () => {
+  it('PAUSE1: while paused it does not fall due and no bid counts', () => {
     const one = sale()
     one.pass(10_000).manage('pause_auction')
     one.runTo(startMs + 500_000)
@@ -124,7 +124,7 @@ describe('pause and resume', () => {
     expect(one.view().status).toBe('passed')
   })
 
-  it('PAUSE2: what was added meanwhile is there as well', () => {
+  it('PAUSE2: an extension made meanwhile is added', () => {
     const one = sale()
     one.pass(10_000).manage('pause_auction')
     expect(one.pass(5_000).extend(7_000)).toMatchObject({ ok: true })
@@ -147,7 +147,7 @@ describe('pause and resume', () => {
     expect(one.manage('resume_auction')).toMatchObject({ code: 'auction_closed' })
   })
 
-  it('LIMIT3: no deadline passes the last date there is', () => {
+  it('LIMIT3: no deadline is later than the last date that exists', () => {
     const year = 366 * 86_400_000
     const one = sale()
     one.state.house.lastAtMs = one.atMs

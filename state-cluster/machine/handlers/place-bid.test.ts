@@ -23,12 +23,12 @@ describe('place_bid', () => {
     expect(one.accept('eve', 5, 'exact', 'a2')).toMatchObject({ price: 5 })
   })
 
-  it('BID2: refusals come in their order', () => {
+  it('BID2: a bid is refused in a fixed order', () => {
     const few = { ...limits, biddersMax: 1 }
     const one = new Sale(few)
     one.enlist()
     one.auction('a1', { opensAtMs: startMs + 1_000 })
-    // Everything is wrong with each of these bids; each line takes the first fault away.
+    // The first bid has every fault; each next one lacks the fault that was reported.
     expect(one.refuse('sam', -1, 'max', 'a9').code).toBe('amount_invalid')
     expect(one.refuse('sam', 1, 'max', 'a9').code).toBe('auction_not_found')
     expect(one.refuse('sam', 1).code).toBe('own_auction')
@@ -105,7 +105,7 @@ describe('place_bid', () => {
     expect(one.buyNow('sam')).toMatchObject({ code: 'own_auction' })
   })
 
-  it('BID13: the last millisecond counts, the deadline itself does not, conducted or not', () => {
+  it('BID13: a bid in the last millisecond counts, one at the deadline does not, with or without a pulse', () => {
     const one = sale()
     one.pass(59_999).accept('bob', 500)
     expect(one.pass(1).refuse('eve', 900)).toMatchObject({
@@ -129,7 +129,7 @@ describe('place_bid', () => {
     expect(one.refuse('eve', 900).code).toBe('auction_closed')
   })
 
-  it('AUCTION4: aliases go by first accepted bid and stay', () => {
+  it('AUCTION4: aliases are in order of the first accepted bid and never change', () => {
     const one = sale()
     one.refuse('zoe', 1)
     one.accept('eve', 100)
@@ -141,7 +141,7 @@ describe('place_bid', () => {
     expect(one.view().highBidder).toBe('bidder-3')
   })
 
-  it('LIMIT2: at the bound of bidders a new one is refused, those who bid already go on', () => {
+  it('LIMIT2: at the bound of bidders a new one is refused, and earlier ones may continue', () => {
     const one = new Sale({ ...limits, biddersMax: 3 })
     one.enlist()
     one.auction()

@@ -40,11 +40,11 @@ function checkBids(auction: Auction, say: (violation: string) => void): void {
   if ((highBidder === undefined) !== (auction.bidCount === 0)) say('bids have a high bidder')
   if (bidders.length > auction.bidCount) say('a bidder without a bid')
   bidders.forEach((bidder, index) => {
-    if (bidder.alias !== index + 1) say('aliases go by first bid')
+    if (bidder.alias !== index + 1) say('aliases are in order of first bid')
     if (auction.bidderOf(bidder.id) !== bidder) say('a bidder is found by id')
     if (highBidder !== undefined && isBeyond(auction, bidder.maxBid, highBidder.maxBid))
-      say('the high bidder goes furthest')
-    if (bidder.maxSeq > auction.seq) say('a maximum from the future')
+      say('the high bidder has the best maximum')
+    if (bidder.maxSeq > auction.seq) say('a maximum of a later seq')
   })
   if (highBidder !== undefined && price !== undefined && isBeyond(auction, price, highBidder.maxBid))
     say('the high bidder pays more than it bid')
@@ -53,7 +53,7 @@ function checkBids(auction: Auction, say: (violation: string) => void): void {
 
 function checkEnglish({ highBidder, price, terms }: Auction, say: (violation: string) => void): void {
   if (price !== undefined && !(Number.isSafeInteger(price) && price >= terms.openingBid))
-    say('the price is an amount from the opening bid on')
+    say('the price is an amount, at least the opening bid')
   const { reserve } = terms
   if (
     reserve !== undefined &&
@@ -61,7 +61,7 @@ function checkEnglish({ highBidder, price, terms }: Auction, say: (violation: st
     highBidder.maxBid >= reserve &&
     (price ?? 0) < reserve
   )
-    say('a maximum at the reserve brings the price to it')
+    say('a maximum that reaches the reserve sets the price to it at least')
 }
 
 function checkEnd(auction: Auction, say: (violation: string) => void): void {
@@ -77,7 +77,8 @@ function checkEnd(auction: Auction, say: (violation: string) => void): void {
       say('sold at worse than the reserve')
     if (!auction.format.isSealed && hammerPrice !== auction.price) say('the hammer price is the high bid')
   }
-  if ((status === 'paused') !== (auction.pausedAtMs !== undefined)) say('paused knows since when')
+  if ((status === 'paused') !== (auction.pausedAtMs !== undefined))
+    say('a paused auction has the time of its pause, and no other has')
 }
 
 function checkPlace(state: State, auction: Auction, say: (violation: string) => void): void {
@@ -87,8 +88,8 @@ function checkPlace(state: State, auction: Auction, say: (violation: string) => 
     say('its owner is a server of the state')
     return
   }
-  if (state.auctions.at(ordinal) !== auction) say('found by ordinal')
-  if (state.auctions.get(auction.id) !== auction) say('found by id')
+  if (state.auctions.at(ordinal) !== auction) say('it is not found by ordinal')
+  if (state.auctions.get(auction.id) !== auction) say('it is not found by id')
   for (const one of statuses) {
     const isHere = one === status
     if ((state.auctions.byStatus[one]?.has(ordinal) ?? false) !== isHere) say(`set of status ${one}`)
