@@ -59,14 +59,12 @@ function headerFaults(path: string): string[] {
   ]
 }
 
-const exceptions = JSON.parse(text('scripts/prose-exceptions.json')) as { words: string[]; headers: string[] }
-
 it('no text has a banned word', () => {
   const banned = bannedWords()
   expect(banned.length).toBeGreaterThan(15)
   const found: string[] = []
   for (const path of files()) {
-    if (path === glossary || exceptions.words.includes(path)) continue
+    if (path === glossary) continue
     const prose = flat(text(path))
     for (const { word, pattern } of banned) {
       const match = pattern.exec(prose)
@@ -80,9 +78,7 @@ it('no text has a banned word', () => {
 it('every file begins with a header: a short first sentence and an invariant', () => {
   const code = [...files()].filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts'))
   expect(code.length).toBeGreaterThan(300)
-  const found = code
-    .filter((path) => !exceptions.headers.includes(path))
-    .flatMap((path) => headerFaults(path).map((fault) => `${path}: ${fault}`))
+  const found = code.flatMap((path) => headerFaults(path).map((fault) => `${path}: ${fault}`))
   expect(found).toEqual([])
 })
 
