@@ -129,11 +129,15 @@ class LmdbStore implements Store {
   #isClosed = false
   #transactions = 0
   #commits = 0
+  /** Whole seconds of running since the transaction in flight began. */
+  #secondsInFlight = 0
+  readonly #stallTimer: NodeJS.Timeout
 
   constructor(folder: string, database: Database, diskSpace: (folder: string) => DiskSpace) {
     this.#folder = folder
     this.#database = database
     this.#diskSpace = diskSpace
+    this.#stallTimer = setInterval(() => this.#watchForStall(), 1_000).unref()
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
@@ -216,6 +220,7 @@ class LmdbStore implements Store {
       if (this.#waiting.length === 0 && this.#inFlight.length === 0) end()
       else this.#waiting.push({ writes: [], byteCount: 0, resolve: end, reject: end })
     })
+    clearInterval(this.#stallTimer)
     if (this.#failure !== undefined && !this.#failure.isStoreIntact) return
     this.#isClosed = true
     await this.#database.close()
@@ -245,16 +250,10 @@ class LmdbStore implements Store {
       this.#fail(shortage)
       return
     }
-    const stopWatching = this.#watchForStall()
+    this.#secondsInFlight = 0
     this.#transact(writes).then(
-      () => {
-        stopWatching()
-        this.#succeed()
-      },
-      (error: unknown) => {
-        stopWatching()
-        this.#fail(storeError(error, this.#folder))
-      },
+      () => this.#succeed(),
+      (error: unknown) => this.#fail(storeError(error, this.#folder)),
     )
   }
 
@@ -303,6 +302,7 @@ class LmdbStore implements Store {
   #fail(error: StoreError): void {
     if (this.#failure) return
     this.#failure = error
+    clearInterval(this.#stallTimer)
     const lost = [...this.#inFlight, ...this.#waiting]
     this.#inFlight = []
     this.#waiting = []
@@ -310,17 +310,12 @@ class LmdbStore implements Store {
   }
 
   /** lmdb-js does not report a transaction that could not even begin, and a dying disk may simply hang. */
-  #watchForStall(): () => void {
-    let seconds = 0
-    const timer = setInterval(() => {
-      seconds += 1
-      if (seconds < stallSecondsMax) return
-      clearInterval(timer)
-      const text = `a write to ${this.#folder} has not ended in ${stallSecondsMax} s`
-      this.#fail(new StoreError('disk_stalled', text))
-    }, 1_000)
-    timer.unref()
-    return () => clearInterval(timer)
+  #watchForStall(): void {
+    if (this.#inFlight.length === 0) return
+    this.#secondsInFlight += 1
+    if (this.#secondsInFlight <= stallSecondsMax) return
+    const text = `a write to ${this.#folder} has not ended in ${stallSecondsMax} s`
+    this.#fail(new StoreError('disk_stalled', text))
   }
 
   #assertOpen(): void {
