@@ -39,7 +39,7 @@ describe('an entry that ends every replica', () => {
     const data = pack(encodeMachineEntry({ version: entryVersion, atMs, commands: [command] }))
     const index = commitIndex + 1
     const key = entryKey(group, index)
-    await store.commit([{ key, value: encodeEntry(key, { type: 'EntryNormal', index, term, data }) }])
+    await store.commit([{ key, value: encodeEntry(key, { type: 'EntryNormal', index, term, data }, 0) }])
     await store.close()
     return { index, term }
   }

@@ -11,7 +11,7 @@ import { EMPTY_BYTES } from '../raft/index.ts'
 import { readCheckpoint } from '../storage/checkpoint.ts'
 import { lockFolder } from '../storage/folder-lock.ts'
 import { finishInstall } from '../storage/incoming-snapshot.ts'
-import { decodeEntry, encodeEntry, entryKey } from '../storage/layout.ts'
+import { commitBeside, decodeEntry, encodeEntry, entryKey } from '../storage/layout.ts'
 import { openLmdbStore } from '../storage/lmdb-store.ts'
 import { readMeta } from '../storage/meta.ts'
 import { type Store, StoreError } from '../storage/store.ts'
@@ -59,7 +59,9 @@ export async function dropEntry(options: DropEntryOptions): Promise<DroppedEntry
     if (entry.type !== 'EntryNormal') {
       throw new StoreError('foreign_data', `entry ${index} changes the members: it cannot be dropped`)
     }
-    await store.commit([{ key, value: encodeEntry(key, { ...entry, data: EMPTY_BYTES }) }])
+    await store.commit([
+      { key, value: encodeEntry(key, { ...entry, data: EMPTY_BYTES }, commitBeside(value)) },
+    ])
     return { nodeId: meta.nodeId, index, term, bytes: entry.data.length }
   } finally {
     await store?.close()

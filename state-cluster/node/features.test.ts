@@ -76,7 +76,7 @@ describe('features of a group', () => {
     const { index = 0, term = 0 } = readCheckpoint(store, groupId) ?? {}
     const key = entryKey(groupId, index + 1)
     const data = pack(encodeMachineEntry({ version: entryVersion, atMs: Date.now(), commands: [ahead] }))
-    const value = encodeEntry(key, { type: 'EntryNormal', index: index + 1, term, data })
+    const value = encodeEntry(key, { type: 'EntryNormal', index: index + 1, term, data }, index)
     await store.commit([{ key, value }])
     await store.close()
     await expect(open()).rejects.toMatchObject({

@@ -6,11 +6,11 @@
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { groupsOf } from '../groups.ts'
-import { EMPTY_BYTES, newConfState } from '../raft/index.ts'
+import { EMPTY_BYTES, type Entry, newConfState } from '../raft/index.ts'
 import { readCheckpoint, writeOfConfState } from '../storage/checkpoint.ts'
 import { lockFolder } from '../storage/folder-lock.ts'
 import { finishInstall } from '../storage/incoming-snapshot.ts'
-import { corrupt, decodeEntry, encodeEntry, entryRange } from '../storage/layout.ts'
+import { commitBeside, corrupt, decodeEntry, encodeEntry, entryRange } from '../storage/layout.ts'
 import { openLmdbStore } from '../storage/lmdb-store.ts'
 import { writeOfMembers } from '../storage/member-record.ts'
 import { newIncarnation, readMeta, writeOfMeta } from '../storage/meta.ts'
@@ -65,7 +65,8 @@ export async function recoverFolder({ dataDir, clusterId, nowMs }: RecoverOption
           lastTerm = Math.max(lastTerm, entry.term)
           // Changes of the membership say nothing any more; their places in the log stay.
           if (entry.type === 'EntryNormal') continue
-          writes.push({ key, value: encodeEntry(key, { ...entry, type: 'EntryNormal', data: EMPTY_BYTES }) })
+          const empty: Entry = { ...entry, type: 'EntryNormal', data: EMPTY_BYTES }
+          writes.push({ key, value: encodeEntry(key, empty, commitBeside(value)) })
         }
       }
       writes.push(

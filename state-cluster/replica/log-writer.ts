@@ -13,6 +13,9 @@ import type { HardState, Message, Snapshot } from '../raft/index.ts'
 import type { DiskLog, LogAppend, LogPosition } from '../storage/disk-log.ts'
 import type { Store, StoreWrite } from '../storage/store.ts'
 
+/** By how much the commit index in the row of the hard state may lag behind that beside the entries. */
+const rowLagMax = 64
+
 /** What a snapshot brings beside the log: the state whose rows have arrived before it. */
 export interface SnapshotInstaller<Installed> {
   /** What has to be committed together with the new log. Throws where the rows are not here. */
@@ -68,8 +71,9 @@ export class LogWriter<Installed> {
     if (term > 0) this.#known = { term, vote, commit }
     const isDue = this.#isDue(entries.length > 0)
     if (entries.length === 0 && !isDue && responses.length === 0) return
-    const append: LogAppend = isDue ? { entries, hardState: this.#known } : { entries }
-    if (isDue) this.#given = this.#known
+    const known = this.#known
+    const append: LogAppend = { entries, commit: known.commit, ...(isDue && { hardState: known }) }
+    if (isDue) this.#given = known
     store.commit(log.writesOf(append)).then(
       () =>
         run(() => {
@@ -81,15 +85,16 @@ export class LogWriter<Installed> {
   }
 
   /**
-   * Whether the hard state has to be written now. Term and vote always, once changed. A commit index is written with
-   * the next entries: a node that has change k + 1 in its log must know after a crash that change k is committed, or it
-   * campaigns with a configuration that is two changes old. Alone it is not worth a sync: a node that restarts with
-   * an older one learns the newer one from the leader.
+   * Whether the row of the hard state has to be written now. Term and vote always, once changed. The commit index is
+   * kept beside the next entries: a node that has change k + 1 in its log must know after a crash that change k is
+   * committed, or it campaigns with a configuration that is two changes old. Alone it is not worth a sync: a node that
+   * restarts with an older one learns the newer one from the leader. The row follows now and then, so that a log
+   * whose end is lost is not taken for a shorter one.
    */
   #isDue(hasEntries: boolean): boolean {
     const { term, vote, commit } = this.#known
     if (term !== this.#given.term || vote !== this.#given.vote) return true
-    return hasEntries && commit !== this.#given.commit
+    return hasEntries && commit >= this.#given.commit + rowLagMax
   }
 
   /** Installs a snapshot, then writes its append and those that came meanwhile. */
@@ -117,7 +122,7 @@ export class LogWriter<Installed> {
     const hardState = { ...latest, commit: Math.max(latest.commit, position.index) }
     this.#known = hardState
     this.#given = hardState
-    const append: LogAppend = { entries: [], hardState }
+    const append: LogAppend = { entries: [], commit: hardState.commit, hardState }
     await store.commit([...log.writesOfReplacement(position), ...log.writesOf(append), ...writes])
     log.replaced(position)
     log.settle(append)

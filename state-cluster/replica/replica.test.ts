@@ -177,6 +177,21 @@ describe('replica, alone', () => {
     }
   })
 
+  it('STORE6: a log that has lost its end is not taken for a shorter one', async () => {
+    const { bench, leader } = await makeHouse(1, [1])
+    for (let i = 0; i < 200; i++) {
+      propose(leader, placeBid(i, 0))
+      await bench.settle()
+    }
+    const { lastIndex } = leader.replica.status()
+    bench.crash(leader, false)
+    const store = leader.disk.open()
+    const lost = Array.from({ length: 70 }, (_, i) => entryKey(groupId, lastIndex - i))
+    await store.commit(lost.map((key) => ({ key, value: undefined })))
+    await store.close()
+    await expect(bench.open(1, leader.disk)).rejects.toMatchObject({ code: 'corrupt' })
+  })
+
   it('STORE6: a damaged event that is read ends the replica', async () => {
     const { bench, leader } = await makeHouse(1, [1], { checkpointRows: 1 })
     await bench.until(() => leader.replica.applied.unsavedCount === 0)

@@ -48,8 +48,8 @@ describe('disk log as the core’s storage', () => {
       const { confState } = { confState: newConfState([1, 2, 3]) }
       return {
         storage: log,
-        append: (entries) => append(store, log, { entries }),
-        setHardState: (hardState) => append(store, log, { entries: [], hardState }),
+        append: (entries) => append(store, log, { entries, commit: 0 }),
+        setHardState: (hardState) => append(store, log, { entries: [], commit: 0, hardState }),
         async applySnapshot({ metadata }) {
           await store.commit(log.writesOfReplacement(metadata))
           log.replaced(metadata)
@@ -88,6 +88,7 @@ describe('disk log', () => {
         back: fc.nat(6),
         count: fc.integer({ min: 1, max: 8 }),
         size: fc.nat(60),
+        commitShare: fc.nat(100),
       }),
       fc.record({
         kind: fc.constant('compact' as const),
@@ -107,19 +108,22 @@ describe('disk log', () => {
           let start = { index: 0, term: 0 }
           let checkpoint = empty
           let term = 1
+          let commit = 0
           for (const one of steps) {
             if (one.kind === 'append') {
               const last = start.index + model.length
-              const from = Math.max(checkpoint.index + 1, last + 1 - one.back)
+              const from = Math.max(commit + 1, last + 1 - one.back)
               term += one.back > 0 ? 1 : 0
               const entries = Array.from({ length: one.count }, (_, i) => entry(from + i, term, one.size))
               model = [...model.slice(0, from - start.index - 1), ...entries]
-              await append(store, log, { entries })
+              commit += Math.floor(((from - 1 + one.count - commit) * one.commitShare) / 100)
+              await append(store, log, { entries, commit })
             } else if (one.kind === 'compact') {
               const index =
                 checkpoint.index +
                 Math.floor(((start.index + model.length - checkpoint.index) * one.share) / 100)
               checkpoint = { index, term: log.term(index), confState: empty.confState }
+              commit = Math.max(commit, index)
               log.checkpointed(checkpoint)
               await compactAll(store, log, one.entriesMax)
               const firstIndex = log.firstIndex()
@@ -127,7 +131,10 @@ describe('disk log', () => {
               if (tail === 0) expect(firstIndex - 1).toBe(checkpoint.index)
               const dropped = model.splice(0, firstIndex - 1 - start.index).at(-1)
               if (dropped) start = dropped
-            } else log = reopen(checkpoint)
+            } else {
+              log = reopen(checkpoint)
+              expect(log.initialState().hardState).toEqual({ term: 0, vote: 0, commit })
+            }
             expect([log.firstIndex(), log.lastIndex()]).toEqual([start.index + 1, start.index + model.length])
             expect(log.term(start.index)).toBe(start.term)
             for (const { index, term: own } of model) expect(log.term(index)).toBe(own)
@@ -148,6 +155,7 @@ describe('disk log', () => {
     const { store, log, reopen } = await makeLog(0)
     await append(store, log, {
       entries: [entry(1, 4), entry(2, 4)],
+      commit: 1,
       hardState: { term: 4, vote: 2, commit: 1 },
     })
     expect(reopen().initialState().hardState).toEqual({ term: 4, vote: 2, commit: 1 })
@@ -163,7 +171,7 @@ describe('disk log', () => {
     let last = 0
     const add = async (count: number): Promise<void> => {
       for (const end = last + count; last < end; )
-        await append(store, log, { entries: [entry(++last, 1, 100)] })
+        await append(store, log, { entries: [entry(++last, 1, 100)], commit: 0 })
       log.checkpointed({ index: last, term: 1, confState: empty.confState })
     }
     await add(50)
@@ -175,7 +183,7 @@ describe('disk log', () => {
     const kept = log.lastIndex() - log.firstIndex() + 1
     expect(kept, 'about 10,000 bytes of entries of 100').toBeLessThanOrEqual(100)
     expect(kept).toBeGreaterThan(80)
-    await append(store, log, { entries: [entry(960, 2, 100)] })
+    await append(store, log, { entries: [entry(960, 2, 100)], commit: 0 })
     last = 960
     expect(log.entries(log.firstIndex(), 961, Number.POSITIVE_INFINITY)).toHaveLength(961 - log.firstIndex())
     await add(40)
@@ -183,6 +191,20 @@ describe('disk log', () => {
     expect(log.firstIndex()).toBe(951)
     await compactAll(store, log)
     expect(log.firstIndex(), 'nobody needs any').toBe(1_001)
+  })
+
+  it('STORE5: a commit index that is known with entries needs no row, and goes with entries that are replaced', async () => {
+    for (const tailBytesMax of [0, 1e6]) {
+      const { store, log, reopen } = await makeLog(tailBytesMax)
+      const row = store.get(hardStateKey(groupId))
+      await append(store, log, { entries: [entry(1, 4), entry(2, 4), entry(3, 4)], commit: 0 })
+      await append(store, log, { entries: [entry(3, 5), entry(4, 5)], commit: 2 })
+      expect(reopen().initialState().hardState).toEqual({ term: 0, vote: 0, commit: 2 })
+      await append(store, log, { entries: [entry(3, 6)], commit: 2 })
+      expect(reopen().initialState().hardState).toEqual({ term: 0, vote: 0, commit: 2 })
+      expect(log.initialState().hardState).toEqual(reopen().initialState().hardState)
+      expect(store.get(hardStateKey(groupId))).toEqual(row)
+    }
   })
 
   it('STORE6: a damaged entry, a hole, a lost end and a lost record are found', async () => {
@@ -204,6 +226,7 @@ describe('disk log', () => {
         const { disk, store, log, reopen } = await makeLog(tailBytesMax)
         await append(store, log, {
           entries: [entry(1, 1, 20), entry(2, 1, 20), entry(3, 1, 20)],
+          commit: 3,
           hardState: { term: 1, vote: 1, commit: 3 },
         })
         await damage(disk, store)

@@ -4,7 +4,9 @@
  * It is the core's `Storage` port over a store. Invariant: entries are consecutive from the log's start to
  * `lastIndex`, and what the core reads here is durable: `writesOf` returns what to commit, and `settle`, called in
  * the same order once that commit has resolved, makes it readable. A hole or a damaged entry is StoreError `corrupt`,
- * never a shorter log. The replica decides when to compact. Source: raft/storage.ts; docs/raft.md, the caller's duties.
+ * never a shorter log. The commit index is the highest of three: that of the hard state, that beside the last entry,
+ * and the checkpoint's. The replica decides when to compact. Source: raft/storage.ts; docs/raft.md, the caller's
+ * duties; docs/spec.md STORE5.
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import { assert } from '../../runtime/assert.ts'
@@ -21,6 +23,7 @@ import {
   StorageError,
 } from '../raft/index.ts'
 import {
+  commitBeside,
   corrupt,
   decodeEntry,
   decodeHardState,
@@ -40,7 +43,9 @@ import type { StoreReader, StoreWrite } from './store.ts'
 /** What one MsgStorageAppend asks to be written. */
 export interface LogAppend {
   readonly entries: readonly Entry[]
-  /** Absent: unchanged. */
+  /** The commit index that is known with them, and kept beside each of them: they need no row for it. */
+  readonly commit: number
+  /** Absent: term and vote are unchanged. */
   readonly hardState?: HardState
 }
 
@@ -130,8 +135,9 @@ export class DiskLog implements Storage {
   static open(options: DiskLogOptions): DiskLog {
     const { reader, groupId, checkpoint } = options
     const [startIndex, startTerm] = readNumbersOfStart(reader, groupId)
-    const { last, entries } = readTail(options, startIndex)
-    const { term, vote, commit } = readHardState(reader, groupId)
+    const { last, commitKnown, entries } = readTail(options, startIndex)
+    const { term, vote, commit: commitOfRow } = readHardState(reader, groupId)
+    const commit = Math.max(commitOfRow, commitKnown)
     // The commit index on disk may be less than what was applied and checkpointed.
     const hardState = { term, vote, commit: Math.max(commit, checkpoint.index) }
     if (checkpoint.index < startIndex || hardState.commit > last) {
@@ -198,14 +204,14 @@ export class DiskLog implements Storage {
 
   /** The writes of an append. They replace every entry from the first one's index on. */
   writesOf(append: LogAppend): StoreWrite[] {
-    const { entries, hardState } = append
+    const { entries, commit, hardState } = append
     const groupId = this.#groupId
     this.#unsettled.push(append)
     const writes: StoreWrite[] = []
     for (const entry of entries) {
       if (entry.index <= this.#startIndex) continue
       const key = entryKey(groupId, entry.index)
-      writes.push({ key, value: encodeEntry(key, entry) })
+      writes.push({ key, value: encodeEntry(key, entry, commit) })
     }
     const last = entries.at(-1)?.index
     if (last !== undefined && last > this.#startIndex) {
@@ -224,8 +230,10 @@ export class DiskLog implements Storage {
   /** The append is durable: the core may read it. To be called in the order of `writesOf`. */
   settle(append: LogAppend): void {
     assert(this.#unsettled.shift() === append, 'appends become durable in their order')
-    const { entries: all, hardState } = append
+    const { entries: all, commit, hardState } = append
     if (hardState !== undefined) this.#hardState = hardState
+    else if (all.length > 0 && commit > this.#hardState.commit)
+      this.#hardState = { ...this.#hardState, commit }
     const entries = all.filter(({ index }) => index > this.#startIndex)
     const first = entries[0]
     if (first === undefined) return
@@ -360,25 +368,29 @@ function readHardState(reader: StoreReader, groupId: GroupId): HardState {
   return decodeHardState(key, value)
 }
 
-/** The last index, and the last entries within the bound, in order. */
+/** The last index, the commit index beside the last entry, and the last entries within the bound, in order. */
 function readTail(
   { reader, groupId, tailBytesMax }: DiskLogOptions,
   startIndex: number,
-): { last: number; entries: readonly Entry[] } {
+): { last: number; commitKnown: number; entries: readonly Entry[] } {
   const entries: Entry[] = []
   let last = startIndex
+  let commitKnown = 0
   let size = 0
   const range = entryRange(groupId, startIndex + 1, indexEnd)
   for (const { key, value } of reader.range({ ...range, reverse: true })) {
     const next = entries.at(-1)?.index
     if (next !== undefined && numberOfKey(key) !== next - 1) throw missing(next - 1)
     const entry = decodeEntry(key, value)
-    last = Math.max(last, entry.index)
+    if (last === startIndex) {
+      last = entry.index
+      commitKnown = commitBeside(value)
+    }
     size += entrySize(entry)
-    if (size > tailBytesMax) return { last, entries: entries.reverse() }
+    if (size > tailBytesMax) return { last, commitKnown, entries: entries.reverse() }
     entries.push(entry)
   }
   const first = entries.at(-1)?.index ?? startIndex + 1
   if (first !== startIndex + 1) throw missing(first - 1)
-  return { last, entries: entries.reverse() }
+  return { last, commitKnown, entries: entries.reverse() }
 }

@@ -21,12 +21,13 @@ const environmentPrefix = 0xffff
  *   group:u16 12                     checkpoint      see checkpoint.ts
  *   group:u16 13                     installing      see incoming-snapshot.ts
  *   group:u16 14                     members         see member-record.ts
- *   group:u16 20 index:u48           log entry       type:u8 term:u48 data…
+ *   group:u16 20 index:u48           log entry       type:u8 term:u48 commit:u48 data…
  *   group:u16 30 kind:u8 key…        state row       opaque bytes
  *   group:u16 31 number:u48          staged rows     (keyLength:u16 key… valueLength:u32 value…)…
  *   group:u16 41 auction… 00 block:u48 events      see history.ts
  *   group:u16 50 tag:u8 rest…        incoming        the value of the key group tag rest, sealed for that key
  *
+ * An entry's commit is the commit index that was known when the entry was written (disk-log.ts).
  * A row key is kind and key, at most 200 bytes; a valueLength of ffffffff means that the row is removed.
  */
 const tags = {
@@ -266,12 +267,15 @@ export function decodeHardState(key: Uint8Array, value: Uint8Array): HardState {
 }
 
 const entryTypes: readonly EntryType[] = ['EntryNormal', 'EntryConfChange', 'EntryConfChangeV2']
-const entryHeadLength = 1 + u48Length
+const entryHeadLength = 1 + 2 * u48Length
+const commitAt = checksumLength + 1 + u48Length
 
-export function encodeEntry(key: Uint8Array, { type, term, data }: Entry): Uint8Array {
+/** `commit`: the commit index that is known when the entry is written. */
+export function encodeEntry(key: Uint8Array, { type, term, data }: Entry, commit: number): Uint8Array {
   const value = unsealed(entryHeadLength + data.length)
   value[checksumLength] = entryTypes.indexOf(type)
   writeU48(value, checksumLength + 1, term)
+  writeU48(value, commitAt, commit)
   value.set(data, checksumLength + entryHeadLength)
   return seal(key, value)
 }
@@ -284,6 +288,11 @@ export function decodeEntry(key: Uint8Array, value: Uint8Array): Entry {
     throw corrupt(`log entry ${index}`, 'its layout is unknown')
   }
   return { type, term: readU48(bytes, 1), index, data: bytes.subarray(entryHeadLength) }
+}
+
+/** The commit index beside an entry. The value is one that `decodeEntry` has taken. */
+export function commitBeside(value: Uint8Array): number {
+  return readU48(value, commitAt)
 }
 
 /** A row by its name; `undefined` where it is gone. The bytes are those of a row's value, not yet sealed. */
