@@ -11,7 +11,7 @@ import { type StartService, startServices } from '../runtime/services.ts'
 import { type RunningServer, serverSection, startServer } from '../server/index.ts'
 import { openSingleNode } from '../state-cluster/index.ts'
 import { defineRole, type RoleOptions } from './role.ts'
-import { deadlines, webDir } from './settings.ts'
+import { acceptClockSetting, deadlines, webDir } from './settings.ts'
 
 const processSection = configSection('process', {
   logLevel: {
@@ -25,6 +25,7 @@ const stateSection = configSection('state', {
     is: integer(1, 1024).default(1),
     doc: 'Raft groups of a new data folder; an existing one keeps its number',
   },
+  acceptClock: acceptClockSetting,
 })
 
 const sections = {
@@ -67,12 +68,21 @@ async function startHouse(
 ): Promise<RunningServer> {
   const { config, clock, logger, metrics, onProgress, onFatal } = options
   const { dataDir, host, drainGraceMs } = config.server
-  const { groupCount } = config.state
+  const { groupCount, acceptClock } = config.state
   const cluster = await start({
     ...deadlines,
     name: 'state',
     startDeadlineMs: loadDeadlineMs,
-    start: () => openSingleNode({ dataDir, clock, groupCount, onProgress, onFatal }),
+    start: () =>
+      openSingleNode({
+        dataDir,
+        clock,
+        groupCount,
+        settings: { acceptClock },
+        onProgress,
+        onClock: (event, facts) => logger.warn(event, facts),
+        onFatal,
+      }),
     stop: (cluster) => cluster.close(),
   })
   const notifier = await start({

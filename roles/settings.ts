@@ -5,7 +5,16 @@
  */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { ConfigError, type ConfigOf, choice, configSection, integer, list, text } from '../runtime/config.ts'
+import {
+  ConfigError,
+  type ConfigOf,
+  choice,
+  configSection,
+  flag,
+  integer,
+  list,
+  text,
+} from '../runtime/config.ts'
 import { type Logger, logLevels } from '../runtime/logger.ts'
 import { type Address, parseAddress } from '../wire/stream.ts'
 import type { TcpOptions } from '../wire/tcp.ts'
@@ -22,6 +31,12 @@ export const roleSection = configSection('process', {
   },
   healthHost: { is: text().default('127.0.0.1'), doc: 'Address for the health port to listen on' },
 })
+
+/** Of every role that holds the state. */
+export const acceptClockSetting = {
+  is: flag().default(false),
+  doc: "Start as the only node whatever this machine's clock shows; otherwise a clock before the last entry, or 30 days after it, is refused",
+}
 
 /** Mutual TLS between state nodes, and between them and their clients. */
 export const tlsSection = configSection(

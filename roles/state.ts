@@ -25,7 +25,14 @@ import type { TcpOptions } from '../wire/tcp.ts'
 import { openHealth } from './health.ts'
 import { ResumingNode } from './resuming-node.ts'
 import { defineRole, type RoleOptions } from './role.ts'
-import { addressOf, clusterSection, roleSection, tcpOptionsOf, tlsSection } from './settings.ts'
+import {
+  acceptClockSetting,
+  addressOf,
+  clusterSection,
+  roleSection,
+  tcpOptionsOf,
+  tlsSection,
+} from './settings.ts'
 
 const nodeIdMax = 2 ** 31 - 1
 
@@ -59,6 +66,7 @@ export const stateNodeSection = configSection(
       is: flag().default(false),
       doc: 'This node enters a cluster that exists: it begins empty and waits for `martillo state join`',
     },
+    acceptClock: acceptClockSetting,
   },
   [
     { reason: 'nodeId is missing: give --node-id', holds: ({ nodeId }) => nodeId > 0 },
@@ -139,7 +147,8 @@ export const stateRole = defineRole({
     const countLinkFault = linkFaultCounter(metrics)
     const note: Note = (event, facts) => {
       if (event === 'link_fault') countLinkFault(facts['code'])
-      logger.info(event, facts)
+      const level = /^(clock|house_time)/.test(event) ? 'warn' : 'info'
+      logger[level](event, facts)
     }
     const resuming = await ResumingNode.open({
       open: (port, onFatal) => openStateNode(nodeOptions(options, { tcp, port, onFatal, note })),
@@ -195,7 +204,8 @@ function nodeOptions(
   { config, clock, onProgress }: Options,
   own: OwnOptions,
 ): Parameters<typeof openStateNode>[0] {
-  const { host, dataDir, groupCount, nodeId, members, join, logKeptBytesMax, memberSilenceMs } = config.state
+  const { host, dataDir, groupCount, nodeId, members, join } = config.state
+  const { logKeptBytesMax, memberSilenceMs, acceptClock } = config.state
   const { clusterSecret, cluster } = config.cluster
   return {
     dataDir,
@@ -205,8 +215,8 @@ function nodeOptions(
     isJoining: join,
     cluster,
     groupCount,
-    settings: { logKeptBytesMax, memberSilenceMs },
     clock,
+    settings: { logKeptBytesMax, memberSilenceMs, acceptClock },
     tcp: own.tcp,
     ...(clusterSecret === undefined ? {} : { secret: clusterSecret }),
     onProgress,
@@ -260,7 +270,17 @@ function measureNode(metrics: Metrics, node: () => StateNode | undefined): void 
       'Entries of the log on the disk.',
       sum((group) => group.lastIndex - group.firstIndex + 1),
     ],
+    [
+      'leader_house_offset_seconds',
+      'House time less agreed time, in the group that this node leads where that is most; 0: not known.',
+      () => (node()?.load().houseOffsetMs ?? 0) / 1_000,
+    ],
     ['disk_bytes', 'Size of the data file.', () => node()?.load().disk.fileBytes ?? 0],
   ]
+  metrics.gauge({
+    name: 'martillo_clock_offset_seconds',
+    help: "This machine's wall clock less what a majority of the nodes' clocks agrees on; 0: not known.",
+    read: () => (node()?.load().clockOffsetMs ?? 0) / 1_000,
+  })
   for (const [name, help, read] of gauges) metrics.gauge({ name: `martillo_state_${name}`, help, read })
 }

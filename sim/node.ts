@@ -10,7 +10,7 @@
 import type { GroupId } from '../protocol/ids.ts'
 import { LinkService, type MembershipAdmin } from '../state-cluster/link/service/service.ts'
 import { stateHash } from '../state-cluster/machine/index.ts'
-import { ReplicaHost } from '../state-cluster/node/host.ts'
+import { type HostTransport, ReplicaHost } from '../state-cluster/node/host.ts'
 import { linkBackend } from '../state-cluster/node/link-backend.ts'
 import { gatherTurns } from '../state-cluster/node/turns.ts'
 import type { PeerTransport } from '../state-cluster/peers/peer-transport.ts'
@@ -180,7 +180,8 @@ export class SimNode {
       {
         message: (_group, message) => this.replica?.step(message),
         unreachable: (nodeId) => this.replica?.unreachable(nodeId),
-        up() {},
+        up: (nodeId) => this.#running?.host.clocks.greet(nodeId),
+        clocks: (nodeId, body) => this.#running?.host.clocks.received(nodeId, body),
         down: (nodeId) => this.replica?.peerGone(nodeId),
         snapshot: () => {
           context.receivesSnapshot(this.id)
@@ -320,7 +321,7 @@ export class SimNode {
   }
 
   /** The transport, watched for messages that only leaders send. */
-  #watched(process: Process, transport: PeerTransport): Pick<PeerTransport, 'send' | 'sendSnapshot'> {
+  #watched(process: Process, transport: PeerTransport): HostTransport {
     const look = ({ type, term }: Message): void => {
       if (type === 'MsgApp' || type === 'MsgHeartbeat' || type === 'MsgSnap')
         this.#context.leads(this.id, term)
@@ -331,6 +332,7 @@ export class SimNode {
         if (message.type === 'MsgVoteResp' && !message.reject) this.#context.votes(this.id)
         transport.send(group, message)
       },
+      sendClocks: (nodeId, body) => transport.sendClocks(nodeId, body),
       sendSnapshot: (group, message, source, signal) => {
         look(message)
         this.#context.counts.add('snapshots.begun')

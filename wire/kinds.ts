@@ -27,6 +27,8 @@ export const frameKinds = {
   stateHash: 23,
   /** The receiver's incarnation, which the sender will not forget any more. */
   acquainted: 24,
+  /** The sender's clocks, and house time in the groups that it leads. */
+  clocks: 25,
 
   /** From the state node, first on a link: the groups of this cluster. */
   linkWelcome: 32,

@@ -40,6 +40,8 @@ import type {
   HouseView,
   OwnersView,
 } from '../machine/view.ts'
+import { PeerClocks } from '../peers/peer-clocks.ts'
+import type { PeerTransport } from '../peers/peer-transport.ts'
 import { type AppliedState, type Machine, writesOfNewState } from '../replica/applied-state.ts'
 import { Replica } from '../replica/replica.ts'
 import {
@@ -57,6 +59,7 @@ import { openLmdbStore } from '../storage/lmdb-store.ts'
 import { type Members, readMembers, writeOfMembers } from '../storage/member-record.ts'
 import { readMeta, type StoreMeta, writeOfMeta } from '../storage/meta.ts'
 import type { Store, StoreStats, StoreView } from '../storage/store.ts'
+import { type ClockNote, ClockWatch, offsetsOf } from './clock-watch.ts'
 import { gatherTurns } from './turns.ts'
 
 export interface HostOptions {
@@ -67,6 +70,8 @@ export interface HostOptions {
   readonly settings?: Partial<ReplicaSettings>
   /** How far the start is, while a large state loads. */
   readonly onProgress?: (progress: StartProgress) => void
+  /** What an operator wants to know of clocks. */
+  readonly onClock?: ClockNote
   /** The disk failed, data is damaged, or an invariant broke: nothing is answered any more. End the process. */
   readonly onFatal: (error: Error) => void
 }
@@ -81,7 +86,7 @@ export interface HostKind {
   readonly birth: () => Birth
   /** Throws StoreError `foreign_data` where an existing folder is not this host's. */
   readonly check: (meta: StoreMeta) => void
-  readonly transport: (meta: StoreMeta, timing: Timing) => ReplicaPorts['transport']
+  readonly transport: (meta: StoreMeta, timing: Timing) => HostTransport
   readonly onMembers?: (groupId: GroupId, members: Members) => void
   readonly onHash?: (groupId: GroupId, index: number, hash: string) => void
   /** Default the auction machine as it is. */
@@ -89,6 +94,9 @@ export interface HostKind {
   /** Where the members are, for a folder that does not say it yet: one that was alone. */
   readonly members?: Members
 }
+
+/** What the replicas of a host send by. */
+export type HostTransport = Pick<PeerTransport, 'send' | 'sendSnapshot' | 'sendClocks'>
 
 /** What a new folder begins with. */
 export interface Birth {
@@ -104,6 +112,10 @@ export interface HostLoad {
   readonly inFlightCommands: number
   readonly unappliedEntries: number
   readonly disk: StoreStats
+  /** How far this machine's wall clock is from what a majority agrees on (positive: ahead); absent: not known. */
+  readonly clockOffsetMs?: number
+  /** How far house time is from that, in the group that it leads where that is most; absent: it leads none. */
+  readonly houseOffsetMs?: number
 }
 
 /** Events that one call gives at most. */
@@ -184,7 +196,8 @@ interface HostParts {
 
 interface ReplicaOfHost {
   readonly groupId: GroupId
-  readonly transport: ReplicaPorts['transport']
+  readonly transport: HostTransport
+  readonly clocks: PeerClocks
   readonly onFatal: FatalHandler
 }
 
@@ -192,12 +205,13 @@ function openReplica(
   { meta, store, timing, options, kind }: HostParts,
   one: ReplicaOfHost,
 ): Promise<Replica> {
-  const { groupId, transport, onFatal } = one
+  const { groupId, transport, clocks, onFatal } = one
   const { onProgress } = options
   const ports: ReplicaPorts = {
     store,
     timing,
     transport,
+    wallClocks: clocks,
     onFatal,
     onMembers: (members) => kind.onMembers?.(groupId, members),
     ...(kind.onHash && { onHash: (index, hash) => kind.onHash?.(groupId, index, hash) }),
@@ -212,11 +226,18 @@ function openReplica(
   })
 }
 
+interface OpenReplicas {
+  readonly replicas: readonly Replica[]
+  readonly clocks: PeerClocks
+  readonly onFatal: FatalHandler
+}
+
 export class ReplicaHost implements Cluster {
   readonly meta: StoreMeta
   readonly groups: readonly GroupId[]
   readonly timing: Timing
   readonly replicas: readonly Replica[]
+  readonly clocks: PeerClocks
   readonly #store: Store
   readonly #lock: FolderLock
   readonly #onFatal: FatalHandler
@@ -228,21 +249,33 @@ export class ReplicaHost implements Cluster {
     const transport = kind.transport(meta, timing)
     const onFatal = onceOpen(options.onFatal)
     const replicas: Replica[] = []
+    const watch = new ClockWatch(meta.nodeId, timing.clock, options.onClock)
+    const clocks = new PeerClocks({
+      nodeId: meta.nodeId,
+      timing,
+      send: (nodeId, body) => transport.sendClocks(nodeId, body),
+      peers: () => new Set(replicas.flatMap((replica) => [...replica.addresses.keys()])),
+      readings: () =>
+        replicas.flatMap((replica) => {
+          const time = replica.houseTime()
+          return time === undefined ? [] : [{ groupId: replica.groupId, ...time }]
+        }),
+      heard: (nodeId, { groupId, ...time }, errorMs) =>
+        replicas[groupId]?.heardHouseTime(nodeId, time, errorMs),
+      compared: () => watch.look(replicas, clocks),
+    })
     for (const groupId of groupsOf(meta.groupCount)) {
-      replicas.push(await openReplica(parts, { groupId, transport, onFatal }))
+      replicas.push(await openReplica(parts, { groupId, transport, clocks, onFatal }))
     }
-    return new ReplicaHost(parts, replicas, onFatal)
+    return new ReplicaHost(parts, { replicas, clocks, onFatal })
   }
 
-  private constructor(
-    { meta, store, lock, timing }: HostParts,
-    replicas: readonly Replica[],
-    onFatal: FatalHandler,
-  ) {
+  private constructor({ meta, store, lock, timing }: HostParts, { replicas, clocks, onFatal }: OpenReplicas) {
     this.meta = meta
     this.groups = groupsOf(meta.groupCount)
     this.timing = timing
     this.replicas = replicas
+    this.clocks = clocks
     this.#store = store
     this.#lock = lock
     this.#onFatal = onFatal
@@ -280,6 +313,7 @@ export class ReplicaHost implements Cluster {
   /** Lets the replicas take part. `isTold`: see `tellFatal`. */
   start(isTold: boolean): void {
     if (isTold) this.tellFatal()
+    this.clocks.start()
     for (const replica of this.replicas) replica.start()
   }
 
@@ -428,6 +462,7 @@ export class ReplicaHost implements Cluster {
       inFlightCommands: all.reduce((sum, one) => sum + one.inFlightCommands, 0),
       unappliedEntries: all.reduce((sum, one) => sum + one.unappliedEntries, 0),
       disk: this.#store.stats(),
+      ...offsetsOf(this.replicas, this.clocks),
     }
   }
 
@@ -437,6 +472,7 @@ export class ReplicaHost implements Cluster {
   }
 
   async #close(): Promise<void> {
+    this.clocks.close()
     await Promise.all(this.replicas.map((replica) => replica.stop()))
     await this.#store.close()
     await this.#lock.release()

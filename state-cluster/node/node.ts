@@ -36,6 +36,7 @@ import type { Members } from '../storage/member-record.ts'
 import { newIncarnation, type StoreMeta } from '../storage/meta.ts'
 import { StoreError } from '../storage/store.ts'
 import { backupOf } from './backup.ts'
+import type { ClockEvent } from './clock-watch.ts'
 import { type HostLoad, type HostOptions, openHost, type ReplicaHost } from './host.ts'
 import { Identities } from './identity.ts'
 import { linkBackend } from './link-backend.ts'
@@ -69,6 +70,7 @@ export type NodeNote =
   | 'snapshot_installed'
   | 'founding'
   | 'founded'
+  | ClockEvent
 
 export interface NodeGroupStatus extends ReplicaStatus {
   readonly groupId: GroupId
@@ -140,25 +142,29 @@ export async function openStateNode(options: StateNodeOptions): Promise<StateNod
         up: (nodeId, incarnation) => node?.up(nodeId, incarnation),
         acquainted: (nodeId) => node?.identities.acquainted(nodeId),
         down: (nodeId, cause) => node?.down(nodeId, cause),
+        clocks: (nodeId, body) => node?.clocks(nodeId, body),
         hash: (nodeId, groupId, index, hash) => node?.hash(nodeId, groupId, index, hash),
         snapshot: (groupId, message) => node?.receiveSnapshot(groupId, message),
         fault: (nodeId, cause) => node?.peerFault(nodeId, cause),
       },
     })
-  const host = await openHost(options, {
-    birth: () => birthOf(options),
-    ...(options.isJoining === true ? {} : { members: options.members }),
-    check: (meta) => checkMeta(meta, options),
-    transport(meta, timing) {
-      network = openNetwork(meta, timing)
-      return network
+  const host = await openHost(
+    { onClock: options.note, ...options },
+    {
+      birth: () => birthOf(options),
+      ...(options.isJoining === true ? {} : { members: options.members }),
+      check: (meta) => checkMeta(meta, options),
+      transport(meta, timing) {
+        network = openNetwork(meta, timing)
+        return network
+      },
+      onHash: (groupId, index, hash) => network?.tellHash(groupId, index, hash),
+      onMembers(groupId, members) {
+        options.note('members_changed', { groupId, members: [...members.keys()] })
+        node?.keepPeers()
+      },
     },
-    onHash: (groupId, index, hash) => network?.tellHash(groupId, index, hash),
-    onMembers(groupId, members) {
-      options.note('members_changed', { groupId, members: [...members.keys()] })
-      node?.keepPeers()
-    },
-  })
+  )
   node = new OpenNode(host, network as PeerNetwork, options)
   try {
     await node.open(helloOf(host.meta, 'node'))
@@ -305,8 +311,13 @@ class OpenNode implements StateNode {
     if (this.identities.isTaken(nodeId)) this.#host.replicas[groupId]?.hashOf(nodeId, index, hash)
   }
 
+  clocks(nodeId: number, body: Uint8Array): void {
+    if (this.identities.isTaken(nodeId)) this.#host.clocks.received(nodeId, body)
+  }
+
   up(nodeId: number, incarnation = ''): void {
     this.#options.note('peer_up', { nodeId })
+    this.#host.clocks.greet(nodeId)
     this.identities.met(nodeId, incarnation)
   }
 

@@ -7,11 +7,10 @@ import { randomBytes } from 'node:crypto'
 import { assert } from '../../runtime/assert.ts'
 import { type Cluster, ClusterError } from '../cluster.ts'
 import { newConfState } from '../raft/index.ts'
-import type { ReplicaPorts } from '../replica/settings.ts'
 import type { DiskParts } from '../storage/disk-parts.ts'
 import { newIncarnation } from '../storage/meta.ts'
 import { StoreError } from '../storage/store.ts'
-import { type HostKind, type HostLoad, type HostOptions, openHost } from './host.ts'
+import { type HostKind, type HostLoad, type HostOptions, type HostTransport, openHost } from './host.ts'
 
 export interface SingleNodeOptions extends HostOptions {
   /** Of a new cluster, 1 to 1024; default 1. An existing one keeps the number that it was made with. */
@@ -66,11 +65,14 @@ function aloneIn({ dataDir, groupCount = 1 }: SingleNodeOptions): HostKind {
   }
 }
 
-const nobody: ReplicaPorts['transport'] = {
+const nobody: HostTransport = {
   send(): void {
     assert(false, 'a replica that is alone has nobody to send to')
   },
   sendSnapshot() {
     assert(false, 'a replica that is alone has nobody to send to')
+  },
+  sendClocks(): void {
+    assert(false, 'a node that is alone has nobody to compare clocks with')
   },
 }

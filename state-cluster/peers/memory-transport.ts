@@ -171,6 +171,10 @@ class MemoryTransport implements PeerTransport {
     await this.#peer(message.to).senders.send(groupId, message, source, signal)
   }
 
+  sendClocks(nodeId: number, body: Uint8Array): void {
+    if (this.#mayReach(nodeId)) this.#put(nodeId, frameKinds.clocks, [body])
+  }
+
   isUp(nodeId: number): boolean {
     return this.#peers.get(nodeId)?.up === true
   }
@@ -203,6 +207,8 @@ class MemoryTransport implements PeerTransport {
       const { groupId, message } = decodeRaftMessage(body)
       peer.receivedMessages++
       this.#handlers.message(groupId, message)
+    } else if (kind === frameKinds.clocks) {
+      this.#handlers.clocks?.(from, body)
     } else if (kind === frameKinds.snapshotCredit || kind === frameKinds.snapshotDone) {
       peer.senders.frame(kind, body)
     } else if (kind === frameKinds.snapshotAbort && !decodeAbort(body).bySender) {

@@ -166,6 +166,12 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     for (const { dialer } of this.#peers.values()) dialer.connection?.send(frameKinds.stateHash, [body])
   }
 
+  sendClocks(nodeId: number, body: Uint8Array): void {
+    const peer = this.#peers.get(nodeId)
+    const connection = peer === undefined ? this.#wayBack(nodeId) : peer.dialer.connection
+    connection?.send(frameKinds.clocks, [body])
+  }
+
   /** Informs a connected node that its incarnation is noted permanently. */
   tellAcquainted(nodeId: number, incarnation: string): void {
     const peer = this.#peers.get(nodeId)
@@ -246,6 +252,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
           receivers.frame(kind, body)
         else if (kind === frameKinds.stateHash) this.#hash(from, body)
         else if (kind === frameKinds.acquainted) this.#acquainted(from, body)
+        else if (kind === frameKinds.clocks) handlers.clocks?.(from, body)
         else throw malformed(`frame kind ${kind} from a peer`)
       },
       writable: () => undefined,
@@ -269,6 +276,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     return {
       frame: (kind, body) => {
         if (kind === frameKinds.raft) return this.#receive(decodeRaftMessage(body), peer.nodeId)
+        if (kind === frameKinds.clocks) return handlers.clocks?.(peer.nodeId, body)
         const answers = kind >= frameKinds.snapshotCredit && kind <= frameKinds.snapshotAbort
         if (!answers) throw malformed(`frame kind ${kind} from a node that was dialled`)
         senders.frame(kind, body)

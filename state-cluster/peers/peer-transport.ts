@@ -40,6 +40,8 @@ export interface PeerHandlers {
   snapshot(groupId: GroupId, message: Message): SnapshotSink | undefined
   /** What a node's state of a group hashes to as of an index. */
   hash?(nodeId: number, groupId: GroupId, index: number, hash: string): void
+  /** A frame of a node's clocks; for `PeerClocks`. Throws TransportError `malformed`. */
+  clocks?(nodeId: number, body: Uint8Array): void
   /** A node says that it has noted this one's incarnation permanently. */
   acquainted?(nodeId: number): void
   /** Something that an operator wants to know: refusals, corrupt frames. `nodeId` 0: not known. */
@@ -77,6 +79,8 @@ export interface PeerTransport {
     source: SnapshotSource,
     signal?: AbortSignal,
   ): Promise<void>
+  /** A frame of this node's clocks, to a node that is connected; otherwise nothing is sent. */
+  sendClocks(nodeId: number, body: Uint8Array): void
   isUp(nodeId: number): boolean
   stats(): readonly PeerStats[]
   close(): Promise<void>

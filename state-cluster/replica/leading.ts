@@ -5,26 +5,35 @@
  *
  * Invariant: nothing is proposed before everything that was in the log when this replica was elected is applied,
  * because only then the last stamp is known; a stamp is never less than one before it. The replica has the turns and
- * what is committed, pending-commands.ts the promises. Source: docs/spec.md STORE10 to STORE12, STORE14.
+ * what is committed, pending-commands.ts the promises, stamp-clock.ts the time.
+ * Source: docs/spec.md STORE10 to STORE12, STORE14, TIME1, TIME2.
  */
 import type { Clock } from '../../runtime/clock.ts'
 import { ClusterError } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
 import { encodeEntry, entryVersion, refusalBeforeLog } from '../machine/index.ts'
+import type { WallClocks } from '../peers/peer-clocks.ts'
 import type { RawNode } from '../raft/index.ts'
 import { pack } from '../storage/pack.ts'
 import type { AppliedState } from './applied-state.ts'
 import { type PendingCommand, PendingCommands } from './pending-commands.ts'
 import type { ReplicaSettings } from './settings.ts'
+import type { StampClock } from './stamp-clock.ts'
 
 export interface LeadingOptions {
   readonly raft: RawNode
   readonly settings: ReplicaSettings
   readonly clock: Clock
+  readonly stampClock: StampClock
+  readonly wallClocks: WallClocks
+  readonly voters: () => readonly number[]
   /** As it is now: a snapshot replaces it. */
   readonly applied: () => AppliedState
 }
+
+/** How long a new leader that misses time waits for the clocks of the others before it stamps without them. */
+const agreementMsMax = 1_000
 
 export class Leading {
   readonly pending: PendingCommands<Command, Reply>
@@ -32,6 +41,8 @@ export class Leading {
   /** The first entry of this leader's term; when it is applied, so is all that was before. */
   #leadsFrom: number | undefined
   #lastStampMs = 0
+  /** By the monotonic clock: until then a leader that misses time waits for agreement. */
+  #agreementUntilMs = 0
 
   constructor(options: LeadingOptions) {
     this.#options = options
@@ -68,6 +79,7 @@ export class Leading {
       this.#leadsFrom = raft.lastIndex
       // What an earlier leadership stamped is in the log, or was never committed.
       this.#lastStampMs = 0
+      this.#agreementUntilMs = this.#options.clock.monotonicMs() + agreementMsMax
     }
   }
 
@@ -82,7 +94,7 @@ export class Leading {
     const { raft, settings } = this.#options
     const { entriesInFlightMax, commandsPerEntryMax } = settings
     const { pending } = this
-    if (!this.isReady) return
+    if (!this.isReady || !this.#hasTime()) return
     while (pending.queuedCommands > 0 && pending.inFlightEntriesOf(raft.term) < entriesInFlightMax) {
       const atMs = this.#stampMs()
       const { data, count } = this.#encode(pending.peek(commandsPerEntryMax), atMs)
@@ -98,9 +110,25 @@ export class Leading {
     this.pending.end(error)
   }
 
+  /** House time is corrected while this replica leads. */
+  correctTime(): void {
+    const { stampClock, wallClocks, voters } = this.#options
+    if (this.isReady) stampClock.correct(wallClocks.agreed(voters()))
+  }
+
+  /** Whether entries can be stamped: no time is missing, or no agreement came in time. */
+  #hasTime(): boolean {
+    const { stampClock, clock } = this.#options
+    if (!stampClock.isCounted) this.correctTime()
+    if (stampClock.isCounted) return true
+    if (clock.monotonicMs() < this.#agreementUntilMs) return false
+    if (stampClock.nowMs() === 0) stampClock.begin(clock.nowMs())
+    return true
+  }
+
   #stampMs(): number {
-    const { clock, applied } = this.#options
-    return Math.max(clock.nowMs(), this.#lastStampMs, applied().state.house.lastAtMs)
+    const { stampClock, applied } = this.#options
+    return Math.max(Math.floor(stampClock.nowMs()), this.#lastStampMs, applied().state.house.lastAtMs)
   }
 
   /** One entry of the first commands, of at most `entryBytesMax` bytes unless a single command is bigger. */

@@ -122,10 +122,11 @@ export class GroupMembers {
     )
   }
 
-  /** Asks the best of the other voters to lead; `undefined`: there is none. */
-  handOver(tick: number): number | undefined {
+  /** Asks the best of the other voters that may to lead; `undefined`: there is none. */
+  handOver(tick: number, mayLead: (nodeId: number) => boolean = () => true): number | undefined {
     const { nodeId, raft } = this.#options
-    const successor = successorOf(nodeId, this.view(tick))
+    const candidates = this.view(tick).filter((member) => mayLead(member.nodeId))
+    const successor = successorOf(nodeId, candidates)
     if (successor !== undefined) raft.transferLeadership(successor)
     return successor
   }

@@ -17,6 +17,7 @@ import { ClusterError } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
 import { deadlinesOf } from '../machine/deadlines.ts'
 import type { Reply } from '../machine/events.ts'
+import { clockBoundMs, ownWallClock, type WallClocks } from '../peers/peer-clocks.ts'
 import type { SnapshotSink } from '../peers/peer-transport.ts'
 import { type Entry, LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, type Message, RawNode } from '../raft/index.ts'
 import { DiskLog } from '../storage/disk-log.ts'
@@ -43,6 +44,8 @@ import {
 import { type InstalledState, snapshotInstaller } from './snapshot-installer.ts'
 import { SnapshotTransfer } from './snapshot-transfer.ts'
 import { checkStaleFolder, type OwnLog } from './stale-folder.ts'
+import { type HouseTime, StampClock } from './stamp-clock.ts'
+import { checkStartClock } from './start-clock.ts'
 
 export class Replica {
   readonly groupId: GroupId
@@ -53,6 +56,8 @@ export class Replica {
   readonly #log: DiskLog
   readonly #raft: RawNode
   readonly #leading: Leading
+  readonly #stampClock: StampClock
+  readonly #wallClocks: WallClocks
   readonly #writer: LogWriter<InstalledState>
   readonly #logKeeping: LogKeeping
   readonly #checkpointing: Checkpointing
@@ -119,7 +124,18 @@ export class Replica {
     this.#transfers = this.#newTransfers()
     this.#writer = this.#newWriter()
     const applied = (): AppliedState => this.#applied
-    this.#leading = new Leading({ raft: this.#raft, settings, clock: timing.clock, applied })
+    this.#stampClock = new StampClock(timing.clock)
+    this.#stampClock.applied(appliedState.state.house.lastAtMs)
+    this.#wallClocks = ports.wallClocks ?? ownWallClock(timing)
+    this.#leading = new Leading({
+      raft: this.#raft,
+      settings,
+      clock: timing.clock,
+      stampClock: this.#stampClock,
+      wallClocks: this.#wallClocks,
+      voters: () => this.#members.voters,
+      applied,
+    })
     this.#logKeeping = new LogKeeping({
       raft: this.#raft,
       silenceTicks: Math.ceil(settings.memberSilenceMs / settings.tickMs),
@@ -351,6 +367,49 @@ export class Replica {
     })
   }
 
+  // ── Time ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  get voters(): readonly number[] {
+    return this.#members.voters
+  }
+
+  /** What it says of house time to the others, while it leads. */
+  houseTime(): HouseTime | undefined {
+    if (this.#end || !this.#leading.isReady) return undefined
+    const { isCounted } = this.#stampClock
+    const houseMs = this.#stampClock.nowMs()
+    return houseMs === 0 ? undefined : { houseMs, isCounted }
+  }
+
+  /** What a node that says it leads says of house time, give or take `errorMs`. */
+  heardHouseTime(nodeId: number, time: HouseTime, errorMs: number): void {
+    if (this.#end || nodeId === this.#nodeId || nodeId !== this.#raft.basicStatus().lead) return
+    this.#stampClock.heard(time, errorMs, this.#applied.state.house.lastAtMs)
+  }
+
+  /** A lone voter that has time to take over from its own clock looks at it first. Throws ClockError. */
+  #checkClock(): void {
+    if (this.#settings.acceptClock || this.#members.voters.length > 1 || this.#stampClock.isCounted) return
+    checkStartClock(this.#applied.state.house.lastAtMs, this.#ports.timing.clock.nowMs())
+  }
+
+  /** How far house time is from what the voters' wall clocks agree on (ms, positive: ahead), on its leader. */
+  houseOffsetMs(): number | undefined {
+    const agreed = this.#wallClocks.agreed(this.#members.voters)
+    return agreed && this.houseTime() && this.#stampClock.nowMs() - agreed.wallMs
+  }
+
+  /** A leader whose own clock is off hands over to a node whose clock is not. */
+  #leadByRightClock(): void {
+    const { voters } = this.#members
+    const isRight = (nodeId: number): boolean => {
+      const offMs = this.#wallClocks.offsetOf(nodeId, voters)
+      return offMs !== undefined && Math.abs(offMs) <= clockBoundMs
+    }
+    const ownMs = this.#wallClocks.offsetOf(this.#nodeId, voters)
+    if (ownMs !== undefined && !isRight(this.#nodeId)) this.#members.handOver(this.#tick, isRight)
+  }
+
   /** Calls the listener for each applied entry with events or outbox entries, in order; gives what ends that. */
   subscribe(listener: FeedListener): () => void {
     return this.#feed.subscribe(listener)
@@ -466,10 +525,13 @@ export class Replica {
       this.#guard(() => {
         this.#tick += 1
         this.#raft.tick()
+        this.#leading.correctTime()
         this.#leading.expire(this.#tick)
         this.#reads.expire(this.#tick)
-        if (this.#tick % this.#settings.electionTicks === 0 && this.#leading.isReady)
+        if (this.#tick % this.#settings.electionTicks === 0 && this.#leading.isReady) {
           this.#members.promote(this.#tick)
+          this.#leadByRightClock()
+        }
         this.#deferTurn()
         this.#scheduleTick()
       })
@@ -528,6 +590,7 @@ export class Replica {
   #installed(applied: AppliedState, members: Members): void {
     const { index, term, confState } = applied.position
     this.#applied = applied
+    this.#stampClock.applied(applied.state.house.lastAtMs)
     this.#members.replaced(confState, members)
     this.#leading.pending.skipTo(index, term)
     this.#feed.gap(index)
@@ -548,6 +611,7 @@ export class Replica {
     const done = this.#applied.appliedIndex
     if (done <= this.#replayUpTo) this.#onProgress?.({ phase: 'entries', done, total: this.#replayUpTo })
     if (wasReady || !this.#leading.isReady) return
+    this.#checkClock()
     const waiters = this.#readyWaiters
     this.#readyWaiters = []
     for (const { resolve } of waiters) resolve()
@@ -568,6 +632,7 @@ export class Replica {
       return
     }
     const { replies, events, outboxCount, gained } = this.#applied.apply(entry)
+    this.#stampClock.applied(this.#applied.state.house.lastAtMs)
     this.#leading.pending.applied(index, term, replies)
     if (events.length === 0 && outboxCount === 0 && gained.length === 0) return
     const { state } = this.#applied

@@ -6,6 +6,7 @@
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import type { Timing } from '../../wire/timing.ts'
+import type { WallClocks } from '../peers/peer-clocks.ts'
 import type { PeerTransport } from '../peers/peer-transport.ts'
 import type { Config } from '../raft/index.ts'
 import type { Members } from '../storage/member-record.ts'
@@ -24,6 +25,8 @@ export interface ReplicaPorts {
   readonly machine?: Machine
   /** The state's hash as of an index at which all replicas report theirs. */
   readonly onHash?: (index: number, hash: string) => void
+  /** Default this machine's alone. */
+  readonly wallClocks?: WallClocks
   /** Where the members of this group are, after each change. */
   readonly onMembers?: (members: Members) => void
 }
@@ -57,6 +60,8 @@ export interface ReplicaSettings {
   readonly checkpointBytes: number
   /** Age of the last one at which one begins, if anything changed. Default 30 s. */
   readonly checkpointMs: number
+  /** A lone voter starts whatever its machine's clock shows. Default false. */
+  readonly acceptClock: boolean
 }
 
 export const defaultReplicaSettings: ReplicaSettings = {
@@ -74,6 +79,7 @@ export const defaultReplicaSettings: ReplicaSettings = {
   checkpointRows: 50_000,
   checkpointBytes: 32 * 2 ** 20,
   checkpointMs: 30_000,
+  acceptClock: false,
 }
 
 /** Bytes of entries that are applied in one turn, so that a long replay lets others in. */
