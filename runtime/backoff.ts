@@ -1,8 +1,9 @@
 /**
  * How long to wait before the next attempt.
  *
- * The wait doubles from a base up to a bound; half of it is left to chance, so that processes of a cluster that
- * restarts do not retry in step. Invariant: a wait is from half the step to the step, and never above the bound.
+ * The wait doubles from a base up to a bound; half of it is random, so that processes of a cluster that restarts do
+ * not retry in step. Waiting is left to the caller. Invariant: a wait is from half the step to the step, and never
+ * above the bound. Source: docs/spec.md PEER16, CLIENT3.
  */
 
 export interface BackoffLimits {

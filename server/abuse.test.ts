@@ -37,7 +37,7 @@ async function flood(auctionId: string, fromSeq: number, count: number): Promise
 }
 
 describe('rates', () => {
-  test('RATE3 frames beyond the rate are answered rate_limited; who goes on is closed with 4429', async () => {
+  test('RATE3 frames beyond the rate are answered rate_limited; a client that continues is closed with 4429', async () => {
     house = await TestHouse.open({ settings: { framesPerSecond: 1, framesBurst: 50 } })
     const flooding = await house.client()
     for (let at = 0; at < 5000; at += 1) flooding.send({ type: 'sync_time', id: at, t0: at })
@@ -78,7 +78,7 @@ describe('rates', () => {
     expect(house.logLines.filter((line) => line.includes('handler_failed'))).toEqual([])
   })
 
-  test("RATE4 a bidder's bids share one rate, over all its sockets and HTTP; others' are not touched", async () => {
+  test("RATE4 a bidder's bids share one rate, over all its sockets and HTTP, apart from other bidders'", async () => {
     house = await TestHouse.open({ settings: { bidsPerSecond: 1, bidsBurst: 10 } })
     const auctionId = await house.createAuction()
     const ann = await house.tokenFor('ann', 'bidder')
@@ -121,7 +121,7 @@ describe('rates', () => {
     expect((await house.ask('/auctions', { token: 'nonsense' })).status).toBe(429)
   })
 
-  test('RATE5 what a proxy says of an address counts only where that proxy is trusted', async () => {
+  test('RATE5 the address that a proxy reports counts only if that proxy is trusted', async () => {
     const settings = { requestsPerSecond: 1, requestsBurst: 5, trustedProxies: '127.0.0.1,10.0.0.0/8' }
     house = await TestHouse.open({ settings })
     const from = async (chain: string) =>
@@ -294,7 +294,7 @@ describe('clients that do not read', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(400 * 1024 * 1024)
   })
 
-  test('FLOW6 who never reads is closed with 4413, and with it goes all that was kept for it', async () => {
+  test('FLOW6 a client that never reads is closed with 4413, and everything kept for it is dropped', async () => {
     house = await TestHouse.open({ settings: { unreadMsMax: 300, heartbeatMs: 400 } })
     const auctionId = await house.createAuction()
     const never = await house.client()
@@ -307,7 +307,7 @@ describe('clients that do not read', () => {
     expect(text).toMatch(/martillo_server_closes_total\{code="(4413|1006)"\} 1/)
   })
 
-  test('FLOW5 private frames are kept for a reader that is late, in order and all of them', async () => {
+  test('FLOW5 private frames are kept for a slow reader, all of them and in order', async () => {
     house = await TestHouse.open({ settings: { queuedBytesMax: 64 * 1024 * 1024, unreadMsMax: 600_000 } })
     const late = await house.client({ token: await house.tokenFor('ann', 'bidder') })
     late.socket.pause()
@@ -330,7 +330,7 @@ describe('clients that do not read', () => {
     expect(late.all('outbid').map(({ seq }) => seq)).toEqual(Array.from({ length: count }, (_, at) => at))
   })
 
-  test('FLOW5 beyond the bound such a session ends with 4413 rather than lose one silently', async () => {
+  test('FLOW5 beyond the bound the session of a slow reader ends with 4413', async () => {
     house = await TestHouse.open({ settings: { queuedBytesMax: 64 * 1024 } })
     const stuck = await house.client({ token: await house.tokenFor('ann', 'bidder') })
     stuck.socket.pause()
@@ -357,7 +357,7 @@ describe('clients that do not read', () => {
     }
   })
 
-  test('FLOW6 who asks and asks without reading the answers is closed, not fed', async () => {
+  test('FLOW6 a client that sends requests and reads no answers is closed', async () => {
     house = await TestHouse.open({
       settings: { framesPerSecond: 1_000_000, framesBurst: 1_000_000, queuedBytesMax: 128 * 1024 },
     })
@@ -377,7 +377,7 @@ describe('clients that do not read', () => {
 })
 
 describe('noise', () => {
-  test('SESSION9 whatever bytes come, the server answers or closes, and lives', async () => {
+  test('SESSION9 on any bytes the server answers or closes, and keeps running', async () => {
     house = await TestHouse.open({
       settings: {
         framesPerSecond: 1_000_000,
@@ -408,7 +408,7 @@ describe('noise', () => {
     expect(house.logLines.filter((line) => line.includes('handler_failed'))).toEqual([])
   })
 
-  test('HTTP1 whatever path and query come, the answer is one of the contract', async () => {
+  test('HTTP1 on any path and query the answer is one of the contract', async () => {
     house = await TestHouse.open()
     await fc.assert(
       fc.asyncProperty(fc.webPath(), fc.webQueryParameters(), async (path, query) => {

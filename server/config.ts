@@ -1,8 +1,9 @@
 /**
  * The server's settings: addresses, tokens, limits.
- * Invariant: each limit has a value from the start, so that nothing at the edge is unbounded; combinations that
- * would starve each other are refused with the reason. Loading is left to `runtime/config.ts`.
- * Source: docs/design.md, "bounded"; docs/spec.md RATE, FLOW.
+ *
+ * Loading is left to `runtime/config.ts`. Invariant: each limit has a default, so that nothing in the server is
+ * unbounded; limits that leave no room for each other are refused with the reason. Source: docs/spec.md CONFIG8, RATE,
+ * FLOW.
  */
 import { BlockList, isIP } from 'node:net'
 import { isId } from '../protocol/ids.ts'

@@ -6,7 +6,7 @@ const ann = 'ann' as SubjectId
 const key = (text: string) => text as RequestId
 
 describe('derived ids', () => {
-  test('HTTP4 the same subject and request id name the same auction and buyer, others name others', () => {
+  test('HTTP4 the same subject and request id name the same auction and buyer, different ones name different ones', () => {
     expect(auctionIdOf(ann, key('k'))).toBe(auctionIdOf(ann, key('k')))
     expect(auctionIdOf(ann, key('k'))).toMatch(/^[a-z2-7]{20}$/)
     const all = [
@@ -19,7 +19,7 @@ describe('derived ids', () => {
     expect(new Set(all).size).toBe(all.length)
   })
 
-  test('HTTP4 a stranger with a long key is known from any address, with a short one only from its own', () => {
+  test('HTTP4 a client without a token is known from any address by a long key, by a short one only from its own', () => {
     const long = key('0f8fad5b-d9cb-469f-a165-70867728950e')
     expect(strangerOf(long, '192.0.2.1')).toBe(strangerOf(long, '198.51.100.7'))
     expect(strangerOf(key('1'), '192.0.2.1')).not.toBe(strangerOf(key('1'), '198.51.100.7'))
@@ -27,7 +27,7 @@ describe('derived ids', () => {
     expect(isId(strangerOf(key('1'), '::1'))).toBe(true)
   })
 
-  test('HTTP3 any visible key up to 255 characters will do, quoted or not; an id stays as it is', () => {
+  test('HTTP3 any visible key up to 255 characters is valid, quoted or not; an id stays as it is', () => {
     expect(requestIdOf('abc-1')).toBe('abc-1')
     expect(requestIdOf('"abc-1"')).toBe('abc-1')
     expect(requestIdOf('my key / 7')).toBe('my key / 7')

@@ -9,7 +9,7 @@ import { type AuctionId, isRequestId, type RequestId, type SubjectId } from '../
 
 const alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
 const derivedLength = 20
-/** Keys of strangers that are shorter could be anybody's. */
+/** Shorter keys of clients without a token can be guessed, or used by two clients. */
 const unguessableLengthMin = 16
 
 /** 100 bits of SHA-256 over the parts, in lower-case base32. */
@@ -41,22 +41,22 @@ export function buyerIdOf(subject: SubjectId, requestId: RequestId): SubjectId {
 }
 
 /**
- * In whose name a stranger registers. A key that nobody could guess stands for itself, so that a retry from
- * another network is known again; a short one counts only together with the address it came from.
+ * The subject of a client that registers without a token. An unguessable key identifies it alone, so that a retry from
+ * another network is the same request; a short key counts only together with the client's address.
  */
 export function strangerOf(requestId: RequestId, address: string): SubjectId {
   const scope = requestId.length < unguessableLengthMin ? address : ''
   return `stranger:${derive('stranger', requestId, scope)}` as SubjectId
 }
 
-/** A request id for a request that brought none: such a request has no retry. */
+/** A request id for a request without one: a retry of it is a new request. */
 export function newRequestId(): RequestId {
   return randomBytes(16).toString('hex') as RequestId
 }
 
 /**
- * The request id of an `Idempotency-Key` header: up to 255 visible characters, with or without quotes. One that
- * is too long for one is hashed into one. `undefined`: it will not do.
+ * The request id of an `Idempotency-Key` header: up to 255 visible characters, with or without quotes. A key too long
+ * for a request id is hashed. `undefined`: the key is invalid.
  */
 export function requestIdOf(header: string): RequestId | undefined {
   const key = /^"(.*)"$/.exec(header)?.[1] ?? header

@@ -66,7 +66,7 @@ export function privateEventFrame(event: PrivateEvent): PrivateEventFrame {
   }
 }
 
-/** `you` is given for the bidder whose answer it goes into. */
+/** `you` is the standing of the bidder that gets this view. */
 export function wireView(view: AuctionView, you?: Standing): WireView {
   const { item, ...rest } = view
   const hasEnded = rest.status === 'sold' || rest.status === 'passed' || rest.status === 'cancelled'
@@ -133,7 +133,7 @@ export function rejectedFrame(
   }
 }
 
-/** One line of the public history; with what it was about for the bidder who made it. */
+/** One line of the public history; its own bidder also gets amount, kind and request id. */
 export function bidEntry(event: BidPlaced, reader: SubjectId | undefined): BidEntry {
   return {
     seq: event.seq,

@@ -12,7 +12,7 @@ import type { ServerMetrics } from './metrics.ts'
 
 export interface GroupDutiesOptions extends Omit<ConductorContext, 'metrics'> {
   readonly metrics: ServerMetrics
-  /** Absent: outbox entries stay where they are. */
+  /** Absent: outbox entries are not published. */
   readonly sink: NotificationSink | undefined
   readonly windowMax: number
 }
@@ -34,7 +34,7 @@ export class GroupDuties {
         : new Publisher({ ...context, sink, windowMax, epoch: () => conductor.epoch })
   }
 
-  /** `undefined` until the machine has given this server one. */
+  /** The epoch in this group; `undefined` until the server has enlisted. */
   get epoch(): number | undefined {
     return this.#conductor.epoch
   }
@@ -51,7 +51,7 @@ export class GroupDuties {
     if (batch.gained?.includes(this.#serverId) === true) this.#publisher?.gained()
   }
 
-  /** Entries were left out of the feed: anything may have changed. */
+  /** The feed has a gap: auctions may have moved, and the outbox may have grown. */
   missed(): void {
     this.#conductor.pulseNow()
     this.#publisher?.gained()

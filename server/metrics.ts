@@ -1,6 +1,8 @@
 /**
- * What a server counts. Invariant: labels are closed lists of the contract's own codes; no id, amount or address
- * is ever a label. Source: docs/style.md, "Configuration, logs, metrics".
+ * The metrics of a server.
+ *
+ * They are counted where the work is done. Invariant: the values of a label are a closed list of the contract's codes;
+ * no id, amount or address is ever a label. Source: docs/style.md, "Configuration, logs, metrics".
  */
 import { closeCodes } from '../protocol/close-codes.ts'
 import { frameErrors } from '../protocol/frame-errors.ts'

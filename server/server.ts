@@ -36,9 +36,9 @@ import { frameHandlers, refuse } from './ws/frame-handlers.ts'
 import { Gateway } from './ws/gateway.ts'
 import type { SocketSession } from './ws/socket-session.ts'
 
-/** For the last bytes to leave before connections are dropped. */
+/** Time for the last bytes to be sent before connections are dropped. */
 const closeGraceMs = 5000
-/** Sockets are looked after at least this far apart, and at most a quarter of a heartbeat. */
+/** The shortest pause between two checks of the sockets; usually it is a quarter of a heartbeat. */
 const tendMsMin = 25
 
 export interface ServerOptions {
@@ -49,9 +49,9 @@ export interface ServerOptions {
   readonly metrics: Metrics
   /** Absent: this server publishes no notifications; they stay in the outbox. */
   readonly sink?: NotificationSink
-  /** The secret that signs a buyer's notifications; absent: registration does not answer one. */
+  /** The secret that signs a buyer's notifications. Absent: registration returns none. */
   readonly webhookSecretOf?: (buyerId: SubjectId) => string
-  /** Folder of the built web page; absent or not there: none is served. */
+  /** Folder of the built web page. Absent or missing: none is served. */
   readonly webDir?: string
 }
 
@@ -59,13 +59,13 @@ export interface RunningServer {
   /** Where clients connect, as `http://127.0.0.1:8080`. */
   readonly url: string
   /**
-   * Ends the service: not ready, `drain` to every socket; after the grace, or when all sockets are gone, no new
-   * connections and 1012 to the sockets that are left. Once only; further calls await the first.
+   * Stops serving: the server is not ready, and `drain` goes to every socket. After the grace, or when no socket is
+   * left, it accepts no new connections and closes the remaining sockets with 1012. Further calls await the first.
    */
   drain(): Promise<void>
   /** Stops everything, without grace unless drained before. */
   close(): Promise<void>
-  /** For its monitors: how much it has to do, and the epoch that it acts under in each group. */
+  /** The report to the monitors: number of sockets, and the epoch in each group. */
   load(): ServerLoad
 }
 
@@ -80,7 +80,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const page: Pages = options.webDir === undefined ? () => undefined : await loadPages(options.webDir)
   const server = new Server(options, tokens, page)
   await server.open()
-  // Bound: callers hand these on as functions.
+  // Bound methods, because callers pass them as functions.
   return {
     url: server.url,
     drain: () => server.drain(),
@@ -98,13 +98,13 @@ class Server {
   readonly #gateway: Gateway
   readonly #http: Http
   readonly #groups: readonly GroupDuties[]
-  /** Bids without an answer. */
+  /** Bids in progress. */
   readonly #bids: Tally
   #endFeeds: readonly (() => void)[] = []
   #edge: Edge | undefined
   #cancelTending: CancelTimer = () => undefined
   #isDraining = false
-  /** Bids are refused: nothing new begins. */
+  /** Whether new bids are refused. */
   #isEnding = false
   #hasReleased = false
   #draining: Promise<void> | undefined
@@ -134,7 +134,7 @@ class Server {
     return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
   }
 
-  /** Follows the feeds, opens the port, and begins its duties. What fails leaves nothing running. */
+  /** Follows the feeds, opens the port, and begins the duties. A failed start leaves nothing running. */
   async open(): Promise<void> {
     const { config, logger } = this.#options
     this.#endFeeds = this.#groups.map((group) => this.#follow(group))
@@ -175,13 +175,16 @@ class Server {
       clock,
       subscriptionsMax: config.subscriptionsMax,
       publish: (topic, message) => this.#edge?.publish(topic, message),
-      // The carrier sweeps at the end of each turn: after two more turns everything from before has gone out.
+      // The carrier sweeps at the end of each turn, so after two more turns all earlier messages are handed over.
       afterSweep: (work) => setImmediate(() => setImmediate(work)),
       readFailed: (session, replyTo, error) => {
         const code = clusterFault(error)
         if (code === undefined) this.#fault(error, 'subscribe')
         if (replyTo === undefined) session.close(1011)
-        else refuse(session, replyTo, code ?? 'internal', 'the auction could not be read; ask again')
+        else {
+          const message = 'the auction could not be read; ask again'
+          refuse(session, replyTo, { code: code ?? 'internal', message })
+        }
       },
       resynced: () => this.#metrics.resyncs.add(1),
     })
@@ -287,7 +290,7 @@ class Server {
         this.#fanOut.deliver(batch)
         group.observe(batch)
       },
-      // Events and private frames are gone that sockets were promised: their clients resume from where they are.
+      // Events and private frames are missing, so all sockets are closed and their clients resume.
       (gap) => {
         logger.warn('feed_gap', { ...gap, sockets: this.#gateway.sessionCount })
         this.#gateway.closeAll(1012)
@@ -302,7 +305,7 @@ class Server {
     this.#cancelTending = clock.setTimer(Math.max(tendMsMin, config.heartbeatMs / 4), () => this.#tend())
   }
 
-  /** What no client can be blamed for. A broken invariant ends the process; the rest is logged and counted. */
+  /** Logs and counts an unexpected error. A broken invariant ends the process. */
   readonly #fault = (error: unknown, where: string): void => {
     this.#metrics.faults.add(1)
     this.#options.logger.error('handler_failed', { where, error })
@@ -350,7 +353,7 @@ class Server {
     await Promise.all(this.#groups.map((group) => group.release()))
   }
 
-  /** Whether another live server can take over what this one owns. */
+  /** Whether another live server can take over this server's auctions. */
   async #hasSuccessor(): Promise<boolean> {
     const { cluster, config } = this.#options
     try {
@@ -365,7 +368,7 @@ class Server {
   }
 }
 
-/** The carrier's own timeout comes after ours, which sends a close code: three heartbeats, within its range. */
+/** The carrier's own timeout: three heartbeats, within its range, so that ours, which sends a close code, is earlier. */
 function backstopSeconds(heartbeatMs: number): number {
   return Math.min(960, Math.max(8, Math.ceil((3 * heartbeatMs) / 1000)))
 }

@@ -28,7 +28,7 @@ export class Tally {
     for (const end of this.#waiters) end()
   }
 
-  /** Resolves when nothing is under way, or after `ms`. */
+  /** Resolves when the count is zero, or after `ms`. */
   async untilZero(ms: number): Promise<void> {
     if (this.#count === 0 || ms === 0) return
     await new Promise<void>((resolve) => {

@@ -33,7 +33,7 @@ describe('addresses', () => {
     expect(admission.addressOf(requestFrom('192.0.2.7', '10.0.0.1'))).toBe('192.0.2.7')
   })
 
-  test('RATE5 behind trusted proxies it is the last in the chain that is not one; nonsense ends the chain', () => {
+  test('RATE5 behind trusted proxies the address is the last in the chain that is not one; nonsense ends the chain', () => {
     const admission = new Admission(configWith({ trustedProxies: ['10.0.0.0/8', 'fd00::/8'] }))
     expect(admission.addressOf(requestFrom('10.0.0.1', '192.0.2.7'))).toBe('192.0.2.7')
     expect(admission.addressOf(requestFrom('10.0.0.1', '6.6.6.6, 192.0.2.7, 10.9.9.9'))).toBe('192.0.2.7')
@@ -54,7 +54,7 @@ describe('addresses', () => {
     expect(take('192.0.2.1')).toBeGreaterThan(0)
   })
 
-  test('RATE5 a subject has a rate of its own, wherever it comes from; an operator has none', () => {
+  test('RATE5 a subject has a rate of its own, from any address; an operator has none', () => {
     const admission = new Admission(configWith({ requestsPerSecond: 1, requestsBurst: 1 }))
     expect(admission.request(undefined, '192.0.2.1', 0)).toBe(0)
     expect(admission.request(ann, '192.0.2.1', 0)).toBe(0)
@@ -75,7 +75,7 @@ describe('addresses', () => {
     expect(admission.isFromOperator(requestFrom('10.2.0.1', '192.0.2.7'), undefined)).toBe(false)
   })
 
-  test('RATE7 sockets are counted by subject, or by address without one, and counted out again', () => {
+  test('RATE7 sockets are counted by subject, or by address without one, until they close', () => {
     const admission = new Admission(configWith({ socketsMax: 4, socketsPerAddressMax: 2 }))
     expect(admission.socketOpened(undefined, '192.0.2.1')).toBe('admitted')
     expect(admission.socketOpened(undefined, '192.0.2.1')).toBe('admitted')
@@ -104,12 +104,12 @@ describe("the server's settings", () => {
     }
   }
 
-  test('CONFIG8 the defaults hold together, and each setting says what it is for', () => {
+  test('CONFIG8 the defaults are valid together, and each setting has a line of doc', () => {
     expect(faultsOf({})).toEqual([])
     for (const [key, setting] of Object.entries(serverSection.settings)) expect(setting.doc, key).not.toBe('')
   })
 
-  test('CONFIG8 combinations that starve each other are refused with the reason', () => {
+  test('CONFIG8 limits that leave no room for each other are refused with the reason', () => {
     expect(faultsOf({ jwksUrl: 'https://a.example', jwksFile: 'x' })[0]).toContain('set one')
     expect(faultsOf({ socketsMax: 10 })[0]).toContain('socketsPerAddressMax')
     expect(faultsOf({ subscriptionsMax: 10 })[0]).toContain('subscriptionsPerSocketMax')
@@ -117,7 +117,7 @@ describe("the server's settings", () => {
     expect(faultsOf({ queuedBytesMax: 4096 })[0]).toContain('queuedBytesMax')
   })
 
-  test('CONFIG8 what is no network, address, secret, id or currency is refused', () => {
+  test('CONFIG8 a value that is no network, address, secret, id or currency is refused', () => {
     for (const [key, value] of [
       ['trustedProxies', 'example.com'],
       ['trustedProxies', '10.0.0.0/33'],

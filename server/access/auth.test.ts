@@ -56,7 +56,7 @@ function signed(alg: keyof typeof pairs, claims: Claims = good): Promise<string>
 }
 
 describe('tokens of the house', () => {
-  test('AUTH1 a token that the house issued says who, in which roles, until when', async () => {
+  test('AUTH1 a token of the house names its subject, roles and expiry', async () => {
     const tokens = tokensWith()
     const { token, expiresAtMs } = await tokens.issue('ann' as SubjectId, ['seller', 'bidder'], 60)
     expect(await tokens.verify(token)).toEqual({
@@ -67,7 +67,7 @@ describe('tokens of the house', () => {
     expect(() => tokensWith({ secret: randomBytes(31) })).toThrow(RangeError)
   })
 
-  test('AUTH2 wrong audience, issuer, signature, times or subject, and missing claims, are no token', async () => {
+  test('AUTH2 a token with a wrong audience, issuer, signature, time or subject, or a missing claim, is refused', async () => {
     const tokens = tokensWith()
     expect(await tokens.verify(forge(good))).toMatchObject({ ok: true })
     const without = (name: keyof Claims): Claims => ({ ...good, [name]: undefined })
@@ -105,7 +105,7 @@ describe('tokens of the house', () => {
     expect(await tokens.verify(forge({ ...good, exp: nowSeconds - 5 }))).toMatchObject({ ok: false })
   })
 
-  test('AUTH6 roles that the contract does not know are ignored, and none leaves the right to watch', async () => {
+  test('AUTH6 unknown roles are ignored, and a token without a role can watch', async () => {
     const tokens = tokensWith()
     const rolesOf = async (roles: unknown) => {
       const check = await tokens.verify(forge({ ...good, roles }))
@@ -120,7 +120,7 @@ describe('tokens of the house', () => {
 })
 
 describe('signatures', () => {
-  test('AUTH3 the algorithm decides the key: none, HMAC with a public key, and others are refused', async () => {
+  test('AUTH3 the algorithm selects the key: none, HMAC with a public key, and others are refused', async () => {
     const tokens = tokensWith({ jwks: { keys: { keys } } })
     const publicPem = await exportSPKI(pairs.RS256.publicKey)
     const publicJwk = JSON.stringify(keys[0])
@@ -145,7 +145,7 @@ describe('signatures', () => {
     expect(await tokens.verify(forge(good, { alg: 'HS256', kid: 'oct' }, k))).toMatchObject({ ok: false })
   })
 
-  test('AUTH4 tokens of a configured authority count, in each algorithm, and house tokens beside them', async () => {
+  test("AUTH4 tokens of a configured authority are accepted, in each algorithm, besides the house's", async () => {
     const tokens = tokensWith({ jwks: { keys: { keys } }, issuer: 'https://id.example' })
     for (const alg of ['RS256', 'ES256', 'EdDSA'] as const) {
       const claims = { ...good, iss: 'https://id.example', roles: ['seller'] }
@@ -174,7 +174,7 @@ describe('published keys', () => {
     if (folder !== undefined) await rm(folder, { recursive: true, force: true })
   })
 
-  test('AUTH4 they may come from an address; while that is away the token is not called bad', async () => {
+  test('AUTH4 keys may come from an address; while it is away the token is not called invalid', async () => {
     let isAway = true
     server = createServer((_request, response) => {
       response.statusCode = isAway ? 500 : 200
@@ -196,7 +196,7 @@ describe('published keys', () => {
     })
   })
 
-  test('AUTH4 they may come from a file; one without keys is refused', async () => {
+  test('AUTH4 keys may come from a file; one without keys is refused', async () => {
     folder = await mkdtemp(join(tmpdir(), 'martillo-jwks-'))
     const path = join(folder, 'jwks.json')
     await writeFile(path, JSON.stringify({ keys }))
@@ -208,7 +208,7 @@ describe('published keys', () => {
 })
 
 describe('verified tokens', () => {
-  test('AUTH5 a remembered token is answered at once, and no longer than it lives', async () => {
+  test('AUTH5 a cached token is accepted at once, until it expires', async () => {
     const own = new ManualClock()
     const tokens = tokensWith({ clock: own })
     const { token } = await tokens.issue('ann' as SubjectId, ['bidder'], 60)
@@ -222,7 +222,7 @@ describe('verified tokens', () => {
     expect(await tokens.verify(token)).toMatchObject({ ok: false })
   })
 
-  test('AUTH9 so many are remembered and no more; the one unused for longest goes', async () => {
+  test('AUTH9 the number of cached tokens is bounded; the one unused for longest is dropped', async () => {
     const tokens = tokensWith({ cacheMax: 2 })
     const [a, b, c] = await Promise.all(
       ['a', 'b', 'c'].map(async (subject) => (await tokens.issue(subject as SubjectId, [], 60)).token),

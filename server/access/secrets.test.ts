@@ -35,7 +35,7 @@ describe('secret files', () => {
     expect(await readdir(folder)).toEqual(['jwt.secret'])
   })
 
-  test('AUTH1 a damaged key is refused with what to do, and one that others may read is logged', async () => {
+  test('AUTH1 a damaged key is refused with the remedy, and one that others may read is logged', async () => {
     const path = join(folder, 'jwt.secret')
     await writeFile(path, 'short\n')
     await expect(keepSecret(path, silentLogger)).rejects.toBeInstanceOf(SecretFileError)
@@ -52,7 +52,7 @@ describe('secret files', () => {
     expect(lines.join()).toContain('token_secret_readable_by_others')
   })
 
-  test("AUTH8 the operator's token is kept while it is good for a month, and renewed before", async () => {
+  test("AUTH8 the operator's token is kept while it is valid for a month, and renewed before", async () => {
     const clock = new ManualClock()
     const path = join(folder, 'operator.token')
     const tokens = tokensWith(clock)

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { KeyedBuckets, TokenBucket } from './token-bucket.ts'
 
 describe('rates', () => {
-  test('RATE1 a burst is let through at once, then the steady rate, and a refusal says how long to wait', () => {
+  test('RATE1 a burst passes at once, then the steady rate, and a refusal names the time to wait', () => {
     const bucket = new TokenBucket({ perSecond: 10, burst: 3 }, 0)
     expect([0, 0, 0].map((at) => bucket.take(at))).toEqual([0, 0, 0])
     expect(bucket.take(0)).toBe(100)
@@ -40,7 +40,7 @@ describe('rates', () => {
     )
   })
 
-  test('RATE2 keys do not share a bucket, and the number of keys is bounded: the one unused for longest is forgotten', () => {
+  test('RATE2 keys do not share a bucket, and their number is bounded: the one unused for longest is dropped', () => {
     const buckets = new KeyedBuckets({ perSecond: 1, burst: 1 }, 3)
     for (const key of ['a', 'b', 'c']) expect(buckets.take(key, 0)).toBe(0)
     expect(buckets.take('a', 0)).toBeGreaterThan(0)

@@ -106,7 +106,7 @@ export function carrierContract(openEdge: OpenEdge): void {
       expect((await fetch(`http://127.0.0.1:${edge.port}/`)).status).toBe(200)
     })
 
-    test('EDGE2 after it stops listening what is open goes on and nothing new comes in', async () => {
+    test('EDGE2 after it stops listening, open connections continue and no new ones are accepted', async () => {
       const { edge, url, sockets } = await open({
         message: (_session, bytes) => sockets[0]?.send(bytes.slice()),
       })
@@ -123,7 +123,7 @@ export function carrierContract(openEdge: OpenEdge): void {
   })
 
   describe('handlers that fail', () => {
-    test('EDGE3 a throw and a rejection are answered 500, and the process lives on', async () => {
+    test('EDGE3 a throw and a rejection are answered 500, and the process keeps running', async () => {
       let fails: 'throw' | 'reject' | 'bad answer' | undefined = 'throw'
       const { url, faults } = await open({
         http: () => {
@@ -191,7 +191,7 @@ export function carrierContract(openEdge: OpenEdge): void {
       expect(await four.closed).toBe(1000)
     })
 
-    test('EDGE4 an answer for a client that is gone goes nowhere', async () => {
+    test('EDGE4 an answer for a client that is gone is dropped', async () => {
       let answer: (() => void) | undefined
       const { url, edge, faults } = await open({
         http: ({ request }) =>
@@ -289,7 +289,7 @@ export function carrierContract(openEdge: OpenEdge): void {
       expect(seen).toEqual([1024])
     })
 
-    test('EDGE7 what is published reaches those who subscribed, text as text and bytes as bytes', async () => {
+    test('EDGE7 a published message reaches the subscribed sockets, text as text and bytes as bytes', async () => {
       const { url, edge, sockets } = await open()
       const { ws } = await socketTo(url)
       const received: unknown[] = []

@@ -77,7 +77,7 @@ export interface HttpExchange {
   readonly request: HttpRequest
   /**
    * The whole body, at most `bytesMax`. The rest of a bigger one is read and dropped, up to `discardedBytesMax`: a
-   * client that is cut off while it sends seldom reads the answer. Call it once, before the handler's first await.
+   * client whose connection ends while it sends seldom reads the answer. Call it once, before the first await.
    */
   readBody(bytesMax: number, deadlineMs: number): Promise<BodyRead>
 }

@@ -4,7 +4,7 @@ import { fuzzContract } from './fuzz-contract.ts'
 import { EdgeUnavailableError, loadNative, nativeCandidates, openEdge } from './uws.ts'
 
 describe('the native module', () => {
-  test('EDGE1 each Node version tries the builds that run on it, and says what to change when none loads', async () => {
+  test('EDGE1 each Node version tries the builds that run on it, and names the remedy when none loads', async () => {
     expect(nativeCandidates(20)).toEqual(['uws-node20'])
     expect(nativeCandidates(22)).toEqual(['uws-node22', 'uws-node20'])
     expect(nativeCandidates(23)).toEqual(['uws-node20'])

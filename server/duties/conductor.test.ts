@@ -110,7 +110,7 @@ afterEach(async () => {
 })
 
 describe('the conductor', () => {
-  test('CONDUCT1 it registers at start, and closes and opens what falls due at its moment', async () => {
+  test('CONDUCT1 it enlists at its start, and closes and opens auctions when they fall due', async () => {
     bench = new Bench()
     bench.conductor.start()
     await bench.advance(20)
@@ -130,7 +130,7 @@ describe('the conductor', () => {
     expect(lateMax).toBeLessThanOrEqual(0.02)
   })
 
-  test('CONDUCT2 it pulses every second while nothing is near, four times as often when something is', async () => {
+  test('CONDUCT2 it pulses every second while no deadline is near, four times as often while one is', async () => {
     bench = new Bench()
     bench.conductor.start()
     await bench.advance(100)
@@ -146,7 +146,7 @@ describe('the conductor', () => {
     expect(bench.conducts() - before).toBeLessThanOrEqual(9)
   })
 
-  test('CONDUCT3 a deadline that a bid or an operator moved is met at its new moment, never the old', async () => {
+  test('CONDUCT3 a deadline that a bid or an operator moved is met at its new time, never the old one', async () => {
     bench = new Bench()
     bench.conductor.start()
     await bench.advance(20)
@@ -176,7 +176,7 @@ describe('the conductor', () => {
     })
   })
 
-  test("CONDUCT3 others' auctions are not its business", async () => {
+  test("CONDUCT3 it ignores the deadlines of other servers' auctions", async () => {
     bench = new Bench()
     bench.conductor.start()
     await bench.advance(20)
@@ -214,7 +214,7 @@ describe('the conductor', () => {
     expect(await bench.statusOf('own')).toBe('passed')
   })
 
-  test('CONDUCT7 what comes to it from another server is conducted at once', async () => {
+  test('CONDUCT7 auctions that come to it from another server are conducted at once', async () => {
     bench = new Bench()
     const other = 'server-2' as ServerId
     bench.conductor.start()
@@ -230,7 +230,7 @@ describe('the conductor', () => {
     expect(await bench.statusOf('moves')).toBe('passed')
   })
 
-  test('CONDUCT8 before it stops it hands over what it owns, and does nothing any more', async () => {
+  test('CONDUCT8 before it stops it hands over its auctions, and then does nothing', async () => {
     bench = new Bench()
     const other = 'server-2' as ServerId
     bench.conductor.start()
@@ -245,7 +245,7 @@ describe('the conductor', () => {
     expect(bench.conducts()).toBe(before)
   })
 
-  test('CONDUCT4 while the cluster is away it tries again and again, and then does what is due', async () => {
+  test('CONDUCT4 while the cluster is away it retries, and then proposes what is due', async () => {
     bench = new Bench()
     bench.cluster.failure = 'unavailable'
     bench.conductor.start()
@@ -264,7 +264,7 @@ describe('the conductor', () => {
     expect(await bench.statusOf('due')).toBe('passed')
   })
 
-  test('CONDUCT5 registered anew by another, it stops at once, says so, and registers again', async () => {
+  test('CONDUCT5 when another process enlists under its id, it stops at once, logs it, and enlists again', async () => {
     bench = new Bench()
     bench.conductor.start()
     await bench.advance(50)
@@ -278,7 +278,7 @@ describe('the conductor', () => {
     expect(await bench.statusOf('after')).toBe('passed')
   })
 
-  test('CONDUCT5 taken for dead by a monitor, it is back at once', async () => {
+  test('CONDUCT5 when a monitor took it for dead, it enlists again at once', async () => {
     bench = new Bench()
     bench.conductor.start()
     await bench.advance(50)
@@ -290,7 +290,7 @@ describe('the conductor', () => {
     expect((await bench.cluster.owners(groupId)).servers).toMatchObject([{ standing: 'live', epoch: 3 }])
   })
 
-  test('CONDUCT6 many that fall due at once are all worked off, batch by batch', async () => {
+  test('CONDUCT6 many auctions that fall due together are all handled, batch by batch', async () => {
     bench = new Bench()
     bench.conductor.start()
     await bench.advance(20)
@@ -301,7 +301,7 @@ describe('the conductor', () => {
     expect(statuses.every((status) => status === 'passed')).toBe(true)
   })
 
-  test('CONDUCT6 stopped, it proposes nothing more', async () => {
+  test('CONDUCT6 when stopped, it proposes nothing', async () => {
     bench = new Bench()
     bench.conductor.start()
     await bench.advance(100)

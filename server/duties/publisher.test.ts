@@ -164,7 +164,7 @@ afterEach(async () => {
 })
 
 describe('the publisher', () => {
-  test('PUBLISH1 each kind goes to whom it concerns, with the public view and nothing secret', async () => {
+  test('PUBLISH1 each kind goes to its recipients, with the public view and nothing secret', async () => {
     bench = new Bench()
     await bench.register()
     bench.publisher.start()
@@ -249,7 +249,7 @@ describe('the publisher', () => {
     expect(bench.published).toHaveLength(7)
   })
 
-  test("PUBLISH3 a recipient's messages keep their order; one that is slow does not hold up the others", async () => {
+  test("PUBLISH3 a recipient's messages keep their order; a slow recipient does not delay the others", async () => {
     bench = new Bench(50)
     await bench.register()
     await bench.buyer('slow', ['maps'])
@@ -273,7 +273,7 @@ describe('the publisher', () => {
     expect(lots('quick')).toEqual(inOrder)
   })
 
-  test('PUBLISH4 what the queue does not take is offered again, in order, until it does', async () => {
+  test('PUBLISH4 a message that the queue does not take is offered again, in order, until it does', async () => {
     bench = new Bench()
     await bench.register()
     await bench.buyer('ann', ['maps'])
@@ -305,7 +305,7 @@ describe('the publisher', () => {
     expect(bench.underWayMax).toBe(7)
   })
 
-  test('PUBLISH7 a page of outbox entries asks for each of its auctions and buyers once, all at the same time', async () => {
+  test('PUBLISH7 a page of outbox entries reads each of its auctions and buyers once, all at the same time', async () => {
     bench = new Bench()
     await bench.register()
     const buyers = ['a', 'b', 'c']
@@ -357,7 +357,7 @@ describe('the publisher', () => {
     expect(bench.messages()).toEqual(['MATCHING_AUCTIONS ann', 'NEW_AUCTION ann'])
   })
 
-  test('PUBLISH6 bidders beyond a page all hear of the end, the winner not among the losers', async () => {
+  test('PUBLISH6 all bidders beyond a page get the end, and the winner is not among the losers', async () => {
     bench = new Bench()
     await bench.register()
     await bench.create('lot', [])

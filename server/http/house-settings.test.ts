@@ -22,7 +22,7 @@ describe('POST /house', () => {
   const ask = (body?: unknown, token: string = house.operatorToken) =>
     house.ask('/house', { token, ...(body === undefined ? {} : { body: body as object }) })
 
-  test('HOUSE4 shows settings and features, changes what is named and keeps the rest', async () => {
+  test('HOUSE4 shows settings and features, changes the named ones and keeps the rest', async () => {
     const off = { settings: usual, features: [], featuresOff: names }
     expect(await ask()).toMatchObject({ status: 200, body: off })
     const changed = await ask({ outageExtensionMinMs: 8_000 })
@@ -40,7 +40,7 @@ describe('POST /house', () => {
     expect(house.cluster.state.house).toMatchObject({ features: knownFeatures })
   })
 
-  test('HOUSE4 is the operator’s alone', async () => {
+  test('HOUSE4 is for operators only', async () => {
     for (const role of ['seller', 'bidder']) {
       const token = await house.tokenFor('sam', role)
       expect(await ask(undefined, token)).toMatchObject({ status: 403, body: { code: 'role_missing' } })
@@ -62,7 +62,7 @@ describe('POST /house', () => {
     expect(house.cluster.state.house).toMatchObject({ settings: usual, features: [] })
   })
 
-  test('HOUSE6 features are not switched on while a node is known not to know them', async () => {
+  test('HOUSE6 features are not switched on while a connected node does not know them', async () => {
     house.cluster.nodesKnow = []
     const refused = await ask({ features: 'all', outageThresholdMs: 900 })
     expect(refused).toMatchObject({ status: 422, body: { code: 'terms_invalid' } })
@@ -119,7 +119,7 @@ describe('a house of several groups', () => {
     })
   })
 
-  test('HOUSE5 where no group took it, nothing was decided', async () => {
+  test('HOUSE5 where no group made the change, nothing was decided', async () => {
     for (const one of parts) one.failure = 'overloaded'
     expect(read(await configureHouse(cluster, { outageThresholdMs: 700 })).body.code).toBe('overloaded')
     part(2).failure = 'unknown'

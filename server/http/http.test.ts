@@ -57,7 +57,7 @@ describe('routes', () => {
     expect(Number(head.headers.get('content-length'))).toBe((await house.ask('/up')).text.length)
   })
 
-  test('HTTP2 a body that is not JSON, of another type, too large or not an object is refused as what it is', async () => {
+  test('HTTP2 a body that is not JSON, of another type, too large or not an object is refused with its own code', async () => {
     const send = (body: string | Uint8Array, type = 'application/json') =>
       house.ask('/buyers', { body, headers: { 'content-type': type } })
     expectProblem(await send('{'), 400, 'malformed_json')
@@ -102,7 +102,7 @@ describe('routes', () => {
     asking.destroy()
   })
 
-  test('HTTP2 an endless body without a declared length is cut off at the bound', async () => {
+  test('HTTP2 an endless body without a declared length ends its connection at the bound', async () => {
     let sent = 0
     const endless = new ReadableStream<Uint8Array>({
       pull(controller) {
@@ -128,7 +128,7 @@ describe('routes', () => {
 })
 
 describe('health and metrics', () => {
-  test('HTTP10 up and alive whatever the cluster does; ready only with a leader', async () => {
+  test('HTTP10 up and alive in any state of the cluster; ready only with a leader', async () => {
     house.cluster.isReady = false
     expect((await house.ask('/up')).status).toBe(200)
     expect((await house.ask('/livez')).status).toBe(200)
@@ -152,7 +152,7 @@ describe('health and metrics', () => {
 })
 
 describe('buyers', () => {
-  test('HTTP5 a stranger registers and gets a token that bids, and nothing else', async () => {
+  test('HTTP5 a client without a token registers and gets one that may bid, and nothing else', async () => {
     const answer = await house.ask('/buyers', {
       body: { name: 'Cleo', interests: ['Ships', 'Maps', 'maps'], endpoint: 'https://cleo.example/hook' },
     })
@@ -297,7 +297,7 @@ describe('auctions', () => {
     expect(someone.body['id']).not.toBe(first.body['id'])
   })
 
-  test('HTTP7 creating takes a seller or an operator; terms that no auction can have are 400 or 422', async () => {
+  test('HTTP7 creating needs a seller or an operator; impossible terms are 400 or 422', async () => {
     const body = { title: 'x', openingBid: 1, durationMs: 60_000 }
     expectProblem(await house.ask('/auctions', { body }), 401, 'token_missing')
     expectProblem(await house.ask('/auctions', { token: ann, body }), 403, 'role_missing')
@@ -492,7 +492,7 @@ describe('bids', () => {
 })
 
 describe('tokens over HTTP', () => {
-  test('AUTH2 a token that is none is 401 on every route that takes one, and on public ones too', async () => {
+  test('AUTH2 an invalid token is 401 on every route that needs one, and on public ones too', async () => {
     for (const authorization of ['Bearer nonsense', 'Basic abc', 'Bearer', 'Bearer a b'])
       for (const path of ['/auctions', '/metrics']) {
         const answer = await house.ask(path, { headers: { authorization } })
@@ -503,7 +503,7 @@ describe('tokens over HTTP', () => {
     expectProblem(posted, 401, 'token_invalid')
   })
 
-  test('AUTH6 an operator issues tokens for any roles, and says how long they live', async () => {
+  test('AUTH6 an operator issues tokens for any roles and lifetime', async () => {
     const answer = await house.ask('/tokens', {
       token: house.operatorToken,
       body: { subject: 'zoe', roles: ['seller', 'bidder'], ttlSeconds: 60 },
@@ -543,7 +543,7 @@ describe('failures behind the edge', () => {
     expectProblem(await house.ask('/auctions'), 503, 'unavailable')
   })
 
-  test('HTTP15 a handler that fails is 500, logged once, and the server goes on', async () => {
+  test('HTTP15 a handler that fails is 500 and logged once, and the server continues', async () => {
     house.cluster.readFailure = new Error('a fault of ours with a secret in it')
     const answer = await house.ask('/auctions')
     expectProblem(answer, 500, 'internal')
@@ -590,7 +590,7 @@ describe('other origins', () => {
     expect((await house.ask('/up')).headers.get('access-control-allow-origin')).toBeNull()
   })
 
-  test('HTTP13 where origins are listed, only those may', async () => {
+  test('HTTP13 where origins are listed, only those may use the API', async () => {
     const strict = await TestHouse.open({ settings: { corsOrigins: ['https://shop.example'] } })
     const from = (origin: string) => strict.ask('/up', { headers: { origin } })
     const allowed = await from('https://shop.example')

@@ -42,7 +42,7 @@ describe('the page', () => {
     expect(head.text).toBe('')
   })
 
-  test('HTTP12 hashed files may be kept for ever, the page is asked for anew and answered 304 when it is the same', async () => {
+  test('HTTP12 hashed files may be cached for ever; the page is revalidated, and is 304 when unchanged', async () => {
     const script = await house.ask('/assets/app-1a2b3c.js')
     expect(script.headers.get('cache-control')).toContain('immutable')
     expect(script.headers.get('content-type')).toContain('text/javascript')
@@ -54,7 +54,7 @@ describe('the page', () => {
     expect((await house.ask('/', { headers: { 'if-none-match': '"other"' } })).status).toBe(200)
   })
 
-  test('HTTP12 text is zipped for who takes it, pictures never', async () => {
+  test('HTTP12 text is compressed for clients that accept it, pictures never', async () => {
     const plain = await fetch(`${house.server.url}/`, { headers: { 'accept-encoding': 'identity' } })
     expect(plain.headers.get('content-encoding')).toBeNull()
     const zipped = await fetch(`${house.server.url}/`, { headers: { 'accept-encoding': 'gzip' } })
@@ -86,7 +86,7 @@ describe('the page', () => {
     }
   })
 
-  test('HTTP12 the API goes before the page, and a house without a page still answers', async () => {
+  test('HTTP12 the API takes precedence over the page, and a house without a page still answers', async () => {
     expect((await house.ask('/auctions')).body).toHaveProperty('auctions')
     const bare = await TestHouse.open({ webDir: join(folder, 'nothing') })
     expect((await bare.ask('/')).status).toBe(404)

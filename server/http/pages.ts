@@ -1,7 +1,9 @@
 /**
- * The built web page, read into memory at start and served from there. Invariant: a request path is only ever a
- * key of a map of files that were there at start, so no path can lead out of the folder; what is served forbids
- * the browser everything that the page does not need. Source: RFC 9111; CSP Level 3.
+ * Serves the built web page from memory.
+ *
+ * API routes come first; http.ts sees to that. Invariant: a request path is only a key of a map of the files that
+ * existed at the start, so no path leads out of the folder; the policy of a page forbids everything that the page does
+ * not need. Source: RFC 9111; CSP Level 3; docs/spec.md HTTP12.
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
@@ -51,13 +53,13 @@ export class PagesError extends Error {
   readonly retryable = false
 }
 
-/** The answer to a page request; `undefined` where no page is at its path. */
+/** The answer to a page request; `undefined` if there is no page at its path. */
 export type Pages = (request: HttpRequest) => HttpAnswer | undefined
 
 /**
- * Reads every file of a folder (at most 1,000, at most 64 MiB together) and returns what answers GET for them; `/`
- * is `index.html`. A folder that is not there gives no pages. Files under `assets/` carry a hash in their name
- * and may be kept for ever.
+ * Reads every file of a folder (at most 1,000, at most 64 MiB together) and returns the function that answers GET; `/`
+ * is `index.html`. A missing folder gives no pages. Files under `assets/` have a hash in their name and may be cached
+ * for ever.
  */
 export async function loadPages(folder: string): Promise<Pages> {
   const pages = new Map<string, Page>()

@@ -1,7 +1,9 @@
 /**
- * The table of HTTP routes: path, who may ask, what body, what it does. Invariant: the bidder, seller or buyer is
- * always the token's subject, never a field; ids of new things derive from subject and request id, so that a
- * retry answers with the same thing. Rules of the auction are the machine's. Source: docs/protocol.md, "HTTP".
+ * The table of HTTP routes: path, roles, body, and handler.
+ *
+ * The rules of an auction are left to the machine, tokens and rates to http.ts. Invariant: the bidder, seller or buyer
+ * is always the token's subject, never a field; ids of new things derive from subject and request id, so that a retry
+ * gets the same thing. Source: docs/protocol.md, "HTTP".
  */
 import { auctionStatuses } from '../../protocol/auction-view.ts'
 import type {
@@ -46,9 +48,9 @@ export interface RouteContext {
   readonly registry: Metrics
   readonly metrics: ServerMetrics
   readonly isDraining: () => boolean
-  /** With what the notifications of a buyer are signed. */
+  /** The secret that signs the notifications of a buyer. */
   readonly webhookSecretOf?: (buyerId: SubjectId) => string
-  /** An auction of this server falls due then, maybe before anything that its conductor knows of. */
+  /** Informs the conductor of a deadline, which may be sooner than those it knows. */
   readonly dueAt: (auctionId: AuctionId, atMs: number) => void
 }
 
@@ -58,7 +60,7 @@ export function routes(context: RouteContext): readonly Route[] {
   return [
     get('/up', alive, true),
     get('/livez', alive, true),
-    // Only what is no proper request for a WebSocket comes here.
+    // The carrier handles proper upgrades; only other requests get here.
     get('/ws', () => problemAnswer('upgrade_required', {}, { Upgrade: 'websocket' })),
     get('/readyz', () => readiness(context), true),
     get(
@@ -130,7 +132,7 @@ export function routes(context: RouteContext): readonly Route[] {
   }
 }
 
-/** A stranger, or an operator for somebody else, makes a new buyer; a bidder's own token renews its own entry. */
+/** A client without a token, or an operator, registers a new buyer; a bidder's token renews its own entry. */
 async function registerBuyer(
   context: RouteContext,
   call: Call,
@@ -246,7 +248,7 @@ async function showAuction({ cluster }: RouteContext, call: Call, auctionId: Auc
   return jsonAnswer(200, wireView(view, you))
 }
 
-/** Pages over the auction's events; a page of them may hold fewer bids than asked for, or none. */
+/** Pages over the auction's events, so a page may have fewer bids than its limit, or none. */
 async function listBids({ cluster }: RouteContext, call: Call, auctionId: AuctionId): Promise<HttpAnswer> {
   const limit = pageLimit(call.query)
   const after = integerOf(parameter(call.query, 'after') ?? '0')
@@ -337,19 +339,19 @@ async function viewOf(cluster: Cluster, auctionId: AuctionId): Promise<AuctionVi
   return view
 }
 
-/** Something that is not even an id names nothing. */
+/** Calls `use` with the id in the path; a text that is no id is an unknown auction. */
 function withAuction<Answer>(call: Call, use: (auctionId: AuctionId) => Answer): Answer | HttpAnswer {
   const id = call.params['id']
   return isId(id) ? use(id as AuctionId) : problemAnswer('auction_not_found')
 }
 
-/** Of a route that takes a role: without a token it is never called. */
+/** The identity on a route that needs a role, which is never called without a token. */
 function identityOf(call: Call): Identity {
   assert(call.identity !== undefined, 'a route that takes a role is called with a token')
   return call.identity
 }
 
-/** The order in which the machine wants tags. */
+/** The order of tags in the machine. */
 function byCodeUnit(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
@@ -363,7 +365,7 @@ function integerOf(text: string): number | undefined {
   return Number.isSafeInteger(value) ? value : undefined
 }
 
-/** An empty parameter says as little as one that is not there. */
+/** The value of a parameter; an empty one counts as absent. */
 function parameter(query: URLSearchParams, name: string): string | undefined {
   const given = query.get(name)
   return given === null || given === '' ? undefined : given

@@ -5,11 +5,11 @@ const event = (seq: number, epoch = 1): TailEvent => ({ seq, epoch, frame: {} as
 const seqs = (events: readonly TailEvent[] | undefined): number[] | undefined => events?.map(({ seq }) => seq)
 
 describe('the tail of an auction', () => {
-  test('FLOW12 knows nothing before something was published or read', () => {
+  test('FLOW12 is empty before something was published or read', () => {
     expect(new EventTail().after({ seq: 0, epoch: 0 })).toBeUndefined()
   })
 
-  test('FLOW12 what was published follows without a gap, up to the bound', () => {
+  test('FLOW12 published events follow without a gap, up to the bound', () => {
     const tail = new EventTail()
     for (let seq = 5; seq < 5 + eventsMax + 3; seq += 1) tail.published(event(seq))
     expect(tail.after({ seq: 6, epoch: 1 })).toBeUndefined()
@@ -20,7 +20,7 @@ describe('the tail of an auction', () => {
     expect(tail.after({ seq: 22, epoch: 2 })).toBeUndefined()
   })
 
-  test('FLOW12 behind a gap it begins anew', () => {
+  test('FLOW12 after a gap it starts over', () => {
     const tail = new EventTail()
     tail.published(event(1))
     tail.published(event(3))
@@ -41,7 +41,7 @@ describe('the tail of an auction', () => {
     expect(seqs(tail.latest(7, 2))).toEqual([6, 7])
   })
 
-  test('FLOW12 a read that is behind what was published changes nothing', () => {
+  test('FLOW12 a read that is older than the last published event changes nothing', () => {
     const tail = new EventTail()
     tail.published(event(8))
     tail.read({ seq: 6, epoch: 1 }, [event(7)])

@@ -217,7 +217,7 @@ describe('fan-out', () => {
     ])
   })
 
-  test('FLOW3 a since that cannot be honoured brings a snapshot', async () => {
+  test('FLOW3 a since that cannot be resumed brings a snapshot', async () => {
     const bench = new Bench()
     const a = await bench.auction('a')
     await bench.bid(a)
@@ -461,7 +461,7 @@ describe('fan-out', () => {
     expect(session.subscriptions.size).toBe(0)
   })
 
-  test('FLOW7 subscribing again begins anew, and a session that leaves leaves nothing behind', async () => {
+  test('FLOW7 subscribing again starts over, and a session that ends leaves nothing behind', async () => {
     const bench = new Bench()
     const a = await bench.auction('a')
     const socket = bench.connect()
@@ -505,7 +505,7 @@ describe('fan-out', () => {
     fc.nat(1),
   )
 
-  test('FLOW8 in whatever order things happen, nobody sees a gap or a repeat without a resync, and all end up to date', async () => {
+  test('FLOW8 in any order of actions nobody sees a gap or a repeat without a resync, and all end up to date', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 120 }), async (steps) => {
         const bench = new Bench()

@@ -1,7 +1,9 @@
 /**
- * What each client frame does: one handler a type. Invariant: each frame that has an `id` gets exactly one answer
- * with that `replyTo`, as long as its socket lives; a bid is made in the name of the token's subject, never of a
- * field. Rules of the auction are the machine's. Source: docs/protocol.md, "WebSocket".
+ * The handlers of client frames, one for each type.
+ *
+ * The rules of an auction are left to the machine; the gateway decodes frames and limits their rate. Invariant: each
+ * frame with an `id` gets exactly one answer with that `replyTo`, while its socket lives; a bid is made by the token's
+ * subject, never by a field. Source: docs/protocol.md, "WebSocket".
  */
 import type { ClientFrameHandlers, FrameId } from '../../protocol/client-frames.ts'
 import { encodeServerFrame } from '../../protocol/encode.ts'
@@ -25,9 +27,9 @@ export interface FrameContext {
   readonly admission: Admission
   readonly fanOut: FanOut
   readonly metrics: ServerMetrics
-  /** Bids whose reply is awaited. */
+  /** Bids in progress. */
   readonly pending: Tally
-  /** Whether new bids are turned away, because the sockets are about to be closed. */
+  /** Whether new bids are refused, because the sockets are about to be closed. */
   readonly isEnding: () => boolean
   readonly limits: { readonly subscriptionsPerSocketMax: number; readonly commandsPerSocketMax: number }
 }
@@ -41,10 +43,13 @@ export function frameHandlers(
       const isNew = !session.subscriptions.has(frame.auctionId)
       if (isNew && session.subscriptions.size >= limits.subscriptionsPerSocketMax) {
         const message = `a socket watches at most ${limits.subscriptionsPerSocketMax} auctions`
-        return refuse(session, frame.id, 'limit_exceeded', message)
+        return refuse(session, frame.id, { code: 'limit_exceeded', message })
       }
       if (isNew && fanOut.isFull)
-        return refuse(session, frame.id, 'overloaded', 'this server has all the subscriptions it can take')
+        return refuse(session, frame.id, {
+          code: 'overloaded',
+          message: 'this server has all the subscriptions it can take',
+        })
       return inTurn(session, frame.auctionId, () =>
         fanOut.subscribe(session, frame.id, frame.auctionId, frame.since),
       )
@@ -54,7 +59,10 @@ export function frameHandlers(
       const { id, auctionId } = frame
       return inTurn(session, auctionId, () => {
         if (!fanOut.unsubscribe(session, auctionId))
-          return refuse(session, id, 'not_subscribed', 'this session does not watch that auction')
+          return refuse(session, id, {
+            code: 'not_subscribed',
+            message: 'this session does not watch that auction',
+          })
         session.send(encodeServerFrame({ type: 'unsubscribed', replyTo: id, auctionId }))
       })
     },
@@ -86,8 +94,8 @@ export function frameHandlers(
 }
 
 /**
- * Answers what a session asks about watching one auction one after the other, for a client that does not wait:
- * begun at once, a second `subscribe` would take the place of a first one that has no answer yet.
+ * Handles a session's `subscribe` and `unsubscribe` frames for one auction one at a time. Otherwise a second
+ * `subscribe` of a client that does not wait would replace the first one before its answer.
  */
 function inTurn(
   session: SocketSession,
@@ -112,7 +120,7 @@ interface BidFrame {
   readonly requestId: RequestId
 }
 
-/** Proposes a bid in the subject's name and answers with what the machine says. */
+/** Proposes a bid of the token's subject, and answers with the machine's reply. */
 async function bid(
   context: FrameContext,
   session: SocketSession,
@@ -127,19 +135,18 @@ async function bid(
     session.send(encodeServerFrame(rejectedFrame(frame.id, frame.requestId, frame.auctionId, reply)))
     return
   }
-  if (context.isEnding()) return refuse(session, frame.id, 'draining', frameErrors.draining.title)
+  const decline = (error: FrameError): void => refuse(session, frame.id, error)
+  if (context.isEnding()) return decline({ code: 'draining', message: frameErrors.draining.title })
   const waitMs = admission.bid(identity, clock.monotonicMs())
   if (waitMs > 0) {
     metrics.rateLimited.add(1, { what: 'bid' })
-    return refuse(session, frame.id, 'rate_limited', 'too many bids of this bidder', waitMs)
+    const message = 'too many bids of this bidder'
+    return decline({ code: 'rate_limited', message, retryAfterMs: waitMs })
   }
-  if (session.commandCount >= limits.commandsPerSocketMax)
-    return refuse(
-      session,
-      frame.id,
-      'overloaded',
-      `at most ${limits.commandsPerSocketMax} bids wait for answers`,
-    )
+  if (session.commandCount >= limits.commandsPerSocketMax) {
+    const message = `at most ${limits.commandsPerSocketMax} bids wait for answers`
+    return decline({ code: 'overloaded', message })
+  }
   const sinceMs = clock.monotonicMs()
   session.commandCount += 1
   context.pending.add()
@@ -155,27 +162,19 @@ async function bid(
     const fault = clusterFault(error)
     if (fault === undefined) throw error
     metrics.bids.add(1, { outcome: fault })
-    refuse(session, frame.id, fault, frameErrors[fault].title)
+    decline({ code: fault, message: frameErrors[fault].title })
   } finally {
     session.commandCount -= 1
     context.pending.remove()
   }
 }
 
-export function refuse(
-  session: SocketSession,
-  replyTo: FrameId | undefined,
-  code: FrameErrorCode,
-  message: string,
-  retryAfterMs?: number,
-): void {
-  session.send(
-    encodeServerFrame({
-      type: 'error',
-      ...(replyTo === undefined ? {} : { replyTo }),
-      code,
-      message,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    }),
-  )
+export interface FrameError {
+  readonly code: FrameErrorCode
+  readonly message: string
+  readonly retryAfterMs?: number
+}
+
+export function refuse(session: SocketSession, replyTo: FrameId | undefined, error: FrameError): void {
+  session.send(encodeServerFrame({ type: 'error', ...(replyTo === undefined ? {} : { replyTo }), ...error }))
 }

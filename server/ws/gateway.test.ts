@@ -39,7 +39,7 @@ const both = [
 ] as const
 
 describe('the session', () => {
-  test('SESSION1 hello comes first: version, session, time, heartbeat, and who one is', async () => {
+  test("SESSION1 hello comes first: version, session, time, heartbeat, and the client's own identity", async () => {
     const before = Date.now()
     const watcher = await client()
     expect(watcher.frames).toHaveLength(1)
@@ -51,7 +51,7 @@ describe('the session', () => {
     expect(bidder.frames[0]?.['sessionId']).not.toBe(watcher.frames[0]?.['sessionId'])
   })
 
-  test('SESSION2 the first subprotocol that the house speaks is taken; with none offered it is JSON', async () => {
+  test('SESSION2 the first subprotocol that the house knows is taken; with none offered it is JSON', async () => {
     const chosen = async (...subprotocols: string[]) => (await client({ subprotocols })).socket.protocol
     expect(await chosen('other', msgpackSubprotocol, jsonSubprotocol)).toBe(msgpackSubprotocol)
     expect(await chosen(jsonSubprotocol, msgpackSubprotocol)).toBe(jsonSubprotocol)
@@ -109,7 +109,7 @@ describe('the session', () => {
     keys.close()
   })
 
-  test('AUTH6 without a token one watches; bids need the role of a bidder', async () => {
+  test('AUTH6 a client without a token can watch; bids need the role of a bidder', async () => {
     const auctionId = await house.createAuction()
     const seller = await client({ token: await house.tokenFor('sam', 'seller') })
     const watcher = await client()
@@ -129,7 +129,7 @@ describe('the session', () => {
 })
 
 describe.each(both)('frames over %s', (_name, binary) => {
-  test('SESSION12 who asks again without waiting gets every answer, in order', async () => {
+  test('SESSION12 a client that sends again without waiting gets every answer, in order', async () => {
     const auctionId = await house.createAuction()
     const watcher = await client()
     let open: () => void = () => undefined
@@ -214,7 +214,7 @@ describe.each(both)('frames over %s', (_name, binary) => {
     })
   })
 
-  test('SESSION4 since is honoured: what was missed comes once, in order, then what is new', async () => {
+  test('SESSION4 since is resumed: the missed events come once, in order, then the new ones', async () => {
     const auctionId = await house.createAuction()
     const bidder = await client({ token: ann, binary })
     for (const amount of [100, 200, 300])
@@ -232,7 +232,7 @@ describe.each(both)('frames over %s', (_name, binary) => {
     })
   })
 
-  test('SESSION5 a rejection says why, and what would have been enough', async () => {
+  test('SESSION5 a rejection has its code, and the bid that would have been enough', async () => {
     const auctionId = await house.createAuction()
     const bidder = await client({ token: ann, binary })
     const other = await client({ token: bob, binary })
@@ -308,7 +308,7 @@ describe.each(both)('frames over %s', (_name, binary) => {
     expect(rival.all('outbid').concat(rival.all('lost'))).toEqual([])
   })
 
-  test('SESSION8 time is answered with when the question came and when the answer left', async () => {
+  test('SESSION8 sync_time is answered with the times of its arrival and its answer', async () => {
     const asking = await client({ binary })
     const answer = await asking.ask({ type: 'sync_time', t0: 12.5 })
     expect(answer).toMatchObject({ type: 'time', t0: 12.5 })
@@ -383,7 +383,7 @@ describe.each(both)('frames over %s', (_name, binary) => {
 })
 
 describe('limits of the socket', () => {
-  test('RATE8 a frame beyond the bound is an error and ends its socket with 1009, one that no bound holds is cut off', async () => {
+  test('RATE8 a frame beyond the bound is an error and ends its socket with 1009; a far bigger one ends it unread', async () => {
     for (const binary of [false, true])
       for (const length of [16 * 1024 + 1, 1024 * 1024]) {
         const big = await house.client({ binary })
@@ -397,7 +397,7 @@ describe('limits of the socket', () => {
     expect(await (await client()).ask({ type: 'sync_time', t0: 1 })).toMatchObject({ type: 'time' })
   })
 
-  test('SESSION10 what the cluster cannot decide is an error that may be sent again, never a rejection', async () => {
+  test('SESSION10 a command that the cluster cannot decide is an error that may be sent again, never a rejection', async () => {
     const auctionId = await house.createAuction()
     const bidder = await client({ token: ann })
     const bid = { type: 'place_bid', auctionId, amount: 500, requestId: 'again' }
@@ -414,7 +414,7 @@ describe('limits of the socket', () => {
     expect(await bidder.ask(bid)).toMatchObject({ type: 'bid_accepted' })
   })
 
-  test('SESSION10 a handler that fails answers internal, and the socket and the server go on', async () => {
+  test('SESSION10 a handler that fails answers internal, and the socket and the server continue', async () => {
     const auctionId = await house.createAuction()
     const bidder = await client({ token: ann })
     house.cluster.failure = new Error('a fault of ours')
@@ -463,7 +463,7 @@ describe('limits of the socket', () => {
 })
 
 describe('the end of a session', () => {
-  test('FLOW11 where the feed lost its place every socket is closed with 1012 and resumes without a gap', async () => {
+  test('FLOW11 after a gap of the feed every socket is closed with 1012 and resumes without a gap', async () => {
     const torn = await TestHouse.open()
     const auctionId = await torn.createAuction()
     const watcher = await torn.client()
@@ -495,7 +495,7 @@ describe('the end of a session', () => {
     await quick.close()
   })
 
-  test('FLOW9 the silent are pinged; who does not even answer that is closed with 4408', async () => {
+  test('FLOW9 silent sockets are pinged; one that does not answer is closed with 4408', async () => {
     const strict = await TestHouse.open({ settings: { heartbeatMs: 100 } })
     const alive = await strict.client()
     let pings = 0
@@ -530,7 +530,7 @@ describe('the end of a session', () => {
     await stopping.close()
   })
 
-  test('FLOW10 bids that are under way when the grace ends get their answer before the 1012', async () => {
+  test('FLOW10 bids in progress at the end of the grace get their answer before the 1012', async () => {
     const stopping = await TestHouse.open({ settings: { drainGraceMs: 1 } })
     const auctionId = await stopping.createAuction()
     const bidder = await stopping.client({ token: await stopping.tokenFor('ann', 'bidder') })

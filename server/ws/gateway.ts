@@ -130,7 +130,8 @@ export class Gateway {
     if (!session.isOpen) return
     if (bytes.length > frameBytesMax) {
       this.#context.metrics.frameErrors.add(1, { code: 'frame_too_large' })
-      refuse(session, undefined, 'frame_too_large', `a frame has at most ${frameBytesMax} bytes`)
+      const message = `a frame has at most ${frameBytesMax} bytes`
+      refuse(session, undefined, { code: 'frame_too_large', message })
       session.close(1009)
       return
     }
@@ -300,7 +301,7 @@ export class Gateway {
   }
 
   #failed(session: SocketSession, frame: ClientFrame, error: unknown): void {
-    refuse(session, frame.id, 'internal', 'the server failed at this frame')
+    refuse(session, frame.id, { code: 'internal', message: 'the server failed at this frame' })
     this.#context.metrics.frameErrors.add(1, { code: 'internal' })
     this.#context.fault(error, frame.type)
   }
@@ -309,11 +310,11 @@ export class Gateway {
     const { code, replyTo, message, bid } = read
     if (code !== 'amount_invalid') {
       this.#context.metrics.frameErrors.add(1, { code })
-      refuse(session, replyTo, code, message)
+      refuse(session, replyTo, { code, message })
       return
     }
     if (bid === undefined || replyTo === undefined) {
-      refuse(session, replyTo, 'field_invalid', message)
+      refuse(session, replyTo, { code: 'field_invalid', message })
       return
     }
     this.#context.metrics.bids.add(1, { outcome: code })
@@ -325,7 +326,8 @@ export class Gateway {
   #holdBack(session: SocketSession, read: FrameRead, waitMs: number): void {
     this.#context.metrics.rateLimited.add(1, { what: 'frame' })
     const replyTo = read.ok ? read.frame.id : read.replyTo
-    refuse(session, replyTo, 'rate_limited', 'too many frames; slow down', waitMs)
+    const message = 'too many frames; slow down'
+    refuse(session, replyTo, { code: 'rate_limited', message, retryAfterMs: waitMs })
   }
 }
 

@@ -1,10 +1,10 @@
 /**
  * The session of one WebSocket: its identity, its subscriptions, and its unsent frames.
  *
- * Invariant: answers and private frames leave in the order they were given, none is left out: while the client
- * does not read they wait here, and when they outgrow `queuedBytesMax` the session ends with 4413. Published
- * events do not pass through here; `fan-out.ts` sees to them. Frames of one turn leave in one system call.
- * Source: docs/protocol.md, "WebSocket"; spec FLOW.
+ * Published events do not pass through here; `fan-out.ts` handles them. Invariant: answers and private frames are sent
+ * in order and none is left out. While the client does not read they wait here; beyond `queuedBytesMax` the session is
+ * closed with 4413. The frames of one turn are sent in one system call. Source: docs/protocol.md, "WebSocket";
+ * docs/spec.md FLOW.
  */
 import { type CloseCode, closeCodes } from '../../protocol/close-codes.ts'
 import type { EncodedFrame } from '../../protocol/encode.ts'
@@ -15,22 +15,22 @@ import type { TokenBucket } from '../access/token-bucket.ts'
 import type { Socket } from '../carrier/socket.ts'
 import type { SubscriptionOf } from './subscription.ts'
 
-/** What sessions share. */
+/** Shared by all sessions. */
 export interface SessionContext {
   readonly bufferedBytesMax: number
   readonly queuedBytesMax: number
-  /** Calls once the work of this turn is done, before the event loop goes on. */
+  /** Calls `work` at the end of this turn of the event loop. */
   readonly defer: (work: () => void) => void
-  /** The session is about to end but its client must read first: nothing more is to be done for it. */
+  /** The session will end once its client has read; it gets nothing more. */
   readonly closing: (session: SocketSession) => void
 }
 
 export interface SessionStart {
   readonly id: string
   readonly subprotocol: Subprotocol
-  /** Of the client, as far as proxies are believed. */
+  /** The client's address, by the trusted proxies. */
   readonly address: string
-  /** What came of the token; a promise while it is being verified. Absent: none came. */
+  /** The check of the token; a promise while it is verified. Absent: there is no token. */
   readonly check?: TokenCheck | Promise<TokenCheck>
   readonly nowMs: number
   readonly frames: TokenBucket
@@ -46,19 +46,19 @@ export class SocketSession {
   identity: Identity | undefined
   /** Frames that came before the token was verified; `undefined` from then on. */
   early: { readonly bytes: Uint8Array; readonly isBinary: boolean }[] | undefined
-  /** What those cost. */
+  /** The cost of the frames in `early`. */
   earlyBytes = 0
   readonly frames: TokenBucket
-  /** Frames beyond the rate that are answered before the socket is closed. */
+  /** Limits the frames beyond the rate that are still answered. */
   readonly strikes: TokenBucket
   readonly subscriptions = new Map<AuctionId, SubscriptionOf<SocketSession>>()
-  /** Per auction, the last frame about watching it that has no answer yet. */
+  /** For each auction, the last `subscribe` or `unsubscribe` in progress. */
   readonly turns = new Map<AuctionId, Promise<void>>()
-  /** Commands whose reply is awaited. */
+  /** Commands in progress. */
   commandCount = 0
-  /** When the frame in hand came in (epoch ms). */
+  /** When the current frame arrived (epoch ms). */
   receivedAtMs = 0
-  /** When something last came from the client (monotonic ms). */
+  /** When the client last sent something (monotonic ms). */
   heardMs: number
   /** When the client last read, or had nothing to read (monotonic ms). */
   readMs: number
@@ -69,7 +69,7 @@ export class SocketSession {
   #queue: (string | Uint8Array)[] = []
   #queuedBytes = 0
   #isFlushDue = false
-  /** Set while a close frame cannot be sent for want of room. */
+  /** Set while there is no room for a close frame. */
   #closing: CloseCode | undefined
 
   constructor(start: SessionStart, context: SessionContext) {
@@ -105,7 +105,7 @@ export class SocketSession {
     return this.#queue.length > 0 || (this.#socket?.bufferedBytes ?? 0) > 0
   }
 
-  /** Whether more may be given to the socket now: nothing waits here, and the socket is at most half full. */
+  /** Whether the socket takes more now: no frame waits here, and its buffer is at most half full. */
   get hasRoom(): boolean {
     return (
       this.#queue.length === 0 && (this.#socket?.bufferedBytes ?? 0) <= this.#context.bufferedBytesMax / 2
@@ -126,7 +126,7 @@ export class SocketSession {
     })
   }
 
-  /** Sends what waits, as far as the client reads; then holds the rest to its bound. */
+  /** Sends the waiting frames, as far as the client reads; closes the session if the rest exceeds its bound. */
   flush(): void {
     const socket = this.#socket
     if (socket === undefined || this.#queue.length === 0) return
@@ -157,7 +157,7 @@ export class SocketSession {
     this.#socket?.ping()
   }
 
-  /** Ends the session with a close frame; where there is no room for one, as soon as there is. */
+  /** Ends the session with a close frame, as soon as there is room for one. */
   close(code: CloseCode): void {
     const socket = this.#socket
     if (socket === undefined) return

@@ -17,7 +17,7 @@ describe('the house over the link', () => {
     expect(decodeHouse(encodeHouse(view))).toEqual(view)
   })
 
-  it('HOUSE4, HOUSE6: is read like any other state, and the least of what the connected nodes know is known', async () => {
+  it('HOUSE4, HOUSE6: is read like any other state; features known to all connected nodes count', async () => {
     const world = new VirtualWorld(3)
     const cluster = new FakeCluster(3)
     for (const node of cluster.nodes) await world.serve(node)
@@ -40,7 +40,7 @@ describe('the house over the link', () => {
     await world.close()
   })
 
-  it('HOUSE6: nothing is known of nodes while none is connected', async () => {
+  it('HOUSE6: no feature is known while no node is connected', async () => {
     const world = new VirtualWorld(4)
     const cluster = new FakeCluster(1)
     await world.serve(cluster.node(1))

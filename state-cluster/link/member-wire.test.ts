@@ -13,7 +13,7 @@ import {
 const travelled = (values: readonly unknown[]): Fields => new Fields(unpackTuple(packTuple(values)), 'test')
 
 describe('members on the wire', () => {
-  it('LINK2: changes, rows and outcomes come back as they went', () => {
+  it('LINK2: changes, rows and outcomes come back equal', () => {
     for (const change of [
       { type: 'add', nodeId: 4, host: 'node-4.example', port: 7_400 },
       { type: 'add', nodeId: 4, host: 'node-4.example', port: 7_400, incarnation: 'folder' },
@@ -35,7 +35,7 @@ describe('members on the wire', () => {
     }
   })
 
-  it('LINK2: what cannot be is malformed', () => {
+  it('LINK2: impossible values are malformed', () => {
     for (const values of [
       [3, 4],
       [1, 0, 'host', 1, ''],

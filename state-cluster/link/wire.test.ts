@@ -267,7 +267,7 @@ describe('the link on the wire', () => {
     expect(new Set(Object.values(reads).map((read) => read.code)).size).toBe(Object.keys(reads).length)
   })
 
-  it('LINK2: replies come back equal, those of each command apart', () => {
+  it("LINK2: replies come back equal, each command's own", () => {
     const replies: Reply[] = [
       { ok: true, type: 'server', epoch: 4 },
       ...(Object.keys(rejectionCodes) as RejectionCode[]).map((code): Reply => ({ ok: false, code })),
@@ -299,7 +299,7 @@ describe('the link on the wire', () => {
     expect(decodeIndexDone(index.fields)).toBe(44)
   })
 
-  it('LINK2: what a node tells by itself comes back equal, secrets of the audit included', () => {
+  it('LINK2: pushed frames come back equal, secrets of the audit included', () => {
     expect(decodeFeed(encodeFeed(batch))).toEqual(batch)
     expect(decodeGap(encodeGap(group(1), 8))).toEqual({ groupId: 1, index: 8 })
     expect(decodeLeader(encodeLeader(group(1), { leaderId: 2, term: 3 }))).toEqual({

@@ -80,7 +80,7 @@ describe('the feeds of a process', () => {
     expect(noted.at(-1)).toBe(21)
   })
 
-  it('LINK8: where nothing was shown yet, a feed begins where the node says', () => {
+  it("LINK8: where nothing was shown yet, a feed begins at the index of the node's reply", () => {
     const { feeds, heard, listen } = scene()
     const node = new Node()
     listen()

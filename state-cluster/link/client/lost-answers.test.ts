@@ -49,7 +49,7 @@ describe('answers that do not come', () => {
     })
   }
 
-  it('LINK12: a read of a group that there is not is refused without asking a node', async () => {
+  it('LINK12: a read of an unknown group is refused without a request', async () => {
     const { world, cluster } = await scene(3)
     const link = await world.link('reader', cluster.nodes)
     const failed = link.owners(999 as GroupId).catch((error) => error)
@@ -58,7 +58,7 @@ describe('answers that do not come', () => {
     await world.close()
   })
 
-  it('LINK12: a command on which two nodes ended the connection goes to no third: its outcome is unknown', async () => {
+  it('LINK12: a command on which two nodes ended the connection is sent to no third: its outcome is unknown', async () => {
     const { world, cluster, asked } = await scene(5)
     const link = await world.link('writer', cluster.nodes)
     await world.run(50)

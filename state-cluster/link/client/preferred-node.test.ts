@@ -28,7 +28,7 @@ async function scene() {
 }
 
 describe('the preferred node', () => {
-  it('LINK14: one that lost its leader is left at once for a node that knows one; the feed is not late', async () => {
+  it('LINK14: a node that lost its leader is left at once for one that knows it; the feed is not late', async () => {
     const { world, cluster, indexes } = await scene()
     for (const node of cluster.nodes) {
       // It loses its peers, not its clients; the other two elect one of them.

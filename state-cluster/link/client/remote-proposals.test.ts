@@ -86,7 +86,7 @@ describe('proposals over the link', () => {
     expect(await cluster.auction(lot)).toMatchObject({ bidCount: 5, price: 180_000 })
   })
 
-  it('LINK6: a leader that is cut off from its peers only: a later leader is preferred at once', async () => {
+  it('LINK6: when a leader loses only its peers, a later leader gets the commands at once', async () => {
     const state = await openNodes(3)
     const cluster = await openLink(addressesOf(state), {
       attemptTimeoutMs: 60_000,

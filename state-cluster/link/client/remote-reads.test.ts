@@ -20,7 +20,7 @@ import {
 afterEach(closeAll)
 
 describe('reads over the link', () => {
-  it('LINK9: a read is never older than a reply, wherever it is answered', async () => {
+  it('LINK9: a read is never older than a reply, whichever node answers', async () => {
     const state = await openNodes(2)
     const follower = state.nodes[1] as TestNode
     const cluster = await openLink(addressesOf(state), { proposalTimeoutMs: 60_000 })

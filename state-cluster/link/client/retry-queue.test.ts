@@ -143,7 +143,7 @@ describe('commands that wait for a leader', () => {
     expect(pauses.at(-1)).toBeGreaterThan(300)
   })
 
-  it('LINK13: a stall of 2 s is over when it is over: all is answered, nothing is left to send', async () => {
+  it('LINK13: after a stall of 2 s everything is answered, and nothing is left to send', async () => {
     const world = new World(20_000)
     world.bid(5_000)
     await world.run(2_000)
@@ -160,7 +160,7 @@ describe('commands that wait for a leader', () => {
     expect([world.leader.sent, world.queue.count]).toEqual([sent + 1_000, 0])
   })
 
-  it('LINK13: what a leader cannot take it gets again after growing pauses, one batch at a time', async () => {
+  it('LINK13: commands that a leader cannot take are sent again after growing pauses, one batch at a time', async () => {
     const world = new World(0)
     world.leader.says = 'unavailable'
     world.bid(3_000)
@@ -190,7 +190,7 @@ describe('commands that wait for a leader', () => {
     expect(Object.fromEntries(world.outcomes)).toEqual({ answered: 3_000 })
   })
 
-  it('LINK13: what waits for a leader in trouble is unavailable at its deadline, or unknown', async () => {
+  it('LINK13: a command that waits for a leader in trouble is unavailable at its deadline, or unknown', async () => {
     const world = new World(0)
     world.leader.says = 'unavailable'
     world.bid(10)

@@ -31,7 +31,7 @@ describe('the recent feed', () => {
     )
   })
 
-  it('LINK8: a batch that alone is too long is given up, and counts as missed', () => {
+  it('LINK8: a batch that alone is too long is dropped, and counts as missed', () => {
     const ring = new FeedRing(100, 0)
     ring.push(1, new Uint8Array(50))
     ring.push(2, new Uint8Array(101))

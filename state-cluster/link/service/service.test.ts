@@ -295,7 +295,7 @@ describe('a state node and its link clients', () => {
     })
   }
 
-  it('LINK12: a greeting that throws ends that connection alone', async () => {
+  it('LINK12: a welcome that throws ends that connection alone', async () => {
     let isBroken = false
     const { world, cluster, service, client } = await scene({}, { members: () => (isBroken ? broken() : []) })
     isBroken = true
