@@ -2,7 +2,8 @@
  * Time as a port: the time of day, durations, and timers.
  *
  * Code that takes a `Clock` runs unchanged on the machine's clock in production and on a `ManualClock` in tests and in
- * the simulator. Invariant: `monotonicMs` never falls; `nowMs` may jump when the machine's clock is set.
+ * the simulator. Invariant: `monotonicMs` never falls; `nowMs` may jump when the machine's clock is set. Source:
+ * docs/spec.md CLOCK1 to CLOCK5.
  */
 import { assert } from './assert.ts'
 
