@@ -35,7 +35,7 @@ import type { State } from './state.ts'
 /** The entry version that this build writes, and the only one that it reads. */
 export const entryVersion = 1
 
-/** No stamp lies beyond this (epoch ms), so that no sum of stamps and durations leaves the dates that exist. */
+/** The last stamp that is accepted (epoch ms), so that every sum of a stamp and durations is still a date. */
 const stampMsMax = 4_000_000_000_000_000
 
 /** An entry forgets at most this many expired requests, and two more for each command. */

@@ -19,7 +19,7 @@ export class InvariantError extends Error {
   }
 }
 
-/** Ends the work. Hot paths test first and call this, so that facts cost nothing. */
+/** Throws. Hot paths test the condition themselves, so that the facts cost nothing while it holds. */
 export function fail(rule: string, facts: Readonly<Record<string, string | number | undefined>> = {}): never {
   throw new InvariantError(rule, facts)
 }

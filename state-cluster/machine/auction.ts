@@ -52,7 +52,7 @@ export interface TermsFields {
 
 export class Terms extends Stored {
   readonly id: AuctionId
-  /** Rank of creation in the group: 1, 2, 3 … */
+  /** Order of creation in the group: 1, 2, 3 … */
   readonly ordinal: number
   readonly sellerId: SubjectId
   readonly title: string

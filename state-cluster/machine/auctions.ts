@@ -14,7 +14,7 @@ import { addOrdinal, type OrdinalsByStatus, type Tags } from './tags.ts'
 
 export class Auctions {
   private readonly byId = new Map<AuctionId, Auction>()
-  /** Place = ordinal − 1. */
+  /** Index = ordinal − 1. */
   private readonly byOrdinal: Auction[] = []
   readonly byStatus: OrdinalsByStatus = {}
   private readonly changes: Changes

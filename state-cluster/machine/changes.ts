@@ -33,7 +33,7 @@ export interface Row {
   readonly value: readonly Plain[]
 }
 
-/** A row that is new or has changed, or is gone (`undefined`). */
+/** A row that is new, changed, or deleted (`undefined`). */
 export interface RowChange {
   readonly kind: RowKind
   readonly key: string

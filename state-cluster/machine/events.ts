@@ -47,7 +47,7 @@ export type RejectionCode = keyof typeof rejectionCodes
 export interface Rejected {
   readonly ok: false
   readonly code: RejectionCode
-  /** Facts to react to, where they apply. */
+  /** Facts that the caller needs, where they apply. */
   readonly askingBid?: Amount
   readonly closesAt?: number
   readonly seq?: number
@@ -90,7 +90,7 @@ export interface Conducted {
   readonly nextDueMs?: number
   /** More auctions are due: propose again at once. */
   readonly more: boolean
-  /** The pulse's stamp, so that a conductor needs no clock of its own. */
+  /** The pulse's stamp, so that a conductor needs no wall clock. */
   readonly atMs: number
 }
 
@@ -104,7 +104,7 @@ export interface LeaseReply {
   readonly ok: true
   readonly type: 'lease'
   readonly monitorId: string
-  /** Rises with each new holder; commands of an acting monitor carry it. */
+  /** Rises with each new holder; commands of an acting monitor contain it. */
   readonly token: number
   readonly untilMs: number
 }

@@ -30,7 +30,7 @@ export interface Limits {
   readonly endpointLengthMax: number
   readonly itemLengthMax: number
   readonly durationMsMax: number
-  /** No opening is scheduled beyond this (epoch ms). */
+  /** The last opening time (epoch ms). */
   readonly opensAtMsMax: number
   /** Soft close: window and extension. */
   readonly softCloseMsMax: number
@@ -38,7 +38,7 @@ export interface Limits {
   readonly extendMsMax: number
   /** House settings: threshold and minimum extension. */
   readonly outageMsMax: number
-  /** No deadline lies beyond this (epoch ms); an extension that would pass it is `limit_exceeded`. */
+  /** The last deadline (epoch ms); an extension that would pass it is `limit_exceeded`. */
   readonly closesAtMsMax: number
 
   /** One `conduct` handles at most this many auctions … */
@@ -50,7 +50,7 @@ export interface Limits {
   readonly moveOutboxMax: number
   /** An owner with a close this near pulses more often … */
   readonly outageNearMs: number
-  /** … and its pulse timeout is at least this. */
+  /** … and its pulse timeout is at least this, if the house's threshold is not shorter. */
   readonly outageNearThresholdMs: number
   /** A monitor's lease: shortest and longest. */
   readonly leaseMsMin: number

@@ -79,7 +79,7 @@ export interface Format {
   /** The amount that a bid must reach at `atMs`. A price that falls by the clock falls without an event. */
   askingBid(auction: AuctionFacts, atMs: number): Amount
   /**
-   * Decides a bid on an open auction before its deadline. In a sealed auction the price stays one that all may know.
+   * Decides a bid on an open auction before its deadline. In a sealed auction the price must be one that all may know.
    */
   decideBid(auction: AuctionFacts, bid: BidFacts): BidDecision
   /** At any time: whether the reserve would be met if the auction closed now. */

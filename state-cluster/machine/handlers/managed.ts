@@ -19,7 +19,7 @@ interface Managing {
   readonly operator: boolean
 }
 
-/** Runs `manage` on the auction; otherwise `auction_not_found` or `not_the_seller`, in this order. */
+/** Calls `run` with the auction, or refuses: `auction_not_found`, then `not_the_seller`. */
 export function manage(
   context: ApplyContext,
   command: Managing,
