@@ -9,7 +9,7 @@
  */
 import { Consumer } from 'sqs-consumer'
 import { Backoff } from '../runtime/backoff.ts'
-import type { Clock } from '../runtime/clock.ts'
+import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import type { Delivery, ReceivedMessage } from './delivery.ts'
 import { endpointAttribute, queueError, type SqsQueue } from './sqs.ts'
@@ -80,8 +80,8 @@ interface Poller {
 class PollPauses {
   readonly #parts: ConsumerParts
   readonly #backoff: Backoff
+  readonly #ending = new AbortController()
   #hasFailed = false
-  #end: () => void = () => undefined
 
   constructor(parts: ConsumerParts) {
     this.#parts = parts
@@ -100,18 +100,11 @@ class PollPauses {
   }
 
   async beforePoll(): Promise<void> {
-    if (!this.#hasFailed) return
-    await new Promise<void>((resolve) => {
-      const cancel = this.#parts.clock.setTimer(this.#backoff.nextMs(), resolve)
-      this.#end = () => {
-        cancel()
-        resolve()
-      }
-    })
+    if (this.#hasFailed) await sleep(this.#parts.clock, this.#backoff.nextMs(), this.#ending.signal)
   }
 
   end(): void {
-    this.#end()
+    this.#ending.abort()
   }
 }
 

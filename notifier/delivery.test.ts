@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { BoundedSet } from './bounded-set.ts'
-import { backoffMs, createDelivery, type DeliveryOptions, type ReceivedMessage } from './delivery.ts'
+import { createDelivery, type DeliveryOptions, type ReceivedMessage } from './delivery.ts'
 import { outgoingMessage } from './message.ts'
 import { bidNotification } from './testing/messages.ts'
 import type { PostResult } from './webhook.ts'
 
-const policy = { attemptsMax: 3, backoffBaseMs: 1_000, backoffMaxMs: 10_000 }
+const policy = { attemptsMax: 3, baseMs: 1_000, maxMs: 10_000 }
 const never = new AbortController().signal
 const failed: PostResult = { ok: false, failure: 'status', status: 500, detail: 'the receiver answered 500' }
 const took: PostResult = { ok: true, status: 200 }
@@ -36,12 +36,21 @@ function delivering(results: PostResult[], settings: Partial<DeliveryOptions> = 
 }
 
 describe('delivering one notification', () => {
-  it('NOTE8 waits longer after each failure, with jitter over the upper half, up to the longest', () => {
-    const waits = [1, 2, 3, 4, 5, 50].map((attempt) => backoffMs(policy, attempt, 1))
+  it('NOTE8 waits longer after each failure, with jitter over the upper half, up to the longest', async () => {
+    const waitAfter = async (receives: number, random: number, retryAfterMs = 0): Promise<unknown> => {
+      const result = { ...failed, retryAfterMs }
+      const { delivery } = delivering([result], {
+        policy: { ...policy, attemptsMax: 100 },
+        random: () => random,
+      })
+      const verdict = await delivery.deliver(received(1, receives), never)
+      return verdict.settled ? verdict.outcome : verdict.retryInMs
+    }
+    const waits = await Promise.all([1, 2, 3, 4, 5, 50].map((receives) => waitAfter(receives, 1)))
     expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 10_000, 10_000])
-    expect(backoffMs(policy, 2, 0)).toBe(1_000)
-    expect(backoffMs(policy, 1, 0, 7_000)).toBe(7_000)
-    expect(backoffMs(policy, 1, 0, 3_600_000)).toBe(10_000)
+    expect(await waitAfter(2, 0)).toBe(1_000)
+    expect(await waitAfter(1, 0, 7_000)).toBe(7_000)
+    expect(await waitAfter(1, 0, 3_600_000)).toBe(10_000)
   })
 
   it('NOTE8 keeps a failed one in the queue for its next attempt', async () => {

@@ -6,6 +6,7 @@
  * Left to others: when to call it (consumer.ts, direct-sink.ts), the request itself (webhook.ts).
  * Source: docs/protocol.md, "Notifications"; Standard Webhooks, "Deliverability and reliability".
  */
+import { type BackoffLimits, backoffMs } from '../runtime/backoff.ts'
 import { BoundedSet } from './bounded-set.ts'
 import type { OutgoingMessage } from './queue.ts'
 import type { Post, PostResult } from './webhook.ts'
@@ -15,21 +16,9 @@ const settledIdsMax = 100_000
 /** Buyers whose webhook is known to fail. At the bound the oldest is forgotten and gets its full retries again. */
 const failingMax = 10_000
 
-export interface RetryPolicy {
+export interface RetryPolicy extends BackoffLimits {
   /** Attempts in all, at least 1. */
   readonly attemptsMax: number
-  /** Before the second attempt; doubled before each later one. */
-  readonly backoffBaseMs: number
-  readonly backoffMaxMs: number
-}
-
-/**
- * Before attempt `attempt + 1`: exponential, with jitter over its upper half so that receivers that failed
- * together do not come back together. A receiver's Retry-After counts, up to `backoffMaxMs`.
- */
-export function backoffMs(policy: RetryPolicy, attempt: number, random: number, retryAfterMs = 0): number {
-  const full = Math.min(policy.backoffMaxMs, policy.backoffBaseMs * 2 ** Math.min(attempt - 1, 30))
-  return Math.max(full * (0.5 + random / 2), Math.min(retryAfterMs, policy.backoffMaxMs))
 }
 
 /** A message for an attempt. `body` is the CloudEvent, `groupId` the buyer. */
@@ -94,7 +83,11 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     // otherwise a dead one would hold back its buyer's messages, and with them the publisher, for hours.
     const attempts = failing.has(groupId) ? 1 : options.policy.attemptsMax
     if (isFinal(result) || message.receives >= attempts) return giveUp(message, id, result.detail)
-    const retryInMs = backoffMs(options.policy, message.receives, options.random(), result.retryAfterMs)
+    // A receiver's Retry-After counts, up to the longest pause.
+    const retryInMs = Math.max(
+      backoffMs(options.policy, message.receives, options.random),
+      Math.min(result.retryAfterMs ?? 0, options.policy.maxMs),
+    )
     return { settled: false, retryInMs, detail: result.detail }
   }
 
@@ -109,7 +102,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       }
       // The queue handed it out twice at once: the other attempt decides, this one comes again later.
       if (underway.has(id))
-        return { settled: false, retryInMs: options.policy.backoffBaseMs, detail: 'already under way' }
+        return { settled: false, retryInMs: options.policy.baseMs, detail: 'already under way' }
       underway.add(id)
       try {
         return await attempt(message, id, stop)

@@ -142,8 +142,8 @@ function deliveryTo(
   return createDelivery({
     policy: {
       attemptsMax: config.webhookAttemptsMax,
-      backoffBaseMs: config.webhookBackoffBaseMs,
-      backoffMaxMs: config.webhookBackoffMaxMs,
+      baseMs: config.webhookBackoffBaseMs,
+      maxMs: config.webhookBackoffMaxMs,
     },
     post: (post, buyerId, stop) => poster.post({ ...post, secret: webhookSecretOf(key, buyerId) }, stop),
     deadLetter,

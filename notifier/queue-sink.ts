@@ -7,7 +7,7 @@
  */
 import type { NotificationMessage } from '../protocol/notifications.ts'
 import { Backoff } from '../runtime/backoff.ts'
-import type { Clock } from '../runtime/clock.ts'
+import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { bytesOf, outgoingMessage } from './message.ts'
 import { batchBytesMax, batchEntriesMax, type OutgoingMessage, type Queue, type SendFault } from './queue.ts'
@@ -38,10 +38,8 @@ export class QueueSink implements NotificationSink {
   #unsent: Unsent[] = []
   /** Buyers with a message in a request that is under way. */
   readonly #busy = new Set<string>()
-  /** Ends each pause before a retry. */
-  readonly #pauses = new Set<() => void>()
+  readonly #closing = new AbortController()
   #requests = 0
-  #isClosed = false
 
   constructor(parts: QueueSinkParts) {
     this.#parts = parts
@@ -61,9 +59,8 @@ export class QueueSink implements NotificationSink {
 
   /** Messages that the queue has not taken are rejected: the publisher keeps them. */
   close(): void {
-    this.#isClosed = true
+    this.#closing.abort()
     for (const entry of this.#unsent.splice(0)) entry.reject(closedError())
-    for (const end of [...this.#pauses]) end()
   }
 
   #sendWhatFits(): void {
@@ -103,7 +100,7 @@ export class QueueSink implements NotificationSink {
     const backoff = new Backoff(retryLimits, this.#parts.random)
     let left = batch
     for (let isFirst = true; left.length > 0 && !this.#isClosed; isFirst = false) {
-      if (!isFirst) await this.#pause(backoff.nextMs())
+      if (!isFirst) await sleep(this.#parts.clock, backoff.nextMs(), this.#closing.signal)
       if (!this.#isClosed) left = await this.#sendOnce(left, isFirst)
     }
     for (const entry of left) entry.reject(closedError())
@@ -140,15 +137,7 @@ export class QueueSink implements NotificationSink {
     this.#parts.logger.error('notification_refused', { id: message.deduplicationId, code })
   }
 
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        cancel()
-        this.#pauses.delete(end)
-        resolve()
-      }
-      const cancel = this.#parts.clock.setTimer(ms, end)
-      this.#pauses.add(end)
-    })
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted
   }
 }

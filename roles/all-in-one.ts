@@ -109,6 +109,7 @@ async function startHouse(
         config: config.server,
         cluster,
         clock,
+        random: Math.random,
         logger: logger.child({ role: 'server' }),
         metrics,
         sink: notifier.sink,

@@ -5,7 +5,7 @@
  * Every other fault ends the process (`onFatal`). At most one node is open on the folder.
  * Source: docs/spec.md DISK1.
  */
-import type { Clock } from '../runtime/clock.ts'
+import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Logger } from '../runtime/logger.ts'
 import { type StateNode, StoreError } from '../state-cluster/index.ts'
 
@@ -29,8 +29,7 @@ export class ResumingNode {
   readonly clusterId: string
   readonly #options: ResumingNodeOptions
   #node: StateNode | undefined
-  #isClosed = false
-  #wake: () => void = () => undefined
+  readonly #closing = new AbortController()
   /** The stop and the restart that are under way. */
   #resuming: Promise<void> = Promise.resolve()
 
@@ -58,8 +57,7 @@ export class ResumingNode {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true
-    this.#wake()
+    this.#closing.abort()
     await this.#resuming
     await this.#node?.close()
     this.#node = undefined
@@ -72,13 +70,14 @@ export class ResumingNode {
   }
 
   async #resume(node: StateNode, error: StoreError): Promise<void> {
-    const { logger, dataDir, hasRoom, open, onFatal } = this.#options
+    const { logger, dataDir, hasRoom, open, onFatal, clock } = this.#options
+    const { signal } = this.#closing
     this.#node = undefined
     logger.error('stepped_aside', { reason: error.message })
     await node.close()
-    while (!this.#isClosed && this.#node === undefined) {
-      await this.#pause()
-      if (this.#isClosed || !hasRoom(dataDir)) continue
+    while (!signal.aborted && this.#node === undefined) {
+      await sleep(clock, spaceLookMs, signal)
+      if (signal.aborted || !hasRoom(dataDir)) continue
       try {
         this.#node = await open(this.port, (failure) => this.#failed(failure))
         logger.info('came_back', { dataDir })
@@ -88,16 +87,6 @@ export class ResumingNode {
         return
       }
     }
-  }
-
-  async #pause(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const cancel = this.#options.clock.setTimer(spaceLookMs, resolve)
-      this.#wake = () => {
-        cancel()
-        resolve()
-      }
-    })
   }
 }
 

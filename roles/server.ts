@@ -124,6 +124,7 @@ function serverOptions(
     config: config.server,
     cluster,
     clock,
+    random: Math.random,
     logger,
     metrics,
     webDir,

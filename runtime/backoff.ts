@@ -11,6 +11,12 @@ export interface BackoffLimits {
   readonly maxMs: number
 }
 
+/** The wait after `failures` (1, 2, 3 …) failed attempts, in ms. */
+export function backoffMs({ baseMs, maxMs }: BackoffLimits, failures: number, random: () => number): number {
+  return Math.min(maxMs, baseMs * 2 ** Math.min(failures - 1, 30)) * (0.5 + random() / 2)
+}
+
+/** Counts the attempts of one thing that is repeated. */
 export class Backoff {
   readonly #limits: BackoffLimits
   readonly #random: () => number
@@ -22,9 +28,8 @@ export class Backoff {
   }
 
   nextMs(): number {
-    const stepMs = Math.min(this.#limits.maxMs, this.#limits.baseMs * 2 ** Math.min(this.#attempts, 30))
     this.#attempts++
-    return stepMs * (0.5 + this.#random() / 2)
+    return backoffMs(this.#limits, this.#attempts, this.#random)
   }
 
   /** The next wait is one at the bound: for a refusal, which only an operator can end. */

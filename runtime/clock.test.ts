@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ManualClock, systemClock } from './clock.ts'
+import { ManualClock, sleep, systemClock } from './clock.ts'
 
 describe('the manual clock', () => {
   test('CLOCK1 timers fire at their moment, in order of due time, then of creation', () => {
@@ -44,6 +44,23 @@ describe('the manual clock', () => {
     clock.advance(20)
     expect(fired).toEqual(['kept'])
   })
+})
+
+test('CLOCK6 a sleep ends when its time is over, or at once when its signal is aborted, and leaves no timer', async () => {
+  const clock = new ManualClock()
+  const stopping = new AbortController()
+  const ended: string[] = []
+  const sleeps = [sleep(clock, 5), sleep(clock, 5, stopping.signal), sleep(clock, 1_000, stopping.signal)]
+  for (const [index, each] of sleeps.entries()) void each.then(() => ended.push(`sleep ${index}`))
+  clock.advance(4)
+  await Promise.resolve()
+  expect(ended).toEqual([])
+  clock.advance(1)
+  await Promise.all(sleeps.slice(0, 2))
+  expect(ended).toEqual(['sleep 0', 'sleep 1'])
+  stopping.abort()
+  await Promise.all([...sleeps, sleep(clock, 5, stopping.signal)])
+  expect(clock.timerCount).toBe(0)
 })
 
 describe('the system clock', () => {

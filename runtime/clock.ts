@@ -3,8 +3,9 @@
  *
  * Code that takes a `Clock` runs unchanged on the machine's clock in production and on a `ManualClock` in tests and in
  * the simulator. Invariant: `monotonicMs` never falls; `nowMs` may jump when the machine's clock is set. Source:
- * docs/spec.md CLOCK1 to CLOCK5.
+ * docs/spec.md CLOCK1 to CLOCK6.
  */
+import { setMaxListeners } from 'node:events'
 import { assert } from './assert.ts'
 
 /** Stops a timer that has not fired yet; afterwards, and the second time, it does nothing. */
@@ -29,6 +30,23 @@ export const systemClock: Clock = {
     const timer = setTimeout(fire, Math.min(Math.max(0, delayMs), delayMsMax))
     return () => clearTimeout(timer)
   },
+}
+
+/** Resolves `ms` from now, or as soon as `signal` is aborted. */
+export function sleep(clock: Pick<Clock, 'setTimer'>, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) return resolve()
+    const end = (): void => {
+      cancel()
+      signal?.removeEventListener('abort', end)
+      resolve()
+    }
+    const cancel = clock.setTimer(ms, end)
+    if (signal === undefined) return
+    // Many may sleep under one signal: that is no leak, which Node would warn of from the eleventh.
+    setMaxListeners(0, signal)
+    signal.addEventListener('abort', end)
+  })
 }
 
 interface PendingTimer {

@@ -7,6 +7,7 @@
  * Invariant: the same seed and options print the same output.
  */
 import { parseArgs } from 'node:util'
+import { Random } from '../runtime/random.ts'
 import { type FuzzResult, fuzz } from '../state-cluster/raft/fuzz/driver.ts'
 import { describeFaults, faultNamed, noFault } from '../state-cluster/raft/fuzz/faults.ts'
 import type { EpisodeOptions } from '../state-cluster/raft/fuzz/options.ts'
@@ -100,7 +101,7 @@ async function run({ seed, steps, fault: name, json, episodes, consequences }: O
   let current: EpisodeOptions | null = null
   const result = await fuzz({
     makeNodes: productionNodes,
-    seed,
+    random: (episode) => new Random(seed, episode),
     steps,
     fault,
     hasPrecautions: !consequences,

@@ -21,8 +21,8 @@ import type { Tokens } from './access/auth.ts'
 import type { Edge, EdgeHandlers } from './carrier/socket.ts'
 import { openEdge } from './carrier/uws.ts'
 import type { ServerConfig } from './config.ts'
+import { GroupDuties } from './duties/group-duties.ts'
 import type { NotificationSink } from './duties/publisher.ts'
-import { GroupDuties } from './group-duties.ts'
 import { clusterFault } from './http/answers.ts'
 import { Http } from './http/http.ts'
 import { loadPages, type Pages } from './http/pages.ts'
@@ -45,6 +45,8 @@ export interface ServerOptions {
   readonly config: ServerConfig
   readonly cluster: Cluster
   readonly clock: Clock
+  /** 0 to below 1, for jitter. */
+  readonly random: () => number
   readonly logger: Logger
   readonly metrics: Metrics
   /** Absent: this server publishes no notifications; they stay in the outbox. */
@@ -212,10 +214,11 @@ class Server {
   }
 
   #newDuties(groupId: GroupId): GroupDuties {
-    const { config, cluster, clock, logger, sink } = this.#options
+    const { config, cluster, clock, random, logger, sink } = this.#options
     return new GroupDuties({
       cluster,
       clock,
+      random,
       logger,
       metrics: this.#metrics,
       serverId: config.serverId as ServerId,

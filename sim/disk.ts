@@ -4,7 +4,7 @@
  * Invariant: what a commit promised is there after a crash, unless the disk itself was damaged (a flipped bit, a torn
  * write). Then `isDamaged` says so, and a replica may refuse this disk and no other.
  */
-import type { Random } from '../state-cluster/raft/fuzz/random.ts'
+import type { Random } from '../runtime/random.ts'
 import { MemoryDisk } from '../state-cluster/storage/memory-store.ts'
 import type { Store, StoreErrorCode, StoreWrite } from '../state-cluster/storage/store.ts'
 import type { Counts } from './counts.ts'

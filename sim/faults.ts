@@ -8,7 +8,7 @@
  * Invariant: at most a minority of disks is ever damaged, because no cluster survives more; everything else may hit
  * every process. Source: docs/sim.md, "What is drawn".
  */
-import type { Random } from '../state-cluster/raft/fuzz/random.ts'
+import type { Random } from '../runtime/random.ts'
 import type { SimNode } from './node.ts'
 import type { FaultName } from './options.ts'
 import { cutAs, partitionShapes } from './partition-shapes.ts'

@@ -4,7 +4,7 @@
  * Invariant: the order in which hosts are made is fixed, because their clocks draw from one stream; a node's number
  * is never used again. Every server has a second host of the same name, for the fault `doppelganger`.
  */
-import type { Random } from '../state-cluster/raft/fuzz/random.ts'
+import type { Random } from '../runtime/random.ts'
 import type { Members } from '../state-cluster/storage/member-record.ts'
 import { HostClock } from './clock.ts'
 import { SimDisk } from './disk.ts'

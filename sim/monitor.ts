@@ -4,9 +4,9 @@
  * Invariant: it knows of servers only their heartbeats and the replicated state, as in production.
  */
 import { startMonitor } from '../monitor/index.ts'
+import type { Random } from '../runtime/random.ts'
 import { ClusterError } from '../state-cluster/cluster.ts'
 import { connectCluster, type RemoteCluster } from '../state-cluster/link/client/remote.ts'
-import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import type { Address } from '../wire/stream.ts'
 import type { HostClock } from './clock.ts'
 import { Process } from './process.ts'

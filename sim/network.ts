@@ -6,8 +6,9 @@
  *
  * Invariant: nothing passes a cut direction, and no host is informed of the cut.
  */
+
+import type { Random } from '../runtime/random.ts'
 import type { Packet } from '../state-cluster/peers/memory-transport.ts'
-import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import { frameKinds } from '../wire/kinds.ts'
 import type { Counts } from './counts.ts'
 import type { SimOptions } from './options.ts'

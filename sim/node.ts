@@ -8,13 +8,14 @@
  * other end is a violation.
  */
 import type { GroupId } from '../protocol/ids.ts'
+import { sleep } from '../runtime/clock.ts'
+import type { Random } from '../runtime/random.ts'
 import { LinkService, type MembershipAdmin } from '../state-cluster/link/service/service.ts'
 import { stateHash } from '../state-cluster/machine/index.ts'
 import { type HostTransport, ReplicaHost } from '../state-cluster/node/host.ts'
 import { linkBackend } from '../state-cluster/node/link-backend.ts'
 import { gatherTurns } from '../state-cluster/node/turns.ts'
 import type { PeerTransport } from '../state-cluster/peers/peer-transport.ts'
-import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import { type Message, newConfState } from '../state-cluster/raft/index.ts'
 import { auctionMachine, type Machine, writesOfNewState } from '../state-cluster/replica/applied-state.ts'
 import type { Replica } from '../state-cluster/replica/replica.ts'
@@ -161,9 +162,7 @@ export class SimNode {
     const untilMs = clock.monotonicMs() + handOverMsMax
     replica.handOver()
     while (replica.status().isLeader && clock.monotonicMs() < untilMs) {
-      await new Promise<void>((resolve) => {
-        clock.setTimer(10, resolve)
-      })
+      await sleep(clock, 10)
     }
     service.close()
     await acceptor?.close()

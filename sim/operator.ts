@@ -8,9 +8,9 @@
  * disks are no majority, because no cluster survives that.
  */
 import type { GroupId } from '../protocol/ids.ts'
+import type { Random } from '../runtime/random.ts'
 import { ClusterError } from '../state-cluster/cluster.ts'
 import { connectCluster, type RemoteCluster } from '../state-cluster/link/client/remote.ts'
-import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import type { MemberChange } from '../state-cluster/replica/membership.ts'
 import type { Replica } from '../state-cluster/replica/replica.ts'
 import { HostClock } from './clock.ts'

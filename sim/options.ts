@@ -6,7 +6,7 @@
  * Invariant: equal seeds draw equal options, and nothing but the seed and the request counts; the order of the draws
  * is fixed.
  */
-import type { Random } from '../state-cluster/raft/fuzz/random.ts'
+import type { Random } from '../runtime/random.ts'
 
 /** Kinds of faults, each drawn with its own rate; `--fault NAME` leaves only the named ones on. */
 export const faultNames = [

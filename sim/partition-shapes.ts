@@ -6,7 +6,7 @@
  * Invariant: the order of the names is fixed, because seeds draw by position; a shape cuts pairs and does nothing
  * else.
  */
-import type { Random } from '../state-cluster/raft/fuzz/random.ts'
+import type { Random } from '../runtime/random.ts'
 import type { Network } from './network.ts'
 import type { SimNode } from './node.ts'
 import type { RunParts } from './run-parts.ts'

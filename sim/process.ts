@@ -7,7 +7,7 @@
  * happens in order when it resumes.
  */
 import type { CancelTimer } from '../runtime/clock.ts'
-import type { Random } from '../state-cluster/raft/fuzz/random.ts'
+import type { Random } from '../runtime/random.ts'
 import type { Timing } from '../wire/timing.ts'
 import type { HostClock } from './clock.ts'
 import type { World } from './world.ts'

@@ -7,12 +7,13 @@
  * Invariant: equal requests give equal results, step by step; the first violation ends the run.
  * Source: docs/sim.md, "A run".
  */
+
+import { Random } from '../runtime/random.ts'
 import { publicEventFrame } from '../server/frames.ts'
 import { formats } from '../state-cluster/machine/formats/registry.ts'
 import { stateHash } from '../state-cluster/machine/index.ts'
 import { MemoryNetwork } from '../state-cluster/peers/memory-transport.ts'
 import { snapshotLimits } from '../state-cluster/peers/snapshot-limits.ts'
-import { Random } from '../state-cluster/raft/fuzz/random.ts'
 import { newConfState } from '../state-cluster/raft/index.ts'
 import { MemoryWires } from '../wire/memory-stream.ts'
 import { Auditor } from './auditor.ts'

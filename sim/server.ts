@@ -9,8 +9,8 @@
 import { startHeartbeats } from '../monitor/index.ts'
 import type { AuctionId, GroupId, ServerId } from '../protocol/ids.ts'
 import type { NotificationMessage } from '../protocol/notifications.ts'
-import { Conductor } from '../server/duties/conductor.ts'
-import { Publisher } from '../server/duties/publisher.ts'
+import type { Random } from '../runtime/random.ts'
+import { GroupDuties } from '../server/duties/group-duties.ts'
 import { publicEventFrame } from '../server/frames.ts'
 import {
   ClusterError,
@@ -22,7 +22,6 @@ import { connectCluster, type RemoteCluster } from '../state-cluster/link/client
 import type { Command } from '../state-cluster/machine/commands.ts'
 import { isPublic, type PublicEvent, type Reply } from '../state-cluster/machine/events.ts'
 import type { AuctionView } from '../state-cluster/machine/view.ts'
-import type { Random } from '../state-cluster/raft/fuzz/random.ts'
 import { isSame } from './checks.ts'
 import type { HostClock } from './clock.ts'
 import { Process } from './process.ts'
@@ -164,43 +163,36 @@ export class SimServer {
   #begin(process: Process, cluster: RemoteCluster): void {
     const context = this.#context
     this.cluster = cluster
-    const conductor = new Conductor({
+    const { clock, random } = process.timing
+    const duties = new GroupDuties({
       cluster,
-      clock: process.timing.clock,
+      clock,
+      random,
       logger: silent,
-      metrics: { conducted: noCount, conductLateSeconds: noMeasure },
-      serverId: this.id,
-      groupId,
-      fault: (error) => context.fail(error),
-    })
-    const publisher = new Publisher({
-      cluster,
-      clock: process.timing.clock,
-      logger: silent,
-      metrics: { notifications: noCount, notificationFailures: noCount },
+      metrics: {
+        conducted: noCount,
+        conductLateSeconds: noMeasure,
+        notifications: noCount,
+        notificationFailures: noCount,
+      },
       sink: { publish: (messages) => this.#publish(process, messages) },
       serverId: this.id,
       groupId,
       windowMax: 64,
-      epoch: () => conductor.epoch,
       fault: (error) => context.fail(error),
     })
     const unsubscribe = cluster.subscribe(
       groupId,
       (batch) => {
         this.#fed(process, cluster, batch)
-        conductor.observe(batch)
-        if (batch.hasOutboxEntries) publisher.wake()
-        if (batch.gained?.includes(this.id) === true) publisher.gained()
+        duties.observe(batch)
       },
       (gap) => {
         this.#missed(process, cluster, gap)
-        conductor.pulseNow()
-        publisher.gained()
+        duties.missed()
       },
     )
-    conductor.start()
-    publisher.start()
+    duties.start()
     const heartbeats = startHeartbeats({
       monitors: context.monitorAddresses(),
       serverId: this.id,
@@ -209,13 +201,12 @@ export class SimServer {
       timing: process.timing,
       load: () => ({
         sockets: 0,
-        epochs: conductor.epoch === undefined ? [] : [{ groupId, epoch: conductor.epoch }],
+        epochs: duties.epoch === undefined ? [] : [{ groupId, epoch: duties.epoch }],
       }),
     })
     this.#ending = async () => {
       heartbeats.leave()
-      await publisher.stop()
-      await conductor.release()
+      await duties.release()
       unsubscribe()
       this.cluster = undefined
       await cluster.close()

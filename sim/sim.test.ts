@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Random } from '../state-cluster/raft/fuzz/random.ts'
+import { Random } from '../runtime/random.ts'
 import { hunt, huntSeedsMax, isCaught } from './hunt.ts'
 import { drawOptions, faultNames } from './options.ts'
 import { type Plant, plantNamed, plants } from './planted.ts'

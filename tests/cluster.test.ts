@@ -5,10 +5,10 @@
 import { afterAll, expect, test } from 'vitest'
 import type { BidEntry } from '../protocol/http-bodies.ts'
 import type { AuctionId, RequestId } from '../protocol/ids.ts'
+import { Random } from '../runtime/random.ts'
 import { houseHttp, openSession, SeqRecorder } from './bidder.ts'
 import { type Member, TestCluster } from './cluster.ts'
 import { until } from './processes.ts'
-import { seededRandom } from './random.ts'
 
 const kills = 5
 const bidderCount = 4
@@ -20,7 +20,7 @@ afterAll(async () => {
 })
 
 test(`NODE1 and NODE2: acknowledged bids survive ${kills} kills of the leader, once and in one order (seed ${seed})`, async () => {
-  const random = seededRandom(seed)
+  const random = new Random(seed)
   const cluster = await TestCluster.open({
     nodes: 3,
     servers: 1,
@@ -49,7 +49,7 @@ test(`NODE1 and NODE2: acknowledged bids survive ${kills} kills of the leader, o
     let asking = 100
     for (let count = 0; isBidding; count++) {
       const requestId = `bid-${bidder}-${count}` as RequestId
-      const amount = asking + Math.floor(random() * 500)
+      const amount = asking + random.below(500)
       const outcome = await session.placeBid({ auctionId, amount, requestId })
       if (outcome.type === 'bid_accepted') {
         acknowledged.push({ bidder, requestId, seq: outcome.seq, amount })
@@ -64,7 +64,7 @@ test(`NODE1 and NODE2: acknowledged bids survive ${kills} kills of the leader, o
   for (let kill = 0; kill < kills; kill++) {
     const before = acknowledged.length
     await until('bids are acknowledged', () => acknowledged.length >= before + 20)
-    await new Promise((resolve) => setTimeout(resolve, random() * 30))
+    await new Promise((resolve) => setTimeout(resolve, random.unit() * 30))
     let leader: Member | undefined
     await until('a node leads', async () => {
       leader = await cluster.leader()

@@ -7,9 +7,9 @@ import { afterAll, expect, test } from 'vitest'
 import { amountText } from '../clients/core/index.ts'
 import type { BidEntry } from '../protocol/http-bodies.ts'
 import type { AuctionId, RequestId } from '../protocol/ids.ts'
+import { Random } from '../runtime/random.ts'
 import { houseHttp, openSession, SeqRecorder } from './bidder.ts'
 import { freePort, removeFolder, startHouse, temporaryFolder, until } from './processes.ts'
-import { seededRandom } from './random.ts'
 
 const kills = 20
 const bidderCount = 6
@@ -31,7 +31,7 @@ interface Acknowledged {
 }
 
 test(`acknowledged bids survive ${kills} kills, in one order, without gap or repeat (seed ${seed})`, async () => {
-  const random = seededRandom(seed)
+  const random = new Random(seed)
   const port = await freePort()
   let house = await startHouse({ dataDir, port })
   cleanUps.push(() => house.stop('SIGKILL'))
@@ -61,9 +61,9 @@ test(`acknowledged bids survive ${kills} kills, in one order, without gap or rep
       recorder.watch(session, auctionId)
     }
     for (let count = 0; isBidding; count++) {
-      const auctionId = auctions[Math.floor(random() * auctionCount)] as AuctionId
+      const auctionId = auctions[random.below(auctionCount)] as AuctionId
       const requestId = `bid-${bidder}-${count}` as RequestId
-      const amount = (asking.get(auctionId) as number) + Math.floor(random() * 500)
+      const amount = (asking.get(auctionId) as number) + random.below(500)
       const outcome = await session.placeBid({ auctionId, amount, requestId })
       if (outcome.type === 'bid_accepted') {
         acknowledged.push({ auctionId, requestId, bidder, seq: outcome.seq, amount })
@@ -113,7 +113,7 @@ test(`acknowledged bids survive ${kills} kills, in one order, without gap or rep
     const before = acknowledged.length
     await until('bids are acknowledged', () => acknowledged.length >= before + 10)
     // A moment somewhere within the next few batches, so that a kill meets every stage of a bid.
-    await new Promise((resolve) => setTimeout(resolve, random() * 30))
+    await new Promise((resolve) => setTimeout(resolve, random.unit() * 30))
     await house.stop('SIGKILL')
     house = await startHouse({ dataDir, port })
     expect(await audit()).toBeGreaterThanOrEqual(before + 10)

@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { GroupId } from '../../protocol/ids.ts'
-import { systemClock } from '../../runtime/clock.ts'
+import { sleep, systemClock } from '../../runtime/clock.ts'
 import { ConfigError, type LoadedConfig } from '../../runtime/config.ts'
 import {
   connectCluster,
@@ -212,9 +212,7 @@ class MembershipClient {
         const why = this.#lastReason === '' ? 'does it run, and reach the others?' : this.#lastReason
         throw new MembershipError(`waited in vain until ${what}: ${why}`)
       }
-      await new Promise<void>((resolve) => {
-        clock.setTimer(pollMs, resolve)
-      })
+      await sleep(clock, pollMs)
     }
   }
 }

@@ -8,7 +8,7 @@
  */
 import type { GroupId, ServerId } from '../../protocol/ids.ts'
 import { assert } from '../../runtime/assert.ts'
-import type { CancelTimer, Clock } from '../../runtime/clock.ts'
+import { type CancelTimer, type Clock, sleep } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { type Cluster, ClusterError, type FeedBatch } from '../../state-cluster/index.ts'
 import type { ServerMetrics } from '../metrics.ts'
@@ -85,9 +85,7 @@ export class Conductor {
       } catch (error) {
         if (!(error instanceof ClusterError)) return fault(error, 'conductor')
         if (!error.retryable) return
-        await new Promise<void>((resolve) => {
-          clock.setTimer(retryMs, resolve)
-        })
+        await sleep(clock, retryMs)
       }
     }
     logger.info('conductor_released', { serverId, groupId, auctions })

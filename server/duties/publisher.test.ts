@@ -32,6 +32,7 @@ class Bench {
     const publisher = new Publisher({
       cluster: this.cluster,
       clock: this.clock,
+      random: () => 1,
       logger: silentLogger,
       metrics: { notifications: { add: () => undefined }, notificationFailures: { add: () => undefined } },
       sink: {

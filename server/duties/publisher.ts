@@ -14,7 +14,8 @@ import {
   type NotificationMessage,
   notificationMessage,
 } from '../../protocol/notifications.ts'
-import type { Clock } from '../../runtime/clock.ts'
+import { Backoff } from '../../runtime/backoff.ts'
+import { type Clock, sleep } from '../../runtime/clock.ts'
 import type { Logger } from '../../runtime/logger.ts'
 import { type BuyerView, type Cluster, ClusterError, type OutboxEntry } from '../../state-cluster/index.ts'
 import { wireView } from '../frames.ts'
@@ -33,6 +34,8 @@ export interface NotificationSink {
 export interface PublisherContext {
   readonly cluster: Cluster
   readonly clock: Clock
+  /** 0 to below 1, for jitter. */
+  readonly random: () => number
   readonly logger: Logger
   readonly metrics: Pick<ServerMetrics, 'notifications' | 'notificationFailures'>
   readonly sink: NotificationSink
@@ -46,8 +49,11 @@ export interface PublisherContext {
 
 const outboxPageMax = 256
 const recipientsPageMax = 256
-const retryBaseMs = 100
-const retryMaxMs = 10_000
+const retryLimits = { baseMs: 100, maxMs: 10_000 }
+/** Between looks for an epoch, while this server has none. */
+const idleMs = 100
+/** After a refused acknowledgement: the conductor enlists again meanwhile. */
+const fencedMs = 1_000
 /** Bound of unacknowledged entries, as a multiple of the window, so that one slow recipient does not stop the others. */
 const readAheadFactor = 10
 
@@ -68,12 +74,10 @@ export class Publisher {
   readonly #tracked = new Map<number, Tracked>()
   /** For each recipient with a message in progress: whether the last one was handed over in the end. */
   readonly #lastOf = new Map<SubjectId, Promise<boolean>>()
-  /** Ends the current pauses, for `stop`. */
-  readonly #pauses = new Set<() => void>()
+  readonly #stopping = new AbortController()
   #readPosition = 0
   #hasGained = false
   #underWay = 0
-  #isStopped = false
   #isWoken = false
   #wake: (() => void) | undefined
   #running: Promise<void> | undefined
@@ -100,26 +104,25 @@ export class Publisher {
 
   /** Stops reading and handing over. Unacknowledged entries are published again after the next start. */
   async stop(): Promise<void> {
-    this.#isStopped = true
-    for (const end of this.#pauses) end()
+    this.#stopping.abort()
     this.wake()
     await this.#running
   }
 
   async #run(): Promise<void> {
-    for (let failures = 0; !this.#isStopped; ) {
+    const backoff = new Backoff(retryLimits, this.#context.random)
+    while (!this.#isStopped) {
       this.#isWoken = false
       try {
         const isActive = this.#context.epoch() !== undefined
         const hasRead = isActive && (await this.#readPage())
         const hasAcknowledged = isActive && (await this.#acknowledge())
-        failures = 0
-        if (!isActive) await this.#pause(retryBaseMs)
+        backoff.reset()
+        if (!isActive) await this.#pause(idleMs)
         else if (!hasRead && !hasAcknowledged) await this.#untilWoken()
       } catch (error) {
-        failures += 1
         if (!(error instanceof ClusterError)) this.#context.fault(error, 'publisher')
-        await this.#pause(backOffMs(failures))
+        await this.#pause(backoff.nextMs())
       }
     }
   }
@@ -214,17 +217,17 @@ export class Publisher {
   async #deliver(message: NotificationMessage, before: Promise<boolean> | undefined): Promise<boolean> {
     const { sink, metrics, logger } = this.#context
     if (before !== undefined && !(await before)) return false
-    for (let failures = 0; !this.#isStopped; ) {
+    const backoff = new Backoff(retryLimits, this.#context.random)
+    for (let isFirst = true; !this.#isStopped; isFirst = false) {
       try {
         await sink.publish([message])
         metrics.notifications.add(1)
         return true
       } catch (error) {
         if (this.#isStopped) break
-        failures += 1
         metrics.notificationFailures.add(1)
-        if (failures === 1) logger.warn('notification_not_taken', { id: message.id, error })
-        await this.#pause(backOffMs(failures))
+        if (isFirst) logger.warn('notification_not_taken', { id: message.id, error })
+        await this.#pause(backoff.nextMs())
       }
     }
     return false
@@ -249,7 +252,7 @@ export class Publisher {
     })
     if (!reply.ok) {
       logger.warn('publisher_fenced', { serverId, groupId, epoch, code: reply.code })
-      await this.#pause(retryMaxMs / 10)
+      await this.#pause(fencedMs)
       return false
     }
     for (const position of positions) this.#tracked.delete(position)
@@ -301,20 +304,11 @@ export class Publisher {
     this.#wake = undefined
   }
 
-  async #pause(ms: number): Promise<void> {
-    if (this.#isStopped) return
-    await new Promise<void>((resolve) => {
-      const end = (): void => {
-        cancel()
-        this.#pauses.delete(end)
-        resolve()
-      }
-      const cancel = this.#context.clock.setTimer(ms, end)
-      this.#pauses.add(end)
-    })
+  get #isStopped(): boolean {
+    return this.#stopping.signal.aborted
   }
-}
 
-function backOffMs(failures: number): number {
-  return Math.min(retryMaxMs, retryBaseMs * 2 ** Math.min(failures - 1, 10))
+  #pause(ms: number): Promise<void> {
+    return sleep(this.#context.clock, ms, this.#stopping.signal)
+  }
 }

@@ -84,6 +84,7 @@ export class TestHouse {
       config,
       cluster,
       clock,
+      random: Math.random,
       logger,
       metrics: createMetrics({ withProcess: false }),
       ...(options.sink === undefined ? {} : { sink: options.sink }),

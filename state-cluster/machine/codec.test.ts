@@ -196,7 +196,7 @@ describe('events and replies', () => {
   it('ENTRY1: events decode to equal ones, and histories have no private ones', () => {
     const state = emptyState()
     const seen = new Set<string>()
-    for (const entry of entries(1_000)) {
+    for (const entry of entries(2_000)) {
       const { events, replies } = apply(state, entry)
       for (const reply of replies) expect(decodeReply(throughBytes(encodeReply(reply)))).toEqual(reply)
       for (const event of events) {

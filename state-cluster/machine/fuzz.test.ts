@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import { Random } from '../../runtime/random.ts'
 import { apply } from './apply.ts'
 import type { RowChange } from './changes.ts'
 import { decodeEntry, encodeEntry } from './codec.ts'
@@ -11,7 +12,7 @@ import { emptyState, rows, type State, stateHash, takeDirty } from './state.ts'
 import { violationsOf } from './testing/invariants.ts'
 import { restored } from './testing/restored.ts'
 import { Sale, terms } from './testing/sale.ts'
-import { randomFrom, Stream } from './testing/streams.ts'
+import { Stream } from './testing/streams.ts'
 
 /** Bounds so low that the streams reach them. */
 const low: Limits = {
@@ -66,9 +67,9 @@ function copyOf(entry: MachineEntry): MachineEntry {
 }
 
 function shuffled<T>(list: readonly T[], seed: number): T[] {
-  const random = randomFrom(seed)
+  const random = new Random(seed)
   return list
-    .map((item) => ({ item, rank: random() }))
+    .map((item) => ({ item, rank: random.unit() }))
     .sort((x, y) => x.rank - y.rank)
     .map(({ item }) => item)
 }

@@ -9,8 +9,10 @@
  * connects to follows from the members in the log, and until then from the list that it was started with.
  * Source: docs/spec.md NODE1 to NODE3, IDENT1 to IDENT5, MEMBER1 to MEMBER4.
  */
+
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { GroupId } from '../../protocol/ids.ts'
+import { sleep } from '../../runtime/clock.ts'
 import { Acceptor } from '../../wire/acceptor.ts'
 import type { TransportError } from '../../wire/errors.ts'
 import {
@@ -409,9 +411,7 @@ class OpenNode implements StateNode {
     const hasOthers = this.#addresses().size > 1
     while (hasOthers && clock.monotonicMs() < untilMs) {
       if (!this.#host.replicas.some((replica) => replica.status().isLeader)) return
-      await new Promise<void>((resolve) => {
-        clock.setTimer(handOverPollMs, resolve)
-      })
+      await sleep(clock, handOverPollMs)
     }
   }
 

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import { Random } from '../../runtime/random.ts'
 import { type Row, stateHash } from '../machine/index.ts'
 import { incomingRange, installingKey, keyAfter } from '../storage/layout.ts'
 import type { StoreRange } from '../storage/store.ts'
 import { auctionMachine } from './applied-state.ts'
 import type { GroupWatcher } from './feed.ts'
 import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
-import { auctionIdOf, createAuction, enlistServer, placeBid, seededRandom } from './testing/workload.ts'
+import { auctionIdOf, createAuction, enlistServer, placeBid } from './testing/workload.ts'
 
 /** Checkpoints after a few rows and keeps hardly any log, so that a node that was away needs a snapshot. */
 const settings = {
@@ -108,7 +109,7 @@ describe('snapshots between replicas', () => {
     const key = installingKey(groupId)
     const installing = { from: key, to: keyAfter(key) }
     for (let seed = 1; seed <= 12; seed++) {
-      const random = seededRandom(seed)
+      const random = new Random(seed)
       const bench = await begin([1, 2, 3], seed)
       const away = await outrun(bench, 0)
       let node = await bench.reopen(3, away.disk)
@@ -119,8 +120,8 @@ describe('snapshots between replicas', () => {
           bench.clock.advance(25)
           ticks += 1
         }
-        for (let steps = Math.floor(random() * 40); steps > 0; steps--) await bench.step()
-        bench.crash(node, random() < 0.5)
+        for (let steps = random.below(40); steps > 0; steps--) await bench.step()
+        bench.crash(node, random.chance(0.5))
         if (hasRows(node, installing)) stages.add('while it was installed')
         else if (hasRows(node, incomingRange(groupId))) stages.add('while it came')
         node = await bench.reopen(3, node.disk)

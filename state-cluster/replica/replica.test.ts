@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import { Random } from '../../runtime/random.ts'
 import type { ClusterError, FeedBatch } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
 import { apply, emptyState, rows, stateHash } from '../machine/index.ts'
 import { checkpointKey, decodeHardState, entryKey, eventBlockKey, hardStateKey } from '../storage/layout.ts'
 import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
-import { auctionIdOf, createAuction, enlistServer, placeBid, seededRandom } from './testing/workload.ts'
+import { auctionIdOf, createAuction, enlistServer, placeBid } from './testing/workload.ts'
 
 /** What became of a proposal. */
 interface Outcome {
@@ -241,24 +242,24 @@ describe('replica, alone', () => {
 
   it('STORE1 and STORE7: crashes at any moment lose nothing acknowledged and leave the state of the log', async () => {
     for (let seed = 1; seed <= 25; seed++) {
-      const random = seededRandom(seed)
+      const random = new Random(seed)
       const settings = {
-        checkpointRows: 5 + Math.floor(random() * 200),
-        logTailBytesMax: Math.floor(random() * 4_000),
-        entriesInFlightMax: 1 + Math.floor(random() * 4),
-        commandsPerEntryMax: 1 + Math.floor(random() * 20),
+        checkpointRows: 5 + random.below(200),
+        logTailBytesMax: random.below(4_000),
+        entriesInFlightMax: 1 + random.below(4),
+        commandsPerEntryMax: 1 + random.below(20),
       }
       const { bench, leader, outcomes } = await makeHouse(4, [1], settings, seed)
       let node = leader
       let number = 0
       for (let crash = 0; crash < 4; crash++) {
-        const steps = 20 + Math.floor(random() * 120)
+        const steps = 20 + random.below(120)
         for (let step = 0; step < steps; step++) {
-          if (random() < 0.5) outcomes.push(propose(node, placeBid(number++, Math.floor(random() * 4))))
-          if (random() < 0.1) bench.clock.advance(25)
+          if (random.chance(0.5)) outcomes.push(propose(node, placeBid(number++, random.below(4))))
+          if (random.chance(0.1)) bench.clock.advance(25)
           await bench.step()
         }
-        bench.crash(node, random() < 0.5)
+        bench.crash(node, random.chance(0.5))
         node = await bench.open(1, node.disk)
         await bench.until(() => node.replica.status().ready)
         expectSurvived(bench, node, outcomes)

@@ -12,7 +12,7 @@
  * Source: docs/raft.md, the caller's duties and the replica's turn.
  */
 import type { GroupId } from '../../protocol/ids.ts'
-import type { CancelTimer } from '../../runtime/clock.ts'
+import { type CancelTimer, sleep } from '../../runtime/clock.ts'
 import { ClusterError } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
 import { deadlinesOf } from '../machine/deadlines.ts'
@@ -327,9 +327,7 @@ export class Replica {
       if (this.#end) throw this.#end
       this.#checkpointing.want()
       this.#deferTurn()
-      await new Promise<void>((resolve) => {
-        clock.setTimer(this.#settings.tickMs, resolve)
-      })
+      await sleep(clock, this.#settings.tickMs)
     }
   }
 

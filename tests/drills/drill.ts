@@ -6,7 +6,9 @@
  * Invariant: a drill passes only with a clean audit, equal nodes and within its own bounds; what it could not do on this
  * machine is reported, never left out in silence.
  */
+
 import { cpus, loadavg } from 'node:os'
+import type { Random } from '../../runtime/random.ts'
 import { audit } from './audit.ts'
 import { type ClusterOptions, DrillCluster } from './cluster.ts'
 import { Load, pause } from './load.ts'
@@ -59,7 +61,7 @@ export interface Drill {
 export interface Scene {
   readonly cluster: DrillCluster
   readonly load: Load
-  readonly random: () => number
+  readonly random: Random
   readonly note: (text: string) => void
   readonly signal: AbortSignal
   /** Outages for the audit; a drill adds those that must have been made good. */

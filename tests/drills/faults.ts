@@ -129,7 +129,7 @@ async function serverGone(
 ): Promise<{ readonly victim: Station; readonly sinceMs: number; readonly hit: readonly Bidder[] }> {
   const { cluster, load } = scene
   await wave(scene)
-  await pause(500 + scene.random() * 1_200)
+  await pause(500 + scene.random.unit() * 1_200)
   const victim = busiest(scene)
   const owned = await ownedBy(scene, victim)
   const hit = load.bidders.filter((bidder) => bidder.server === victim.url)
@@ -187,7 +187,7 @@ export const pauseServer: Fault = async (scene) => {
 export const killLeader = async (scene: Scene, closing = 30): Promise<void> => {
   const { cluster } = scene
   if (closing > 0) await wave(scene, closing)
-  await pause(scene.random() * 1_500)
+  await pause(scene.random.unit() * 1_500)
   const leader = await cluster.untilLed()
   const term = await cluster.termOf(leader)
   const fromMs = Date.now()
@@ -209,12 +209,12 @@ export const killFollower: Fault = async (scene) => {
   await wave(scene)
   const leader = await cluster.untilLed()
   const followers = cluster.nodes.filter((node) => node !== leader)
-  const follower = followers[Math.floor(scene.random() * followers.length)] as Station
+  const follower = followers[scene.random.below(followers.length)] as Station
   const sinceMs = performance.now()
   await follower.kill()
   scene.count('followersKilled')
   await untilAnyBids(scene, sinceMs, 'followerKillToNextBid')
-  await pause(scene.random() * 1_000)
+  await pause(scene.random.unit() * 1_000)
   await follower.start()
   await cluster.untilCaughtUp(follower)
 }
@@ -223,7 +223,7 @@ export const killFollower: Fault = async (scene) => {
 export const pauseLeader: Fault = async (scene) => {
   const { cluster } = scene
   await wave(scene)
-  await pause(scene.random() * 1_000)
+  await pause(scene.random.unit() * 1_000)
   const leader = await cluster.untilLed()
   const fromMs = Date.now()
   const sinceMs = performance.now()
@@ -291,12 +291,11 @@ export const killAllMonitors: Fault = async (scene) => {
 export const loseMajority: Fault = async (scene) => {
   const { cluster } = scene
   await wave(scene, 40, 1_500, 8_000)
-  await pause(scene.random() * 1_000)
+  await pause(scene.random.unit() * 1_000)
   const leader = await cluster.untilLed()
-  const lost =
-    scene.random() < 0.5
-      ? cluster.nodes.filter((node) => node !== leader)
-      : [leader, cluster.nodes.find((node) => node !== leader) as Station]
+  const lost = scene.random.chance(0.5)
+    ? cluster.nodes.filter((node) => node !== leader)
+    : [leader, cluster.nodes.find((node) => node !== leader) as Station]
   const fromMs = Date.now()
   const sinceMs = performance.now()
   await Promise.all(lost.map((node) => node.kill()))
@@ -312,7 +311,7 @@ export const loseMajority: Fault = async (scene) => {
 export const restartAll: Fault = async (scene) => {
   const { cluster } = scene
   await wave(scene, 40, 1_500, 9_000)
-  await pause(scene.random() * 1_000)
+  await pause(scene.random.unit() * 1_000)
   const all = [...cluster.nodes, ...cluster.servers, ...cluster.monitors]
   const fromMs = Date.now()
   const sinceMs = performance.now()

@@ -25,8 +25,8 @@ import type { AuctionView } from '../../protocol/auction-view.ts'
 import type { AuctionId, RequestId } from '../../protocol/ids.ts'
 import type { PublicEventFrame } from '../../protocol/server-frames.ts'
 import { systemClock } from '../../runtime/clock.ts'
+import { Random } from '../../runtime/random.ts'
 import { until } from '../processes.ts'
-import { seededRandom } from '../random.ts'
 import type { AuditInput } from './audit.ts'
 import { auditNotifications } from './audit-notifications.ts'
 import type { AuditedAuction, BidRecord, HistoryRow, Outage, PrivateMessage, Watched } from './record.ts'
@@ -159,7 +159,7 @@ export class Load {
   readonly auctions: LoadAuction[] = []
   readonly operator: HouseHttp
   readonly webhooks: WebhookReceiver | undefined
-  readonly random: () => number
+  readonly random: Random
   /** Refusals other than those between bidders. */
   readonly unexpected: string[] = []
   readonly #watched: Watching[] = []
@@ -180,7 +180,7 @@ export class Load {
     this.#operatorToken = operatorToken
     this.operator = httpOver(urls, anyServer(urls), operatorToken)
     this.#pauseMs = pauseMs
-    this.random = seededRandom(seed)
+    this.random = new Random(seed)
     this.webhooks = webhooks
   }
 
@@ -211,7 +211,7 @@ export class Load {
       httpOver([url], async (to, request) => await fetch(to, request), this.#operatorToken),
     )
     const makeOne = async (at: number): Promise<void> => {
-      const durationMs = Math.round(fromMs + this.random() * (toMs - fromMs))
+      const durationMs = Math.round(fromMs + this.random.unit() * (toMs - fromMs))
       const terms = {
         title: `Lot ${this.auctions.length + at}`,
         tags: ['drill'],
@@ -279,7 +279,7 @@ export class Load {
         await pause(20)
         continue
       }
-      const amount = auction.askingBid + Math.floor(this.random() * 400)
+      const amount = auction.askingBid + this.random.below(400)
       const requestId = `${bidder.id}-${this.#requests++}` as RequestId
       const bid: TimedBid = {
         bidder: bidder.id,
@@ -291,7 +291,7 @@ export class Load {
       }
       bidder.bids.push(bid)
       try {
-        const kind = this.random() < 0.3 ? 'exact' : 'max'
+        const kind = this.random.chance(0.3) ? 'exact' : 'max'
         const outcome = await bidder.session.placeBid({ auctionId: auction.id, amount, requestId, kind })
         bid.answeredMs = performance.now()
         if (outcome.type === 'bid_accepted') {
@@ -313,7 +313,7 @@ export class Load {
         if (!(error instanceof ClientError)) throw error
         if (error.code !== 'outcome_unknown') this.unexpected.push(`${requestId}: ${error.code}`)
       }
-      await pause(least + this.random() * (most - least))
+      await pause(least + this.random.unit() * (most - least))
     }
   }
 
@@ -322,7 +322,7 @@ export class Load {
     const open = [...bidder.views.values()].filter(
       ({ status, you }) => status === 'open' && you?.status !== 'winning',
     )
-    return open[Math.floor(this.random() * open.length)]
+    return open[this.random.below(open.length)]
   }
 
   /** All bids so far. */

@@ -75,7 +75,7 @@ const powerCut =
   (disks: Disks, nodeOf: (scene: Scene) => Station): Fault =>
   async (scene) => {
     const node = nodeOf(scene)
-    await pause(scene.random() * 500)
+    await pause(scene.random.unit() * 500)
     node.pause()
     const image = disks.cut()
     await node.kill()

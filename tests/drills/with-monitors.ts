@@ -84,7 +84,7 @@ const all: Drill = {
     const endMs = performance.now() + (options.minutes ?? minutesDefault) * 60_000
     return await play({ name: 'all', ...whole, auctions: opening }, options, async (scene) => {
       while (performance.now() < endMs && !scene.signal.aborted) {
-        const [name, fault] = chances[Math.floor(scene.random() * chances.length)] as (typeof chances)[number]
+        const [name, fault] = chances[scene.random.below(chances.length)] as (typeof chances)[number]
         scene.note(name)
         await fault(scene)
       }

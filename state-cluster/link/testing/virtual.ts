@@ -6,6 +6,7 @@
  * "The simulator".
  */
 import { ManualClock } from '../../../runtime/clock.ts'
+import { Random } from '../../../runtime/random.ts'
 import { Acceptor } from '../../../wire/acceptor.ts'
 import type { ConnectionLimits } from '../../../wire/connection.ts'
 import { MemoryWires } from '../../../wire/memory-stream.ts'
@@ -22,17 +23,6 @@ export const virtualLimits: ConnectionLimits = {
   outBytesMax: 64 * 1024,
 }
 
-/** A number from 0 to 1, the same row of them for the same seed (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 export class VirtualWorld {
   readonly clock = new ManualClock()
   readonly random: () => number
@@ -45,7 +35,8 @@ export class VirtualWorld {
   readonly #clients: RemoteCluster[] = []
 
   constructor(seed: number, delayMsMax = 3) {
-    this.random = seeded(seed)
+    const random = new Random(seed)
+    this.random = () => random.unit()
     this.timing = { clock: this.clock, afterTurn: (run) => this.#turns.push(run), random: this.random }
     this.wires = new MemoryWires({
       carry: ({ from, to }, arrive) => {

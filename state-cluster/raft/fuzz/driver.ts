@@ -13,11 +13,12 @@ import { Episode } from './episode.ts'
 import { type Fault, noFault } from './faults.ts'
 import { FuzzNode, type NodeFactory } from './node.ts'
 import { drawOptions, type EpisodeOptions } from './options.ts'
-import { Random, TraceHash } from './random.ts'
+import { type Random, TraceHash } from './random.ts'
 import { type RuleName, Violation } from './violation.ts'
 
 export interface FuzzOptions {
-  readonly seed: number
+  /** The generator of an episode, new at each call. Equal episodes get equal numbers. */
+  readonly random: (episode: number) => Random
   readonly steps: number
   readonly fault?: Fault
   /** Whether precautions.ts watches too, or consequences alone are looked for. Default true. */
@@ -56,7 +57,7 @@ const stepsPerEpisode = 5000
 
 /** Runs `steps` steps, or until something is violated. */
 export async function fuzz({
-  seed,
+  random: randomOf,
   steps,
   fault = noFault,
   hasPrecautions = true,
@@ -70,7 +71,7 @@ export async function fuzz({
   let violation: FuzzViolation | null = null
   while (done < steps && violation === null) {
     const number = episodes++
-    const random = new Random(seed, number)
+    const random = randomOf(number)
     const options = drawOptions(random)
     onEpisode?.(number, options)
     const makeNode = makeNodes(number)

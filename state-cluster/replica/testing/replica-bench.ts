@@ -4,8 +4,10 @@
  * For tests: the test decides when turns run, syncs end, messages arrive and time passes.
  * Invariant: nothing happens but by `step`, `settle` and `advance`, so a test with the same seed is the same test.
  */
+
 import type { GroupId } from '../../../protocol/ids.ts'
 import { ManualClock } from '../../../runtime/clock.ts'
+import { Random } from '../../../runtime/random.ts'
 import { TransportError } from '../../../wire/errors.ts'
 import type { MachineEntry } from '../../machine/commands.ts'
 import { decodeEntry as decodeMachineEntry } from '../../machine/index.ts'
@@ -21,7 +23,6 @@ import type { Store } from '../../storage/store.ts'
 import { type Machine, writesOfNewState } from '../applied-state.ts'
 import { Replica } from '../replica.ts'
 import { defaultReplicaSettings, type ReplicaSettings } from '../settings.ts'
-import { seededRandom } from './workload.ts'
 
 export const groupId = 0 as GroupId
 
@@ -52,12 +53,12 @@ export class ReplicaBench {
   machine: Machine | undefined
   readonly #settings: ReplicaSettings
   readonly #voters: readonly number[]
-  readonly #random: () => number
+  readonly #random: Random
 
   private constructor(voters: readonly number[], settings: Partial<ReplicaSettings>, seed: number) {
     this.#voters = voters
     this.#settings = { ...defaultReplicaSettings, ...settings }
-    this.#random = seededRandom(seed)
+    this.#random = new Random(seed)
   }
 
   static async make(
@@ -89,7 +90,7 @@ export class ReplicaBench {
     const timing = gatherTurns({
       clock: this.clock,
       afterTurn: (run) => turns.push(run),
-      random: this.#random,
+      random: () => this.#random.unit(),
     })
     const node: Node = {
       id,
@@ -151,7 +152,7 @@ export class ReplicaBench {
       if (syncs.length > 0) choices.push(() => syncs.shift()?.())
     }
     if (this.messages.length > 0) choices.push(() => this.#deliver(this.messages.shift() as Message))
-    const choice = choices[Math.floor(this.#random() * choices.length)]
+    const choice = choices[this.#random.below(choices.length)]
     if (choice === undefined) return false
     choice()
     await microtasks()

@@ -4,17 +4,15 @@
  * Invariant: conductor and publisher act under one epoch; after `release` neither acts any more. Leaves what falls
  * due to the conductor and who receives what to the publisher. Source: docs/design.md, "Owners, the monitor, and fencing".
  */
-import type { GroupId } from '../protocol/ids.ts'
-import type { FeedBatch } from '../state-cluster/index.ts'
-import { Conductor, type ConductorContext } from './duties/conductor.ts'
-import { type NotificationSink, Publisher } from './duties/publisher.ts'
-import type { ServerMetrics } from './metrics.ts'
+import type { GroupId } from '../../protocol/ids.ts'
+import type { FeedBatch } from '../../state-cluster/index.ts'
+import { Conductor, type ConductorContext } from './conductor.ts'
+import { type NotificationSink, Publisher, type PublisherContext } from './publisher.ts'
 
-export interface GroupDutiesOptions extends Omit<ConductorContext, 'metrics'> {
-  readonly metrics: ServerMetrics
+export interface GroupDutiesOptions extends ConductorContext, Omit<PublisherContext, 'sink' | 'epoch'> {
+  readonly metrics: ConductorContext['metrics'] & PublisherContext['metrics']
   /** Absent: outbox entries are not published. */
   readonly sink: NotificationSink | undefined
-  readonly windowMax: number
 }
 
 export class GroupDuties {
@@ -23,15 +21,13 @@ export class GroupDuties {
   readonly #conductor: Conductor
   readonly #publisher: Publisher | undefined
 
-  constructor({ sink, windowMax, ...context }: GroupDutiesOptions) {
+  constructor({ sink, ...context }: GroupDutiesOptions) {
     this.groupId = context.groupId
     this.#serverId = context.serverId
     const conductor = new Conductor(context)
     this.#conductor = conductor
     this.#publisher =
-      sink === undefined
-        ? undefined
-        : new Publisher({ ...context, sink, windowMax, epoch: () => conductor.epoch })
+      sink === undefined ? undefined : new Publisher({ ...context, sink, epoch: () => conductor.epoch })
   }
 
   /** The epoch in this group; `undefined` until the server has enlisted. */
