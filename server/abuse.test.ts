@@ -290,7 +290,7 @@ describe('clients that do not read', () => {
     await flood(auctionId, count + 2, 20)
     await slow.until(() => slow.frames.at(-1)?.['seq'] === count + 21, 'what came after')
     expect(slow.all('resync')).toHaveLength(resyncs)
-    // 40 MB were published: had they been kept for the slow reader, they would be here, and twice in memory.
+    // 40 MB were published; if they were kept for the slow reader, memory would show them, twice.
     expect(process.memoryUsage().rss - before).toBeLessThan(400 * 1024 * 1024)
   })
 

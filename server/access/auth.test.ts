@@ -29,7 +29,7 @@ interface Claims {
 
 const good: Claims = { sub: 'ann', aud: 'martillo', iss: 'martillo', exp: nowSeconds + 60, roles: ['bidder'] }
 
-/** A token signed by hand, so that any header and any claims can be tried. */
+/** Signs a token directly, so that any header and any claims can be tested. */
 function forge(
   claims: Claims,
   header: Record<string, unknown> = { alg: 'HS256' },

@@ -1,8 +1,8 @@
 /**
  * The contract that every carrier keeps, as tests to be run on each.
  *
- * Invariant: what is tested here holds on the network for every implementation of the ports in `socket.ts`; what only
- * one of them does is in its own tests. Source: docs/spec.md EDGE.
+ * Behaviour of one implementation alone is left to its own tests. Invariant: everything tested here holds on the
+ * network for every implementation of the ports in `socket.ts`. Source: docs/spec.md EDGE.
  */
 import { connect } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'

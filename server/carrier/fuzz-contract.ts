@@ -1,10 +1,10 @@
 /**
  * Fuzzes every callback of a carrier.
  *
- * Its clients mostly do not read, and its handlers do everything they may to any socket.
+ * Its clients mostly do not read, and its handlers make every allowed call on any socket.
  *
- * Invariant: whatever clients send and whatever handlers do to whichever socket, the process goes on, each socket that
- * opened is closed exactly once, and its handlers are not called after that. Source: docs/spec.md EDGE8; RFC 6455.
+ * Invariant: whatever clients send and handlers do, the process keeps running, each opened socket is closed exactly
+ * once, and its handlers are not called after that. Source: docs/spec.md EDGE8; RFC 6455.
  */
 import fc from 'fast-check'
 import { afterEach, expect, test } from 'vitest'
@@ -268,7 +268,7 @@ export function fuzzContract(openEdge: OpenEdge, numRuns = 60): void {
       { numRuns },
     )
     expect(await (await fetch(url)).text()).toBe('fine')
-    // A fuzz that does not come by a callback says nothing of it.
+    // A callback that was never called was not tested.
     expect(Object.entries(counts).filter(([, count]) => count === 0)).toEqual([])
   })
 

@@ -36,12 +36,12 @@ import type {
 } from './socket.ts'
 import { keptHeaders, ListenError } from './socket.ts'
 
-/** The typings leave out the form of `listen` that takes a host and options. */
+/** The typings lack the form of `listen` with a host and options. */
 type NativeApp = Omit<TemplatedApp, 'listen'> & {
   listen(host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void): void
 }
 
-/** What we use of the module, the same in both versions. */
+/** The used part of the module, the same in both versions. */
 interface Native {
   App(): NativeApp
   us_listen_socket_close(listener: us_listen_socket): void
@@ -63,7 +63,7 @@ export function nativeCandidates(nodeMajor: number): readonly ('uws-node20' | 'u
   return nodeMajor < 24 ? ['uws-node20'] : ['uws-node22']
 }
 
-/** Loads the version that fits. Rejects with `EdgeUnavailableError`, which says what to change. */
+/** Loads the version that runs here. Rejects with `EdgeUnavailableError`, which names the remedy. */
 export async function loadNative(
   nodeVersion: string = process.versions.node,
   load: (alias: string) => Promise<unknown> = (alias) => import(alias),
@@ -91,7 +91,7 @@ export async function loadNative(
   )
 }
 
-/** A session's socket. Native calls throw once the socket is closed, so each asks first. */
+/** A session's socket. Native calls throw once the socket is closed, so each call checks that first. */
 class NativeSocket<SocketSession> implements Socket {
   readonly session: SocketSession
   readonly #later: Later
@@ -145,13 +145,13 @@ class NativeSocket<SocketSession> implements Socket {
     this.#later.run(() => this.#native?.close())
   }
 
-  /** Tells of room in a later turn, once for all that was made until then. */
-  drained(tell: () => void): void {
+  /** Reports room in a later turn, once for all room made until then. */
+  drained(report: () => void): void {
     if (this.#isDrainDue) return
     this.#isDrainDue = true
     this.#later.run(() => {
       this.#isDrainDue = false
-      if (this.#native !== undefined) tell()
+      if (this.#native !== undefined) report()
     })
   }
 
@@ -174,7 +174,7 @@ interface SocketData<SocketSession> {
   socket?: NativeSocket<SocketSession>
 }
 
-/** Runs a handler of an open socket; what it throws closes the socket with 1011. */
+/** Runs a handler of an open socket; an error of it closes the socket with 1011. */
 function guard<SocketSession>(
   socket: Socket,
   where: string,
@@ -260,7 +260,7 @@ class NativeExchange<SocketSession> implements HttpExchange {
     })
   }
 
-  /** Computes a result, now or later, and delivers it; whatever fails on the way is answered 500. */
+  /** Computes a result, now or later, and delivers it; any failure is answered with 500. */
   settle<Result>(
     where: string,
     compute: () => Result | Promise<Result>,
@@ -292,7 +292,7 @@ class NativeExchange<SocketSession> implements HttpExchange {
     })
   }
 
-  /** Hands out the native response, for the last time, unless the client is gone. */
+  /** Passes on the native response for the last time, unless the client is gone. */
   take(use: (response: NativeResponse) => void): void {
     const response = this.#response
     this.#response = undefined
@@ -338,7 +338,7 @@ class NativeEdge implements Edge {
   }
 }
 
-/** Listens. Rejects with `ListenError` (port in use, address not ours) or `EdgeUnavailableError`. */
+/** Listens. Rejects with `ListenError` (port in use, address of another machine) or `EdgeUnavailableError`. */
 export async function openEdge<SocketSession>(
   options: EdgeOptions,
   handlers: EdgeHandlers<SocketSession>,
@@ -373,7 +373,7 @@ export async function openEdge<SocketSession>(
   return new NativeEdge(native, app, later, listener, options.host)
 }
 
-/** What becomes of each callback of a socket. Those in which sockets must not be touched run inside `later`. */
+/** The callbacks of a socket. Those in which sockets must not be touched are run by `later`. */
 function socketBehavior<SocketSession>(
   options: EdgeOptions,
   handlers: EdgeHandlers<SocketSession>,

@@ -44,7 +44,7 @@ class Bench {
     this.cluster.subscribe(groupId, (batch) => this.conductor.observe(batch))
   }
 
-  /** The wall clock of the conductor's machine is wrong by so much. */
+  /** The error of the wall clock of the conductor's machine. */
   skew(byMs: number): void {
     this.#skewMs = byMs
   }

@@ -130,7 +130,7 @@ class Bench {
     })
   }
 
-  /** Runs until nothing is left in the outbox, moving time on for what waits. */
+  /** Runs until the outbox is empty, and advances the time for waits. */
   async drain(): Promise<void> {
     await this.until(() => this.outbox() === 0)
   }
@@ -235,7 +235,7 @@ describe('the publisher', () => {
     bench.publisher.start()
     await bench.until(() => seen.length === 5)
     await bench.settle()
-    // Of ten new auctions and the match for the new buyer, four are with the queue.
+    // The queue has four of the messages: ten new auctions and the match for the new buyer.
     expect(bench.outbox()).toBe(11 - 4)
     const stopping = bench.publisher.stop()
     letGo()

@@ -109,7 +109,7 @@ describe('a house of several groups', () => {
       { group: 1, settings: usual, features: [] },
       { group: 2, settings: { ...usual, outageExtensionMinMs: 9_000 }, features: names },
     ])
-    // Even an `unavailable` leaves it undecided for the whole, once others have changed.
+    // Once other groups have changed, even `unavailable` leaves the whole undecided.
     part(1).failure = 'unavailable'
     expect(read(await configureHouse(cluster, wanted)).body.code).toBe('outcome_unknown')
     part(1).failure = undefined

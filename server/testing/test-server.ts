@@ -53,17 +53,13 @@ export class TestHouse {
   readonly #clients = new Set<TestClient>()
 
   private constructor(
-    server: RunningServer,
-    cluster: MemoryCluster,
-    dataDir: string,
-    logLines: readonly string[],
-    operatorToken: string,
+    parts: Pick<TestHouse, 'server' | 'cluster' | 'dataDir' | 'logLines' | 'operatorToken'>,
   ) {
-    this.server = server
-    this.cluster = cluster
-    this.dataDir = dataDir
-    this.logLines = logLines
-    this.operatorToken = operatorToken
+    this.server = parts.server
+    this.cluster = parts.cluster
+    this.dataDir = parts.dataDir
+    this.logLines = parts.logLines
+    this.operatorToken = parts.operatorToken
   }
 
   static async open(options: HouseOptions = {}): Promise<TestHouse> {
@@ -92,7 +88,7 @@ export class TestHouse {
       ...(options.webDir === undefined ? {} : { webDir: options.webDir }),
     })
     const operatorToken = (await readFile(join(dataDir, 'operator.token'), 'utf8')).trim()
-    return new TestHouse(server, cluster, dataDir, logLines, operatorToken)
+    return new TestHouse({ server, cluster, dataDir, logLines, operatorToken })
   }
 
   async close(): Promise<void> {

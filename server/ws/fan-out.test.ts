@@ -264,7 +264,7 @@ describe('fan-out', () => {
     await bench.turn()
     for (const socket of [atOnce, recent, newest])
       expect(follow(socket, a)).toEqual({ lastSeq: 20, resyncs: 0 })
-    // What memory is not certain of waits for the read: too old, of another epoch, or not there yet.
+    // A position that the tail does not have waits for the read: too old, of another epoch, or not there yet.
     for (const socket of [await resume(2), await resume(19, 2), await resume(21)])
       expect(socket.received).toEqual([])
   })

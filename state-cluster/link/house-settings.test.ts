@@ -33,7 +33,7 @@ describe('the house over the link', () => {
     expect(await world.settled(link.knownFeatures())).toEqual(knownFeatures)
     cluster.node(3).isOlder = true
     expect(await world.settled(link.knownFeatures())).toEqual([])
-    // Of a node that is down nothing can be said.
+    // A node that is down does not count.
     world.wires.kill('node-3:1')
     await world.run(50)
     expect(await world.settled(link.knownFeatures())).toEqual(knownFeatures)

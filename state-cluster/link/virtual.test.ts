@@ -12,7 +12,7 @@ const lot = 'lot' as AuctionId
 
 interface History {
   readonly acknowledged: number
-  /** Bids that stand in the log more than once. */
+  /** Bids that are in the log more than once. */
   readonly repeated: number
   readonly unknown: number
   readonly refused: number

@@ -141,7 +141,7 @@ const groupStatus = fc.record({
 })
 const status = fc.record({ ready: fc.boolean(), groups: fc.array(groupStatus, { maxLength: 3 }) })
 
-/** Through MessagePack, as on the way. */
+/** Through MessagePack, as on the wire. */
 function travel(value: unknown): unknown {
   return unpackTuple(packTuple([value]))[0]
 }

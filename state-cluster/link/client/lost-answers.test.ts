@@ -8,7 +8,7 @@ const zero = group(0)
 const lot = 'lot' as AuctionId
 const poison = 'poison' as AuctionId
 
-/** Nodes that end the connection of a client that reads the poison or releases a server; they count how often. */
+/** Nodes that end the connection of a client that reads the poison or releases a server, and count that. */
 async function scene(nodeCount: number) {
   const world = new VirtualWorld(1)
   const cluster = new FakeCluster(nodeCount)

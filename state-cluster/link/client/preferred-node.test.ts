@@ -53,7 +53,7 @@ describe('the preferred node', () => {
     other?.setLeader({ leaderId: 0, term: 1 })
     await world.run(20)
     await read()
-    // A leader that steps down says so before the others know.
+    // A leader that steps down reports it before the others do.
     cluster.node(1).setLeader({ leaderId: 0, term: 1 })
     await world.run(20)
     await read()

@@ -3,8 +3,8 @@
  *
  * These are all requests but proposals: reads, read indexes, status, members and membership changes, which may be
  * repeated safely. Each is sent until it is answered or its time is up. Invariant: every request ends once; the open
- * requests are bounded; no request ends more than two connections. Source: docs/spec.md LINK9, LINK10, LINK12, LINK13,
- * MEMBER4.
+ * requests are bounded; no request but the first of a link ends more than two connections. Source: docs/spec.md LINK9,
+ * LINK10, LINK12, LINK13, MEMBER4.
  */
 import { Backoff } from '../../../runtime/backoff.ts'
 import type { CancelTimer } from '../../../runtime/clock.ts'

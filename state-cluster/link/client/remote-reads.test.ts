@@ -26,7 +26,7 @@ describe('reads over the link', () => {
     const cluster = await openLink(addressesOf(state), { proposalTimeoutMs: 60_000 })
     await cluster.propose(zero, createAuction(lot))
     state.fake.node(2).cutOff()
-    // Wherever the preferred node is, the answer shows the bid: a node that lags is asked in vain, then left.
+    // With any preferred node the answer shows the bid: a node that lags fails as stale, and is left.
     for (const at of range(1, 10)) {
       await bids(cluster, at, at)
       expect(await cluster.auction(lot)).toMatchObject({ bidCount: at })

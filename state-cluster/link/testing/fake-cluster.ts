@@ -2,8 +2,8 @@
  * State nodes for tests of the link, without Raft or disks.
  *
  * They run the real machine on one shared log. A node can lag, refuse, keep its answers, or get a snapshot; the test
- * sets the leader. Invariant: only the leader appends entries, and every node applies the same entries in the same
- * order. Source: `LinkBackend` in backend.ts.
+ * sets the leader. Invariant: only the leader, or the test itself, appends entries, and every node applies the same
+ * entries in the same order. Source: `LinkBackend` in backend.ts.
  */
 import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../../../protocol/ids.ts'
 import { defaultIncrements } from '../../../protocol/money.ts'

@@ -2,8 +2,7 @@
  * State nodes and link clients over TCP, for tests of the link.
  *
  * The nodes share one log (fake-cluster.ts); connections, handshakes and frames are the real ones.
- * Invariant: `closeAll` closes everything that was opened through this file, the last first. Source: docs/style.md,
- * "Tests".
+ * Invariant: `closeAll` closes everything that was given to `keep`, the last first. Source: docs/style.md, "Tests".
  */
 import type { AuctionId, GroupId } from '../../../protocol/ids.ts'
 import { Acceptor } from '../../../wire/acceptor.ts'
