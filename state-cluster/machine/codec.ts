@@ -64,7 +64,7 @@ export function decodeEntry(value: unknown): MachineEntry {
 export function contentOf(command: Extract<Command, { requestId: unknown }>): readonly Plain[] {
   switch (command.type) {
     case 'place_bid':
-      return [command.auctionId, command.amount, command.kind === 'max' ? 0 : 1]
+      return [command.auctionId, command.amount, codeOfKind(command.kind)]
     case 'register_buyer':
       return [command.buyerId, command.name, command.interests, orNull(command.endpoint)]
     case 'create_auction':
@@ -83,7 +83,11 @@ export function contentOf(command: Extract<Command, { requestId: unknown }>): re
 export function encodeCommand(command: Command): readonly Plain[] {
   const code = commandCodes[command.type]
   switch (command.type) {
-    case 'place_bid':
+    // Commands are written at the rate of bids: no list is made on the way.
+    case 'place_bid': {
+      const { subject, requestId, auctionId, amount, kind } = command
+      return [code, subject, requestId, auctionId, amount, codeOfKind(kind)]
+    }
     case 'buy_now':
       return [code, command.subject, command.requestId, ...contentOf(command)]
     case 'register_buyer':
@@ -188,6 +192,10 @@ function decodeFields(type: CommandType, fields: TupleReader): Command {
       return { type, settings, features: fields.counts() }
     }
   }
+}
+
+function codeOfKind(kind: BidKind): number {
+  return kind === 'max' ? 0 : 1
 }
 
 function decodeKind(code: number): BidKind {

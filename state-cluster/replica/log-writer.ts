@@ -72,7 +72,9 @@ export class LogWriter<Installed> {
     const isDue = this.#isDue(entries.length > 0)
     if (entries.length === 0 && !isDue && responses.length === 0) return
     const known = this.#known
-    const append: LogAppend = { entries, commit: known.commit, ...(isDue && { hardState: known }) }
+    const append: LogAppend = isDue
+      ? { entries, commit: known.commit, hardState: known }
+      : { entries, commit: known.commit }
     if (isDue) this.#given = known
     store.commit(log.writesOf(append)).then(
       () =>

@@ -232,8 +232,10 @@ export class DiskLog implements Storage {
     assert(this.#unsettled.shift() === append, 'appends become durable in their order')
     const { entries: all, commit, hardState } = append
     if (hardState !== undefined) this.#hardState = hardState
-    else if (all.length > 0 && commit > this.#hardState.commit)
-      this.#hardState = { ...this.#hardState, commit }
+    else if (all.length > 0 && commit > this.#hardState.commit) {
+      const { term, vote } = this.#hardState
+      this.#hardState = { term, vote, commit }
+    }
     const entries = all.filter(({ index }) => index > this.#startIndex)
     const first = entries[0]
     if (first === undefined) return

@@ -36,7 +36,9 @@ export function placeBid(context: ApplyContext, command: PlaceBid): Reply {
     return refuse('limit_exceeded')
 
   const before = auction.highBidder
-  const placed = recordBid(context, auction, command, { ...decision, amount, kind })
+  const { leads, price, maxBid } = decision
+  // Spelled out, like the event below: a spread costs more than all that comes before it.
+  const placed = recordBid(context, auction, command, { amount, kind, leads, price, maxBid })
   context.notify('NEW_BID', auction, placed.bidder.id, placed.price)
   const outbid = decision.leads ? before : placed.bidder
   if (outbid !== undefined && outbid !== auction.highBidder && !format.isSealed) {
