@@ -184,7 +184,7 @@ class Server {
         if (code === undefined) this.#fault(error, 'subscribe')
         if (replyTo === undefined) session.close(1011)
         else {
-          const message = 'the auction could not be read; ask again'
+          const message = 'the auction could not be read; subscribe again'
           refuse(session, replyTo, { code: code ?? 'internal', message })
         }
       },

@@ -135,7 +135,7 @@ export class Tokens {
           ...(issuer === undefined ? {} : { issuer }),
         }
         payload = (await jwtVerify(token, this.#authorityKeys, options)).payload
-      } else return refused('the token is signed in a way that this house does not take')
+      } else return refused('the token is signed with an algorithm that this house does not accept')
     } catch (error) {
       return refusal(error)
     }
@@ -202,9 +202,9 @@ function identityOf(payload: JWTPayload): Identity | undefined {
 function refusal(error: unknown): TokenCheck {
   if (error instanceof errors.JWTExpired) return refused('the token has expired')
   if (error instanceof errors.JWTClaimValidationFailed)
-    return refused(`the token's ${error.claim} claim is missing or not what this house takes`)
+    return refused(`the token's ${error.claim} claim is missing or not accepted by this house`)
   if (error instanceof errors.JWSSignatureVerificationFailed || error instanceof errors.JWKSNoMatchingKey)
-    return refused('the token is not signed by whom this house trusts')
+    return refused('the token is not signed with a key that this house trusts')
   if (
     error instanceof errors.JWKSTimeout ||
     (error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC')

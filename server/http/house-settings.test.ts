@@ -101,7 +101,9 @@ describe('a house of several groups', () => {
     part(1).failure = 'unknown'
     const torn = read(await configureHouse(cluster, wanted))
     expect(torn).toMatchObject({ status: 503, body: { code: 'outcome_unknown' } })
-    expect(torn.body.detail).toBe('changed in 2 of 3 groups, not known of 1: ask again')
+    expect(torn.body.detail).toBe(
+      'changed in 2 of 3 groups, not known to be changed: 1; send the request again',
+    )
     const shown = read(await showHouse(cluster)).body
     expect(shown).toMatchObject({ features: [], featuresOff: names })
     expect(shown.groups).toEqual([

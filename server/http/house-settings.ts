@@ -69,7 +69,7 @@ export async function configureHouse(
   const [only] = codes
   const isSure = replies.length === 0 && codes.size === 1 && only !== undefined
   const missing = before.filter((_, at) => outcomes[at]?.status === 'rejected').map(({ groupId }) => groupId)
-  const detail = `changed in ${replies.length} of ${outcomes.length} groups, not known of ${missing.slice(0, 10).join(', ')}: ask again`
+  const detail = `changed in ${replies.length} of ${outcomes.length} groups, not known to be changed: ${missing.slice(0, 10).join(', ')}; send the request again`
   return problemAnswer(isSure ? only : 'outcome_unknown', { detail })
 }
 

@@ -268,7 +268,7 @@ function refusedRole(allow: readonly Role[], identity: Identity | undefined): Ht
   if (identity === undefined) return problemAnswer('token_missing')
   const isForBidders = allow.length === 1 && allow[0] === 'bidder'
   const code: ProblemCode = isForBidders ? 'not_a_bidder' : 'role_missing'
-  return problemAnswer(code, { detail: `this takes the role ${allow.join(' or ')}` })
+  return problemAnswer(code, { detail: `this needs the role ${allow.join(' or ')}` })
 }
 
 /** Turns a failure of the cluster link into an answer, and throws any other error again. */

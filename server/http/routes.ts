@@ -293,7 +293,7 @@ async function bid(
     const view = reply.code === 'bid_too_low' ? await cluster.auction(auctionId) : undefined
     return rejectionAnswer(reply, view?.bidCount)
   }
-  assert(reply.type === 'bid', 'a bid is answered by a bid')
+  assert(reply.type === 'bid', 'the reply to a bid is a bid')
   return jsonAnswer(201, {
     type: 'bid_accepted',
     requestId: call.requestId,
@@ -347,7 +347,7 @@ function withAuction<Answer>(call: Call, use: (auctionId: AuctionId) => Answer):
 
 /** The identity on a route that needs a role, which is never called without a token. */
 function identityOf(call: Call): Identity {
-  assert(call.identity !== undefined, 'a route that takes a role is called with a token')
+  assert(call.identity !== undefined, 'a route that needs a role is called with a token')
   return call.identity
 }
 

@@ -153,7 +153,7 @@ async function bid(
   try {
     const reply = await cluster.propose(cluster.groupOf(frame.auctionId), commandOf(identity.subject))
     if (reply.ok) {
-      assert(reply.type === 'bid', 'a bid is answered by a bid')
+      assert(reply.type === 'bid', 'the reply to a bid is a bid')
       session.send(encodeServerFrame(acceptedFrame(frame.id, frame.requestId, reply)))
     } else session.send(encodeServerFrame(rejectedFrame(frame.id, frame.requestId, frame.auctionId, reply)))
     metrics.bids.add(1, { outcome: reply.ok ? 'accepted' : reply.code })

@@ -119,7 +119,7 @@ export class NodeLink {
           this.#isWelcome = true
           this.#owner.opened(this, welcome, theirs)
         } else if (this.#isWelcome) this.#received(kind, body)
-        else throw malformed('no welcome at the beginning')
+        else throw malformed('the first frame is no welcome')
       },
       writable: () => this.#owner.writable(this),
       closed: (cause) => this.#ended(cause),
