@@ -7,46 +7,39 @@
  * Source: IANA special-purpose address registries (RFC 6890 and its updates); OWASP "SSRF prevention".
  */
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns'
-import { BlockList, isIP, isIPv4, type LookupFunction } from 'node:net'
+import { isIP, isIPv4, type LookupFunction } from 'node:net'
+import { isIn, networks } from '../runtime/networks.ts'
 
 /** Longest webhook address, in characters. */
 const endpointLengthMax = 2_048
 
-const special = new BlockList()
-for (const [network, prefix] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
-  ['192.88.99.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['198.51.100.0', 24],
-  ['203.0.113.0', 24],
-  ['224.0.0.0', 4],
-  ['240.0.0.0', 4],
-] as const)
-  special.addSubnet(network, prefix, 'ipv4')
-/** Only global unicast (2000::/3) is public, without the networks that are reserved or tunnel to IPv4. */
-const publicV6 = new BlockList()
-publicV6.addSubnet('2000::', 3, 'ipv6')
-const specialV6 = new BlockList()
-for (const [network, prefix] of [
-  ['2001::', 23],
-  ['2001:db8::', 32],
-  ['2002::', 16],
-  ['3fff::', 20],
-] as const)
-  specialV6.addSubnet(network, prefix, 'ipv6')
+const special = networks([
+  '0.0.0.0/8',
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '172.16.0.0/12',
+  '192.0.0.0/24',
+  '192.0.2.0/24',
+  '192.88.99.0/24',
+  '192.168.0.0/16',
+  '198.18.0.0/15',
+  '198.51.100.0/24',
+  '203.0.113.0/24',
+  '224.0.0.0/4',
+  '240.0.0.0/4',
+  // Parts of global unicast that are reserved or tunnel to IPv4.
+  '2001::/23',
+  '2001:db8::/32',
+  '2002::/16',
+  '3fff::/20',
+])
+const globalUnicast = networks(['2000::/3'])
 
 /** Whether an IP address is one of the open internet: not loopback, private, link-local, reserved or tunnelled. */
 export function isPublicAddress(address: string): boolean {
-  if (isIPv4(address)) return !special.check(address, 'ipv4')
-  return publicV6.check(address, 'ipv6') && !specialV6.check(address, 'ipv6')
+  return (isIPv4(address) || isIn(globalUnicast, address)) && !isIn(special, address)
 }
 
 /** A name that resolves to addresses which webhooks may not reach. */

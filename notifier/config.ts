@@ -4,7 +4,7 @@
  * Invariant: without SQS_QUEUE_URL there is no queue; only a house on one machine can deliver without one.
  * Source: docs/protocol.md, "Notifications".
  */
-import { type ConfigOf, choice, configSection, integer, text } from '../runtime/config.ts'
+import { type ConfigOf, choice, configSection, integer, isHttpUrl, text } from '../runtime/config.ts'
 import { QueueError, queueNameOf } from './queue.ts'
 
 export const notifierConfig = configSection(
@@ -82,8 +82,4 @@ function isQueueUrl(value: string): boolean {
     if (error instanceof QueueError) return false
     throw error
   }
-}
-
-function isHttpUrl(value: string): boolean {
-  return /^https?:\/\//.test(value) && URL.canParse(value)
 }

@@ -7,6 +7,7 @@
 import { notifierConfig, startNotifier } from '../notifier/index.ts'
 import { choice, configSection, integer, type LoadedConfig } from '../runtime/config.ts'
 import { logLevels } from '../runtime/logger.ts'
+import { isLoopback } from '../runtime/networks.ts'
 import { type StartService, startServices } from '../runtime/services.ts'
 import { type RunningServer, serverSection, startServer } from '../server/index.ts'
 import { openSingleNode } from '../state-cluster/index.ts'
@@ -60,8 +61,6 @@ Everything is kept in ${dataDir}. Ctrl-C stops the house.
 /** Loading a state of millions of auctions takes minutes; the other starts are bounded by their own retries. */
 const loadDeadlineMs = 60 * 60_000
 
-const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/
-
 async function startHouse(
   start: StartService,
   options: RoleOptions<LoadedConfig<typeof sections>>,
@@ -96,7 +95,7 @@ async function startHouse(
         logger: logger.child({ role: 'notifier' }),
         metrics,
         random: Math.random,
-        exposed: !loopback.test(host),
+        exposed: !isLoopback(host),
       }),
     stop: (notifier) => notifier.stop(),
   })

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Metrics } from '../runtime/metrics.ts'
+import { formatAddress } from '../wire/stream.ts'
 
 /** The settings of the port. */
 export interface HealthConfig {
@@ -96,7 +97,7 @@ function serve(options: HealthOptions, request: IncomingMessage, response: Serve
 
 function mayBackUp(backup: Backup, { socket, headers }: IncomingMessage): boolean {
   const { remoteAddress = '', remotePort = 0 } = socket
-  const remote = `${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`
+  const remote = formatAddress({ host: remoteAddress, port: remotePort })
   return backup.isAllowed(remote, /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1] ?? '')
 }
 

@@ -8,6 +8,7 @@
 import { constants, getPriority, setPriority } from 'node:os'
 import { notifierConfig, sharedWebhookKey, startNotifier } from '../notifier/index.ts'
 import { ConfigError, configSection, text } from '../runtime/config.ts'
+import { isLoopback } from '../runtime/networks.ts'
 import { startServices } from '../runtime/services.ts'
 import { serverSection } from '../server/index.ts'
 import { openHealth } from './health.ts'
@@ -25,9 +26,6 @@ const tokensSection = configSection('tokens', {
   },
 })
 
-/** A queue that only this machine reaches belongs to a house on this machine. */
-const loopbackEndpoint = /^https?:\/\/(127\.\d+\.\d+\.\d+|\[::1\]|localhost)(:|\/|$)/
-
 export const notifierRole = defineRole({
   name: 'notifier',
   sections: {
@@ -40,7 +38,7 @@ export const notifierRole = defineRole({
   async start({ config, clock, logger, metrics }) {
     // Where it shares a machine with servers, bids go before webhooks.
     setPriority(Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL))
-    const { sqsQueueUrl: queueUrl, sqsEndpointUrl = '' } = config.notifier
+    const { sqsQueueUrl: queueUrl, sqsEndpointUrl } = config.notifier
     if (queueUrl === undefined)
       throw new ConfigError(['SQS_QUEUE_URL is missing: it names the queue that the servers publish to'])
     const key = sharedWebhookKey(config.notifier, config.tokens.jwtSecret)
@@ -67,7 +65,8 @@ export const notifierRole = defineRole({
             logger,
             metrics,
             random: Math.random,
-            exposed: !loopbackEndpoint.test(sqsEndpointUrl),
+            // A queue that only this machine reaches belongs to a house on this machine.
+            exposed: sqsEndpointUrl === undefined || !isLoopback(new URL(sqsEndpointUrl).hostname),
           }),
         stop: (notifier) => notifier.stop(),
       })

@@ -25,6 +25,9 @@ export const choice = <const Choice extends string>(choices: readonly Choice[]) 
 export const list = (isEntry: (entry: string) => boolean = () => true, message = '') =>
   z.array(z.string().refine(isEntry, message)).readonly()
 
+/** For `refine`: an http or https address. */
+export const isHttpUrl = (value: string): boolean => /^https?:\/\//.test(value) && URL.canParse(value)
+
 export type Settings = Readonly<Record<string, Setting>>
 
 /** A section's loaded values. */

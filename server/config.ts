@@ -5,10 +5,10 @@
  * unbounded; limits that leave no room for each other are refused with the reason. Source: docs/spec.md CONFIG8, RATE,
  * FLOW.
  */
-import { BlockList, isIP } from 'node:net'
 import { isId } from '../protocol/ids.ts'
 import { tokenTtlSecondsMax } from '../protocol/limits.ts'
-import { type ConfigOf, configSection, flag, integer, list, text } from '../runtime/config.ts'
+import { type ConfigOf, configSection, flag, integer, isHttpUrl, list, text } from '../runtime/config.ts'
+import { isNetwork } from '../runtime/networks.ts'
 
 export const serverSection = configSection(
   'server',
@@ -178,41 +178,6 @@ function isKey(value: string): boolean {
   return Buffer.from(value, 'base64url').length >= 32
 }
 
-function isHttpUrl(value: string): boolean {
-  return /^https?:\/\//.test(value) && URL.canParse(value)
-}
-
 function isCurrency(value: string): boolean {
   return /^[A-Z]{3}$/.test(value)
-}
-
-interface Network {
-  readonly address: string
-  readonly bits: number
-  readonly family: 'ipv4' | 'ipv6'
-}
-
-/** `10.0.0.0/8`, `::1/128`, `192.0.2.7`. */
-function readNetwork(text: string): Network | undefined {
-  const [address = '', bitsText, ...rest] = text.split('/')
-  const version = isIP(address)
-  if (version === 0 || rest.length > 0) return undefined
-  const bitsMax = version === 4 ? 32 : 128
-  if (bitsText !== undefined && !/^\d{1,3}$/.test(bitsText)) return undefined
-  const bits = bitsText === undefined ? bitsMax : Number(bitsText)
-  return bits <= bitsMax ? { address, bits, family: version === 4 ? 'ipv4' : 'ipv6' } : undefined
-}
-
-function isNetwork(value: string): boolean {
-  return readNetwork(value) !== undefined
-}
-
-/** Addresses of any of the networks. */
-export function networks(texts: readonly string[]): BlockList {
-  const list = new BlockList()
-  for (const text of texts) {
-    const network = readNetwork(text)
-    if (network !== undefined) list.addSubnet(network.address, network.bits, network.family)
-  }
-  return list
 }

@@ -5,9 +5,10 @@
  * address. Answering the client is left to the caller. Invariant: an operator is never limited. The address that a
  * proxy reports counts only when that proxy is configured as trusted. Source: docs/spec.md RATE.
  */
-import { isIP, isIPv6 } from 'node:net'
+import { type BlockList, isIP, isIPv6 } from 'node:net'
+import { isIn, networks } from '../../runtime/networks.ts'
 import type { HttpRequest } from '../carrier/socket.ts'
-import { networks, type ServerConfig } from '../config.ts'
+import type { ServerConfig } from '../config.ts'
 import { hasRole, type Identity } from './auth.ts'
 import { KeyedBuckets } from './token-bucket.ts'
 
@@ -17,8 +18,8 @@ export class Admission {
   readonly #registrations: KeyedBuckets
   readonly #bids: KeyedBuckets
   readonly #socketsOf = new Map<string, number>()
-  readonly #trustedProxies: ReturnType<typeof networks>
-  readonly #operatorNetworks: ReturnType<typeof networks>
+  readonly #trustedProxies: BlockList
+  readonly #operatorNetworks: BlockList
   #socketCount = 0
 
   constructor(config: ServerConfig) {
@@ -106,11 +107,6 @@ function keyOf(identity: Identity | undefined, address: string): string {
 /** An IPv6 client usually has a whole /64, so all its addresses share one key. */
 function rateKey(address: string): string {
   return isIPv6(address) ? groupsOf(address).slice(0, 4).join(':') : address
-}
-
-function isIn(list: ReturnType<typeof networks>, address: string): boolean {
-  const version = isIP(address)
-  return version !== 0 && list.check(address, version === 4 ? 'ipv4' : 'ipv6')
 }
 
 /** An IPv4-mapped IPv6 address (`::ffff:192.0.2.7`) as IPv4; others unchanged. */

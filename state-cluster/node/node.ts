@@ -9,10 +9,10 @@
  * connects to follows from the members in the log, and until then from the list that it was started with.
  * Source: docs/spec.md NODE1 to NODE3, IDENT1 to IDENT5, MEMBER1 to MEMBER4.
  */
-
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { GroupId } from '../../protocol/ids.ts'
 import { sleep } from '../../runtime/clock.ts'
+import { isLoopback } from '../../runtime/networks.ts'
 import { Acceptor } from '../../wire/acceptor.ts'
 import type { TransportError } from '../../wire/errors.ts'
 import {
@@ -105,7 +105,6 @@ const connectionsMax = 1_024
 /** A fault of the same kind, of the same node, is noted once in so long. */
 const faultNoteEveryMs = 5_000
 const faultKindsMax = 1_000
-const loopback = /^(127\.\d+\.\d+\.\d+|\[::1\]|\[::ffff:127\.\d+\.\d+\.\d+\]):/
 const unknownAddress: Address = { host: '', port: 0 }
 
 /** The id of the cluster of a name. */
@@ -452,7 +451,7 @@ class OpenNode implements StateNode {
   /** Whether somebody may change the membership: by the cluster's secret, or, without one, from this machine. */
   isAllowed(remote: string, secret: string): boolean {
     const { secret: own } = this.#options
-    if (own === undefined) return loopback.test(remote)
+    if (own === undefined) return isLoopback(remote.slice(0, remote.lastIndexOf(':')))
     const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
     return timingSafeEqual(hash(own), hash(secret))
   }
