@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
-import { refusalBeforeLog } from './admission.ts'
+import { encodeForLog } from './admission.ts'
+import { decodeCommand } from './codec.ts'
 import type { Command } from './commands.ts'
 
 const bid: Command = {
@@ -15,10 +16,13 @@ const settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
 
 describe('what a leader refuses before the log', () => {
   it('STORE18: accepts every command that replicas can compute, also one that they reject', () => {
-    expect(refusalBeforeLog(bid)).toBeUndefined()
-    expect(refusalBeforeLog({ ...bid, auctionId: 'no such auction' as AuctionId })).toBeUndefined()
-    expect(refusalBeforeLog({ type: 'configure_house', settings, features: [] })).toBeUndefined()
-    expect(refusalBeforeLog({ type: 'enlist_server', serverId: 'server-1' as ServerId })).toBeUndefined()
+    const lawful: Command[] = [
+      bid,
+      { ...bid, auctionId: 'no such auction' as AuctionId },
+      { type: 'configure_house', settings, features: [] },
+      { type: 'enlist_server', serverId: 'server-1' as ServerId },
+    ]
+    for (const command of lawful) expect(decodeCommand(encodeForLog(command))).toEqual(command)
   })
 
   it('STORE18: refuses a command that would end every replica, at each start', () => {
@@ -36,7 +40,7 @@ describe('what a leader refuses before the log', () => {
       { type: 'create_auction', subject: 's', requestId: 'r', serverId: 'x', auctionId: 'a' },
     ] as unknown as Command[]
     for (const command of poison) {
-      expect(refusalBeforeLog(command), JSON.stringify(command)).toEqual({ ok: false, code: 'terms_invalid' })
+      expect(encodeForLog(command), JSON.stringify(command)).toEqual({ ok: false, code: 'terms_invalid' })
     }
   })
 })

@@ -9,12 +9,13 @@
  * Invariant: nothing that is exported here reads a clock, draws a random number or does I/O.
  * Source: docs/design.md "Two pure cores and one shell"; docs/style.md "Purity".
  */
-export { refusalBeforeLog } from './admission.ts'
+export { encodeForLog } from './admission.ts'
 export { apply, entryVersion } from './apply.ts'
 export { type Row, type RowKind, rowKindCodes } from './changes.ts'
-export { decodeCommand, decodeEntry, encodeCommand, encodeEntry } from './codec.ts'
+export { decodeCommand, decodeEntry, type EntryTuple, encodeCommand, encodeEntry } from './codec.ts'
 export { type Deadline, deadlinesOf } from './deadlines.ts'
 export { decodeEvent, decodeHistory, encodeEvent, encodeHistory } from './event-codec.ts'
+export { type Plain, packedSizeMax } from './plain.ts'
 export { CodecError } from './plain-reader.ts'
 export { decodeReply, encodeReply } from './reply-codec.ts'
 export { restoring } from './restore.ts'

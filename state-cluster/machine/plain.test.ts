@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { hashPlain, hexOf, type Plain } from './plain.ts'
+import { pack } from '../storage/pack.ts'
+import { hashPlain, hexOf, type Plain, packedSizeMax } from './plain.ts'
 
 const hex = (value: Plain, seed = 1): string => hexOf(hashPlain(seed, value))
 
@@ -56,5 +57,24 @@ describe('hashPlain', () => {
 
   it('treats −0 as 0', () => {
     expect(hex(-0)).toBe(hex(0))
+  })
+})
+
+describe('packedSizeMax', () => {
+  it('STORE11: is never less than what the value takes in the log', () => {
+    const { plain } = fc.letrec((tie) => ({
+      plain: fc.oneof(
+        fc.constantFrom(null, true, false),
+        fc.maxSafeInteger(),
+        fc.double(),
+        fc.string({ unit: 'binary' }),
+        fc.array(tie('plain'), { maxLength: 20 }),
+      ),
+    }))
+    fc.assert(
+      fc.property(plain, (value) => {
+        expect(packedSizeMax(value as Plain)).toBeGreaterThanOrEqual(pack(value).length)
+      }),
+    )
   })
 })

@@ -63,6 +63,15 @@ function mixPlain(lanes: Lanes, value: Plain): void {
   }
 }
 
+/** No fewer bytes than the value takes as MessagePack: 9 a value, and 3 a character. O(values). */
+export function packedSizeMax(value: Plain): number {
+  if (typeof value === 'string') return 9 + 3 * value.length
+  if (typeof value !== 'object' || value === null) return 9
+  let size = 9
+  for (let at = 0; at < value.length; at++) size += packedSizeMax(value[at] as Plain)
+  return size
+}
+
 function avalanche(word: number): number {
   let h = word ^ (word >>> 16)
   h = Math.imul(h, 0x85ebca6b)

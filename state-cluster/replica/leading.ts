@@ -12,7 +12,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import { ClusterError } from '../cluster.ts'
 import type { Command } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
-import { encodeEntry, entryVersion, refusalBeforeLog } from '../machine/index.ts'
+import { type EntryTuple, encodeForLog, entryVersion, type Plain, packedSizeMax } from '../machine/index.ts'
 import type { WallClocks } from '../peers/peer-clocks.ts'
 import type { RawNode } from '../raft/index.ts'
 import { pack } from '../storage/pack.ts'
@@ -36,7 +36,8 @@ export interface LeadingOptions {
 const agreementMsMax = 1_000
 
 export class Leading {
-  readonly pending: PendingCommands<Command, Reply>
+  /** Commands as the log holds them. */
+  readonly pending: PendingCommands<readonly Plain[], Reply>
   readonly #options: LeadingOptions
   /** The first entry of this leader's term; when it is applied, so is all that was before. */
   #leadsFrom: number | undefined
@@ -46,7 +47,7 @@ export class Leading {
 
   constructor(options: LeadingOptions) {
     this.#options = options
-    this.pending = new PendingCommands(options.settings.commandsMax)
+    this.pending = new PendingCommands(options.settings)
   }
 
   get isLeader(): boolean {
@@ -63,10 +64,11 @@ export class Leading {
     if (!this.isLeader) {
       return Promise.reject(new ClusterError('unavailable', 'this replica does not lead the group'))
     }
-    const refusal = refusalBeforeLog(command)
-    if (refusal !== undefined) return Promise.resolve(refusal)
+    const encoded = encodeForLog(command)
+    if ('ok' in encoded) return Promise.resolve(encoded)
     const { proposalTimeoutMs, tickMs } = this.#options.settings
-    return this.pending.add(command, tick + Math.ceil(proposalTimeoutMs / tickMs))
+    const untilTick = tick + Math.ceil(proposalTimeoutMs / tickMs)
+    return this.pending.add(encoded, packedSizeMax(encoded), untilTick)
   }
 
   /** Raft may have another role than before. */
@@ -133,14 +135,17 @@ export class Leading {
 
   /** One entry of the first commands, of at most `entryBytesMax` bytes unless a single command is bigger. */
   #encode(
-    waiting: readonly PendingCommand<Command, Reply>[],
+    waiting: readonly PendingCommand<readonly Plain[], Reply>[],
     atMs: number,
   ): { data: Uint8Array; count: number } {
     const { entryBytesMax } = this.#options.settings
-    for (let count = waiting.length; ; count = Math.ceil(count / 2)) {
-      const commands = waiting.slice(0, count).map((one) => one.command)
-      const data = pack(encodeEntry({ version: entryVersion, atMs, commands }))
+    let commands = waiting.map((one) => one.command)
+    for (;;) {
+      const entry: EntryTuple = [entryVersion, atMs, commands]
+      const data = pack(entry)
+      const count = commands.length
       if (data.length <= entryBytesMax || count === 1) return { data, count }
+      commands = commands.slice(0, Math.ceil(count / 2))
     }
   }
 }

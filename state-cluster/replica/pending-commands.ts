@@ -7,15 +7,16 @@
  *
  * Invariant: every promise settles exactly once, by the entry that carries its command or by the reason why there is
  * none; `unknown` only where the entry may still be committed. A batch is known by index and term, because a later
- * term may put another entry at the same index. Commands that wait are bounded by `commandsMax`; at the bound a
- * further one is `overloaded`. Stamping, encoding and proposing are done by leading.ts.
- * Source: Raft dissertation §3.5 (log matching); docs/spec.md STORE10.
+ * term may put another entry at the same index. Commands that wait, queued and in flight, are bounded in number and
+ * bytes; beyond, a further one is `overloaded`. Stamping, encoding and proposing are done by leading.ts.
+ * Source: Raft dissertation §3.5 (log matching); docs/spec.md STORE10, STORE11.
  */
 import { assert } from '../../runtime/assert.ts'
 import { ClusterError } from '../cluster.ts'
 
 export interface PendingCommand<Command, Reply> {
   readonly command: Command
+  readonly bytes: number
   /** The tick at which its caller waits no longer. */
   readonly untilTick: number
   readonly resolve: (reply: Reply) => void
@@ -31,15 +32,23 @@ interface Batch<Command, Reply> {
   readonly untilTick: number
 }
 
+/** What may wait, queued and in flight together. */
+export interface PendingLimits {
+  readonly commandsMax: number
+  readonly commandBytesMax: number
+}
+
 export class PendingCommands<Command, Reply> {
-  readonly #commandsMax: number
+  readonly #limits: PendingLimits
   #queued: PendingCommand<Command, Reply>[] = []
   /** In the order of the proposals: by term, then by index. */
   #inFlight: Batch<Command, Reply>[] = []
   #inFlightCommands = 0
+  /** Of all commands that wait. */
+  #bytes = 0
 
-  constructor(commandsMax: number) {
-    this.#commandsMax = commandsMax
+  constructor(limits: PendingLimits) {
+    this.#limits = limits
   }
 
   get queuedCommands(): number {
@@ -57,16 +66,21 @@ export class PendingCommands<Command, Reply> {
 
   /** Entries in flight that this leader has proposed in `term`. */
   inFlightEntriesOf(term: number): number {
-    return this.#inFlight.filter((batch) => batch.term === term).length
+    let count = 0
+    for (const batch of this.#inFlight) if (batch.term === term) count += 1
+    return count
   }
 
-  /** Queues a command. Rejects with `overloaded` at the bound. */
-  add(command: Command, untilTick: number): Promise<Reply> {
-    if (this.#queued.length + this.#inFlightCommands >= this.#commandsMax) {
+  /** Queues a command that takes at most so many bytes. Rejects with `overloaded` at the bounds. */
+  add(command: Command, bytes: number, untilTick: number): Promise<Reply> {
+    const { commandsMax, commandBytesMax } = this.#limits
+    const count = this.#queued.length + this.#inFlightCommands
+    if (count >= commandsMax || this.#bytes + bytes > commandBytesMax) {
       return Promise.reject(new ClusterError('overloaded', 'too many commands wait for the log'))
     }
+    this.#bytes += bytes
     return new Promise((resolve, reject) => {
-      this.#queued.push({ command, untilTick, resolve, reject })
+      this.#queued.push({ command, bytes, untilTick, resolve, reject })
     })
   }
 
@@ -84,7 +98,8 @@ export class PendingCommands<Command, Reply> {
     )
     const commands = this.#queued.splice(0, count)
     this.#inFlightCommands += count
-    const untilTick = Math.max(...commands.map((one) => one.untilTick))
+    let untilTick = 0
+    for (const one of commands) untilTick = Math.max(untilTick, one.untilTick)
     this.#inFlight.push({ index, term, commands, untilTick })
   }
 
@@ -100,6 +115,7 @@ export class PendingCommands<Command, Reply> {
     this.#inFlight.shift()
     this.#inFlightCommands -= first.commands.length
     first.commands.forEach((one, at) => {
+      this.#bytes -= one.bytes
       one.resolve(replies[at] as Reply)
     })
   }
@@ -115,7 +131,7 @@ export class PendingCommands<Command, Reply> {
   dropQueued(reason: string): void {
     const queued = this.#queued
     this.#queued = []
-    rejectAll(queued, notProposed(reason))
+    this.#rejectAll(queued, notProposed(reason))
   }
 
   /** Rejects what has waited past its time: queued as not proposed, in flight as unknown. */
@@ -123,12 +139,12 @@ export class PendingCommands<Command, Reply> {
     const late = this.#queued.filter((one) => one.untilTick <= tick)
     if (late.length > 0) {
       this.#queued = this.#queued.filter((one) => one.untilTick > tick)
-      rejectAll(late, notProposed('no majority took it in time'))
+      this.#rejectAll(late, notProposed('no majority took it in time'))
     }
     for (const batch of this.#inFlight) {
       if (batch.untilTick > tick || batch.commands.length === 0) continue
       this.#inFlightCommands -= batch.commands.length
-      rejectAll(batch.commands, unknown('it was not committed in time'))
+      this.#rejectAll(batch.commands, unknown('it was not committed in time'))
       batch.commands = []
     }
     this.#forgetAnswered()
@@ -138,7 +154,7 @@ export class PendingCommands<Command, Reply> {
   end(error: ClusterError): void {
     const queued = this.#queued
     this.#queued = []
-    rejectAll(queued, error)
+    this.#rejectAll(queued, error)
     this.#reject(
       () => true,
       () => unknown(error.message),
@@ -159,7 +175,14 @@ export class PendingCommands<Command, Reply> {
     this.#inFlight = this.#inFlight.filter((batch) => !isMeant(batch))
     for (const { commands } of meant) {
       this.#inFlightCommands -= commands.length
-      rejectAll(commands, why())
+      this.#rejectAll(commands, why())
+    }
+  }
+
+  #rejectAll(commands: readonly PendingCommand<Command, Reply>[], error: ClusterError): void {
+    for (const one of commands) {
+      this.#bytes -= one.bytes
+      one.reject(error)
     }
   }
 
@@ -178,11 +201,4 @@ function notProposed(reason: string): ClusterError {
 
 function unknown(reason: string): ClusterError {
   return new ClusterError('unknown', `the outcome of the command is not known: ${reason}`)
-}
-
-function rejectAll(
-  commands: readonly Pick<PendingCommand<unknown, never>, 'reject'>[],
-  error: ClusterError,
-): void {
-  for (const one of commands) one.reject(error)
 }

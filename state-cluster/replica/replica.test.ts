@@ -111,6 +111,21 @@ describe('replica, alone', () => {
     expect(later.reply?.ok).toBe(true)
   })
 
+  it('STORE11: the commands that wait are bounded in bytes too', async () => {
+    const { bench, leader } = await makeHouse(1, [1], { commandBytesMax: 5_000 })
+    const outcomes = Array.from({ length: 100 }, (_, i) => propose(leader, placeBid(i, 0)))
+    await bench.settle()
+    const taken = outcomes.filter((outcome) => outcome.reply?.ok).length
+    expect(taken).toBeGreaterThan(10)
+    expect(outcomes.slice(taken).every((outcome) => outcome.error?.code === 'overloaded')).toBe(true)
+    expect(taken).toBeLessThan(100)
+    const bytes = bench.seen.get(leader.replica.status().lastIndex)?.data.length ?? Number.NaN
+    expect(bytes, 'what they take in the log').toBeLessThanOrEqual(5_000)
+    const later = Array.from({ length: taken - 5 }, (_, i) => propose(leader, placeBid(1_000 + i, 0)))
+    await bench.settle()
+    expect(later.every((outcome) => outcome.reply?.ok)).toBe(true)
+  })
+
   it('STORE12: stamps never fall, whatever the clock does, also over a restart', async () => {
     const { bench, leader } = await makeHouse(1, [1])
     let node = leader

@@ -40,6 +40,8 @@ export interface ReplicaSettings {
   readonly electionTicks: number
   /** Commands that may wait, queued and in flight together; beyond: `overloaded`. Default 20,000. */
   readonly commandsMax: number
+  /** Bytes of the commands that wait, at the most that they can take in the log. Default 64 MiB. */
+  readonly commandBytesMax: number
   /** How long a command waits for its reply. Default 5 s. */
   readonly proposalTimeoutMs: number
   /** Entries that are proposed and not yet applied; while so many are, commands gather for the next. Default 4. */
@@ -69,6 +71,7 @@ export const defaultReplicaSettings: ReplicaSettings = {
   heartbeatTicks: 2,
   electionTicks: 12,
   commandsMax: 20_000,
+  commandBytesMax: 64 * 2 ** 20,
   proposalTimeoutMs: 5_000,
   entriesInFlightMax: 4,
   commandsPerEntryMax: 1_000,

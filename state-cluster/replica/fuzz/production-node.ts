@@ -66,7 +66,7 @@ const groupId = 0 as GroupId
 const stateKey = rowKey(groupId, rowName(1, 'state'))
 /** Entries of one term that may be in flight, as in production. */
 const entriesInFlightMax = 4
-const commandsMax = 64
+const limits = { commandsMax: 64, commandBytesMax: Number.POSITIVE_INFINITY }
 /** Ticks that a caller waits. */
 const patienceTicks = 200
 const tickMs = 25
@@ -224,7 +224,7 @@ export class ProductionNode implements DriverNode {
       log,
       raft,
       writer,
-      pending: new PendingCommands(commandsMax),
+      pending: new PendingCommands(limits),
       election: new FastElection({ nodeId: this.id, raft, timing, run }),
     }
     this.#isStarting = false
@@ -295,7 +295,7 @@ export class ProductionNode implements DriverNode {
     if (life === null || life.raft.basicStatus().raftState !== 'StateLeader') return false
     const number = readState(payload)
     this.#book.proposed(number, this.id)
-    life.pending.add(number, this.#tick + patienceTicks).then(
+    life.pending.add(number, 0, this.#tick + patienceTicks).then(
       (reply) => this.#book.replied(number, reply),
       ({ code }: { code: string }) => this.#book.refused(number, code),
     )
