@@ -42,8 +42,9 @@ export function serverHello(serverId: ServerId, instance: string): Hello {
   return helloWithoutNode('heartbeat', { instance, serverId })
 }
 
-export function monitorHello(instance: string): Hello {
-  return helloWithoutNode('monitor', { instance })
+/** `name`: as the monitor's certificate names it. */
+export function monitorHello(instance: string, name: string): Hello {
+  return helloWithoutNode('monitor', { instance, principal: `monitor:${name}` })
 }
 
 export function encodeHeartbeat({ sockets, epochs }: Omit<Heartbeat, 'type'>): Uint8Array {

@@ -5,10 +5,11 @@ import { ManualClock, systemClock } from '../runtime/clock.ts'
 import { createLogger } from '../runtime/logger.ts'
 import type { Acceptor } from '../wire/acceptor.ts'
 import { frameParts } from '../wire/frame.ts'
-import { encodeHello, type Hello, helloWithoutNode } from '../wire/handshake.ts'
+import { type Hello, helloWithoutNode } from '../wire/handshake.ts'
 import { frameKinds } from '../wire/kinds.ts'
 import { MemoryWires } from '../wire/memory-stream.ts'
 import { tcpDial, tcpListen } from '../wire/tcp.ts'
+import { plainHandshake } from '../wire/testing/fixtures.ts'
 import { systemTiming } from '../wire/timing.ts'
 import { packTuple } from '../wire/tuples.ts'
 import { Detector, detectorLimits } from './detector.ts'
@@ -36,6 +37,7 @@ async function listener(detector: Detector, port = 0): Promise<Acceptor> {
     listen: tcpListen(),
     address: { host: '127.0.0.1', port },
     instance: 'monitor-1',
+    name: 'monitor-1',
     changed: () => undefined,
   })
   closes.push(() => made.close())
@@ -112,12 +114,13 @@ describe('heartbeats', () => {
         socket.on('error', () => undefined)
         socket.on('close', () => resolve())
       })
-    const says = (hello: Hello) => frameParts(frameKinds.hello, [encodeHello(hello)])
+    const says = (hello: Hello) => plainHandshake('dialler', hello)
+    const later = packTuple(['martillo', 9, 9, 'who', 'knows'])
     const s2 = serverHello('s2' as ServerId, 'x')
     await cutOff([Buffer.from('GET / HTTP/1.1\r\n\r\n')])
     await cutOff(frameParts(frameKinds.farewell, []))
-    await cutOff(says({ ...s2, versionMin: 9, version: 9 }))
-    await cutOff(says(helloWithoutNode('link', { instance: 'x' })))
+    await cutOff(frameParts(frameKinds.greeting, [later]))
+    await cutOff(says(helloWithoutNode('link', { instance: 'x', principal: 'tool:x' })))
     await cutOff(says(helloWithoutNode('heartbeat', { instance: 'x' })))
     expect(detector.watched(0)).toEqual([])
     heartbeatsTo([address])
@@ -133,11 +136,12 @@ describe('heartbeats', () => {
     const wires = new MemoryWires({ carry: (_, arrive) => arrive() })
     const acceptor = await openListener({
       detector: new Detector(),
-      timing: { clock: virtual, afterTurn: (run) => run(), random: () => 0.5 },
+      timing: { ...systemTiming, clock: virtual, afterTurn: (run) => run(), random: () => 0.5 },
       logger,
       listen: wires.listen,
       address: { host: 'monitor', port: 1 },
       instance: 'monitor-1',
+      name: 'monitor-1',
       changed: () => undefined,
     })
     wires.dial('silent')(acceptor.address, () => undefined)

@@ -25,6 +25,8 @@ export interface MonitorOptions {
   readonly address: Address
   /** Names this start of this process. */
   readonly monitorId: string
+  /** The monitor's name, whatever its start; servers hold its certificate to it. */
+  readonly name: string
   /** A standby takes over once the acting monitor was silent for so long. */
   readonly leaseMs: number
   /** A server that is connected and silent for so long is taken for dead; in steps of a tick. Default 350. */
@@ -54,6 +56,7 @@ export async function startMonitor(options: MonitorOptions): Promise<RunningMoni
     listen,
     address: options.address,
     instance: monitorId,
+    name: options.name,
     changed: () => monitor.look(),
   })
   monitor.start()

@@ -23,6 +23,8 @@ export interface ListenerOptions {
   readonly address: Address
   /** Names this start of the monitor's process. */
   readonly instance: string
+  /** Of the monitor, whatever its start. */
+  readonly name: string
   /** A connection ended: judge now. */
   readonly changed: () => void
 }
@@ -35,7 +37,7 @@ const plainEnds: ReadonlySet<TransportErrorCode> = new Set(['closed', 'not_greet
 
 /** Rejects with `TransportError` when the address cannot be listened on. */
 export function openListener(options: ListenerOptions): Promise<Acceptor> {
-  const { detector, timing, logger, listen, address, instance, changed } = options
+  const { detector, timing, logger, listen, address, instance, name, changed } = options
   let lastConnection = 0
   const ended = (cause: TransportError, remote = ''): void => {
     if (!plainEnds.has(cause.code)) logger.warn('heartbeat_refused', { remote, reason: cause.message })
@@ -64,7 +66,7 @@ export function openListener(options: ListenerOptions): Promise<Acceptor> {
     address,
     timing,
     limits: heartbeatLimits,
-    hello: monitorHello(instance),
+    hello: monitorHello(instance, name),
     owners: { heartbeat: { admit: (theirs) => admit(detector, theirs), opened } },
     connectionsMax,
     failed: ended,

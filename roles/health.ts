@@ -1,37 +1,38 @@
 /**
  * The health port of a role that serves no other HTTP.
- * It answers /livez, /readyz, /status and /metrics, and in a state node /backup.
- * Invariant: it changes nothing; /readyz is 200 exactly while the role reports that it can do its work.
- * Source: docs/protocol.md, "HTTP".
+ *
+ * It answers /livez and /readyz to everybody, /metrics to those that name it rightly, and /status, the page and
+ * /backup to those that show a token too: as `Bearer`, or, for browsers, as the password of `Basic`.
+ * Invariant: it changes nothing; /readyz is 200 exactly while the role reports that it can do its work; nothing of
+ * the house is said without a token. Source: docs/protocol.md, "HTTP"; docs/spec.md HEALTH1 to HEALTH3.
  */
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, isIP } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Metrics } from '../runtime/metrics.ts'
-import { formatAddress } from '../wire/stream.ts'
 
 /** The settings of the port. */
 export interface HealthConfig {
   readonly healthHost: string
   /** 0: any free one; undefined: none. */
   readonly healthPort: number | undefined
+  /** Names under which it is reached, besides `healthHost`, localhost and addresses. */
+  readonly healthNames: readonly string[]
 }
 
 export interface HealthOptions {
   readonly metrics: Metrics
+  /** Each opens what needs a token. None: nothing does. */
+  readonly tokens: readonly string[]
   readonly isReady: () => boolean
   /** Facts for an operator; JSON. */
   readonly status: () => unknown
   /** The same for a browser, as HTML, at `/`. Absent: there is no page. */
   readonly page?: () => string
-  /** A copy of everything that this role keeps. Absent: there is none. */
-  readonly backup?: Backup
-}
-
-export interface Backup {
-  isAllowed(remote: string, secret: string): boolean
-  open(): AsyncIterable<Uint8Array>
+  /** A copy of everything that this role keeps; undefined while there is nothing to copy. Absent: no such role. */
+  readonly backup?: () => AsyncIterable<Uint8Array> | undefined
 }
 
 export interface Health {
@@ -47,11 +48,16 @@ export class HealthPortError extends Error {
 
 /** Resolves with undefined where no port is configured. Rejects with HealthPortError. */
 export async function openHealth(
-  { healthHost: host, healthPort }: HealthConfig,
+  { healthHost: host, healthPort, healthNames }: HealthConfig,
   options: HealthOptions,
 ): Promise<Health | undefined> {
   if (healthPort === undefined) return undefined
-  const server = createServer((request, response) => serve(options, request, response))
+  const names = new Set([host, 'localhost', ...healthNames].map((name) => name.toLowerCase()))
+  const server = createServer(
+    { headersTimeout: headersMsMax, requestTimeout: headersMsMax },
+    (request, response) => serve({ ...options, names }, request, response),
+  )
+  server.maxConnections = connectionsMax
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
       reject(new HealthPortError(`cannot listen on ${host}:${healthPort}: ${cause.message}`, { cause })),
@@ -68,41 +74,111 @@ export async function openHealth(
   }
 }
 
-function serve(options: HealthOptions, request: IncomingMessage, response: ServerResponse): void {
+/** Probes, scrapes and a few people. */
+const connectionsMax = 256
+const headersMsMax = 5_000
+
+/** As the pages of a server have them (server/http/pages.ts). */
+const securityHeaders = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+} as const
+
+interface Answer {
+  readonly status: number
+  readonly type?: string
+  readonly body: string | AsyncIterable<Uint8Array>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+type Serving = HealthOptions & { readonly names: ReadonlySet<string> }
+
+const json = (status: number, body: object): Answer => ({ status, body: JSON.stringify(body) })
+
+function serve(options: Serving, request: IncomingMessage, response: ServerResponse): void {
+  answerTo(options, request).then(
+    (answer) => send(answer, response),
+    () => send(json(500, { code: 'internal' }), response),
+  )
+}
+
+async function answerTo(options: Serving, request: IncomingMessage): Promise<Answer> {
   const { metrics, isReady, status, page, backup } = options
-  const answer = (code: number, body: string, type = 'application/json'): void => {
-    response.writeHead(code, { 'content-type': type, 'cache-control': 'no-store' }).end(body)
+  const { method, url: path = '' } = request
+  if (method !== 'GET') return json(405, { code: 'method_not_allowed' })
+  if (path === '/up' || path === '/livez') return json(200, { status: 'alive' })
+  if (path === '/readyz')
+    return isReady() ? json(200, { status: 'ready' }) : json(503, { code: 'unavailable' })
+  if (!isNamed(options.names, request.headers.host)) {
+    const detail = 'this is not the name of this port: reach it by its address, or set MARTILLO_HEALTH_NAMES'
+    return json(421, { code: 'host_unknown', detail })
   }
-  const routes: Readonly<Record<string, () => void>> = {
-    '/up': () => answer(200, '{"status":"alive"}'),
-    '/livez': () => answer(200, '{"status":"alive"}'),
-    '/readyz': () => (isReady() ? answer(200, '{"status":"ready"}') : answer(503, '{"code":"unavailable"}')),
-    '/status': () => answer(200, JSON.stringify(status())),
-    '/metrics': () =>
-      metrics.text().then(
-        (text) => answer(200, text, metrics.contentType),
-        () => answer(500, '{"code":"internal"}'),
-      ),
-    ...(page && { '/': () => answer(200, page(), 'text/html; charset=utf-8') }),
-    ...(backup && {
-      '/backup': () =>
-        mayBackUp(backup, request) ? sendBackup(backup, response) : answer(403, '{"code":"role_missing"}'),
-    }),
+  if (path === '/metrics') return { status: 200, type: metrics.contentType, body: await metrics.text() }
+  const refusal = refusalOf(options.tokens, request.headers.authorization)
+  if (refusal !== undefined) return refusal
+  if (path === '/status') return json(200, status() as object)
+  if (path === '/' && page !== undefined) return pageAnswer(page())
+  if (path === '/backup' && backup !== undefined) {
+    const copy = backup()
+    if (copy === undefined) return json(503, { code: 'unavailable' })
+    return { status: 200, type: 'application/octet-stream', body: copy }
   }
-  const path = request.url ?? ''
-  if (request.method !== 'GET') answer(405, '{"code":"method_not_allowed"}')
-  else if (Object.hasOwn(routes, path)) routes[path]?.()
-  else answer(404, '{"code":"not_found"}')
+  return json(404, { code: 'not_found' })
 }
 
-function mayBackUp(backup: Backup, { socket, headers }: IncomingMessage): boolean {
-  const { remoteAddress = '', remotePort = 0 } = socket
-  const remote = formatAddress({ host: remoteAddress, port: remotePort })
-  return backup.isAllowed(remote, /^Bearer (.+)$/.exec(headers.authorization ?? '')?.[1] ?? '')
+/** A page of another site cannot use a name of its own for this port, whatever that name resolves to. */
+function isNamed(names: ReadonlySet<string>, host = ''): boolean {
+  const [, bracketed, plain = ''] = /^(?:\[([0-9a-f:.]+)\]|([^:]+))(?::\d+)?$/i.exec(host) ?? []
+  return isIP(bracketed ?? plain) !== 0 || names.has((bracketed ?? plain).toLowerCase())
 }
 
-function sendBackup(backup: Backup, response: ServerResponse): void {
-  response.writeHead(200, { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' })
+/** Undefined: the token is one of ours. */
+function refusalOf(tokens: readonly string[], authorization = ''): Answer | undefined {
+  if (tokens.length === 0) {
+    const detail =
+      'there is no token that opens this: set MARTILLO_CLUSTER_SECRET_FILE (`martillo cluster-secret --file PATH` makes it) or MARTILLO_HEALTH_TOKEN'
+    return json(403, { code: 'role_missing', detail })
+  }
+  const shown = tokenOf(authorization)
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+  const matches = tokens.filter((token) => timingSafeEqual(digest(token), digest(shown)))
+  if (matches.length > 0) return undefined
+  const code = authorization === '' ? 'token_missing' : 'token_invalid'
+  const detail = 'this takes the health token: `martillo health-token` prints it'
+  const headers = { 'www-authenticate': 'Basic realm="martillo health token as password", charset="UTF-8"' }
+  return { ...json(401, { code, detail }), headers }
+}
+
+function tokenOf(authorization: string): string {
+  const [, scheme = '', credentials = ''] = /^(\S+) +(\S+)$/.exec(authorization) ?? []
+  if (scheme.toLowerCase() === 'bearer') return credentials
+  if (scheme.toLowerCase() !== 'basic') return ''
+  return Buffer.from(credentials, 'base64')
+    .toString('utf8')
+    .replace(/^[^:]*:/, '')
+}
+
+/** The page may do nothing but show itself with the style that it has. */
+function pageAnswer(html: string): Answer {
+  const [, style = ''] = /<style>([\s\S]*?)<\/style>/.exec(html) ?? []
+  const hash = createHash('sha256').update(style).digest('base64')
+  const policy = `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
+  return {
+    status: 200,
+    type: 'text/html; charset=utf-8',
+    body: html,
+    headers: { 'content-security-policy': policy },
+  }
+}
+
+function send({ status, type = 'application/json', body, headers }: Answer, response: ServerResponse): void {
+  response.writeHead(status, { ...securityHeaders, 'content-type': type, ...headers })
+  if (typeof body === 'string') {
+    response.end(body)
+    return
+  }
   // A copy that breaks off has no end record, by which its reader knows.
-  pipeline(Readable.from(backup.open()), response).catch(() => response.destroy())
+  pipeline(Readable.from(body), response).catch(() => response.destroy())
 }

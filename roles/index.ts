@@ -26,6 +26,7 @@ export function registerRoleVerbs(program: Command, shell: Shell): void {
     if (name === 'state') registerStateVerbs(verb, shell)
     if (name === 'monitor') registerMonitorStatus(verb, shell)
   }
+  registerSecretVerbs(program, shell)
 }
 
 function registerRole(program: Command, name: RoleName, shell: Shell): Command {
@@ -81,6 +82,30 @@ function registerMonitorStatus(monitor: Command, shell: Shell): void {
         const { showMonitorStatus } = await import('./verbs/monitor-status.ts')
         // `--json` is an option of the parent verb too, which takes it first.
         await showMonitorStatus(page, verb.optsWithGlobals<JsonOption>(), shell)
+      }),
+    )
+}
+
+function registerSecretVerbs(program: Command, shell: Shell): void {
+  program
+    .command('cluster-secret')
+    .description('make a secret by which the processes of a cluster know each other')
+    .option('--file <path>', 'write it there, for its owner alone; default: print it')
+    .option('--json', 'print machine-readable lines')
+    .action((options: JsonOption & { readonly file?: string }) =>
+      asFailures(async () => {
+        const { makeSecret } = await import('./verbs/secrets.ts')
+        await makeSecret(options, shell)
+      }),
+    )
+  program
+    .command('health-token')
+    .description('print the token that /status, /backup and the page of a monitor ask for')
+    .option('--json', 'print machine-readable lines')
+    .action((options: JsonOption) =>
+      asFailures(async () => {
+        const { showHealthToken } = await import('./verbs/secrets.ts')
+        await showHealthToken(options, shell)
       }),
     )
 }

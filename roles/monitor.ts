@@ -11,18 +11,21 @@ import type { Metrics } from '../runtime/metrics.ts'
 import { type StartService, startServices } from '../runtime/services.ts'
 import { connectCluster } from '../state-cluster/index.ts'
 import type { Address } from '../wire/stream.ts'
-import { type TcpOptions, tcpDial, tcpListen } from '../wire/tcp.ts'
+import { refuseUnprotected, type TcpOptions, tcpDial, tcpListen } from '../wire/tcp.ts'
 import { systemTiming } from '../wire/timing.ts'
 import { type Health, openHealth } from './health.ts'
 import { defineRole, type RoleOptions } from './role.ts'
 import {
   deadlines,
+  healthTokensOf,
   linkFault,
   roleSection,
+  secretSection,
   stateNodesOf,
   stateNodesSection,
   tcpOptionsOf,
   tlsSection,
+  warnIfOpen,
 } from './settings.ts'
 
 const monitorSection = configSection('monitor', {
@@ -43,6 +46,7 @@ const sections = {
   process: roleSection,
   monitor: monitorSection,
   link: stateNodesSection,
+  secret: secretSection,
   tls: tlsSection,
 }
 
@@ -55,7 +59,9 @@ export const monitorRole = defineRole({
   logLevel: 'info',
   async start(options) {
     const { config, clock, logger } = options
-    const network = { nodes: stateNodesOf(config.link), tcp: await tcpOptionsOf(config.tls) }
+    const network = { nodes: stateNodesOf(config.link), tcp: await tcpOptionsOf(config) }
+    refuseUnprotected(config.monitor, network.tcp)
+    warnIfOpen(logger, network.tcp)
     const monitorId = `${config.monitor.monitorId}.${randomBytes(4).toString('hex')}`
     const { started, stop } = await startServices({ clock, logger }, (start) =>
       startParts(start, options, { ...network, monitorId }),
@@ -85,6 +91,7 @@ async function startParts(
         dial: tcpDial(tcp),
         timing: { ...systemTiming, clock },
         instance: monitorId,
+        principal: `monitor:${config.monitor.monitorId}`,
         limits,
         fault: linkFault(logger),
       }),
@@ -102,6 +109,7 @@ async function startParts(
         listen: tcpListen(tcp),
         address: { host, port },
         monitorId,
+        name: config.monitor.monitorId,
         leaseMs: monitorLeaseMs,
         silenceMs: monitorSilenceMs,
         reassigned: countReassignments(metrics),
@@ -117,6 +125,7 @@ async function startParts(
     start: () =>
       openHealth(config.process, {
         metrics,
+        tokens: healthTokensOf(config.process, tcp.secrets ?? []),
         isReady: () => cluster.status().ready,
         status: () => monitor.status(),
         page: () => monitorPage(monitor.status(), clock.nowMs()),

@@ -13,7 +13,7 @@ import { startServices } from '../runtime/services.ts'
 import { serverSection } from '../server/index.ts'
 import { openHealth } from './health.ts'
 import { defineRole } from './role.ts'
-import { deadlines, roleSection } from './settings.ts'
+import { deadlines, healthTokensOf, roleSection, secretSection, secretsOf } from './settings.ts'
 
 const folderSection = configSection('folder', {
   dataDir: { is: text().default('./data'), doc: 'Folder of everything that must survive a restart' },
@@ -33,6 +33,7 @@ export const notifierRole = defineRole({
     folder: folderSection,
     tokens: tokensSection,
     notifier: notifierConfig,
+    secret: secretSection,
   },
   logLevel: 'info',
   async start({ config, clock, logger, metrics }) {
@@ -42,6 +43,7 @@ export const notifierRole = defineRole({
     if (queueUrl === undefined)
       throw new ConfigError(['SQS_QUEUE_URL is missing: it names the queue that the servers publish to'])
     const key = sharedWebhookKey(config.notifier, config.tokens.jwtSecret)
+    const tokens = healthTokensOf(config.process, await secretsOf(config.secret))
     /** Until then the process is alive, but not ready. */
     let hasStarted = false
     const { started, stop } = await startServices({ clock, logger }, async (start) => {
@@ -49,7 +51,12 @@ export const notifierRole = defineRole({
         ...deadlines,
         name: 'health',
         start: () =>
-          openHealth(config.process, { metrics, isReady: () => hasStarted, status: () => ({ queueUrl }) }),
+          openHealth(config.process, {
+            metrics,
+            tokens,
+            isReady: () => hasStarted,
+            status: () => ({ queueUrl }),
+          }),
         stop: async (health) => health?.close(),
       })
       await start({

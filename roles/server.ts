@@ -23,10 +23,12 @@ import {
   linkFault,
   monitorsSection,
   roleSection,
+  secretSection,
   stateNodesOf,
   stateNodesSection,
   tcpOptionsOf,
   tlsSection,
+  warnIfOpen,
   webDir,
 } from './settings.ts'
 
@@ -36,6 +38,7 @@ const sections = {
   link: stateNodesSection,
   watch: monitorsSection,
   notifier: notifierConfig,
+  secret: secretSection,
   tls: tlsSection,
 }
 
@@ -48,7 +51,8 @@ export const serverRole = defineRole({
   async start(options) {
     const { config, clock, logger } = options
     const nodes = stateNodesOf(config.link)
-    const tcp = await tcpOptionsOf(config.tls)
+    const tcp = await tcpOptionsOf(config)
+    warnIfOpen(logger, tcp)
     const { started, stop } = await startServices({ clock, logger }, (start) =>
       startParts(start, options, { nodes, tcp }),
     )
@@ -73,6 +77,7 @@ async function startParts(
         dial: tcpDial(tcp),
         timing: { ...systemTiming, clock },
         instance,
+        principal: `server:${config.server.serverId}`,
         limits: { startTimeoutMs: deadlines.startDeadlineMs / 2 },
         fault: linkFault(logger),
       }),

@@ -16,8 +16,9 @@ import {
   text,
 } from '../runtime/config.ts'
 import { type Logger, logLevels } from '../runtime/logger.ts'
+import { type ClusterSecret, parseSecrets, secretBytesMin, tokenOfSecret } from '../wire/proof.ts'
 import { type Address, parseAddress } from '../wire/stream.ts'
-import type { TcpOptions } from '../wire/tcp.ts'
+import { isProtected, type TcpOptions } from '../wire/tcp.ts'
 
 /** Of every role that runs as a process of its own. */
 export const roleSection = configSection('process', {
@@ -30,6 +31,15 @@ export const roleSection = configSection('process', {
     doc: 'Port for /livez, /readyz, /status and /metrics of a role without its own HTTP; 0 picks one; not set: none',
   },
   healthHost: { is: text().default('127.0.0.1'), doc: 'Address for the health port to listen on' },
+  healthNames: {
+    is: list().default([]),
+    doc: 'Names by which the health port is reached, besides addresses, localhost and healthHost, separated by commas',
+  },
+  healthToken: {
+    is: text().refine(isLongToken, 'must be at least 32 characters').optional(),
+    secret: true,
+    doc: 'Token that /status, /backup and the page ask for; not set: it follows from the cluster secret (`martillo health-token`)',
+  },
 })
 
 /** Of every role that holds the state. */
@@ -68,12 +78,30 @@ export const clusterSection = configSection('cluster', {
     is: text().default('martillo'),
     doc: 'Name of the cluster, the same on all its nodes; nodes of different names do not talk to each other',
   },
-  clusterSecret: {
-    is: text().optional(),
-    secret: true,
-    doc: 'Secret that changes of the membership must carry; not set: they are accepted from the same machine alone',
-  },
 })
+
+/** What every process of the cluster proves to every other, in place of certificates or beside them. */
+export const secretSection = configSection(
+  'secret',
+  {
+    clusterSecret: {
+      is: text().refine(areSecrets, 'must be one or two secrets of at least 32 bytes').optional(),
+      secret: true,
+      doc: 'Secret of the cluster, of at least 32 bytes; a second one after a comma is accepted too',
+    },
+    clusterSecretFile: {
+      is: text().optional(),
+      doc: 'File with the secret, and, to change it, a second line with another (`martillo cluster-secret` makes it)',
+    },
+  },
+  [
+    {
+      reason: 'clusterSecret and clusterSecretFile are the same setting; set one',
+      holds: ({ clusterSecret, clusterSecretFile }) =>
+        clusterSecret === undefined || clusterSecretFile === undefined,
+    },
+  ],
+)
 
 export const stateNodesSection = configSection('link', {
   stateNodes: {
@@ -134,12 +162,32 @@ export class SettingFileError extends Error {
   readonly retryable = false
 }
 
-/** Rejects with SettingFileError. */
-export async function tcpOptionsOf(config: ConfigOf<typeof tlsSection.settings>): Promise<TcpOptions> {
-  const { tlsCertFile, tlsKeyFile, tlsCaFile, tlsServerName } = config
-  if (tlsCertFile === undefined || tlsKeyFile === undefined || tlsCaFile === undefined) return {}
+type SecretSettings = ConfigOf<typeof secretSection.settings>
+
+/** The secrets of the cluster; none where none is set. Rejects with SettingFileError. */
+export async function secretsOf(config: SecretSettings): Promise<readonly ClusterSecret[]> {
+  const { clusterSecret, clusterSecretFile } = config
+  if (clusterSecretFile === undefined) return clusterSecret === undefined ? [] : parseSecrets(clusterSecret)
+  const found = await textOf(clusterSecretFile)
+  try {
+    return parseSecrets(found)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new SettingFileError(`${clusterSecretFile} ${error.message}`)
+  }
+}
+
+/** How this process reaches the others. Rejects with SettingFileError. */
+export async function tcpOptionsOf(config: {
+  readonly tls: ConfigOf<typeof tlsSection.settings>
+  readonly secret: SecretSettings
+}): Promise<TcpOptions> {
+  const secrets = await secretsOf(config.secret)
+  const { tlsCertFile, tlsKeyFile, tlsCaFile, tlsServerName } = config.tls
+  if (tlsCertFile === undefined || tlsKeyFile === undefined || tlsCaFile === undefined) return { secrets }
   const [cert, key, ca] = await Promise.all([tlsCertFile, tlsKeyFile, tlsCaFile].map(textOf))
   return {
+    secrets,
     tls: {
       cert: cert as string,
       key: key as string,
@@ -156,4 +204,32 @@ async function textOf(path: string): Promise<string> {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new SettingFileError(`cannot read ${path}: ${why}`, { cause })
   }
+}
+
+function areSecrets(text: string): boolean {
+  try {
+    return parseSecrets(text).length > 0
+  } catch (error) {
+    if (error instanceof RangeError) return false
+    throw error
+  }
+}
+
+function isLongToken(text: string): boolean {
+  return text.length >= secretBytesMin
+}
+
+/** The tokens that open the health port: the one that is set, or one of each cluster secret. */
+export function healthTokensOf(
+  { healthToken }: { readonly healthToken: string | undefined },
+  secrets: readonly ClusterSecret[],
+): readonly string[] {
+  return healthToken === undefined ? secrets.map((secret) => tokenOfSecret(secret, 'health')) : [healthToken]
+}
+
+/** Says in the log that any process of this machine may come. */
+export function warnIfOpen(logger: Logger, tcp: TcpOptions): void {
+  if (isProtected(tcp)) return
+  const reason = 'no cluster secret and no certificates: any process of this machine may connect'
+  logger.warn('cluster_open', { reason })
 }

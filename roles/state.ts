@@ -21,7 +21,7 @@ import {
   type StateNode,
 } from '../state-cluster/index.ts'
 import { type Address, formatAddress } from '../wire/stream.ts'
-import type { TcpOptions } from '../wire/tcp.ts'
+import { refuseUnprotected, type TcpOptions } from '../wire/tcp.ts'
 import { openHealth } from './health.ts'
 import { ResumingNode } from './resuming-node.ts'
 import { defineRole, type RoleOptions } from './role.ts'
@@ -29,9 +29,12 @@ import {
   acceptClockSetting,
   addressOf,
   clusterSection,
+  healthTokensOf,
   roleSection,
+  secretSection,
   tcpOptionsOf,
   tlsSection,
+  warnIfOpen,
 } from './settings.ts'
 
 const nodeIdMax = 2 ** 31 - 1
@@ -85,6 +88,7 @@ export const stateSections = {
   process: roleSection,
   state: stateNodeSection,
   cluster: clusterSection,
+  secret: secretSection,
   tls: tlsSection,
 }
 
@@ -143,7 +147,9 @@ export const stateRole = defineRole({
   async start(options) {
     const { config, logger, metrics } = options
     const { dataDir, nodeId } = config.state
-    const tcp = await tcpOptionsOf(config.tls)
+    const tcp = await tcpOptionsOf(config)
+    refuseUnprotected(config.state, tcp)
+    warnIfOpen(logger, tcp)
     const countLinkFault = linkFaultCounter(metrics)
     const note: Note = (event, facts) => {
       if (event === 'link_fault') countLinkFault(facts['code'])
@@ -165,10 +171,8 @@ export const stateRole = defineRole({
     const health = await openHealth(config.process, {
       metrics,
       isReady: () => resuming.node?.isReady() ?? false,
-      backup: {
-        isAllowed: (remote, secret) => resuming.node?.isAllowed(remote, secret) ?? false,
-        open: () => (resuming.node as StateNode).backup(),
-      },
+      tokens: healthTokensOf(config.process, tcp.secrets ?? []),
+      backup: () => resuming.node?.backup(),
       status: () => statusOf(nodeId, resuming.node),
     }).catch(async (error: unknown) => {
       await resuming.close()
@@ -205,8 +209,8 @@ function nodeOptions(
   own: OwnOptions,
 ): Parameters<typeof openStateNode>[0] {
   const { host, dataDir, groupCount, nodeId, members, join } = config.state
+  const { cluster } = config.cluster
   const { logKeptBytesMax, memberSilenceMs, acceptClock } = config.state
-  const { clusterSecret, cluster } = config.cluster
   return {
     dataDir,
     nodeId,
@@ -218,7 +222,6 @@ function nodeOptions(
     clock,
     settings: { logKeptBytesMax, memberSilenceMs, acceptClock },
     tcp: own.tcp,
-    ...(clusterSecret === undefined ? {} : { secret: clusterSecret }),
     onProgress,
     onFatal: own.onFatal,
     note: own.note,

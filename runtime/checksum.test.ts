@@ -9,6 +9,12 @@ describe('crc32', () => {
     expect(crc32(new Uint8Array(0))).toBe(0)
   })
 
+  it('of no further bytes is what it was before, wherever they lie', () => {
+    for (const none of [new Uint8Array(), new Uint8Array(new ArrayBuffer(0)), bytesOf(''), Buffer.alloc(0)]) {
+      expect(crc32(none, 0xcbf43926)).toBe(0xcbf43926)
+    }
+  })
+
   it('of two parts is that of the whole', () => {
     for (let cut = 0; cut <= 9; cut++) {
       const whole = bytesOf('123456789')

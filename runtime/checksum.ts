@@ -11,5 +11,6 @@ import { crc32 as zlibCrc32 } from 'node:zlib'
 
 /** The checksum of `bytes`; `before` is the checksum of the bytes that come before them. 0 to 2^32−1. */
 export function crc32(bytes: Uint8Array, before = 0): number {
-  return zlibCrc32(bytes, before)
+  // Of no bytes at a null address, zlib gives its initial value whatever came before.
+  return bytes.length === 0 ? before : zlibCrc32(bytes, before)
 }

@@ -66,11 +66,11 @@ function readLayout(): Layout | undefined {
   return { data: resolve(values.data), shift, command }
 }
 
-/** The key for tokens, the same for all processes and all starts. */
-function jwtSecret(data: string): string {
-  const path = join(data, 'jwt.secret')
+/** The file of a secret that all processes share, the same for all starts; its owner's alone. */
+function secretFile(data: string, name: 'jwt.secret' | 'cluster.secret'): string {
+  const path = join(data, name)
   if (!existsSync(path)) writeFileSync(path, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 })
-  return readFileSync(path, 'utf8').trim()
+  return path
 }
 
 /** The places of all processes; the ports are those of README.md. */
@@ -119,7 +119,11 @@ function stationsOf(layout: Layout, env: Readonly<Record<string, string>>) {
 async function startCluster(layout: Layout): Promise<Cluster> {
   mkdirSync(join(layout.data, 'logs'), { recursive: true })
   const queue = await startLocalQueue()
-  const env = { ...variablesOf(queue), MARTILLO_JWT_SECRET: jwtSecret(layout.data) }
+  const env = {
+    ...variablesOf(queue),
+    MARTILLO_JWT_SECRET: readFileSync(secretFile(layout.data, 'jwt.secret'), 'utf8').trim(),
+    MARTILLO_CLUSTER_SECRET_FILE: secretFile(layout.data, 'cluster.secret'),
+  }
   const stations = stationsOf(layout, env)
   const { nodes, monitors, servers, notifier } = stations
   const startAll = (some: readonly Station[]) => Promise.all(some.map((station) => station.start()))
@@ -158,7 +162,9 @@ ${line(notifier)}
 
   look     open ${server.url} in a browser
   sell     npx martillo auction create --title "A ship's clock" --opening 10 ${isHere}
+  secret   export MARTILLO_CLUSTER_SECRET_FILE=${join(data, 'cluster.secret')}
   members  npx martillo state members --state ${state}
+  pages    any name, and what npx martillo health-token prints as the password
   break    kill -9 a pid, and watch the pages of the monitors
 
 Ctrl-C stops everything.

@@ -57,6 +57,7 @@ export class SimMonitor {
       dial: context.wires.dial(this.host),
       timing: process.timing,
       instance: process.name,
+      principal: `monitor:${this.host}`,
     }).then(
       (cluster) => {
         if (process.isAlive) this.#begin(process, cluster)
@@ -81,6 +82,7 @@ export class SimMonitor {
       },
       listen: context.wires.listen,
       address: this.address,
+      name: this.host,
       monitorId: process.name,
       leaseMs,
       fault: (error) => context.fail(error),

@@ -25,13 +25,12 @@ import { type Members, writeOfMembers } from '../state-cluster/storage/member-re
 import { type Store, StoreError } from '../state-cluster/storage/store.ts'
 import { Acceptor } from '../wire/acceptor.ts'
 import type { TransportError } from '../wire/errors.ts'
-import { transportVersion, transportVersionMin } from '../wire/handshake.ts'
 import { frameKinds } from '../wire/kinds.ts'
 import type { Address } from '../wire/stream.ts'
 import type { HostClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
 import { Process } from './process.ts'
-import { clusterSecret, type RunContext } from './run-context.ts'
+import type { RunContext } from './run-context.ts'
 
 const groupId = 0 as GroupId
 /** How long a process may live after one of its writes failed. */
@@ -256,8 +255,6 @@ export class SimNode {
       address: this.address,
       timing,
       hello: {
-        versionMin: transportVersionMin,
-        version: transportVersion,
         role: 'node',
         clusterId: 'simulated',
         nodeId: this.id,
@@ -291,7 +288,6 @@ export class SimNode {
         }))
       },
       change: async (_group, change) => await leading()?.change(change),
-      isAllowed: (_remote, secret) => secret === clusterSecret,
     }
   }
 

@@ -16,7 +16,7 @@ import type { Replica } from '../state-cluster/replica/replica.ts'
 import { HostClock } from './clock.ts'
 import type { SimNode } from './node.ts'
 import { Process } from './process.ts'
-import { clusterSecret, type RunContext } from './run-context.ts'
+import type { RunContext } from './run-context.ts'
 
 const groupId = 0 as GroupId
 /** The least number of voters, so that one may be away. */
@@ -138,7 +138,7 @@ export class Operator {
         else this.#request()
       })
     }
-    ;(this.#cluster as RemoteCluster).changeMembers(groupId, change, clusterSecret).then(() => again(), again)
+    ;(this.#cluster as RemoteCluster).changeMembers(groupId, change).then(() => again(), again)
   }
 
   #isDone({ type, nodeId }: MemberChange): boolean {
@@ -183,6 +183,7 @@ export class Operator {
       dial: context.wires.dial(this.host),
       timing: process.timing,
       instance: this.host,
+      principal: 'tool:operator',
     }).then(
       (cluster) => {
         this.#cluster = cluster

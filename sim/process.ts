@@ -33,6 +33,7 @@ export class Process {
         this.after(0, run)
       },
       random: () => random.unit(),
+      randomBytes: (length) => Uint8Array.from({ length }, () => Math.floor(random.unit() * 256)),
     }
   }
 

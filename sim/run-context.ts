@@ -20,9 +20,6 @@ import type { Process } from './process.ts'
 import type { SnapshotRule } from './snapshot-rule.ts'
 import type { World } from './world.ts'
 
-/** The secret that membership changes must carry. */
-export const clusterSecret = 'the operator knows'
-
 /** A state node as another one reaches it over the network. */
 interface ReachableNode {
   readonly id: number

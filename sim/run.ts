@@ -16,6 +16,7 @@ import { MemoryNetwork } from '../state-cluster/peers/memory-transport.ts'
 import { snapshotLimits } from '../state-cluster/peers/snapshot-limits.ts'
 import { newConfState } from '../state-cluster/raft/index.ts'
 import { MemoryWires } from '../wire/memory-stream.ts'
+import { parseSecrets } from '../wire/proof.ts'
 import { Auditor } from './auditor.ts'
 import { Checks, isSame, type Violation } from './checks.ts'
 import { Counts } from './counts.ts'
@@ -329,6 +330,7 @@ function peersOver(
 /** Byte streams over the network; what belongs to no process arrives all the same, so that both ends close. */
 function wiresOver(network: Network, processes: ReadonlyMap<string, Process>): MemoryWires {
   return new MemoryWires({
+    trust: { secrets: parseSecrets('the simulated house keeps its secret') },
     carry: (step, arrive) => {
       const ends = { from: hostOf(step.from), to: hostOf(step.to) }
       network.carryStep(ends, () => {

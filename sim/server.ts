@@ -149,6 +149,7 @@ export class SimServer {
       dial: context.wires.dial(this.host),
       timing: process.timing,
       instance: process.name,
+      principal: `server:${this.host}`,
     }).then(
       (cluster) => {
         if (process.isAlive) this.#begin(process, cluster)

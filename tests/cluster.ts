@@ -13,6 +13,7 @@ import {
   collect,
   type Exit,
   freePort,
+  healthHeaders,
   listening,
   removeFolder,
   spawnMartillo,
@@ -171,7 +172,7 @@ export class TestCluster {
   }
 
   async statusOf(node: Member): Promise<NodeStatus> {
-    const response = await fetch(`${this.healthUrlOf(node)}/status`)
+    const response = await fetch(`${this.healthUrlOf(node)}/status`, { headers: healthHeaders })
     return (await response.json()) as NodeStatus
   }
 

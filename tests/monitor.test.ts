@@ -9,7 +9,7 @@ import type { AuctionView } from '../protocol/auction-view.ts'
 import type { AuctionId, RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession, SeqRecorder } from './bidder.ts'
 import { DrillCluster, type Station } from './drills/cluster.ts'
-import { freePort, martillo, until } from './processes.ts'
+import { freePort, healthHeaders, martillo, until } from './processes.ts'
 
 const cleanUps: (() => unknown)[] = []
 afterEach(async () => {
@@ -170,7 +170,12 @@ test('WATCH11: a monitor says what it sees, on its page and on the command line'
   }))
   await desk.create(0, 1, 600_000)
   const page = `http://127.0.0.1:${port}`
-  await until('it lists the servers', async () => (await (await fetch(page)).text()).includes('server-2'))
+  await until('it lists the servers', async () =>
+    (await (await fetch(page, { headers: healthHeaders })).text()).includes('server-2'),
+  )
+  expect((await fetch(page)).status).toBe(401)
+  const unknown = await martillo(['monitor', 'status', '--page', page], { MARTILLO_HEALTH_TOKEN: '' })
+  expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining('asks for its health token') })
   const status = await martillo(['monitor', 'status', '--page', page])
   expect(status.stdout).toMatch(/server-1 {2}live {2}epoch 1 {2}up {2}1 auctions/)
   const json = await martillo(['monitor', 'status', '--page', page, '--json'])

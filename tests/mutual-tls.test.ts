@@ -59,7 +59,8 @@ function makeAuthority(name: string): void {
 
 function makeCertificate(name: string, authority: string): void {
   openssl('req', ...newKey, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`)
-  writeFileSync(file('names'), 'subjectAltName=IP:127.0.0.1')
+  const uris = ['state', 'server', 'tool'].map((role) => `URI:martillo:${role}:*`)
+  writeFileSync(file('names'), `subjectAltName=${['IP:127.0.0.1', ...uris].join(',')}`)
   const signed = ['-CA', `${authority}.pem`, '-CAkey', `${authority}.key`, '-CAcreateserial', '-days', '2']
   openssl('x509', '-req', '-in', `${name}.csr`, ...signed, '-extfile', 'names', '-out', `${name}.pem`)
 }

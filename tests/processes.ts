@@ -6,6 +6,7 @@
  * Invariant: nothing outlives the test that started it; every house has a free port and a folder of its own.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -14,6 +15,14 @@ import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 const main = join(root, 'dist/main.js')
+
+/** What the processes of one run of tests know each other by. An empty variable takes it from a process. */
+export const clusterEnv = {
+  MARTILLO_CLUSTER_SECRET: randomBytes(32).toString('base64url'),
+  MARTILLO_HEALTH_TOKEN: randomBytes(32).toString('base64url'),
+}
+/** For the health ports of these processes. */
+export const healthHeaders = { authorization: `Bearer ${clusterEnv.MARTILLO_HEALTH_TOKEN}` }
 
 export function temporaryFolder(): string {
   return mkdtempSync(join(tmpdir(), 'martillo-'))
@@ -72,7 +81,7 @@ export function spawnMartillo(args: readonly string[], env: NodeJS.ProcessEnv = 
   if (!existsSync(main)) throw new Error('dist/main.js is missing: run `npm run build` first')
   return spawn(process.execPath, [main, ...args], {
     cwd: root,
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...clusterEnv, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }

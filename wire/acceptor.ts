@@ -1,13 +1,14 @@
 /**
  * The listening side: accepts connections and hands each to the owner of its role.
  *
- * It sends its hello at once and judges the other side's. Owners are for raft peers, link clients and the monitor's
- * servers. Invariant: the number of connections is bounded, with or without a hello; beyond the bound a stream is
- * closed unread. Source: docs/spec.md PEER1 to PEER5.
+ * Owners are for raft peers, link clients and the monitor's servers. Invariant: the number of connections is bounded,
+ * and those that have not ended their handshake have a bound of their own, so that they take nobody's place.
+ * Source: docs/spec.md PEER1 to PEER5, PEER21.
  */
 import { Connection, type ConnectionHandlers, type ConnectionLimits, connectionLimits } from './connection.ts'
-import type { TransportError } from './errors.ts'
+import { TransportError } from './errors.ts'
 import { type Hello, judgeHello, type Refusal, type Role } from './handshake.ts'
+import { type NewcomerLimits, Newcomers } from './newcomers.ts'
 import type { Address, ByteStream, Listen, StreamServer } from './stream.ts'
 import type { Timing } from './timing.ts'
 
@@ -25,19 +26,25 @@ export interface AcceptorOptions {
   readonly limits?: ConnectionLimits
   readonly hello: Hello
   readonly owners: Readonly<Partial<Record<Role, RoleOwner>>>
+  /** Connections whose handshake has ended. */
   readonly connectionsMax: number
+  /** For those whose handshake has not. */
+  readonly newcomers?: NewcomerLimits
   /** A connection that did not open: for the log. */
   readonly failed: (cause: TransportError, remote?: string) => void
 }
 
 export class Acceptor {
   readonly #options: AcceptorOptions
+  /** All, newcomers included. */
   readonly #connections = new Set<Connection>()
+  readonly #newcomers: Newcomers
   #server: StreamServer | undefined
   #stopping = false
 
   private constructor(options: AcceptorOptions) {
     this.#options = options
+    this.#newcomers = new Newcomers(options.newcomers)
   }
 
   /** Rejects with `connect_failed` when the address cannot be listened on. */
@@ -68,10 +75,7 @@ export class Acceptor {
 
   #accept(stream: ByteStream): void {
     const { timing, limits = connectionLimits, hello, failed } = this.#options
-    if (this.#connections.size >= this.#options.connectionsMax) {
-      stream.destroy()
-      return
-    }
+    let leave = (): void => undefined
     const connection = new Connection({
       stream,
       timing,
@@ -79,6 +83,7 @@ export class Acceptor {
       hello,
       judge: (theirs) => this.#judge(theirs),
       opened: (opened, theirs) => {
+        leave()
         const owner = this.#options.owners[theirs.role] as RoleOwner
         const handlers = owner.opened(opened, theirs)
         return {
@@ -91,16 +96,23 @@ export class Acceptor {
         }
       },
       failed: (cause) => {
+        leave()
         this.#connections.delete(connection)
         failed(cause, stream.remote)
       },
     })
     this.#connections.add(connection)
+    leave = this.#newcomers.add(stream.remote, () =>
+      connection.fail(new TransportError('displaced', `${stream.remote} made way for newer connections`)),
+    )
   }
 
   #judge(theirs: Hello): Refusal | undefined {
     if (this.#stopping) return { code: 'stopping', reason: 'this node is stopping' }
-    const { hello, owners } = this.#options
+    const { hello, owners, connectionsMax } = this.#options
+    if (this.#connections.size - this.#newcomers.count >= connectionsMax) {
+      return { code: 'too_many_connections', reason: `${connectionsMax} connections are open` }
+    }
     const roles = Object.keys(owners) as Role[]
     return judgeHello(hello, theirs, { roles }) ?? owners[theirs.role]?.admit(theirs)
   }

@@ -8,9 +8,14 @@ import { frameKinds } from './kinds.ts'
 import { MemoryWires } from './memory-stream.ts'
 import type { ByteStream } from './stream.ts'
 import { helloOf } from './testing/fixtures.ts'
-import type { Timing } from './timing.ts'
+import { systemTiming, type Timing } from './timing.ts'
 
-const limits: ConnectionLimits = { heartbeatMs: 100, silentHeartbeatsMax: 3, outBytesMax: 10_000 }
+const limits: ConnectionLimits = {
+  heartbeatMs: 100,
+  silentHeartbeatsMax: 3,
+  outBytesMax: 10_000,
+  greetingMs: 2_000,
+}
 const address = { host: 'node', port: 1 }
 
 /** Two ends in virtual time. `settle` lets everything happen that needs no clock. */
@@ -27,6 +32,7 @@ class Bench {
     },
   })
   readonly timing: Timing = {
+    ...systemTiming,
     clock: this.clock,
     afterTurn: (run) => this.#turns.push(run),
     random: () => 0.5,
@@ -204,7 +210,9 @@ describe('a connection', () => {
       monotonicMs: () => monotonicMs,
       setTimer: (_delayMs: number, fire: () => void) => {
         fires.push(fire)
-        return () => undefined
+        return () => {
+          if (fires.includes(fire)) fires.splice(fires.indexOf(fire), 1)
+        }
       },
     }
     const closed: TransportError[] = []

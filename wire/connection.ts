@@ -12,16 +12,10 @@
 import type { CancelTimer } from '../runtime/clock.ts'
 import { TransportError } from './errors.ts'
 import { FrameDecoder, frameBytesMax, frameParts } from './frame.ts'
-import {
-  decodeHello,
-  decodeRefusal,
-  encodeHello,
-  encodeRefusal,
-  type Hello,
-  helloBytesMax,
-  type Refusal,
-} from './handshake.ts'
+import { Greeting } from './greeting.ts'
+import { decodeRefusal, encodeRefusal, type Hello, helloBytesMax, type Refusal } from './handshake.ts'
 import { type FrameKind, frameKinds } from './kinds.ts'
+import { nonceBytes } from './proof.ts'
 import type { ByteStream } from './stream.ts'
 import type { Timing } from './timing.ts'
 
@@ -32,8 +26,8 @@ export interface ConnectionLimits {
   readonly silentHeartbeatsMax: number
   /** Bytes that may wait to leave. */
   readonly outBytesMax: number
-  /** How long the other side's hello may take; without it, as long as any silence. */
-  readonly greetingMs?: number
+  /** How long the handshake may take, whatever the other side sends meanwhile. */
+  readonly greetingMs: number
 }
 
 /** The default on both sides: the heartbeats of one suit the patience of the other. */
@@ -41,6 +35,7 @@ export const connectionLimits: ConnectionLimits = {
   heartbeatMs: 100,
   silentHeartbeatsMax: 5,
   outBytesMax: 16 * 1024 * 1024,
+  greetingMs: 2_000,
 }
 
 export interface ConnectionHandlers {
@@ -72,6 +67,7 @@ export class Connection {
   readonly #options: ConnectionOptions
   readonly #stream: ByteStream
   readonly #decoder = new FrameDecoder(helloBytesMax)
+  readonly #greeting: Greeting
   #handlers: ConnectionHandlers | undefined
   #greeted = false
   #closed = false
@@ -92,7 +88,14 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#stream = options.stream
-    this.#push(frameKinds.hello, [encodeHello(options.hello)])
+    const { stream, timing, hello, judge } = options
+    this.#greeting = new Greeting({
+      stream,
+      hello,
+      judge,
+      nonce: timing.randomBytes(nonceBytes),
+      say: (kind, body) => this.#push(kind, [body]),
+    })
     this.#stream.open({
       data: (chunk) => {
         if (this.#closed) return
@@ -241,31 +244,31 @@ export class Connection {
   }
 
   #receive(kind: number, body: Uint8Array): void {
-    if (kind === frameKinds.refusal) {
-      const { code, reason } = decodeRefusal(body)
-      const message = `${this.remote} refused this side: ${code}: ${reason}`
-      this.fail(new TransportError('refused', message, { theirRefusal: code }))
-    } else if (!this.#greeted) {
-      this.#greet(kind, body)
-    } else if (kind === frameKinds.hello) {
-      throw new TransportError('malformed', 'a second hello')
-    } else if (kind !== frameKinds.ping) {
-      this.#handlers?.frame(kind, body)
-    }
+    if (kind === frameKinds.refusal) this.#refused(body)
+    else if (!this.#greeted) this.#greet(kind, body)
+    else if (kind === frameKinds.greeting || kind === frameKinds.proof || kind === frameKinds.hello) {
+      throw new TransportError('malformed', 'a second handshake')
+    } else if (kind !== frameKinds.ping) this.#handlers?.frame(kind, body)
+  }
+
+  /** The code of a refusal counts only from a side that may refuse: one that has proved the secret. */
+  #refused(body: Uint8Array): void {
+    const { code, reason } = decodeRefusal(body)
+    const message = `${this.remote} refused this side: ${code}: ${reason}`
+    this.fail(new TransportError('refused', message, this.#greeting.isProved ? { theirRefusal: code } : {}))
   }
 
   #greet(kind: number, body: Uint8Array): void {
-    if (kind !== frameKinds.hello) throw new TransportError('malformed', 'no hello at the beginning')
-    const theirs = decodeHello(body)
-    const refusal = 'code' in theirs ? theirs : this.#options.judge(theirs)
-    if (refusal !== undefined) {
-      this.#refuse(refusal)
+    const step = this.#greeting.receive(kind, body)
+    if (step === undefined) return
+    if ('refusal' in step) {
+      this.#refuse(step.refusal)
       return
     }
     this.#decoder.bytesMax = frameBytesMax
     this.#greeted = true
     this.#cancelGreeting?.()
-    this.#handlers = this.#options.opened(this, theirs as Hello)
+    this.#handlers = this.#options.opened(this, step.theirs)
   }
 
   #refuse(refusal: Refusal): void {
@@ -278,10 +281,10 @@ export class Connection {
   #limitGreeting(): void {
     const { timing, limits } = this.#options
     const { greetingMs } = limits
-    if (greetingMs === undefined) return
-    this.#cancelGreeting = timing.clock.setTimer(greetingMs, () =>
-      this.fail(new TransportError('silent', `${this.remote} sent no hello within ${greetingMs} ms`)),
-    )
+    this.#cancelGreeting = timing.clock.setTimer(greetingMs, () => {
+      const text = `${this.remote} did not end its handshake within ${greetingMs} ms`
+      this.fail(new TransportError('silent', text))
+    })
   }
 
   #scheduleTick(): void {

@@ -4,11 +4,12 @@ import { ManualClock } from '../runtime/clock.ts'
 import { Dialer, type DialerOptions } from './dialer.ts'
 import { TransportError } from './errors.ts'
 import { frameParts } from './frame.ts'
-import { encodeHello, encodeRefusal } from './handshake.ts'
+import { encodeRefusal } from './handshake.ts'
 import { frameKinds } from './kinds.ts'
 import { MemoryWires } from './memory-stream.ts'
 import { type ByteStream, formatAddress, parseAddress } from './stream.ts'
-import { helloOf } from './testing/fixtures.ts'
+import { helloOf, plainHandshake } from './testing/fixtures.ts'
+import { systemTiming } from './timing.ts'
 
 const address = { host: 'node', port: 1 }
 
@@ -21,7 +22,8 @@ function scene(changes: Partial<DialerOptions> = {}) {
   const faults: string[] = []
   const wires = new MemoryWires({ carry: (_hop, arrive) => steps.push(arrive) })
   const dial = wires.dial('client')
-  const timing = { clock, afterTurn: (run: () => void) => turns.push(run), random: () => 1 - Number.EPSILON }
+  const afterTurn = (run: () => void) => void turns.push(run)
+  const timing = { ...systemTiming, clock, afterTurn, random: () => 1 - Number.EPSILON }
   let opened = 0
   const dialer = new Dialer({
     address,
@@ -30,7 +32,7 @@ function scene(changes: Partial<DialerOptions> = {}) {
       return dial(to, done)
     },
     timing,
-    limits: { heartbeatMs: 100_000, silentHeartbeatsMax: 3, outBytesMax: 1_000 },
+    limits: { heartbeatMs: 100_000, silentHeartbeatsMax: 3, outBytesMax: 1_000, greetingMs: 2_000 },
     backoff: { baseMs: 100, maxMs: 1_000 },
     connectTimeoutMs: 500,
     hello: () => helloOf('peer', 1),
@@ -56,15 +58,15 @@ function scene(changes: Partial<DialerOptions> = {}) {
 }
 
 /** Answers with the frame, as soon as it is dialled; keeps the stream. */
-function answering(kind: 1 | 2, body: Uint8Array, streams: ByteStream[] = []) {
+function answering(parts: readonly Uint8Array[], streams: ByteStream[] = []) {
   return (stream: ByteStream) => {
     streams.push(stream)
     stream.open({ data: () => undefined, drained: () => undefined, closed: () => undefined })
-    stream.write(frameParts(kind, [body]))
+    stream.write(parts)
   }
 }
 
-const greeting = encodeHello(helloOf('node', 2))
+const greeting = plainHandshake('acceptor', helloOf('node', 2))
 
 describe('reconnecting', () => {
   it('PEER16: waits double up to the bound, and are spread by chance', () => {
@@ -111,7 +113,7 @@ describe('reconnecting', () => {
     const streams: ByteStream[] = []
     const { dialer, wires, attempts, run, settle, openedCount } = scene()
     run(2_000)
-    await wires.listen(address, answering(frameKinds.hello, greeting, streams))
+    await wires.listen(address, answering(greeting, streams))
     const before = attempts.length
     dialer.kick()
     settle()
@@ -129,7 +131,7 @@ describe('reconnecting', () => {
     const { wires, attempts, faults, run, settle } = scene()
     settle()
     const refusal = encodeRefusal({ code: 'wrong_cluster', reason: 'no' })
-    await wires.listen(address, answering(frameKinds.refusal, refusal))
+    await wires.listen(address, answering(frameParts(frameKinds.refusal, [refusal])))
     run(150)
     expect(faults.at(-1)).toBe('refused')
     const before = attempts.length

@@ -14,6 +14,10 @@ export type TransportErrorCode =
   | 'not_greeted'
   /** TLS: one side does not accept what the other shows. */
   | 'untrusted'
+  /** Its handshake had not ended, and newer connections needed its place. */
+  | 'displaced'
+  /** Nobody may listen there without TLS or a cluster secret. */
+  | 'unprotected'
   /** Nothing arrived for several heartbeats: the peer hangs, or the network is cut. */
   | 'silent'
   /** A checksum does not match. */
@@ -38,6 +42,7 @@ const retryableCodes: ReadonlySet<TransportErrorCode> = new Set([
   'not_greeted',
   'untrusted',
   'silent',
+  'displaced',
   'corrupt_frame',
   'snapshot_aborted',
 ])

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import {
+  decodeGreeting,
   decodeHello,
   decodeRefusal,
+  encodeGreeting,
   encodeHello,
   encodeRefusal,
   type Hello,
@@ -12,7 +14,7 @@ import { helloOf } from './testing/fixtures.ts'
 import { packTuple } from './tuples.ts'
 
 describe('hello', () => {
-  it('PEER1: says version, role, cluster, node, instance and settings, and comes back equal', () => {
+  it('PEER1: says role, cluster, node, instance and settings, and comes back equal', () => {
     for (const hello of [
       helloOf('peer', 3),
       helloOf('node', 3, { incarnation: 'folder' }),
@@ -24,13 +26,15 @@ describe('hello', () => {
     expect(decodeRefusal(encodeRefusal(refusal))).toEqual(refusal)
   })
 
-  it('PEER2: another protocol or version is refused in words, whatever else its hello holds', () => {
-    expect(decodeHello(packTuple(['another']))).toMatchObject({ code: 'wrong_protocol' })
-    expect(decodeHello(packTuple(['martillo', 7, 9, 'who', 'knows', 'what']))).toMatchObject({
+  it('PEER2: another protocol or version is refused in words, whatever else its greeting holds', () => {
+    expect(decodeGreeting(packTuple(['another']))).toMatchObject({ code: 'wrong_protocol' })
+    expect(decodeGreeting(packTuple(['martillo', 7, 9, 'who', 'knows', 'what']))).toMatchObject({
       code: 'wrong_version',
-      reason: 'speaks versions 7 to 9, here 2 to 2',
+      reason: 'speaks versions 7 to 9, here 3 to 3',
     })
-    expect(() => decodeHello(packTuple(['martillo', 1, 2, 99]))).toThrow('unknown role')
+    expect(decodeGreeting(encodeGreeting(new Uint8Array(32), true))).toEqual({ hasSecret: true })
+    expect(() => decodeGreeting(encodeGreeting(new Uint8Array(31), true))).toThrow('short nonce')
+    expect(() => decodeHello(packTuple([99]))).toThrow('unknown role')
     expect(() => decodeHello(Buffer.from([0xc1]))).toThrow()
   })
 

@@ -1,23 +1,24 @@
 /**
- * The handshake: the first frame of each side, and the reasons to refuse the other.
+ * The handshake: what each side says of itself, and the reasons to refuse the other.
  *
- *     hello:   [magic, versionMin, version, role, clusterId, nodeId, instance, settingsHash, incarnation]
- *              and, with the role `heartbeat`, serverId
- *     refusal: [code, reason]
+ *     greeting: [magic, versionMin, version, nonce, has a secret]
+ *     hello:    [role, clusterId, nodeId, instance, settingsHash, incarnation]
+ *               and, with the role `heartbeat`, serverId; with `link` and `monitor`, principal
+ *     refusal:  [code, reason]
  *
- * Each side sends its hello at once and judges the other's. A side that refuses sends its reason and closes, so both
- * can log it. Magic and versions keep the first places in every version, so that a later version can still be
- * refused in words. Invariant: no frame of another kind is read before the other side's hello was accepted.
+ * greeting.ts has their order. Magic and versions keep the first places in every version, so that a later one can be
+ * refused in words. Invariant: no other frame is read before the other side's hello was accepted.
  * Source: docs/spec.md PEER1 to PEER5.
  */
 import { createHash } from 'node:crypto'
+import { nonceBytes } from './proof.ts'
 import { Fields, malformed, packTuple, unpackTuple } from './tuples.ts'
 
 const magic = 'martillo'
 /** The newest form of everything in this folder and in link/, and the oldest that is still spoken. */
-export const transportVersion = 2
-export const transportVersionMin = 2
-/** No hello or refusal is longer, in bytes. */
+export const transportVersion = 3
+export const transportVersionMin = 3
+/** No frame of the handshake is longer, in bytes. */
 export const helloBytesMax = 4 * 1024
 
 /**
@@ -32,9 +33,12 @@ const roles: readonly (Role | undefined)[] = [undefined, 'peer', 'link', 'node',
 /** The roles of state nodes; the others have neither a node id nor settings of the cluster. */
 const isNode = (role: Role): boolean => role === 'peer' || role === 'node'
 
+/** The first frame of a side. */
+export interface GreetingBody {
+  readonly hasSecret: boolean
+}
+
 export interface Hello {
-  readonly versionMin: number
-  readonly version: number
   readonly role: Role
   /** Empty where it is not known: on a new link client, on a server that sends heartbeats, on a monitor. */
   readonly clusterId: string
@@ -48,13 +52,25 @@ export interface Hello {
   readonly incarnation?: string
   /** Of the server that sends heartbeats; absent in every other role. */
   readonly serverId?: string
+  /** Of a link client or a monitor: `server:NAME`, `monitor:NAME` or `tool:NAME`. */
+  readonly principal?: string
+}
+
+/** Who a side says it is, as certificates name it: `state:1`, `server:NAME`, `monitor:NAME`, `tool:NAME`. */
+export function principalOf({ role, nodeId, serverId = '', principal = '' }: Hello): string {
+  if (isNode(role)) return `state:${nodeId}`
+  return role === 'heartbeat' ? `server:${serverId}` : principal
+}
+
+/** What the principal of these roles begins with. */
+const principalKinds: Readonly<Partial<Record<Role, RegExp>>> = {
+  link: /^(server|monitor|tool):/,
+  monitor: /^monitor:/,
 }
 
 /** A hello of this version for a role that is no state node's; `known` has what else is known. */
 export function helloWithoutNode(role: Role, known: Pick<Hello, 'instance'> & Partial<Hello>): Hello {
   return {
-    versionMin: transportVersionMin,
-    version: transportVersion,
     role,
     clusterId: '',
     nodeId: 0,
@@ -75,6 +91,10 @@ type RefusalCode =
   | 'wrong_incarnation'
   /** An older state of the folder than one that has made promises. */
   | 'too_many_connections'
+  /** No proof of the cluster secret. */
+  | 'wrong_secret'
+  /** The certificate is for another role or name. */
+  | 'wrong_certificate'
   | 'stopping'
 
 export interface Refusal {
@@ -83,26 +103,15 @@ export interface Refusal {
   readonly reason: string
 }
 
-export function encodeHello(hello: Hello): Uint8Array {
-  return packTuple([
-    magic,
-    hello.versionMin,
-    hello.version,
-    roleCodes[hello.role],
-    hello.clusterId,
-    hello.nodeId,
-    hello.instance,
-    hello.settingsHash,
-    hello.incarnation ?? '',
-    ...(hello.role === 'heartbeat' ? [hello.serverId ?? ''] : []),
-  ])
+export function encodeGreeting(nonce: Uint8Array, hasSecret: boolean): Uint8Array {
+  return packTuple([magic, transportVersionMin, transportVersion, nonce, hasSecret])
 }
 
-/** The other side's hello, or the refusal where this version cannot read it. Throws `malformed`. */
-export function decodeHello(body: Uint8Array): Hello | Refusal {
+/** The other side's greeting, or the refusal where this version cannot read it. Throws `malformed`. */
+export function decodeGreeting(body: Uint8Array): GreetingBody | Refusal {
   const values = unpackTuple(body)
   if (values[0] !== magic) return { code: 'wrong_protocol', reason: 'this is not a martillo node' }
-  const fields = new Fields(values, 'hello')
+  const fields = new Fields(values, 'greeting')
   fields.any()
   const versionMin = fields.integer(1)
   const version = fields.integer(versionMin)
@@ -112,11 +121,31 @@ export function decodeHello(body: Uint8Array): Hello | Refusal {
       reason: `speaks versions ${versionMin} to ${version}, here ${transportVersionMin} to ${transportVersion}`,
     }
   }
+  if (fields.bytes(nonceBytes).length !== nonceBytes) throw malformed('greeting: a short nonce')
+  const hasSecret = fields.flag()
+  fields.end()
+  return { hasSecret }
+}
+
+export function encodeHello(hello: Hello): Uint8Array {
+  return packTuple([
+    roleCodes[hello.role],
+    hello.clusterId,
+    hello.nodeId,
+    hello.instance,
+    hello.settingsHash,
+    hello.incarnation ?? '',
+    ...(hello.role === 'heartbeat' ? [hello.serverId ?? ''] : []),
+    ...(principalKinds[hello.role] === undefined ? [] : [hello.principal ?? '']),
+  ])
+}
+
+/** Throws `malformed`. */
+export function decodeHello(body: Uint8Array): Hello {
+  const fields = new Fields(unpackTuple(body), 'hello')
   const role = roles[fields.integer()]
   if (role === undefined) throw malformed('hello: unknown role')
   const hello = {
-    versionMin,
-    version,
     role,
     clusterId: fields.text(128),
     nodeId: fields.integer(),
@@ -125,8 +154,15 @@ export function decodeHello(body: Uint8Array): Hello | Refusal {
   }
   const incarnation = fields.text(64)
   const serverId = role === 'heartbeat' ? fields.text(128) : ''
+  const principal = principalKinds[role] === undefined ? '' : fields.text(160)
+  if (principalKinds[role]?.test(principal) === false) throw malformed(`hello: no principal of a ${role}`)
   fields.end()
-  return { ...hello, ...(incarnation !== '' && { incarnation }), ...(serverId !== '' && { serverId }) }
+  return {
+    ...hello,
+    ...(incarnation !== '' && { incarnation }),
+    ...(serverId !== '' && { serverId }),
+    ...(principal !== '' && { principal }),
+  }
 }
 
 /** What to expect of the other side beyond one's own hello. */

@@ -4,14 +4,18 @@
  */
 
 export const frameKinds = {
-  /** Who speaks; the first frame of each side. */
-  hello: 1,
+  /** The first frame of each side. */
+  greeting: 1,
   /** Why the other side is not talked to; the last frame of a refused connection. */
   refusal: 2,
   /** A sign of life, sent when nothing else was. */
   ping: 3,
   /** From a server to a monitor: it stops as planned. */
   farewell: 4,
+  /** That the dialler has the cluster secret. */
+  proof: 5,
+  /** Who speaks, with its proof. */
+  hello: 6,
 
   raft: 16,
   snapshotBegin: 17,

@@ -13,6 +13,7 @@ import {
   formatAddress,
   type Listen,
   type StreamHandlers,
+  type Trust,
 } from './stream.ts'
 
 export interface MemoryWiresOptions {
@@ -21,7 +22,11 @@ export interface MemoryWiresOptions {
    * network is cut and neither side notices). Steps of one stream arrive in order whatever the order of the calls.
    */
   readonly carry: (hop: { readonly from: string; readonly to: string }, arrive: () => void) => void
+  /** What every process knows of every other. Default: no secret, no certificates. */
+  readonly trust?: Trust
 }
+
+const noTrust: Trust = { secrets: [] }
 
 /** All streams of one simulated cluster. A process is known by a name; a listening one by its `host:port`. */
 export class MemoryWires {
@@ -45,8 +50,9 @@ export class MemoryWires {
           done(new TransportError('connect_failed', `nobody listens on ${to}`))
           return
         }
-        const near = new MemoryStream(from, to, this.#options.carry)
-        const far = new MemoryStream(to, from, this.#options.carry)
+        const { carry, trust = noTrust } = this.#options
+        const near = new MemoryStream({ name: from, remote: to, isDialled: true, trust, carry })
+        const far = new MemoryStream({ name: to, remote: from, isDialled: false, trust, carry })
         near.join(far)
         far.join(near)
         for (const stream of [near, far]) {
@@ -97,9 +103,19 @@ export class MemoryWires {
 
 type Step = { readonly bytes: Uint8Array } | 'end' | 'break'
 
+interface MemoryStreamOptions {
+  readonly name: string
+  readonly remote: string
+  readonly isDialled: boolean
+  readonly trust: Trust
+  readonly carry: MemoryWiresOptions['carry']
+}
+
 class MemoryStream implements ByteStream {
   readonly name: string
   readonly remote: string
+  readonly isDialled: boolean
+  readonly trust: Trust
   readonly #carry: MemoryWiresOptions['carry']
   onGone: () => void = () => undefined
   #other: MemoryStream | undefined
@@ -112,9 +128,11 @@ class MemoryStream implements ByteStream {
   #paused = false
   #over = false
 
-  constructor(name: string, remote: string, carry: MemoryWiresOptions['carry']) {
+  constructor({ name, remote, isDialled, trust, carry }: MemoryStreamOptions) {
     this.name = name
     this.remote = remote
+    this.isDialled = isDialled
+    this.trust = trust
     this.#carry = carry
   }
 

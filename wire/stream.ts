@@ -5,6 +5,7 @@
  * Invariant: `closed` is called exactly once for a stream that was opened, and nothing is called after it.
  */
 import type { TransportError } from './errors.ts'
+import type { ClusterSecret } from './proof.ts'
 
 export interface Address {
   readonly host: string
@@ -20,7 +21,18 @@ export interface StreamHandlers {
   closed(fault: Error | undefined): void
 }
 
+/** What both sides of a stream can know of each other before they speak. */
+export interface Trust {
+  /** The first proves this side; any of them, the other. Empty: none is asked for. */
+  readonly secrets: readonly ClusterSecret[]
+  /** Who the other side may say it is, by its certificate; absent where there is no TLS. */
+  readonly principals?: readonly string[]
+}
+
 export interface ByteStream {
+  /** By this side. */
+  readonly isDialled: boolean
+  readonly trust: Trust
   /** Who is there, for a log line: `127.0.0.1:4100`. */
   readonly remote: string
   /** Bytes written that the network has not taken over yet. */

@@ -2,12 +2,17 @@
  * Byte streams over TCP, plain or with mutual TLS.
  *
  * This is the one file that names `node:net` and `node:tls`. Small writes leave at once (no Nagle), and the kernel
- * probes idle connections. Invariant: with TLS, both sides show a certificate of the given authority, or no byte of
- * ours is exchanged; there is no fallback to plain TCP. Source: RFC 8446; docs/spec.md PEER11.
+ * probes idle connections. Invariants: with TLS, both sides show a certificate of the given authority, or no byte of
+ * ours is exchanged; there is no fallback to plain TCP. An address that other machines reach is listened on with TLS
+ * or with a cluster secret, or not at all. Source: RFC 8446; docs/spec.md PEER11, PEER20 to PEER22.
  */
 import { createServer, connect as netConnect, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer, connect as tlsConnect } from 'node:tls'
+import { createServer as createTlsServer, type TLSSocket, connect as tlsConnect } from 'node:tls'
+import { isLoopback } from '../runtime/networks.ts'
+import { principalsOf } from './certificate.ts'
 import { TransportError } from './errors.ts'
+import { Newcomers } from './newcomers.ts'
+import type { ClusterSecret } from './proof.ts'
 import {
   type Address,
   type ByteStream,
@@ -15,6 +20,7 @@ import {
   formatAddress,
   type Listen,
   type StreamHandlers,
+  type Trust,
 } from './stream.ts'
 
 /** PEM texts. The same for listening and dialling: a node is both. */
@@ -30,6 +36,8 @@ export interface TlsIdentity {
 export interface TcpOptions {
   /** Absent: plain TCP. */
   readonly tls?: TlsIdentity
+  /** What every process of the cluster knows; the first is used, each is accepted. Absent: none is asked for. */
+  readonly secrets?: readonly ClusterSecret[]
 }
 
 /** The kernel probes an idle connection after this long. Heartbeats notice earlier; this frees the socket. */
@@ -39,13 +47,17 @@ const tlsHandshakeMsMax = 5_000
 
 class SocketStream implements ByteStream {
   readonly remote: string
+  readonly isDialled: boolean
+  readonly trust: Trust
   readonly #socket: Socket
   #fault: Error | undefined
   #closedEarly = false
 
-  constructor(socket: Socket, remote: string) {
+  constructor(socket: Socket, about: Pick<ByteStream, 'remote' | 'isDialled' | 'trust'>) {
     this.#socket = socket
-    this.remote = remote
+    this.remote = about.remote
+    this.isDialled = about.isDialled
+    this.trust = about.trust
     socket.setNoDelay(true)
     socket.setKeepAlive(true, keepAliveMs)
     socket.pause()
@@ -135,7 +147,7 @@ export function tcpDial(options: TcpOptions = {}): Dial {
       else settle(new TransportError('connect_failed', `${remote} closed before the connection stood`))
     })
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
-      settle(new SocketStream(socket, formatAddress(address)))
+      settle(new SocketStream(socket, { remote, isDialled: true, trust: trustOf(options, socket) }))
     })
     return () => {
       settled = true
@@ -145,32 +157,80 @@ export function tcpDial(options: TcpOptions = {}): Dial {
 }
 
 export function tcpListen(options: TcpOptions = {}): Listen {
-  return (address, accept, refused) => {
-    const take = (socket: Socket) => accept(new SocketStream(socket, remoteOf(socket)))
+  return async (address, accept, refused) => {
     const { tls } = options
-    const server =
-      tls === undefined
-        ? createServer({ pauseOnConnect: true }, take)
-        : createTlsServer(
-            {
-              cert: tls.cert,
-              key: tls.key,
-              ca: tls.ca,
-              requestCert: true,
-              rejectUnauthorized: true,
-              minVersion: 'TLSv1.3',
-              handshakeTimeout: tlsHandshakeMsMax,
-            },
-            take,
-          ).on('tlsClientError', (cause: NodeJS.ErrnoException, socket) => {
-            // A certificate that does not hold ends the socket without an error of its own. Node gives its code.
-            const { authorizationError } = socket as { readonly authorizationError?: unknown }
-            const code = typeof authorizationError === 'string' ? authorizationError : cause.code
-            // A probe that connects and closes has shown nothing that could be refused.
-            if (code !== 'ECONNRESET') refused?.(untrusted(remoteOf(socket), Object.assign(cause, { code })))
-          })
-    return listening(server, address)
+    refuseUnprotected(address, options)
+    const take = (socket: Socket) =>
+      accept(
+        new SocketStream(socket, {
+          remote: remoteOf(socket),
+          isDialled: false,
+          trust: trustOf(options, socket),
+        }),
+      )
+    if (tls === undefined) return await listening(createServer({ pauseOnConnect: true }, take), address)
+    return await listening(tlsServer(tls, take, refused), address)
   }
+}
+
+/** Connections whose TLS handshake has not ended have the bound of newcomers. */
+function tlsServer(
+  { cert, key, ca }: TlsIdentity,
+  take: (socket: Socket) => void,
+  refused: ((cause: TransportError) => void) | undefined,
+): Server {
+  const newcomers = new Newcomers()
+  /** By the other side's address and port: the secure socket has them too. */
+  const shaking = new Map<string, () => void>()
+  const mutual = {
+    cert,
+    key,
+    ca,
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.3',
+  } as const
+  return createTlsServer({ ...mutual, handshakeTimeout: tlsHandshakeMsMax })
+    .on('connection', (raw: Socket) => {
+      const remote = remoteOf(raw)
+      const leave = newcomers.add(remote, () => raw.destroy())
+      shaking.set(remote, leave)
+      raw.once('close', () => {
+        leave()
+        if (shaking.get(remote) === leave) shaking.delete(remote)
+      })
+    })
+    .on('secureConnection', (socket: TLSSocket) => {
+      shaking.get(remoteOf(socket))?.()
+      take(socket)
+    })
+    .on('tlsClientError', (cause: NodeJS.ErrnoException, socket) => {
+      // A certificate that does not hold ends the socket without an error of its own. Node gives its code.
+      const { authorizationError } = socket as { readonly authorizationError?: unknown }
+      const code = typeof authorizationError === 'string' ? authorizationError : cause.code
+      // A probe that connects and closes has shown nothing that could be refused.
+      if (code !== 'ECONNRESET') refused?.(untrusted(remoteOf(socket), Object.assign(cause, { code })))
+    })
+}
+
+/** Whether strangers are kept out of connections with these options. */
+export function isProtected({ tls, secrets = [] }: TcpOptions): boolean {
+  return tls !== undefined || secrets.length > 0
+}
+
+/** Throws TransportError `unprotected`, with what to do, where the address may not be listened on. */
+export function refuseUnprotected(address: Address, options: TcpOptions): void {
+  if (isProtected(options) || isLoopback(address.host)) return
+  throw new TransportError(
+    'unprotected',
+    `${formatAddress(address)} can be reached from other machines, and nothing keeps strangers out: give every process of the cluster one secret of at least 32 bytes (MARTILLO_CLUSTER_SECRET_FILE; \`martillo cluster-secret --file PATH\` makes it) or certificates (MARTILLO_TLS_CERT_FILE, …_KEY_FILE, …_CA_FILE), or listen on 127.0.0.1`,
+  )
+}
+
+function trustOf({ tls, secrets = [] }: TcpOptions, socket: Socket): Trust {
+  if (tls === undefined) return { secrets }
+  const { subjectaltname = '' } = (socket as TLSSocket).getPeerCertificate()
+  return { secrets, principals: principalsOf(subjectaltname) }
 }
 
 async function listening(server: Server, address: Address) {

@@ -5,6 +5,7 @@
  * `wire/`, `state-cluster/peers` and `state-cluster/link` only `systemTiming` reads a clock, sets a timer or draws a
  * random number.
  */
+import { randomBytes } from 'node:crypto'
 import { type Clock, systemClock } from '../runtime/clock.ts'
 
 export interface Timing {
@@ -13,6 +14,8 @@ export interface Timing {
   readonly afterTurn: (run: () => void) => void
   /** A number from 0 (included) to 1 (excluded). Spreads reconnects; never decides anything. */
   readonly random: () => number
+  /** So many fresh bytes that nobody can foresee. */
+  readonly randomBytes: (length: number) => Uint8Array
 }
 
 export const systemTiming: Timing = {
@@ -21,4 +24,5 @@ export const systemTiming: Timing = {
     setImmediate(run)
   },
   random: Math.random,
+  randomBytes,
 }

@@ -20,6 +20,7 @@ import {
 } from '../../state-cluster/index.ts'
 import type { Address } from '../../wire/stream.ts'
 import { memberOf } from '../state.ts'
+import { bearerOf } from './secrets.ts'
 
 /** The copy could not be made or read. */
 export class BackupError extends Error {
@@ -32,15 +33,17 @@ export async function backUp(options: {
   readonly folder: string
   /** A node's health address: `http://127.0.0.1:9090`. */
   readonly healthUrl: string
-  readonly secret: string | undefined
+  /** Of the health port. */
+  readonly token: string | undefined
 }): Promise<{ readonly path: string; readonly bytes: number }> {
-  const { folder, healthUrl, secret } = options
-  const headers = secret === undefined ? {} : { authorization: `Bearer ${secret}` }
-  const response = await fetch(new URL('/backup', healthUrl), { headers }).catch((cause: unknown) => {
-    throw new BackupError(`no state node answers at ${healthUrl}: give --health with its health port`, {
-      cause,
-    })
-  })
+  const { folder, healthUrl, token } = options
+  const response = await fetch(new URL('/backup', healthUrl), { headers: bearerOf(token) }).catch(
+    (cause: unknown) => {
+      throw new BackupError(`no state node answers at ${healthUrl}: give --health with its health port`, {
+        cause,
+      })
+    },
+  )
   if (!response.ok || response.body === null) {
     throw new BackupError(
       `the node at ${healthUrl} gives no backup: ${response.status} ${await response.text()}`,

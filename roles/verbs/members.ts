@@ -21,8 +21,8 @@ import { tcpDial } from '../../wire/tcp.ts'
 import { systemTiming } from '../../wire/timing.ts'
 import {
   addressOf,
-  clusterSection,
   roleSection,
+  secretSection,
   stateNodesOf,
   stateNodesSection,
   tcpOptionsOf,
@@ -33,7 +33,7 @@ import { memberOf } from '../state.ts'
 export const memberSections = {
   process: roleSection,
   link: stateNodesSection,
-  cluster: clusterSection,
+  secret: secretSection,
   tls: tlsSection,
 }
 
@@ -59,6 +59,9 @@ export class MembershipError extends Error {
 
 export type GroupMembers = readonly { readonly groupId: GroupId; readonly members: readonly MemberRow[] }[]
 
+/** What the certificate of an operator's command must name. */
+const toolPrincipal = 'tool:members'
+
 const pollMs = 200
 const patienceMs = 120_000
 
@@ -70,11 +73,12 @@ export async function runMemberVerb(
 ): Promise<GroupMembers> {
   const cluster = await connectCluster({
     nodes: stateNodesOf(config.link),
-    dial: tcpDial(await tcpOptionsOf(config.tls)),
+    dial: tcpDial(await tcpOptionsOf(config)),
     timing: systemTiming,
     instance: `members.${randomBytes(4).toString('hex')}`,
+    principal: toolPrincipal,
   })
-  const client = new MembershipClient(cluster, config.cluster.clusterSecret ?? '', say)
+  const client = new MembershipClient(cluster, say)
   try {
     if (verb.verb === 'join') await client.join(newMember(verb.member))
     // The old one leaves by the change that makes the new one a voter, unless that had been added before.
@@ -111,14 +115,12 @@ function nodeIdOf(text: string): number {
 /** Changes members group by group. */
 class MembershipClient {
   readonly #cluster: RemoteCluster
-  readonly #secret: string
   readonly #say: (text: string) => void
   /** Why the last requested change was not made. */
   #lastReason = ''
 
-  constructor(cluster: RemoteCluster, secret: string, say: (text: string) => void) {
+  constructor(cluster: RemoteCluster, say: (text: string) => void) {
     this.#cluster = cluster
-    this.#secret = secret
     this.#say = say
   }
 
@@ -199,7 +201,7 @@ class MembershipClient {
 
   /** Requests a change; a refusal that may pass is left to the next attempt. */
   async #change(groupId: GroupId, change: MemberChange): Promise<void> {
-    const outcome = await this.#cluster.changeMembers(groupId, change, this.#secret)
+    const outcome = await this.#cluster.changeMembers(groupId, change)
     this.#lastReason = outcome.ok ? '' : outcome.reason
     if (!outcome.ok && !isRetryable(outcome.code)) throw new MembershipError(`refused: ${outcome.reason}`)
   }

@@ -115,9 +115,12 @@ function registerCopyVerbs(state: Command, shell: Shell): void {
     .option('--json', 'print machine-readable lines')
     .action((folder: string, options: BackupOptions) =>
       asFailures(async () => {
-        const { backUp } = await import('./copies.ts')
-        const secret = shell.io.env['MARTILLO_CLUSTER_SECRET']
-        const made = await backUp({ folder, healthUrl: options.health, secret })
+        const [{ backUp }, { healthTokenOf }] = await Promise.all([
+          import('./copies.ts'),
+          import('./secrets.ts'),
+        ])
+        const token = await healthTokenOf(shell)
+        const made = await backUp({ folder, healthUrl: options.health, token })
         const text = `${made.path}  ${made.bytes} bytes`
         print(shell, options, { text, facts: { event: 'backed_up', ...made } })
       }),

@@ -2,8 +2,8 @@
  * Encodes the requests about members, and their answers.
  *
  *   request 7 members  [id, 7, group]                 done [[node, role, active, match, host, port] …]
- *   request 8 change   [id, 8, group, secret, 1, node, host, port, incarnation, replaced or 0]
- *                      [id, 8, group, secret, 2, node]
+ *   request 8 change   [id, 8, group, 1, node, host, port, incarnation, replaced or 0]
+ *                      [id, 8, group, 2, node]
  *                                                     done [0] if made, else [code, reason]
  *
  * Which change is allowed is left to the leader. Invariant: a decoder returns a whole, checked value or throws

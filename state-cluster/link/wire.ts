@@ -54,7 +54,6 @@ const groupsMax = groupIdMax + 1
 const membersMax = 1_000
 const eventsMax = 1_000_000
 const hostMax = 255
-const secretMax = 1_000
 const serversMax = 10_000
 const idMax = 128
 
@@ -108,7 +107,6 @@ export type Request =
       readonly op: 'change'
       readonly id: number
       readonly groupId: GroupId
-      readonly secret: string
       readonly change: MemberChange
     }
   | { readonly op: 'unsubscribe' | 'readIndex' | 'members'; readonly id: number; readonly groupId: GroupId }
@@ -161,13 +159,8 @@ export function encodeGroupRequest(
   return packTuple([id, ops[op], groupId])
 }
 
-export function encodeChangeRequest(
-  id: number,
-  groupId: GroupId,
-  secret: string,
-  change: MemberChange,
-): Uint8Array {
-  return packTuple([id, ops.change, groupId, secret, ...changeFields(change)])
+export function encodeChangeRequest(id: number, groupId: GroupId, change: MemberChange): Uint8Array {
+  return packTuple([id, ops.change, groupId, ...changeFields(change)])
 }
 
 export function encodeStatusRequest(id: number): Uint8Array {
@@ -211,7 +204,6 @@ function requestOf(op: number, id: number, fields: Fields): Request {
         op: 'change',
         id,
         groupId: groupIdOf(fields),
-        secret: fields.text(secretMax),
         change: changeOf(fields),
       }
     case ops.status:

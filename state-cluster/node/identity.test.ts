@@ -278,7 +278,7 @@ describe('folders of real nodes', () => {
     const all: TestMembers = new Map([...members, [2, second]])
     const change = { type: 'add', nodeId: 2, ...second, incarnation: 'expected' } as const
     const group = remote.groups[0] as GroupId
-    expect(await remote.changeMembers(group, change, '')).toMatchObject({ ok: true })
+    expect(await remote.changeMembers(group, change)).toMatchObject({ ok: true })
     const faults: string[] = []
     const other = await bench.open(2, all, {
       groupCount: 1,

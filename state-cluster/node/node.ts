@@ -9,19 +9,12 @@
  * connects to follows from the members in the log, and until then from the list that it was started with.
  * Source: docs/spec.md NODE1 to NODE3, IDENT1 to IDENT5, MEMBER1 to MEMBER4.
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { GroupId } from '../../protocol/ids.ts'
 import { sleep } from '../../runtime/clock.ts'
-import { isLoopback } from '../../runtime/networks.ts'
 import { Acceptor } from '../../wire/acceptor.ts'
 import type { TransportError } from '../../wire/errors.ts'
-import {
-  type Hello,
-  type Refusal,
-  settingsHash,
-  transportVersion,
-  transportVersionMin,
-} from '../../wire/handshake.ts'
+import { type Hello, type Refusal, settingsHash } from '../../wire/handshake.ts'
 import type { Address } from '../../wire/stream.ts'
 import { type TcpOptions, tcpDial, tcpListen } from '../../wire/tcp.ts'
 import type { Timing } from '../../wire/timing.ts'
@@ -56,8 +49,6 @@ export interface StateNodeOptions extends HostOptions {
   /** Of a new cluster, the same on all nodes; 1 to 1024. */
   readonly groupCount: number
   readonly tcp?: TcpOptions
-  /** What changes of the membership must show; absent: they are taken from this machine alone. */
-  readonly secret?: string
   /** For the log: what an operator wants to know. */
   readonly note: (event: NodeNote, facts: Readonly<Record<string, unknown>>) => void
 }
@@ -92,8 +83,6 @@ export interface StateNode {
   isReady(): boolean
   /** All state and history as of now, as a stream of bytes for `restoreBackup`. */
   backup(): AsyncIterable<Uint8Array>
-  /** Whether somebody who connects from there, with this, may change or copy what this node holds. */
-  isAllowed(remote: string, secret: string): boolean
   /** Hands over what it leads, then stops. */
   close(): Promise<void>
 }
@@ -122,8 +111,6 @@ export async function openStateNode(options: StateNodeOptions): Promise<StateNod
   let node: OpenNode | undefined
   const instance = randomBytes(8).toString('hex')
   const helloOf = (meta: StoreMeta, role: Hello['role']): Hello => ({
-    versionMin: transportVersionMin,
-    version: transportVersion,
     role,
     clusterId: meta.clusterId,
     nodeId: meta.nodeId,
@@ -444,15 +431,6 @@ class OpenNode implements StateNode {
         const reason = `node ${nodeId} is not connected to node ${this.nodeId}, which leads: start it with --join and all members, and ask again`
         return refused('not_connected', reason)
       },
-      isAllowed: (remote, secret) => this.isAllowed(remote, secret),
     }
-  }
-
-  /** Whether somebody may change the membership: by the cluster's secret, or, without one, from this machine. */
-  isAllowed(remote: string, secret: string): boolean {
-    const { secret: own } = this.#options
-    if (own === undefined) return isLoopback(remote.slice(0, remote.lastIndexOf(':')))
-    const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
-    return timingSafeEqual(hash(own), hash(secret))
   }
 }

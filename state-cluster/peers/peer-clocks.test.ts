@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Clock, ManualClock } from '../../runtime/clock.ts'
+import { systemTiming } from '../../wire/timing.ts'
 import { packTuple } from '../../wire/tuples.ts'
 import { type HouseReading, PeerClocks } from './peer-clocks.ts'
 import { group } from './testing/fixtures.ts'
@@ -38,7 +39,7 @@ class Network {
     }
     host.clocks = new PeerClocks({
       nodeId: id,
-      timing: { clock, afterTurn: (run) => run(), random: () => 0.5 },
+      timing: { ...systemTiming, clock, afterTurn: (run) => run(), random: () => 0.5 },
       send: (to, body) => {
         this.time.setTimer(this.delayMs(id, to), () => this.hosts.get(to)?.clocks.received(id, body))
       },

@@ -13,7 +13,7 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort, listeningUnless, root, until } from '../processes.ts'
+import { clusterEnv, freePort, healthHeaders, listeningUnless, root, until } from '../processes.ts'
 
 const main = join(root, 'dist/main.js')
 const queueProcess = fileURLToPath(new URL('queue-process.ts', import.meta.url))
@@ -206,6 +206,7 @@ export class DrillCluster {
     this.#options = options
     this.#network = options.network ?? loopback
     this.#env = {
+      ...clusterEnv,
       ...roomyLimits,
       MARTILLO_JWT_SECRET: randomBytes(32).toString('base64url'),
       MARTILLO_WEBHOOK_KEY_FILE: join(this.folder, 'webhook.key'),
@@ -334,7 +335,10 @@ export class DrillCluster {
   /** What a state node says; `undefined` while it says nothing. */
   async statusOf(node: Station): Promise<NodeStatus | undefined> {
     try {
-      const response = await fetch(`${node.healthUrl}/status`, { signal: AbortSignal.timeout(2_000) })
+      const response = await fetch(`${node.healthUrl}/status`, {
+        headers: healthHeaders,
+        signal: AbortSignal.timeout(2_000),
+      })
       return (await response.json()) as NodeStatus
     } catch {
       return undefined

@@ -8,7 +8,7 @@
  * the rules make certain (OUTAGE1 to OUTAGE8).
  */
 import type { AuctionId } from '../../protocol/ids.ts'
-import { until } from '../processes.ts'
+import { healthHeaders, until } from '../processes.ts'
 import type { Station } from './cluster.ts'
 import type { Scene } from './drill.ts'
 import { type Bidder, pause } from './load.ts'
@@ -238,9 +238,10 @@ export const pauseLeader: Fault = async (scene) => {
 
 /** What a monitor's page says. */
 async function isActing(monitor: Station): Promise<boolean> {
-  const response = await fetch(`${monitor.healthUrl}/status`, { signal: AbortSignal.timeout(1_000) }).catch(
-    () => undefined,
-  )
+  const response = await fetch(`${monitor.healthUrl}/status`, {
+    headers: healthHeaders,
+    signal: AbortSignal.timeout(1_000),
+  }).catch(() => undefined)
   if (response === undefined) return false
   return ((await response.json()) as { readonly isActing?: boolean }).isActing === true
 }

@@ -10,7 +10,7 @@ import type { BackoffLimits } from '../../../runtime/backoff.ts'
 import type { Connection, ConnectionHandlers, ConnectionLimits } from '../../../wire/connection.ts'
 import { Dialer } from '../../../wire/dialer.ts'
 import { TransportError } from '../../../wire/errors.ts'
-import { type Hello, judgeHello, transportVersion, transportVersionMin } from '../../../wire/handshake.ts'
+import { type Hello, judgeHello } from '../../../wire/handshake.ts'
 import { frameKinds } from '../../../wire/kinds.ts'
 import type { Address, Dial } from '../../../wire/stream.ts'
 import type { Timing } from '../../../wire/timing.ts'
@@ -49,6 +49,8 @@ export interface NodeLinkOptions {
   readonly connectTimeoutMs: number
   /** Of this client process, for the node's log. */
   readonly instance: string
+  /** `server:NAME`, `monitor:NAME` or `tool:NAME`. */
+  readonly principal: string
 }
 
 type OnReply = (outcome: ReplyBody | TransportError) => void
@@ -68,13 +70,12 @@ export class NodeLink {
     this.address = address
     this.#owner = owner
     const hello = (): Hello => ({
-      versionMin: transportVersionMin,
-      version: transportVersion,
       role: 'link',
       clusterId: owner.clusterId,
       nodeId: 0,
       instance: options.instance,
       settingsHash: '',
+      principal: options.principal,
     })
     this.#dialer = new Dialer({
       address,

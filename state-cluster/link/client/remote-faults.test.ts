@@ -2,9 +2,8 @@ import { once } from 'node:events'
 import { connect as netConnect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { frameParts } from '../../../wire/frame.ts'
-import { encodeHello } from '../../../wire/handshake.ts'
 import { frameKinds } from '../../../wire/kinds.ts'
-import { helloOf, quickLimits, until } from '../../../wire/testing/fixtures.ts'
+import { helloOf, plainHandshake, quickLimits, until } from '../../../wire/testing/fixtures.ts'
 import { TcpProxy } from '../../../wire/testing/tcp-proxy.ts'
 import { packTuple } from '../../../wire/tuples.ts'
 import { createAuction } from '../testing/fake-cluster.ts'
@@ -90,10 +89,8 @@ describe('faults of nodes, clients and bytes', () => {
       const faults = node.faults.length
       const socket = netConnect({ host: '127.0.0.1', port: node.address.port })
       socket.resume()
-      const hello = encodeHello(helloOf('link', 0, { settingsHash: '' }))
-      socket.write(
-        Buffer.concat([...frameParts(frameKinds.hello, [hello]), ...frameParts(kind as 16, [body])]),
-      )
+      const hello = plainHandshake('dialler', helloOf('link', 0, { settingsHash: '' }))
+      socket.write(Buffer.concat([...hello, ...frameParts(kind as 16, [body])]))
       await once(socket, 'close')
       expect(node.faults.slice(faults)).toEqual(['malformed'])
     }

@@ -63,8 +63,10 @@ export interface RemoteClusterOptions {
   readonly nodes: readonly Address[]
   readonly dial: Dial
   readonly timing: Timing
-  /** Names this process in the nodes' logs. */
+  /** Names this start of the process in the nodes' logs. */
   readonly instance: string
+  /** Who this process is, as its certificate says: `server:NAME`, `monitor:NAME` or `tool:NAME`. */
+  readonly principal: string
   /** Nodes of another cluster are refused. Absent: the cluster of the first node that answers. */
   readonly clusterId?: string
   readonly limits?: Partial<RemoteLimits>
@@ -103,8 +105,8 @@ export interface RemoteCluster extends Cluster {
   readBarrier(groupId: GroupId): Promise<void>
   /** The members of a group, as its leader knows them. */
   members(groupId: GroupId): Promise<readonly MemberRow[]>
-  /** Asks a group's leader to change its members. `secret`: the cluster's, where it has one. */
-  changeMembers(groupId: GroupId, change: MemberChange, secret: string): Promise<ChangeOutcome>
+  /** Asks a group's leader to change its members; it takes that from tools alone (`tool:NAME`). */
+  changeMembers(groupId: GroupId, change: MemberChange): Promise<ChangeOutcome>
 }
 
 /**
@@ -302,10 +304,10 @@ class Remote implements RemoteCluster, NodeLinkOwner {
     })
   }
 
-  changeMembers(groupId: GroupId, change: MemberChange, secret: string): Promise<ChangeOutcome> {
+  changeMembers(groupId: GroupId, change: MemberChange): Promise<ChangeOutcome> {
     return this.#reads.request({
       target: () => this.#leaders.of(groupId),
-      encode: (id) => encodeChangeRequest(id, groupId, secret, change),
+      encode: (id) => encodeChangeRequest(id, groupId, change),
       decode: outcomeOf,
     })
   }
@@ -459,9 +461,9 @@ class Remote implements RemoteCluster, NodeLinkOwner {
   }
 
   #addNode(address: Address): NodeLink {
-    const { dial, timing, instance } = this.#options
+    const { dial, timing, instance, principal } = this.#options
     const { connection, backoff, connectTimeoutMs } = this.#limits
-    const options = { dial, timing, limits: connection, backoff, connectTimeoutMs, instance }
+    const options = { dial, timing, limits: connection, backoff, connectTimeoutMs, instance, principal }
     const node = new NodeLink(address, options, this)
     this.#nodes.push(node)
     return node

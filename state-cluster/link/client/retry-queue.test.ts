@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../runtime/clock.ts'
+import { systemTiming } from '../../../wire/timing.ts'
 import { Fields, unpackTuple } from '../../../wire/tuples.ts'
 import type { ClusterErrorCode } from '../../cluster.ts'
 import type { Reply } from '../../machine/events.ts'
@@ -91,6 +92,7 @@ class World {
   constructor(queueMax: number) {
     this.leader = new StallingLeader(this, queueMax)
     const timing = {
+      ...systemTiming,
       clock: this.clock,
       afterTurn: (run: () => void) => void this.#turns.push(run),
       random: () => 0.5,

@@ -45,6 +45,8 @@ interface Waiting {
 export class LinkSession implements ConnectionHandlers {
   readonly #connection: Connection
   readonly #owner: LinkSessionOwner
+  /** Who asks, as the handshake found. */
+  readonly principal: string
   /** The last index sent, for each feed that this client follows. */
   readonly #positions = new Map<GroupId, number>()
   /** Replies that wait for room, or for earlier batches of the feeds. */
@@ -53,8 +55,9 @@ export class LinkSession implements ConnectionHandlers {
   /** Set while the client makes no room. */
   #cancelStall: CancelTimer | undefined
 
-  constructor(connection: Connection, owner: LinkSessionOwner) {
+  constructor(connection: Connection, principal: string, owner: LinkSessionOwner) {
     this.#connection = connection
+    this.principal = principal
     this.#owner = owner
   }
 

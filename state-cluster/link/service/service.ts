@@ -12,7 +12,7 @@ import type { RoleOwner } from '../../../wire/acceptor.ts'
 import type { Connection, ConnectionHandlers } from '../../../wire/connection.ts'
 import type { TransportError } from '../../../wire/errors.ts'
 import { frameBytesMax } from '../../../wire/frame.ts'
-import type { Refusal } from '../../../wire/handshake.ts'
+import { type Hello, principalOf, type Refusal } from '../../../wire/handshake.ts'
 import { frameKinds } from '../../../wire/kinds.ts'
 import type { Timing } from '../../../wire/timing.ts'
 import { malformed } from '../../../wire/tuples.ts'
@@ -60,7 +60,6 @@ export interface MembershipAdmin {
   members(groupId: GroupId): readonly MemberRow[] | undefined
   /** `undefined`: this node does not lead the group. */
   change(groupId: GroupId, change: MemberChange): Promise<ChangeOutcome | undefined>
-  isAllowed(remote: string, secret: string): boolean
 }
 
 const defaults = { feedBytesMax: 16 * 1024 * 1024, freshWaitMs: 1_000, sessionsMax: 256 }
@@ -124,8 +123,8 @@ export class LinkService implements RoleOwner, LinkSessionOwner {
     return { code: 'too_many_connections', reason: `${sessionsMax} link clients are connected` }
   }
 
-  opened(connection: Connection): ConnectionHandlers {
-    const session = new LinkSession(connection, this)
+  opened(connection: Connection, theirs: Hello): ConnectionHandlers {
+    const session = new LinkSession(connection, principalOf(theirs), this)
     try {
       this.#greet(session)
     } catch (thrown) {
@@ -208,7 +207,7 @@ export class LinkService implements RoleOwner, LinkSessionOwner {
         session.reply(this.#members(request.id, request.groupId))
         return
       case 'change':
-        this.#answer(session, request.id, this.#change(request, session.remote))
+        this.#answer(session, request.id, this.#change(request, session.principal))
         return
       case 'subscribe': {
         const { waits } = this.#group(request.groupId)
@@ -277,13 +276,13 @@ export class LinkService implements RoleOwner, LinkSessionOwner {
     return encodeDone(id, rows.map(memberRowFields))
   }
 
-  async #change(request: Extract<Request, { op: 'change' }>, remote: string): Promise<Uint8Array> {
-    const { id, groupId, secret, change } = request
+  /** The handshake has proved who asks; members are changed by an operator's command alone. */
+  async #change(request: Extract<Request, { op: 'change' }>, principal: string): Promise<Uint8Array> {
+    const { id, groupId, change } = request
     this.#group(groupId)
     const { members } = this.#options
-    if (members?.isAllowed(remote, secret) !== true) {
-      const reason =
-        "changes need the cluster's secret or, where a node has none, a connection from its machine"
+    if (members === undefined || !principal.startsWith('tool:')) {
+      const reason = `members are changed by an operator's command, and this is ${principal}`
       return encodeDone(id, ...outcomeFields(refused('not_allowed', reason)))
     }
     const outcome = await members.change(groupId, change)

@@ -116,6 +116,7 @@ export async function openLink(
       dial: tcpDial(),
       timing: systemTiming,
       instance: 'test',
+      principal: 'tool:test',
       limits: { connection: quickLimits, backoff: { baseMs: 5, maxMs: 50 }, statusMs: 50, ...limits },
       ...options,
     }),

@@ -12,7 +12,7 @@ import type { ConnectionLimits } from '../../../wire/connection.ts'
 import { MemoryWires } from '../../../wire/memory-stream.ts'
 import type { Address } from '../../../wire/stream.ts'
 import { helloOf } from '../../../wire/testing/fixtures.ts'
-import type { Timing } from '../../../wire/timing.ts'
+import { systemTiming, type Timing } from '../../../wire/timing.ts'
 import { connectCluster, type RemoteCluster, type RemoteLimits } from '../client/remote.ts'
 import { LinkService, type LinkServiceOptions } from '../service/service.ts'
 import type { FakeNode } from './fake-cluster.ts'
@@ -21,6 +21,7 @@ export const virtualLimits: ConnectionLimits = {
   heartbeatMs: 100,
   silentHeartbeatsMax: 4,
   outBytesMax: 64 * 1024,
+  greetingMs: 2_000,
 }
 
 export class VirtualWorld {
@@ -37,7 +38,12 @@ export class VirtualWorld {
   constructor(seed: number, delayMsMax = 3) {
     const random = new Random(seed)
     this.random = () => random.unit()
-    this.timing = { clock: this.clock, afterTurn: (run) => this.#turns.push(run), random: this.random }
+    this.timing = {
+      ...systemTiming,
+      clock: this.clock,
+      afterTurn: (run) => this.#turns.push(run),
+      random: this.random,
+    }
     this.wires = new MemoryWires({
       carry: ({ from, to }, arrive) => {
         if (this.silenced.has(from) || this.silenced.has(to)) return
@@ -78,6 +84,7 @@ export class VirtualWorld {
       dial: this.wires.dial(name),
       timing: this.timing,
       instance: name,
+      principal: 'server:test',
       limits: { connection: virtualLimits, ...limits },
     })
     const cluster = await this.settled(connecting)

@@ -9,7 +9,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Address } from '../../../wire/stream.ts'
-import { tcpDial } from '../../../wire/tcp.ts'
+import { type TcpOptions, tcpDial } from '../../../wire/tcp.ts'
 import { systemTiming } from '../../../wire/timing.ts'
 import { connectCluster, openStateNode, type RemoteCluster, type StateNode } from '../../index.ts'
 import type { StateNodeOptions } from '../node.ts'
@@ -49,12 +49,13 @@ export class NodeBench {
     return node
   }
 
-  async link(members: TestMembers): Promise<RemoteCluster> {
+  async link(members: TestMembers, principal = 'tool:test', tcp: TcpOptions = {}): Promise<RemoteCluster> {
     const remote = await connectCluster({
       nodes: [...members.values()],
-      dial: tcpDial(),
+      dial: tcpDial(tcp),
       timing: systemTiming,
       instance: 'test',
+      principal,
     })
     this.#opened.push(remote)
     return remote

@@ -11,8 +11,10 @@
  * included; what this node has answered (votes, terms, and commit indexes known with entries) is on its disk when
  * it starts again. Errors of the code under test are thrown by `settle`. Source: docs/raft.md, the caller's duties.
  */
+
 import type { GroupId } from '../../../protocol/ids.ts'
 import { ManualClock } from '../../../runtime/clock.ts'
+import { systemTiming } from '../../../wire/timing.ts'
 import {
   type DriverNode,
   foldEntry,
@@ -215,6 +217,7 @@ export class ProductionNode implements DriverNode {
       failed: (error) => run(() => this.#fail(error)),
     })
     const timing = {
+      ...systemTiming,
       clock: this.#clock,
       afterTurn: (work: () => void) => work(),
       random: () => this.#random.unit(),

@@ -9,6 +9,7 @@ import type { GroupId } from '../../../protocol/ids.ts'
 import { ManualClock } from '../../../runtime/clock.ts'
 import { Random } from '../../../runtime/random.ts'
 import { TransportError } from '../../../wire/errors.ts'
+import { systemTiming } from '../../../wire/timing.ts'
 import type { MachineEntry } from '../../machine/commands.ts'
 import { decodeEntry as decodeMachineEntry } from '../../machine/index.ts'
 import { gatherTurns } from '../../node/turns.ts'
@@ -88,6 +89,7 @@ export class ReplicaBench {
     const turns: (() => void)[] = []
     const store = this.#watched(disk.open((_byteCount, done) => syncs.push(done)))
     const timing = gatherTurns({
+      ...systemTiming,
       clock: this.clock,
       afterTurn: (run) => turns.push(run),
       random: () => this.#random.unit(),
