@@ -1,5 +1,5 @@
 /**
- * The cluster secret: its form, and the proofs that both sides of a handshake give of it.
+ * The cluster secret, and the proofs of it that both sides of a handshake give.
  *
  *     proof = HMAC-SHA256(secret, label ‖ 0 ‖ length ‖ dialler's greeting ‖ length ‖ acceptor's greeting ‖ hello)
  *
