@@ -11,6 +11,7 @@ import { isLoopback } from '../runtime/networks.ts'
 import { type StartService, startServices } from '../runtime/services.ts'
 import { type RunningServer, serverSection, startServer } from '../server/index.ts'
 import { openSingleNode } from '../state-cluster/index.ts'
+import { rareEvents } from './rare-events.ts'
 import { defineRole, type RoleOptions } from './role.ts'
 import { acceptClockSetting, deadlines, webDir } from './settings.ts'
 
@@ -68,6 +69,7 @@ async function startHouse(
   const { config, clock, logger, metrics, onProgress, onFatal } = options
   const { dataDir, host, drainGraceMs } = config.server
   const { groupCount, acceptClock } = config.state
+  const onRare = rareEvents(options)
   const cluster = await start({
     ...deadlines,
     name: 'state',
@@ -78,6 +80,7 @@ async function startHouse(
         clock,
         groupCount,
         settings: { acceptClock },
+        onRare,
         onProgress,
         onClock: (event, facts) => logger.warn(event, facts),
         onFatal,

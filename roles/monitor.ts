@@ -93,7 +93,7 @@ async function startParts(
         instance: monitorId,
         principal: `monitor:${config.monitor.monitorId}`,
         limits,
-        fault: linkFault(logger),
+        fault: linkFault(logger, clock),
       }),
     stop: (cluster) => cluster.close(),
   })

@@ -10,9 +10,10 @@ import { startHeartbeats } from '../monitor/index.ts'
 import { notifierConfig, openSink, sharedWebhookKey, webhookSecretOf } from '../notifier/index.ts'
 import type { ServerId } from '../protocol/ids.ts'
 import type { LoadedConfig } from '../runtime/config.ts'
+import type { Metrics } from '../runtime/metrics.ts'
 import { type StartService, startServices } from '../runtime/services.ts'
 import { type RunningServer, type ServerOptions, serverSection, startServer } from '../server/index.ts'
-import { connectCluster } from '../state-cluster/index.ts'
+import { type CountLink, connectCluster } from '../state-cluster/index.ts'
 import type { Address } from '../wire/stream.ts'
 import { type TcpOptions, tcpDial } from '../wire/tcp.ts'
 import { systemTiming } from '../wire/timing.ts'
@@ -66,7 +67,7 @@ async function startParts(
   options: Options,
   { nodes, tcp }: { readonly nodes: readonly Address[]; readonly tcp: TcpOptions },
 ): Promise<RunningServer> {
-  const { config, clock, logger } = options
+  const { config, clock, logger, metrics } = options
   const instance = `${config.server.serverId}.${randomBytes(4).toString('hex')}`
   const cluster = await start({
     ...deadlines,
@@ -79,7 +80,8 @@ async function startParts(
         instance,
         principal: `server:${config.server.serverId}`,
         limits: { startTimeoutMs: deadlines.startDeadlineMs / 2 },
-        fault: linkFault(logger),
+        fault: linkFault(logger, clock),
+        count: linkCounter(metrics),
       }),
     stop: (cluster) => cluster.close(),
   })
@@ -118,6 +120,19 @@ async function startParts(
     },
   })
   return server
+}
+
+/** Counts what the link to the state nodes sends again, and what it never hears of. */
+function linkCounter(metrics: Metrics): CountLink {
+  const repeats = metrics.counter({
+    name: 'martillo_server_link_repeats_total',
+    help: 'Commands that had to be sent to the state nodes again.',
+  })
+  const unknown = metrics.counter({
+    name: 'martillo_server_link_unknown_outcomes_total',
+    help: 'Commands of which it is not known whether they count.',
+  })
+  return (what, count) => (what === 'repeat' ? repeats : unknown).add(count)
 }
 
 function serverOptions(

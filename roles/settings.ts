@@ -5,6 +5,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import type { Clock } from '../runtime/clock.ts'
 import {
   ConfigError,
   type ConfigOf,
@@ -16,6 +17,7 @@ import {
   text,
 } from '../runtime/config.ts'
 import { type Logger, logLevels } from '../runtime/logger.ts'
+import { NoteLimit } from '../runtime/note-limit.ts'
 import { type ClusterSecret, parseSecrets, secretBytesMin, tokenOfSecret } from '../wire/proof.ts'
 import { type Address, parseAddress } from '../wire/stream.ts'
 import { isProtected, type TcpOptions } from '../wire/tcp.ts'
@@ -137,10 +139,19 @@ export function addressesOf(checked: readonly string[]): readonly Address[] {
   return checked.map(parseAddress)
 }
 
+/** A fault of the same kind, of the same node, is logged once in so long. */
+const faultNoteEveryMs = 5_000
+const faultKindsMax = 100
+
 /** Logs a state node that cannot be reached or breaks the protocol. */
-export function linkFault(logger: Logger) {
-  return ({ host, port }: Address, { code, message: reason }: { code: string; message: string }): void =>
-    logger.warn('state_node_fault', { node: `${host}:${port}`, code, reason })
+export function linkFault(logger: Logger, clock: Clock) {
+  const limit = new NoteLimit({ clock, everyMs: faultNoteEveryMs, kindsMax: faultKindsMax })
+  return ({ host, port }: Address, { code, message: reason }: { code: string; message: string }): void => {
+    const node = `${host}:${port}`
+    const omitted = limit.pass(`${node} ${code}`)
+    if (omitted !== undefined)
+      logger.warn('state_node_fault', { node, code, reason, ...(omitted > 0 && { omitted }) })
+  }
 }
 
 export function addressOf(text: string): Address | undefined {

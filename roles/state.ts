@@ -23,6 +23,7 @@ import {
 import { type Address, formatAddress } from '../wire/stream.ts'
 import { refuseUnprotected, type TcpOptions } from '../wire/tcp.ts'
 import { openHealth } from './health.ts'
+import { type OnRare, rareEvents } from './rare-events.ts'
 import { ResumingNode } from './resuming-node.ts'
 import { defineRole, type RoleOptions } from './role.ts'
 import {
@@ -150,14 +151,13 @@ export const stateRole = defineRole({
     const tcp = await tcpOptionsOf(config)
     refuseUnprotected(config.state, tcp)
     warnIfOpen(logger, tcp)
-    const countLinkFault = linkFaultCounter(metrics)
+    const onRare = rareEvents(options)
     const note: Note = (event, facts) => {
-      if (event === 'link_fault') countLinkFault(facts['code'])
       const level = /^(clock|house_time)/.test(event) ? 'warn' : 'info'
       logger[level](event, facts)
     }
     const resuming = await ResumingNode.open({
-      open: (port, onFatal) => openStateNode(nodeOptions(options, { tcp, port, onFatal, note })),
+      open: (port, onFatal) => openStateNode(nodeOptions(options, { tcp, port, onFatal, note, onRare })),
       port: config.state.port,
       dataDir,
       hasRoom,
@@ -202,6 +202,7 @@ interface OwnOptions {
   readonly port: number
   readonly onFatal: (error: Error) => void
   readonly note: Note
+  readonly onRare: OnRare
 }
 
 function nodeOptions(
@@ -225,6 +226,7 @@ function nodeOptions(
     onProgress,
     onFatal: own.onFatal,
     note: own.note,
+    onRare: own.onRare,
   }
 }
 
@@ -239,18 +241,6 @@ function statusOf(nodeId: number, node: StateNode | undefined): object {
     peers: node.peers(),
     state: node.status().groups,
   }
-}
-
-const linkFaultCodes = ['answer_failed', 'malformed', 'corrupt_frame', 'silent', 'other'] as const
-
-/** Counts the sessions of link clients that ended by a fault. `answer_failed` is a fault of this node. */
-function linkFaultCounter(metrics: Metrics): (code: unknown) => void {
-  const counter = metrics.counter({
-    name: 'martillo_state_link_faults_total',
-    help: 'Sessions of link clients that ended by a fault.',
-    labels: { code: linkFaultCodes },
-  })
-  return (code) => counter.add(1, { code: linkFaultCodes.find((known) => known === code) ?? 'other' })
 }
 
 function measureNode(metrics: Metrics, node: () => StateNode | undefined): void {

@@ -7,6 +7,7 @@
 
 export * from './cluster.ts'
 export { connectCluster, type RemoteCluster, type RemoteClusterOptions } from './link/client/remote.ts'
+export type { CountLink } from './link/client/retry-queue.ts'
 export type { MemberRow } from './link/member-wire.ts'
 export type * from './machine/commands.ts'
 export type * from './machine/events.ts'
@@ -15,7 +16,7 @@ export { featureNameOf, knownFeatures } from './machine/features.ts'
 export type * from './machine/view.ts'
 export { type Restored, type RestoreOptions, restoreBackup } from './node/backup.ts'
 export { type DroppedEntry, dropEntry } from './node/drop-entry.ts'
-export type { HostLoad, StartProgress } from './node/host.ts'
+export type { HostLoad, NodeRareEvent, StartProgress } from './node/host.ts'
 export {
   clusterIdOf,
   type NodeGroupStatus,
@@ -27,7 +28,9 @@ export {
 export { type RebuildOptions, rebuildFolder } from './node/rebuild.ts'
 export { type Recovered, recoverFolder } from './node/recover.ts'
 export { openSingleNode, type SingleNode, type SingleNodeOptions } from './node/single-node.ts'
+export { stallKinds } from './node/stall-watch.ts'
 export { type ChangeOutcome, isRetryable, type MemberChange } from './replica/membership.ts'
+export { snapshotReasons } from './replica/rare-events.ts'
 export { defaultReplicaSettings, type ReplicaSettings } from './replica/settings.ts'
 export type { DiskParts } from './storage/disk-parts.ts'
 export { hasRoom } from './storage/lmdb-store.ts'

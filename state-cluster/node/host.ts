@@ -43,6 +43,7 @@ import type {
 import { PeerClocks } from '../peers/peer-clocks.ts'
 import type { PeerTransport } from '../peers/peer-transport.ts'
 import { type AppliedState, type Machine, writesOfNewState } from '../replica/applied-state.ts'
+import type { RareEvent } from '../replica/rare-events.ts'
 import { Replica } from '../replica/replica.ts'
 import {
   defaultReplicaSettings,
@@ -60,7 +61,14 @@ import { type Members, readMembers, writeOfMembers } from '../storage/member-rec
 import { readMeta, type StoreMeta, writeOfMeta } from '../storage/meta.ts'
 import type { Store, StoreStats, StoreView } from '../storage/store.ts'
 import { type ClockNote, ClockWatch, offsetsOf } from './clock-watch.ts'
+import { type StallKind, StallWatch } from './stall-watch.ts'
 import { gatherTurns } from './turns.ts'
+
+/** What is rare in a replica, or in its process. */
+export type NodeRareEvent =
+  | RareEvent
+  | { readonly type: 'stall'; readonly kind: StallKind; readonly ms: number }
+  | { readonly type: 'link_fault'; readonly code: string }
 
 export interface HostOptions {
   /** Made where needed. */
@@ -68,6 +76,8 @@ export interface HostOptions {
   /** Default the machine's. */
   readonly clock?: Clock
   readonly settings?: Partial<ReplicaSettings>
+  /** What is rare, for counts and log lines. */
+  readonly onRare?: (event: NodeRareEvent, groupId?: GroupId) => void
   /** How far the start is, while a large state loads. */
   readonly onProgress?: (progress: StartProgress) => void
   /** What an operator wants to know of clocks. */
@@ -206,7 +216,7 @@ function openReplica(
   one: ReplicaOfHost,
 ): Promise<Replica> {
   const { groupId, transport, clocks, onFatal } = one
-  const { onProgress } = options
+  const { onProgress, onRare } = options
   const ports: ReplicaPorts = {
     store,
     timing,
@@ -216,6 +226,7 @@ function openReplica(
     onMembers: (members) => kind.onMembers?.(groupId, members),
     ...(kind.onHash && { onHash: (index, hash) => kind.onHash?.(groupId, index, hash) }),
     ...(kind.machine && { machine: kind.machine }),
+    ...(onRare && { onRare: (event) => onRare(event, groupId) }),
   }
   return Replica.open({
     groupId,
@@ -241,6 +252,7 @@ export class ReplicaHost implements Cluster {
   readonly #store: Store
   readonly #lock: FolderLock
   readonly #onFatal: FatalHandler
+  readonly #stalls: StallWatch | undefined
   #closing: Promise<void> | undefined
 
   /** Loads every group's checkpoint, one after the other. Rejects with StoreError. */
@@ -270,7 +282,10 @@ export class ReplicaHost implements Cluster {
     return new ReplicaHost(parts, { replicas, clocks, onFatal })
   }
 
-  private constructor({ meta, store, lock, timing }: HostParts, { replicas, clocks, onFatal }: OpenReplicas) {
+  private constructor(
+    { meta, store, lock, timing, options }: HostParts,
+    { replicas, clocks, onFatal }: OpenReplicas,
+  ) {
     this.meta = meta
     this.groups = groupsOf(meta.groupCount)
     this.timing = timing
@@ -279,6 +294,13 @@ export class ReplicaHost implements Cluster {
     this.#store = store
     this.#lock = lock
     this.#onFatal = onFatal
+    const { onRare } = options
+    if (onRare === undefined) return
+    this.#stalls = new StallWatch({
+      clock: timing.clock,
+      flushed: () => store.commit([]),
+      stalled: (kind, ms) => onRare({ type: 'stall', kind, ms }),
+    })
   }
 
   /** The store as it is now, for a backup. Close it. */
@@ -315,6 +337,7 @@ export class ReplicaHost implements Cluster {
     if (isTold) this.tellFatal()
     this.clocks.start()
     for (const replica of this.replicas) replica.start()
+    this.#stalls?.start()
   }
 
   /** Resolves when every group takes commands here: for a host that is alone. */

@@ -12,6 +12,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { GroupId } from '../../protocol/ids.ts'
 import { sleep } from '../../runtime/clock.ts'
+import { NoteLimit } from '../../runtime/note-limit.ts'
 import { Acceptor } from '../../wire/acceptor.ts'
 import type { TransportError } from '../../wire/errors.ts'
 import { type Hello, type Refusal, settingsHash } from '../../wire/handshake.ts'
@@ -60,7 +61,6 @@ export type NodeNote =
   | 'link_fault'
   | 'leader_changed'
   | 'members_changed'
-  | 'snapshot_installed'
   | 'founding'
   | 'founded'
   | ClockEvent
@@ -199,7 +199,7 @@ class OpenNode implements StateNode {
   readonly #link: LinkService
   readonly identities: Identities
   /** Faults by who, code and refusal. */
-  readonly #notedAtMs = new Map<string, number>()
+  readonly #limit: NoteLimit
   #acceptor: Acceptor | undefined
   #closing: Promise<void> | undefined
 
@@ -209,6 +209,11 @@ class OpenNode implements StateNode {
     this.#host = host
     this.#network = network
     this.#options = options
+    this.#limit = new NoteLimit({
+      clock: host.timing.clock,
+      everyMs: faultNoteEveryMs,
+      kindsMax: faultKindsMax,
+    })
     const { nodeId, incarnation, isFounding } = host.meta
     this.identities = new Identities({
       nodeId,
@@ -223,13 +228,7 @@ class OpenNode implements StateNode {
       backend: linkBackend(host, () => this.#members()),
       timing: host.timing,
       members: this.#membershipAdmin(),
-      fault: (remote, { code, message, cause }) =>
-        options.note('link_fault', {
-          remote,
-          code,
-          reason: message,
-          ...(code === 'answer_failed' && cause instanceof Error && { error: cause }),
-        }),
+      fault: (remote, cause) => this.#noteLinkFault(remote, cause),
     })
   }
 
@@ -255,7 +254,7 @@ class OpenNode implements StateNode {
       this.#host.replica(groupId).watch({
         batch: () => undefined,
         applied: () => undefined,
-        gap: (index) => note('snapshot_installed', { groupId, index }),
+        gap: () => undefined,
         leader: ({ leaderId, term }) => note('leader_changed', { groupId, leaderId, term }),
       })
     }
@@ -327,12 +326,24 @@ class OpenNode implements StateNode {
 
   /** Repeated attempts are reported at intervals only. `nodeId` 0: the other side did not say who it is. */
   #noteFault(nodeId: number, { code, theirRefusal, message }: TransportError): void {
-    const kind = `${nodeId} ${code} ${theirRefusal ?? ''}`
-    const nowMs = this.#host.timing.clock.monotonicMs()
-    if (nowMs - (this.#notedAtMs.get(kind) ?? -faultNoteEveryMs) < faultNoteEveryMs) return
-    if (this.#notedAtMs.size >= faultKindsMax) this.#notedAtMs.clear()
-    this.#notedAtMs.set(kind, nowMs)
-    this.#options.note('peer_fault', { nodeId, code, reason: message })
+    const omitted = this.#limit.pass(`peer ${nodeId} ${code} ${theirRefusal ?? ''}`)
+    if (omitted === undefined) return
+    this.#options.note('peer_fault', { nodeId, code, reason: message, ...(omitted > 0 && { omitted }) })
+  }
+
+  /** A client can cause these as often as it connects: all are counted, one of a code in a while is noted. */
+  #noteLinkFault(remote: string, { code, message, cause }: TransportError): void {
+    const { note, onRare } = this.#options
+    onRare?.({ type: 'link_fault', code })
+    const omitted = this.#limit.pass(`link ${code}`)
+    if (omitted === undefined) return
+    note('link_fault', {
+      remote,
+      code,
+      reason: message,
+      ...(omitted > 0 && { omitted }),
+      ...(code === 'answer_failed' && cause instanceof Error && { error: cause }),
+    })
   }
 
   status(): ClusterStatus {

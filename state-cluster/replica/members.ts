@@ -48,6 +48,8 @@ export interface GroupMembersOptions {
   /** Ticks within which a node must have sent a message to become a voter: a few heartbeats. */
   readonly freshTicks: number
   readonly onMembers: (members: Members) => void
+  /** Another member was asked to lead. */
+  readonly handedOver: (to: number) => void
   /** A write has failed. */
   readonly failed: (error: unknown) => void
 }
@@ -124,10 +126,12 @@ export class GroupMembers {
 
   /** Asks the best of the other voters that may to lead; `undefined`: there is none. */
   handOver(tick: number, mayLead: (nodeId: number) => boolean = () => true): number | undefined {
-    const { nodeId, raft } = this.#options
+    const { nodeId, raft, handedOver } = this.#options
     const candidates = this.view(tick).filter((member) => mayLead(member.nodeId))
     const successor = successorOf(nodeId, candidates)
-    if (successor !== undefined) raft.transferLeadership(successor)
+    if (successor === undefined) return undefined
+    raft.transferLeadership(successor)
+    handedOver(successor)
     return successor
   }
 
@@ -144,6 +148,16 @@ export class GroupMembers {
     const isJoint = replaced !== undefined && replaced !== self
     const leaving: ConfChangeSingle[] = isJoint ? [{ type: 'ConfChangeRemoveNode', nodeId: replaced }] : []
     void this.#propose([{ type: 'ConfChangeAddNode', nodeId }, ...leaving], EMPTY_BYTES)
+  }
+
+  /** On a leader: whether a member is not known to hold anything. A voter that was not heard of yet does. */
+  isNew(nodeId: number): boolean {
+    return (this.#options.raft.status().progress.get(nodeId)?.match ?? 0) === 0 && this.#isLearner(nodeId)
+  }
+
+  #isLearner(nodeId: number): boolean {
+    const { learners, learnersNext } = this.#confState
+    return learners.includes(nodeId) || learnersNext.includes(nodeId)
   }
 
   /** A committed change is applied. Gives the members from now on. */

@@ -46,6 +46,7 @@ export class PendingCommands<Command, Reply> {
   #inFlightCommands = 0
   /** Of all commands that wait. */
   #bytes = 0
+  #unknownCount = 0
 
   constructor(limits: PendingLimits) {
     this.#limits = limits
@@ -57,6 +58,11 @@ export class PendingCommands<Command, Reply> {
 
   get inFlightCommands(): number {
     return this.#inFlightCommands
+  }
+
+  /** Commands that were answered `unknown`, so far. */
+  get unknownCount(): number {
+    return this.#unknownCount
   }
 
   /** Entries of all terms that are not known to be applied or overwritten. */
@@ -180,6 +186,7 @@ export class PendingCommands<Command, Reply> {
   }
 
   #rejectAll(commands: readonly PendingCommand<Command, Reply>[], error: ClusterError): void {
+    if (error.code === 'unknown') this.#unknownCount += commands.length
     for (const one of commands) {
       this.#bytes -= one.bytes
       one.reject(error)

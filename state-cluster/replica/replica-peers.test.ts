@@ -5,6 +5,7 @@ import { incomingRange, installingKey, keyAfter } from '../storage/layout.ts'
 import type { StoreRange } from '../storage/store.ts'
 import { auctionMachine } from './applied-state.ts'
 import type { GroupWatcher } from './feed.ts'
+import type { RareEvent } from './rare-events.ts'
 import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
 import { auctionIdOf, createAuction, enlistServer, placeBid } from './testing/workload.ts'
 
@@ -38,8 +39,8 @@ async function bids(bench: ReplicaBench, from: number, count: number): Promise<v
   for (let at = from; at < from + count; at++) await propose(bench, placeBid(at, at % 3))
 }
 
-async function begin(voters: readonly number[], seed = 1): Promise<ReplicaBench> {
-  const bench = await ReplicaBench.make(voters, settings, seed)
+async function begin(voters: readonly number[], seed = 1, own = settings): Promise<ReplicaBench> {
+  const bench = await ReplicaBench.make(voters, own, seed)
   await propose(bench, enlistServer)
   for (let at = 0; at < 3; at++) await propose(bench, createAuction(at))
   return bench
@@ -98,6 +99,15 @@ describe('snapshots between replicas', () => {
     back.replica.watch(watcher)
     await bench.until(() => isEqual(bench))
     expect(gaps).toHaveLength(1)
+    const leaderId = (await leaderOf(bench)).id
+    const events = bench.rare.filter(({ event }) => event.type.startsWith('snapshot'))
+    expect(events, 'RARE1: both sides report it').toEqual([
+      {
+        nodeId: leaderId,
+        event: { type: 'snapshot_sent', to: 3, index: gaps[0], reason: 'compacted' },
+      },
+      { nodeId: 3, event: { type: 'snapshot_installed', index: gaps[0], reason: 'compacted' } },
+    ])
     expect(histories(back)).toBe(histories(await leaderOf(bench)))
     await bids(bench, 100, 5)
     await bench.until(() => isEqual(bench))
@@ -200,6 +210,44 @@ describe('snapshots between replicas', () => {
     await bench.reopen(3, away.disk)
     await bench.until(() => leader.fatal !== undefined)
     expect(leader.fatal).toMatchObject({ code: 'corrupt' })
+  })
+})
+
+describe('what is rare', () => {
+  it('RARE1: an election, a hand-over, unknown outcomes and a newcomer are reported, each once', async () => {
+    const bench = await begin([1, 2, 3], 1, { ...settings, proposalTimeoutMs: 2_000 })
+    const of = (...types: readonly RareEvent['type'][]) =>
+      bench.rare.splice(0).filter(({ event }) => types.includes(event.type))
+    const first = await leaderOf(bench)
+    expect(of('elected')).toMatchObject([{ nodeId: first.id }])
+    await bids(bench, 0, 40)
+    expect(bench.rare).toEqual([])
+
+    first.replica.handOver()
+    await bench.until(() => bench.leader !== undefined && bench.leader !== first)
+    const next = bench.leader as Node
+    expect(of('handover', 'campaign', 'elected')).toMatchObject([
+      { nodeId: first.id, event: { type: 'handover', to: next.id } },
+      { nodeId: next.id, event: { type: 'campaign' } },
+      { nodeId: next.id, event: { type: 'elected' } },
+    ])
+
+    await bench.newcomer(4)
+    void next.replica.change({ type: 'add', nodeId: 4, host: 'fourth', port: 4 })
+    await bench.until(() => isEqual(bench) && next.replica.members().length === 4)
+    expect(of('snapshot_sent', 'snapshot_installed')).toMatchObject([
+      { nodeId: next.id, event: { to: 4, reason: 'new_member' } },
+      { nodeId: 4, event: { reason: 'new_member' } },
+    ])
+
+    for (const node of [...bench.nodes.values()]) if (node !== next) bench.crash(node, true)
+    let code = ''
+    void next.replica.propose(placeBid(1_000, 0)).catch((error: { code: string }) => {
+      code = error.code
+    })
+    await bench.until(() => code !== '')
+    expect(code).toBe('unknown')
+    expect(of('unknown_outcomes')).toMatchObject([{ nodeId: next.id, event: { count: 1 } }])
   })
 })
 

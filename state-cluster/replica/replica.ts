@@ -19,7 +19,14 @@ import { deadlinesOf } from '../machine/deadlines.ts'
 import type { Reply } from '../machine/events.ts'
 import { clockBoundMs, ownWallClock, type WallClocks } from '../peers/peer-clocks.ts'
 import type { SnapshotSink } from '../peers/peer-transport.ts'
-import { type Entry, LOCAL_APPEND_THREAD, LOCAL_APPLY_THREAD, type Message, RawNode } from '../raft/index.ts'
+import {
+  type Entry,
+  LOCAL_APPEND_THREAD,
+  LOCAL_APPLY_THREAD,
+  type Message,
+  RawNode,
+  type StateType,
+} from '../raft/index.ts'
 import { DiskLog } from '../storage/disk-log.ts'
 import type { Members } from '../storage/member-record.ts'
 import { StoreError } from '../storage/store.ts'
@@ -33,6 +40,7 @@ import { LogKeeping } from './log-keeping.ts'
 import { LogWriter } from './log-writer.ts'
 import { GroupMembers } from './members.ts'
 import { type ChangeOutcome, type MemberChange, type MemberView, refused } from './membership.ts'
+import type { RareEvent } from './rare-events.ts'
 import { ReadIndex } from './read-index.ts'
 import {
   type ReplicaPorts,
@@ -74,6 +82,9 @@ export class Replica {
   readonly #applyQueue: Message[] = []
   readonly #replayUpTo: number
   #tick = 0
+  /** Role and unknown outcomes as they were last noted. */
+  #notedRole: StateType = 'StateFollower'
+  #notedUnknown = 0
   #cancelTick: CancelTimer | undefined
   #turnIsDeferred = false
   #turnIsSoon = false
@@ -168,6 +179,7 @@ export class Replica {
       silentTicks: this.#settings.electionTicks,
       freshTicks: 3 * this.#settings.heartbeatTicks,
       onMembers: (members) => onMembers?.(members),
+      handedOver: (to) => this.#note({ type: 'handover', to }),
       failed: this.#failed,
     })
   }
@@ -179,6 +191,8 @@ export class Replica {
       groupId: this.groupId,
       transport,
       members: () => this.#members.addresses,
+      isNew: (to) => this.#members.isNew(to),
+      note: (event) => this.#note(event),
       sent: (to, isStored) =>
         this.#guardedTurn(() =>
           this.#raft.reportSnapshot(to, isStored ? 'SnapshotFinish' : 'SnapshotFailure'),
@@ -526,6 +540,7 @@ export class Replica {
         this.#leading.correctTime()
         this.#leading.expire(this.#tick)
         this.#reads.expire(this.#tick)
+        this.#noteUnknown()
         if (this.#tick % this.#settings.electionTicks === 0 && this.#leading.isReady) {
           this.#members.promote(this.#tick)
           this.#leadByRightClock()
@@ -557,7 +572,33 @@ export class Replica {
     else this.#ports.transport.send(this.groupId, message)
   }
 
+  #note(event: RareEvent): void {
+    this.#ports.onRare?.(event)
+  }
+
+  #noteUnknown(): void {
+    const { unknownCount } = this.#leading.pending
+    const count = unknownCount - this.#notedUnknown
+    this.#notedUnknown = unknownCount
+    if (count > 0) this.#note({ type: 'unknown_outcomes', count })
+  }
+
+  #noteElection(): void {
+    const { raftState, term } = this.#raft.basicStatus()
+    const before = this.#notedRole
+    this.#notedRole = raftState
+    if (raftState === before) return
+    if (raftState === 'StateLeader') this.#note({ type: 'elected', term })
+    // A pre-vote and the vote after it are one campaign.
+    else if (
+      raftState === 'StatePreCandidate' ||
+      (raftState === 'StateCandidate' && before !== 'StatePreCandidate')
+    )
+      this.#note({ type: 'campaign', term })
+  }
+
   #noteRole(): void {
+    this.#noteElection()
     this.#leading.noteRole()
     this.#logKeeping.noteRole(this.#leading.isLeader, this.#tick)
     if (this.#leading.isLeader) return
@@ -587,6 +628,8 @@ export class Replica {
 
   #installed(applied: AppliedState, members: Members): void {
     const { index, term, confState } = applied.position
+    const reason = this.#applied.appliedIndex === 0 ? 'new_member' : 'compacted'
+    this.#note({ type: 'snapshot_installed', index, reason })
     this.#applied = applied
     this.#stampClock.applied(applied.state.house.lastAtMs)
     this.#members.replaced(confState, members)
@@ -680,6 +723,7 @@ export class Replica {
     this.#fastElection.end()
     this.#checkpointing.stop()
     this.#leading.end(end)
+    this.#noteUnknown()
     this.#reads.drop()
     this.#members.drop(refused('stopped', end.message))
     for (const { reject } of this.#readyWaiters.splice(0)) reject(end)

@@ -12,6 +12,7 @@ import type { Config } from '../raft/index.ts'
 import type { Members } from '../storage/member-record.ts'
 import type { Store } from '../storage/store.ts'
 import type { Machine } from './applied-state.ts'
+import type { RareEvent } from './rare-events.ts'
 
 export interface ReplicaPorts {
   readonly store: Store
@@ -27,6 +28,8 @@ export interface ReplicaPorts {
   readonly onHash?: (index: number, hash: string) => void
   /** Default this machine's alone. */
   readonly wallClocks?: WallClocks
+  /** What is rare, for counts and log lines. */
+  readonly onRare?: (event: RareEvent) => void
   /** Where the members of this group are, after each change. */
   readonly onMembers?: (members: Members) => void
 }

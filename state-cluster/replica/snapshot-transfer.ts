@@ -18,12 +18,16 @@ import { pack, unpack } from '../storage/pack.ts'
 import { snapshotPages } from '../storage/snapshot-rows.ts'
 import { type Store, StoreError } from '../storage/store.ts'
 import type { SentSnapshot } from './log-keeping.ts'
+import type { RareEvent, SnapshotReason } from './rare-events.ts'
 
 export interface SnapshotTransferOptions {
   readonly store: Store
   readonly groupId: GroupId
   readonly transport: Pick<PeerTransport, 'sendSnapshot'>
   readonly members: () => Members
+  /** Whether a member holds nothing yet. */
+  readonly isNew: (nodeId: number) => boolean
+  readonly note: (event: RareEvent) => void
   /** How a transfer to a node ended. */
   readonly sent: (nodeId: number, isStored: boolean) => void
   /** What the disk holds is damaged, or it failed. */
@@ -42,6 +46,8 @@ export class SnapshotTransfer {
   readonly #options: SnapshotTransferOptions
   /** By member, the last snapshot for it that did not fail. */
   readonly #sentTo = new Map<number, SentSnapshot>()
+  /** Members whose last transfer broke. */
+  readonly #broken = new Set<number>()
   #arrival: Arrival = 'none'
   #lastWork: Promise<void> = Promise.resolve()
 
@@ -56,14 +62,16 @@ export class SnapshotTransfer {
 
   /** Streams the newest checkpoint to `message.to`; it may be newer than the one that the message names. */
   send(message: Message): void {
-    const { store, groupId, transport, members, sent, failed } = this.#options
+    const { store, groupId, transport, members, note, sent, failed } = this.#options
+    const { to } = message
     const view = store.view()
     const position = readCheckpoint(view, groupId)
     if (position === undefined) throw corrupt('checkpoint', 'it is not there')
     const { index, term, confState } = position
     const data = pack([position.stateHash, encodeMembers(members())])
     const snapshot: Snapshot = { data, metadata: { index, term, confState } }
-    this.#sentTo.set(message.to, { index, isUnderWay: true })
+    this.#sentTo.set(to, { index, isUnderWay: true })
+    note({ type: 'snapshot_sent', to, index, reason: this.#reasonOf(to) })
     let damage: StoreError | undefined
     async function* pages() {
       try {
@@ -77,16 +85,24 @@ export class SnapshotTransfer {
       .sendSnapshot(groupId, { ...message, snapshot }, pages())
       .then(
         () => {
-          this.#sentTo.set(message.to, { index, isUnderWay: false })
-          sent(message.to, true)
+          this.#sentTo.set(to, { index, isUnderWay: false })
+          this.#broken.delete(to)
+          sent(to, true)
         },
-        () => {
-          this.#sentTo.delete(message.to)
+        (error: unknown) => {
+          this.#sentTo.delete(to)
+          this.#broken.add(to)
+          note({ type: 'snapshot_broken', to, index, cause: causeOf(error) })
           if (damage !== undefined) failed(damage)
-          else sent(message.to, false)
+          else sent(to, false)
         },
       )
       .finally(() => view.close())
+  }
+
+  #reasonOf(nodeId: number): SnapshotReason {
+    if (this.#broken.has(nodeId)) return 'broken'
+    return this.#options.isNew(nodeId) ? 'new_member' : 'compacted'
   }
 
   /** Takes the rows of a MsgSnap; `undefined` while those of an earlier one are here. */
@@ -143,6 +159,10 @@ export class SnapshotTransfer {
   done(): void {
     this.#arrival = 'none'
   }
+}
+
+function causeOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** Throws StoreError `corrupt`. */

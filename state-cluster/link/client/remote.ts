@@ -56,7 +56,7 @@ import { Feeds } from './feeds.ts'
 import { Leaders } from './leaders.ts'
 import { NodeLink, type NodeLinkOwner } from './node-link.ts'
 import { type ReadRequest, type ReadRequestLimits, ReadRequests } from './read-requests.ts'
-import { type ProposalLimits, RetryQueue } from './retry-queue.ts'
+import { type CountLink, type ProposalLimits, RetryQueue } from './retry-queue.ts'
 
 export interface RemoteClusterOptions {
   /** Addresses of state nodes. One that answers is enough; it names the others. */
@@ -72,6 +72,8 @@ export interface RemoteClusterOptions {
   readonly limits?: Partial<RemoteLimits>
   /** Logs refusals, corrupt frames and silent nodes; not an address where nobody answers. */
   readonly fault?: (node: Address, cause: TransportError) => void
+  /** For metrics. */
+  readonly count?: CountLink
 }
 
 export interface RemoteLimits extends ProposalLimits, ReadRequestLimits {
@@ -155,6 +157,7 @@ class Remote implements RemoteCluster, NodeLinkOwner {
       limits: this.#limits,
       leaders: this.#leaders,
       noteIndex: note,
+      count: (what, count) => options.count?.(what, count),
     })
     this.#reads = new ReadRequests(timing, this.#limits)
     this.#feeds = new Feeds(note, (groupId) => this.#shown.get(groupId))

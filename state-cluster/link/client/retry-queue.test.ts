@@ -86,6 +86,7 @@ class World {
   readonly leader: StallingLeader
   readonly queue: RetryQueue
   readonly outcomes = new Map<string, number>()
+  readonly counts = { repeat: 0, unknown: 0 }
   #turns: (() => void)[] = []
   #bids = 0
 
@@ -97,7 +98,15 @@ class World {
       afterTurn: (run: () => void) => void this.#turns.push(run),
       random: () => 0.5,
     }
-    this.queue = new RetryQueue({ timing, limits, leaders: this.leaders, noteIndex: () => undefined })
+    this.queue = new RetryQueue({
+      timing,
+      limits,
+      leaders: this.leaders,
+      noteIndex: () => undefined,
+      count: (what, count) => {
+        this.counts[what] += count
+      },
+    })
     this.lead(this.leader, 1)
   }
 
@@ -140,6 +149,8 @@ describe('commands that wait for a leader', () => {
     expect(world.queue.count).toBe(0)
     expect(world.leader.sent).toBeGreaterThan(5_000)
     expect(world.leader.sent).toBeLessThanOrEqual(5_000 + 15_000)
+    expect(world.counts.unknown).toBe(5_000)
+    expect(world.counts.repeat).toBeGreaterThanOrEqual(world.leader.sent - 5_000)
     const pauses = pausesOf(world.leader.sentAtMs.slice(5))
     expect(pauses).toEqual([...pauses].sort((a, b) => a - b))
     expect(pauses.at(-1)).toBeGreaterThan(300)

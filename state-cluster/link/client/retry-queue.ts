@@ -47,7 +47,11 @@ export interface RetryQueueOptions {
   readonly leaders: Leaders
   /** Called with the index of the state that an answer shows. */
   readonly noteIndex: (groupId: GroupId, index: number) => void
+  readonly count: CountLink
 }
+
+/** Commands that have to be sent again, or whose outcome nobody knows. */
+export type CountLink = (what: 'repeat' | 'unknown', count: number) => void
 
 interface Pending {
   /** The number of the command in this queue, rising. */
@@ -95,6 +99,7 @@ export class RetryQueue {
   readonly #limits: ProposalLimits
   readonly #leaders: Leaders
   readonly #noteIndex: (groupId: GroupId, index: number) => void
+  readonly #count: CountLink
   readonly #lanes = new Map<GroupId, Lane>()
   /** In order of deadline. */
   readonly #pending = new Set<Pending>()
@@ -106,11 +111,12 @@ export class RetryQueue {
   #cancelSweep: CancelTimer | undefined
   #closed = false
 
-  constructor({ timing, limits, leaders, noteIndex }: RetryQueueOptions) {
+  constructor({ timing, limits, leaders, noteIndex, count }: RetryQueueOptions) {
     this.#timing = timing
     this.#limits = limits
     this.#leaders = leaders
     this.#noteIndex = noteIndex
+    this.#count = count
   }
 
   /** Commands without an outcome. */
@@ -284,6 +290,7 @@ export class RetryQueue {
     if (again.length === 0 || this.#closed) return
     const { lane, node, term } = attempt
     lane.repeats.push(...again)
+    this.#count('repeat', again.length)
     if (node === lane.node && term === lane.term) lane.pace.trouble(attempt)
     this.flushSoon()
   }
@@ -330,7 +337,9 @@ export class RetryQueue {
   }
 
   #reject(pending: Pending, code: ClusterErrorCode): void {
-    if (this.#settle(pending)) pending.reject(errorOf(code))
+    if (!this.#settle(pending)) return
+    if (code === 'unknown') this.#count('unknown', 1)
+    pending.reject(errorOf(code))
   }
 
   #settle(pending: Pending): boolean {

@@ -22,6 +22,7 @@ import { MemoryDisk } from '../../storage/memory-store.ts'
 import { unpack } from '../../storage/pack.ts'
 import type { Store } from '../../storage/store.ts'
 import { type Machine, writesOfNewState } from '../applied-state.ts'
+import type { RareEvent } from '../rare-events.ts'
 import { Replica } from '../replica.ts'
 import { defaultReplicaSettings, type ReplicaSettings } from '../settings.ts'
 
@@ -50,6 +51,8 @@ export class ReplicaBench {
   readonly seen = new Map<number, Entry>()
   /** Called with the state hash that each replica reports to the others. */
   onHash: (nodeId: number, index: number, hash: string) => void = () => undefined
+  /** What the replicas reported as rare. */
+  readonly rare: { readonly nodeId: number; readonly event: RareEvent }[] = []
   /** Of nodes that are opened from now on. Default: the real one. */
   machine: Machine | undefined
   readonly #settings: ReplicaSettings
@@ -117,6 +120,7 @@ export class ReplicaBench {
         },
         ...(this.machine && { machine: this.machine }),
         onHash: (index, hash) => this.onHash(id, index, hash),
+        onRare: (event) => this.rare.push({ nodeId: id, event }),
         onFatal: (error) => {
           if (node.fatal !== undefined) throw new Error('onFatal was called twice')
           node.fatal = error
