@@ -213,7 +213,7 @@ describe('snapshots between replicas', () => {
   })
 })
 
-describe('what is rare', () => {
+describe('rare events', () => {
   it('RARE1: an election, a hand-over, unknown outcomes and a newcomer are reported, each once', async () => {
     const bench = await begin([1, 2, 3], 1, { ...settings, proposalTimeoutMs: 2_000 })
     const of = (...types: readonly RareEvent['type'][]) =>
