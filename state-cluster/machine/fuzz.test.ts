@@ -134,7 +134,8 @@ describe('random streams of commands', () => {
             expect(stored).toEqual(new Map(expected))
           }
           for (let i = 0; i < 120; i++) {
-            apply(state, stream.next())
+            // As the log gives it: there −0 is 0.
+            apply(state, copyOf(stream.next()))
             if (i % every === 0) checkpoint()
           }
           checkpoint()
