@@ -27,6 +27,12 @@ const benches: readonly Bench[] = [
     run: async () => (await import('./replica.ts')).replica(),
   },
   {
+    name: 'replica-set',
+    description:
+      'three state nodes on real disks: commands committed with 64 and 256 in flight (needs a build)',
+    run: async (options) => (await import('./replica-set.ts')).replicaSet(options),
+  },
+  {
     name: 'open-auctions',
     description: 'a house with many open auctions, killed and started again (needs a build)',
     run: async () => (await import('./open-auctions.ts')).openAuctions(),
@@ -50,6 +56,7 @@ Options:
   --json         one line of JSON a bench: figures, rounds, parameters, Node version, number of cpus
   --bids N       for flat: how many; ten million take minutes, fewer than two are not judged
   --auctions N   for ended: how many
+  --seconds N    for replica-set: how long each run takes, 60 by default
   --help         this text
 
 Exit codes: 0 measured, 1 a bench failed or found what it measured not as it must be, 2 wrong usage.\n`
@@ -66,6 +73,7 @@ async function main(): Promise<number> {
         json: { type: 'boolean', default: false },
         bids: { type: 'string' },
         auctions: { type: 'string' },
+        seconds: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
     })
@@ -80,7 +88,11 @@ async function main(): Promise<number> {
       return bench
     })
     isJson = values.json
-    options = { ...countOf('bids', values.bids), ...countOf('auctions', values.auctions) }
+    options = {
+      ...countOf('bids', values.bids),
+      ...countOf('auctions', values.auctions),
+      ...secondsOf(values.seconds),
+    }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${help()}`)
     return 2
@@ -98,6 +110,12 @@ function countOf(name: 'bids' | 'auctions', text: string | undefined): BenchOpti
   if (text === undefined) return {}
   if (!/^[1-9]\d{3,11}$/.test(text)) throw new Error(`--${name} takes a number from 1,000 on`)
   return { [name]: Number(text) }
+}
+
+function secondsOf(text: string | undefined): BenchOptions {
+  if (text === undefined) return {}
+  if (!/^[1-9]\d{0,4}$/.test(text)) throw new Error('--seconds takes a number from 1 on')
+  return { seconds: Number(text) }
 }
 
 process.exitCode = await main()

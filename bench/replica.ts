@@ -10,9 +10,8 @@
 import { fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../protocol/ids.ts'
-import { defaultIncrements } from '../protocol/money.ts'
 import { type Command, openSingleNode, type SingleNode } from '../state-cluster/index.ts'
+import { auctionCount, createAuction, groupId, placeBid, serverId } from './bids.ts'
 
 export interface ReplicaRun {
   readonly inFlight: number
@@ -33,43 +32,6 @@ export interface ReplicaFigures {
   readonly rawSyncsPerSecond: number
   readonly cpu: string
   readonly node: string
-}
-
-const groupId = 0 as GroupId
-const serverId = 'server-1' as ServerId
-const auctionCount = 1_000
-const bidderCount = 50
-
-function createAuction(number: number): Command {
-  return {
-    type: 'create_auction',
-    subject: 'seller' as SubjectId,
-    requestId: `create-${number}` as RequestId,
-    auctionId: `auction-${number}` as AuctionId,
-    serverId,
-    terms: {
-      title: `Lot ${number}`,
-      tags: ['bench'],
-      format: 'english',
-      currency: 'EUR',
-      openingBid: 100,
-      durationMs: 86_400_000,
-      increments: defaultIncrements('EUR'),
-    },
-  }
-}
-
-/** Bid number `number`; each auction's bids rise, so that all are accepted. */
-function placeBid(number: number): Command {
-  const round = Math.floor(number / auctionCount)
-  return {
-    type: 'place_bid',
-    subject: `bidder-${round % bidderCount}` as SubjectId,
-    requestId: `bid-${number}` as RequestId,
-    auctionId: `auction-${(number * 7) % auctionCount}` as AuctionId,
-    amount: 1_000_000 + round * 20_000,
-    kind: 'max',
-  }
 }
 
 function commandOrDie(cluster: SingleNode, command: Command): Promise<void> {

@@ -13,6 +13,8 @@ export interface BenchOptions {
   readonly bids?: number
   /** How many auctions, likewise. */
   readonly auctions?: number
+  /** For how long, likewise. */
+  readonly seconds?: number
 }
 
 export interface Bench {

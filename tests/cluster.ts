@@ -184,6 +184,15 @@ export class TestCluster {
     }
   }
 
+  /** The counters of a node by name, without `martillo_state_` and `_total`; those with labels are summed. */
+  async countersOf(node: Member): Promise<Readonly<Record<string, number>>> {
+    const text = await (await fetch(`${this.healthUrlOf(node)}/metrics`, { headers: healthHeaders })).text()
+    const counters: Record<string, number> = {}
+    for (const [, name, value] of text.matchAll(/^martillo_state_(\w+)_total(?:\{[^}]*\})? (\d+)$/gm))
+      counters[name as string] = (counters[name as string] ?? 0) + Number(value)
+    return counters
+  }
+
   /** The node that leads group 0, as it says itself; `undefined` while none does. */
   async leader(): Promise<Member | undefined> {
     for (const node of this.nodes.filter(({ isRunning }) => isRunning)) {
