@@ -10,7 +10,7 @@ import { amountText, type BidOutcome, ClientError, formatAmount, type Session } 
 import { CliFailure, exitCodes, usageFailure } from './failure.ts'
 import { type Io, printJson, printLine } from './io.ts'
 import { Target, type TargetOptions, withTargetOptions } from './target.ts'
-import { isAmountText, readAmount, readAuctionId } from './values.ts'
+import { readAmount, readAuctionId } from './values.ts'
 
 interface BidderOptions extends TargetOptions {
   readonly as?: string
@@ -38,16 +38,14 @@ export function registerBidVerbs(program: Command, io: Io): void {
     .addHelpText('after', '\nExamples:\n  $ martillo bid ID 12.50\n  $ martillo bid ID 20 --exact --as ada')
     .action(async (id: string, amount: string, options: BidOptions) => {
       const auctionId = readAuctionId(id)
-      if (!isAmountText(amount)) throw usageFailure(`not an amount: ${amount} (write it as 12.50)`)
+      if (!/\d/.test(amount)) throw usageFailure(`not an amount: ${amount} (write it as 12.50)`)
       if (options.exact === true && options.max === true)
         throw usageFailure('--exact and --max exclude each other')
-      await asBidder(options, io, auctionId, (session, view) =>
-        session.placeBid({
-          auctionId,
-          amount: readAmount(amount, view.currency),
-          kind: options.exact === true ? 'exact' : 'max',
-        }),
-      )
+      const kind = options.exact === true ? 'exact' : 'max'
+      await asBidder(options, io, auctionId, ({ currency }) => {
+        const inMinorUnits = readAmount(amount, currency)
+        return (session) => session.placeBid({ auctionId, amount: inMinorUnits, kind })
+      })
     })
 
   withBidder(
@@ -59,22 +57,26 @@ export function registerBidVerbs(program: Command, io: Io): void {
     .addHelpText('after', '\nExample:\n  $ martillo buy-now ID')
     .action(async (id: string, options: BidderOptions) => {
       const auctionId = readAuctionId(id)
-      await asBidder(options, io, auctionId, (session) => session.buyNow({ auctionId }))
+      await asBidder(options, io, auctionId, () => (session) => session.buyNow({ auctionId }))
     })
 }
 
-/** Opens a session as the bidder that the options mean, sends one bid, and prints the outcome. */
+/**
+ * Opens a session as the bidder that the options mean, sends one bid, and prints the outcome. `prepare` may refuse
+ * before anybody is registered or connected.
+ */
 async function asBidder(
   options: BidderOptions,
   io: Io,
   auctionId: AuctionView['id'],
-  ask: (session: Session, view: AuctionView) => Promise<BidOutcome>,
+  prepare: (view: AuctionView) => (session: Session) => Promise<BidOutcome>,
 ): Promise<void> {
   const target = new Target(options, io)
   const view = await target.http().auction(auctionId)
+  const ask = prepare(view)
   const session = await openAsBidder(target, options.as)
   try {
-    printOutcome(target, view, await ask(session, view), io)
+    printOutcome(target, view, await ask(session), io)
   } finally {
     session.close()
   }

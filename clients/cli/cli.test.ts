@@ -159,6 +159,28 @@ describe('bid', () => {
     expect(refused.code).toBe(1)
   })
 
+  it('MONEY3 an amount that can be read in two ways exits 2 with both, and registers nobody', async () => {
+    const { view } = house.create({ currency: 'USD' })
+    const subjects = house.tokens.size
+    expectOneLine(
+      await martillo('bid', view.id, '1,000', '--as', 'newcomer'),
+      2,
+      /1,000 can be read as 1000 USD or as 1\.000 USD \(write 1000 or 1\.00\)/,
+    )
+    expect([house.tokens.size, house.auctions.get(view.id)?.view.bidCount]).toEqual([subjects, 0])
+    const auctions = house.auctions.size
+    for (const [option, text] of [
+      ['--opening', '1,000'],
+      ['--reserve', '10,000'],
+      ['--buy-now', '1.000'],
+      ['--increments', '0:1.000'],
+    ] as const) {
+      const ran = await martillo('auction', 'create', '--title', 'Clock', option, text)
+      expectOneLine(ran, 2, /can be read as 10*000 USD or as 10*\.000 USD/)
+    }
+    expect(house.auctions.size).toBe(auctions)
+  })
+
   it('CLI4 a bid on a closed auction, or on none, exits 1', async () => {
     const auction = house.create()
     house.manage(auction, 'close')

@@ -5,7 +5,7 @@
 import type { AuctionId } from '../../protocol/ids.ts'
 import { isId } from '../../protocol/ids.ts'
 import type { Amount, IncrementBand } from '../../protocol/money.ts'
-import { parseAmount } from '../core/index.ts'
+import { amountFault, parseAmount } from '../core/index.ts'
 import { usageFailure } from './failure.ts'
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -33,16 +33,11 @@ export function readMoment(text: string, nowMs: number): number {
   return atMs
 }
 
-/** Whether a text has the shape of an amount in any currency. */
-export function isAmountText(text: string): boolean {
-  return /^\d+(?:[.,]\d+)?$/.test(text)
-}
-
 /** Units of a currency (`12.50`) as minor units. */
 export function readAmount(text: string, currency: string): Amount {
-  const amount = parseAmount(text, currency)
-  if (amount === undefined) throw usageFailure(`not an amount in ${currency}: ${text} (write it as 12.50)`)
-  return amount
+  const read = parseAmount(text, currency)
+  if (!read.ok) throw usageFailure(amountFault(text, currency, read))
+  return read.amount
 }
 
 /** `0:0.50,100:5` as bands: from 0 on steps of 0.50, from 100 on steps of 5. */

@@ -2,7 +2,14 @@
  * The door of the client core: sessions over WebSockets, HTTP, amounts.
  * Invariant: it imports the protocol alone, so it runs wherever its ports (`ports.ts`) can be provided.
  */
-export { amountText, formatAmount, parseAmount } from './amounts.ts'
+export {
+  type AmountNotation,
+  type AmountRead,
+  amountFault,
+  amountText,
+  formatAmount,
+  parseAmount,
+} from './amounts.ts'
 export { isEnded } from './auction-state.ts'
 export { type Codec, jsonCodec, msgpackCodec } from './codec.ts'
 export { ClientError, type ClientErrorCode, ProblemError } from './errors.ts'

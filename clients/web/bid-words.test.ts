@@ -9,6 +9,10 @@ describe('a typed bid', () => {
     const context = { auction, you: { status: 'none' }, least: 1_000 } as const
     expect(readBid('10', context)).toEqual({ ok: true, amount: 1_000 })
     expect(readBid('9.99', context)).toEqual({ ok: false, fault: 'The asking bid is $10.00.' })
+    expect(readBid('10.000', context)).toMatchObject({
+      ok: false,
+      fault: expect.stringContaining('10.000 can be read as 10000 USD'),
+    })
     expect(readBid('ten', context)).toEqual({ ok: false, fault: 'Type an amount such as 10.' })
   })
 

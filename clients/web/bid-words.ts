@@ -22,9 +22,10 @@ export interface BidContext {
 
 export function readBid(typed: string, { auction, you, least }: BidContext): BidRead {
   const { askingBid, currency } = auction
-  const amount = typedAmount(typed, currency)
-  if (amount === undefined)
-    return { ok: false, fault: `Type an amount such as ${plainAmount(least, currency)}.` }
+  const read = typedAmount(typed, currency)
+  if (!read.ok)
+    return { ok: false, fault: read.doubt ?? `Type an amount such as ${plainAmount(least, currency)}.` }
+  const { amount } = read
   if (amount < askingBid) return { ok: false, fault: `The asking bid is ${money(askingBid, currency)}.` }
   if (you.status === 'winning' && you.maxBid !== undefined && amount <= you.maxBid)
     return {

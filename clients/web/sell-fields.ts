@@ -5,6 +5,7 @@
 
 import { h, show } from './dom.ts'
 import { field, select, textInput } from './field.ts'
+import { amountForm } from './money-text.ts'
 import { type DurationUnit, freshFields, type SellFaults, type SellFields } from './sell-form.ts'
 
 const currencies = [
@@ -107,8 +108,17 @@ function itemFields() {
 }
 
 function amountFields(currency: HTMLSelectElement) {
-  const amountInput = () => textInput({ inputmode: 'decimal', placeholder: '0.00', class: 'amount-text' })
-  return {
+  const inputs: HTMLInputElement[] = []
+  const amountInput = () => {
+    const input = textInput({ inputmode: 'decimal', class: 'amount-text' })
+    inputs.push(input)
+    return input
+  }
+  const showForm = () => {
+    for (const input of inputs) input.placeholder = amountForm(currency.value)
+  }
+  currency.addEventListener('input', showForm)
+  const fields = {
     openingBid: field('opening-bid', 'Opening bid', amountInput(), { beside: currency }),
     reserve: field('reserve', 'Reserve', amountInput(), {
       optional: true,
@@ -119,6 +129,8 @@ function amountFields(currency: HTMLSelectElement) {
       hint: 'Offered until the first bid, or until the reserve is met.',
     }),
   }
+  showForm()
+  return fields
 }
 
 function timeFields(unit: HTMLSelectElement) {

@@ -92,8 +92,9 @@ export function readSellForm(
     const text = fields[field].trim()
     if (text === '') return undefined
     const read = typedAmount(text, currency)
-    if (read === undefined) faults[field] = amountFault(currency)
-    return read
+    if (read.ok) return read.amount
+    faults[field] = read.doubt ?? amountWords(currency)
+    return undefined
   }
   const openingBid = amount('openingBid')
   if (fields.openingBid.trim() === '') faults.openingBid = 'At what amount do the bids begin?'
@@ -150,7 +151,7 @@ export function tagsOf(text: string): string[] {
   return [...new Set(tags.filter((tag) => tag !== ''))]
 }
 
-function amountFault(currency: string): string {
+function amountWords(currency: string): string {
   const digits = digitsOf(currency)
   return digits === 0
     ? `A whole amount in ${currency}.`

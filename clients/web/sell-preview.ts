@@ -36,7 +36,8 @@ export function sellPreview({ session, ticker }: App, first: SellFields): SellPr
 
 function previewOf(fields: SellFields, nowMs: number): AuctionView {
   const read = readSellForm(fields, nowMs)
-  const openingBid = typedAmount(fields.openingBid, fields.currency) ?? 0
+  const typed = typedAmount(fields.openingBid, fields.currency)
+  const openingBid = typed.ok ? typed.amount : 0
   return {
     id: 'preview' as AuctionId,
     title: fields.title.trim() === '' ? 'Your title' : fields.title.trim(),

@@ -5,7 +5,7 @@
  * ignored. Source: docs/protocol.md, "Command line".
  */
 import type { Amount } from '../../../protocol/money.ts'
-import { parseAmount } from '../../core/index.ts'
+import { amountFault, parseAmount } from '../../core/index.ts'
 import { usageFailure } from '../failure.ts'
 import { type CsvRecord, readCsv } from './csv.ts'
 
@@ -57,8 +57,7 @@ export function readRecordedSale(
     for (const column of ['openbid', 'price'] as const) {
       if (row[column] === gathered.first[column] || gathered.warned.has(column)) continue
       // 5, 5.0 and 5.00 are one amount.
-      const amount = parseAmount(row[column], currency)
-      if (amount !== undefined && amount === parseAmount(gathered.first[column], currency)) continue
+      if (isSameAmount(row[column], gathered.first[column], currency)) continue
       gathered.warned.add(column)
       warn(
         `${at}: ${column} of auction ${row.auctionid} is not that of line ${gathered.first.line}, which counts`,
@@ -96,11 +95,15 @@ function* rowsOf(text: string, file: string): Generator<Row> {
   }
 }
 
+function isSameAmount(text: string, other: string, currency: string): boolean {
+  const [one, two] = [parseAmount(text, currency), parseAmount(other, currency)]
+  return one.ok && two.ok && one.amount === two.amount
+}
+
 function amountOf(row: Row, column: Column, at: string, currency: string): Amount {
-  const amount = parseAmount(row[column], currency)
-  if (amount === undefined)
-    throw usageFailure(`${at}: ${column} is not an amount in ${currency}: ${row[column]}`)
-  return amount
+  const read = parseAmount(row[column], currency)
+  if (!read.ok) throw usageFailure(`${at}: ${column}: ${amountFault(row[column], currency, read)}`)
+  return read.amount
 }
 
 function auctionOf(id: string, { first, bids }: Gathered, file: string, currency: string): RecordedAuction {
