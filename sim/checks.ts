@@ -28,6 +28,7 @@ export type RuleName =
   | 'nothing ends without a cause'
   | 'a failed write ends the process'
   | 'progress'
+  | 'stamps keep to true time'
   | 'one snapshot is enough'
 
 export interface Violation {

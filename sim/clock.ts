@@ -15,6 +15,7 @@ export class HostClock {
   /** Seconds that it counts per true second. */
   readonly rate: number
   #skewMs: number
+  #hasJumped = false
 
   constructor(world: World, skewMs: number, rate: number) {
     this.#world = world
@@ -30,13 +31,25 @@ export class HostClock {
     return this.#world.elapsedMs * this.rate
   }
 
+  /** How far it is from true time. */
+  get errorMs(): number {
+    return Math.abs(this.nowMs() - beginningMs - this.#world.elapsedMs)
+  }
+
+  /** The wall clock was set to a wrong time, and nobody has set it right. */
+  get hasJumped(): boolean {
+    return this.#hasJumped
+  }
+
   /** The wall clock is set to another time. */
   jump(byMs: number): void {
+    this.#hasJumped = true
     this.#skewMs += byMs
   }
 
   /** The wall clock is set to true time. */
   correct(): void {
+    this.#hasJumped = false
     this.#skewMs = this.#world.elapsedMs * (1 - this.rate)
   }
 }

@@ -5,8 +5,8 @@
  * connections, clocks that jump, disks that stall, fill up, fail, tear and rot, changes of members, and servers that
  * die, pause, leave, or meet a second server of their own name. Their shapes are in partition-shapes.ts.
  *
- * Invariant: at most a minority of disks is ever damaged, because no cluster survives more; everything else may hit
- * every process. Source: docs/sim.md, "What is drawn".
+ * Invariant: at most a minority of disks is ever damaged, and at most one node's wall clock at a time is set wrong,
+ * because no cluster survives more; everything else may hit every process. Source: docs/sim.md, "What is drawn".
  */
 import type { Random } from '../runtime/random.ts'
 import type { SimNode } from './node.ts'
@@ -206,7 +206,13 @@ export class Faults {
     const hosts = [...nodes, ...servers, ...monitors]
     const { jumpMsMax } = options.clocks
     counts.add('fault.clock')
-    this.#random.pick(hosts).clock.jump(Math.round((this.#random.unit() * 2 - 1) * jumpMsMax))
+    const host = this.#random.pick(hosts)
+    if (nodes.some((node) => node === host)) {
+      counts.add('clocks.ofNodes')
+      // The clock that was wrong before is set right.
+      for (const { clock } of nodes) if (clock.hasJumped) clock.correct()
+    }
+    host.clock.jump(Math.round((this.#random.unit() * 2 - 1) * jumpMsMax))
   }
 
   // ── Network ──────────────────────────────────────────────────────────────────────────────────────────

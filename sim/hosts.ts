@@ -9,6 +9,7 @@ import type { Members } from '../state-cluster/storage/member-record.ts'
 import { HostClock } from './clock.ts'
 import { SimDisk } from './disk.ts'
 import { SimMonitor } from './monitor.ts'
+import type { Network } from './network.ts'
 import { SimNode } from './node.ts'
 import type { RunContext } from './run-context.ts'
 import { SimServer } from './server.ts'
@@ -22,6 +23,7 @@ export class Hosts {
   readonly #context: () => RunContext
   readonly #random: (stream: number) => Random
   readonly #clocks: Random
+  #clockErrorMs = 0
 
   constructor(context: () => RunContext, random: (stream: number) => Random) {
     this.#context = context
@@ -67,6 +69,23 @@ export class Hosts {
   addresses(): Members {
     const present = this.nodes.filter(({ isRetired }) => !isRetired)
     return new Map(present.map(({ id, address }) => [id, address]))
+  }
+
+  /** The largest error, up to now, of the clocks of nodes that were not set wrong. */
+  clockErrorMs(): number {
+    for (const { clock, isRetired } of this.nodes) {
+      if (!isRetired && !clock.hasJumped) this.#clockErrorMs = Math.max(this.#clockErrorMs, clock.errorMs)
+    }
+    return this.#clockErrorMs
+  }
+
+  /** Whether a majority of the voters is up, with clocks that are right, and not cut off from each other. */
+  canCompareClocks(voters: readonly number[], network: Network): boolean {
+    const right = this.nodes.filter(
+      ({ id, process, clock }) => voters.includes(id) && process?.isPaused === false && !clock.hasJumped,
+    )
+    const isWhole = right.every((one) => right.every((other) => !network.isCut(one.host, other.host)))
+    return isWhole && right.length > voters.length / 2
   }
 
   #newClock(): HostClock {

@@ -8,7 +8,7 @@
  * other end is a violation.
  */
 import type { GroupId } from '../protocol/ids.ts'
-import { sleep } from '../runtime/clock.ts'
+import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
 import { LinkService, type MembershipAdmin } from '../state-cluster/link/service/service.ts'
 import { stateHash } from '../state-cluster/machine/index.ts'
@@ -120,7 +120,7 @@ export class SimNode {
     this.#startedWith = context.addresses()
     context.processes.set(this.host, process)
     try {
-      const onDisk = this.disk.open(process, () => this.#mustEnd(process))
+      const onDisk = context.trueTime.watched(this.disk.open(process, () => this.#mustEnd(process)))
       const store = context.plant?.store?.(onDisk) ?? onDisk
       finishInstall(store, groupId).then(
         () => process.enter(() => this.#open(process, store)),
@@ -172,14 +172,14 @@ export class SimNode {
   #open(process: Process, store: Store): void {
     const context = this.#context
     const { name } = process
-    const timing = gatherTurns(process.timing)
+    const timing = gatherTurns(context.plant?.timing?.(process.timing) ?? process.timing)
     const transport = context.peers.open(
       this.id,
       {
         message: (_group, message) => this.replica?.step(message),
         unreachable: (nodeId) => this.replica?.unreachable(nodeId),
         up: (nodeId) => this.#running?.host.clocks.greet(nodeId),
-        clocks: (nodeId, body) => this.#running?.host.clocks.received(nodeId, body),
+        clocks: (nodeId, body) => this.#compareClocks(nodeId, body, timing.clock),
         down: (nodeId) => this.replica?.peerGone(nodeId),
         snapshot: () => {
           context.receivesSnapshot(this.id)
@@ -301,6 +301,12 @@ export class SimNode {
     const wanted = this.#addresses()
     for (const { nodeId } of transport.stats()) if (!wanted.has(nodeId)) transport.removePeer(nodeId)
     for (const [nodeId, address] of wanted) transport.addPeer(nodeId, address)
+  }
+
+  #compareClocks(nodeId: number, body: Uint8Array, clock: Clock): void {
+    const { plant } = this.#context
+    const arrived = plant?.clocks === undefined ? body : plant.clocks(body, clock)
+    if (arrived !== undefined) this.#running?.host.clocks.received(nodeId, arrived)
   }
 
   /** Replicas compare their states. */

@@ -64,6 +64,11 @@ export class Operator {
     return this.#pending !== undefined
   }
 
+  /** As of the newest index that any replica reported. */
+  get voters(): readonly number[] {
+    return this.#voters
+  }
+
   isMember(nodeId: number): boolean {
     const isThere = this.#voters.includes(nodeId) || this.#learners.includes(nodeId)
     return isThere && this.#nodeOf(nodeId)?.isRetired === false

@@ -37,6 +37,8 @@ export const faultNames = [
 ] as const
 export type FaultName = (typeof faultNames)[number]
 
+const hourMs = 3_600_000
+
 export interface SimOptions {
   readonly seed: number
   readonly minutes: number
@@ -171,7 +173,7 @@ export function drawOptions(random: Random, request: DrawRequest): SimOptions {
     clocks: {
       skewMsMax: draws.chance('clock', [0, 50, 1_500]),
       driftPpmMax: draws.chance('clock', [0, 200, 5_000]),
-      jumpMsMax: random.pick([200, 3_000, 30_000]),
+      jumpMsMax: random.pick([200, 30_000, hourMs, 73 * 365 * 24 * hourMs]),
     },
     shortReplica: drawReplica(random),
     snapshotChunkBytes: random.pick([2_000, 20_000, 256 * 1024]),

@@ -16,6 +16,8 @@ import type { ReplicaSettings } from '../state-cluster/replica/settings.ts'
 import { readCheckpoint, writeOfConfState } from '../state-cluster/storage/checkpoint.ts'
 import { checkpointKey, entryKey, hardStateKey, installingKey } from '../state-cluster/storage/layout.ts'
 import type { Store, StoreRange, StoreRow, StoreWrite } from '../state-cluster/storage/store.ts'
+import type { Timing } from '../wire/timing.ts'
+import { packTuple, unpackTuple } from '../wire/tuples.ts'
 import { boundlessLog, type FaultName, type SimOptions } from './options.ts'
 
 type AroundStore = (store: Store) => Store
@@ -31,6 +33,10 @@ export interface Plant {
   readonly store?: AroundStore
   readonly machine?: AroundMachine
   readonly backend?: (backend: LinkBackend) => LinkBackend
+  /** Of each process of a node. */
+  readonly timing?: (timing: Timing) => Timing
+  /** What arrives of a frame of another node's clocks; `undefined`: nothing. */
+  readonly clocks?: (body: Uint8Array, clock: Clock) => Uint8Array | undefined
   /** Settings that its replicas have in the place of those of the world. */
   readonly settings?: Partial<ReplicaSettings>
 }
@@ -251,6 +257,15 @@ function withSlowFollowers(drawn: SimOptions): SimOptions {
   }
 }
 
+/** Clocks that are right but for one at a time, which is an hour off or more, and nodes that are all down at once. */
+function withWrongClocks(drawn: SimOptions): SimOptions {
+  return {
+    ...drawn,
+    clocks: { skewMsMax: 50, driftPpmMax: 200, jumpMsMax: 73 * 365 * 24 * 3_600_000 },
+    rates: { ...drawn.rates, clock: 60, blackout: 6, crash: 3 },
+  }
+}
+
 export const plants: readonly Plant[] = [
   {
     name: 'acknowledge-before-fsync',
@@ -336,6 +351,35 @@ export const plants: readonly Plant[] = [
         return machine.apply(state, { ...entry, atMs }, index)
       },
     }),
+  },
+  {
+    name: 'stamps-follow-the-wall-clock',
+    description: 'time that goes by is measured with the clock that an operator can set',
+    needs: ['clock'],
+    tune: withWrongClocks,
+    timing({ clock, ...timing }) {
+      const sinceMs = clock.nowMs()
+      let latestMs = 0
+      const monotonicMs = (): number => {
+        latestMs = Math.max(latestMs, clock.nowMs() - sinceMs)
+        return latestMs
+      }
+      return { ...timing, clock: { ...clock, monotonicMs } }
+    },
+  },
+  {
+    name: 'a-node-believes-its-own-clock',
+    description: 'a node takes every clock for as right as its own, whatever the others show',
+    needs: ['clock', 'blackout', 'crash'],
+    tune: withWrongClocks,
+    clocks: (body, clock) => packTuple([clock.nowMs(), ...unpackTuple(body).slice(1)]),
+  },
+  {
+    name: 'clocks-not-compared',
+    description: 'nodes do not exchange their clocks, so nobody knows how long all of them were down',
+    needs: ['clock', 'blackout', 'crash'],
+    tune: withWrongClocks,
+    clocks: () => undefined,
   },
   {
     name: 'two-hammers',

@@ -18,6 +18,7 @@ import type { SimOptions } from './options.ts'
 import type { Plant } from './planted.ts'
 import type { Process } from './process.ts'
 import type { SnapshotRule } from './snapshot-rule.ts'
+import type { TrueTime } from './true-time.ts'
 import type { World } from './world.ts'
 
 /** A state node as another one reaches it over the network. */
@@ -35,6 +36,7 @@ export interface RunContext {
   readonly checks: Checks
   readonly ledger: Ledger
   readonly snapshots: SnapshotRule
+  readonly trueTime: TrueTime
   readonly auditor: Auditor
   readonly history: History
   readonly network: Network

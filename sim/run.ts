@@ -19,6 +19,7 @@ import { MemoryWires } from '../wire/memory-stream.ts'
 import { parseSecrets } from '../wire/proof.ts'
 import { Auditor } from './auditor.ts'
 import { Checks, isSame, type Violation } from './checks.ts'
+import { beginningMs } from './clock.ts'
 import { Counts } from './counts.ts'
 import { Faults } from './faults.ts'
 import { History } from './history.ts'
@@ -32,6 +33,7 @@ import type { Plant } from './planted.ts'
 import type { Process } from './process.ts'
 import type { RunParts } from './run-parts.ts'
 import { SnapshotRule } from './snapshot-rule.ts'
+import { TrueTime } from './true-time.ts'
 import { twins } from './twins.ts'
 import { Workload } from './workload.ts'
 import { type SettlePromises, World } from './world.ts'
@@ -132,6 +134,13 @@ class Simulation {
       checks,
       ledger: new Ledger(checks, auditor),
       snapshots: new SnapshotRule(checks, options),
+      trueTime: new TrueTime({
+        checks,
+        counts,
+        nowMs: () => beginningMs + world.elapsedMs,
+        errorMs: () => hosts.clockErrorMs(),
+        canCompare: () => hosts.canCompareClocks(operator.voters, network),
+      }),
       auditor,
       history: new History(request.writeHistory),
       network,
@@ -189,6 +198,7 @@ class Simulation {
     const { nodes, world, checks, options } = this.#context
     const { commandsMax } = options.replica
     world.schedule(100, () => {
+      this.#context.trueTime.look()
       for (const { host, replica } of nodes) {
         const { queuedCommands = 0, inFlightCommands = 0 } = replica?.status() ?? {}
         const waiting = queuedCommands + inFlightCommands

@@ -76,6 +76,21 @@ describe('the simulator', () => {
     }
   })
 
+  it('SIM3 and TIME7: stamps that follow a wrong clock are found, and right ones keep to true time', async () => {
+    for (const name of [
+      'stamps-follow-the-wall-clock',
+      'a-node-believes-its-own-clock',
+      'clocks-not-compared',
+    ]) {
+      const plant = plantNamed(name)
+      if (plant === undefined) throw new Error(`there is no planted fault ${name}`)
+      const result = await hunt({ plant, seed: 1, minutes: 0.7, play })
+      expect(result.found?.violation?.rule, name).toBe('stamps keep to true time')
+      expect(isCaught(result), `${name}, ${result.tried} seeds`).toBe(true)
+      expect(result.without?.counts['clocks.ofNodes']).toBeGreaterThan(3)
+    }
+  })
+
   it('SIM3: the worlds that are drawn for a planted fault break no rule without it', async () => {
     for (const world of plants.filter(({ tune }) => tune !== undefined)) {
       const result = await play({ seed: 1, minutes: 0.4, world })

@@ -31,7 +31,7 @@ export const frameKinds = {
   stateHash: 23,
   /** The receiver's incarnation, which the sender will not forget any more. */
   acquainted: 24,
-  /** The sender's clocks, and house time in the groups that it leads. */
+  /** The sender's clocks, and house time as it knows it. */
   clocks: 25,
 
   /** From the state node, first on a link: the groups of this cluster. */

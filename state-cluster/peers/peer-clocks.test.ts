@@ -106,6 +106,21 @@ describe('clocks of the nodes', () => {
     expect(network.host(1).clocks.agreed([1])?.clockCount).toBe(1)
   })
 
+  it('TIME2: without agreement, a time has passed if so many clocks show it that one of them is right', () => {
+    const passed = (offsetsMs: readonly number[], voters: readonly number[]): number | undefined => {
+      const network = new Network(offsetsMs)
+      network.time.advance(3_000)
+      const wallMs = network.host(1).clocks.passed(voters)
+      return wallMs && Math.round((wallMs - network.time.nowMs()) / 100) * 100
+    }
+    expect(passed([0, hourMs], [1, 2, 3])).toBe(0)
+    expect(passed([0, -hourMs], [1, 2, 3])).toBe(-hourMs)
+    expect(passed([hourMs, 0, -hourMs], [1, 2, 3])).toBe(0)
+    expect(passed([0, 2 * hourMs, hourMs], [1, 2, 3, 4, 5])).toBe(0)
+    expect(passed([0, hourMs], [1, 2, 3, 4, 5])).toBeUndefined()
+    expect(passed([700], [1])).toBe(700)
+  })
+
   it('TIME3: a reading that came slowly, or answers an earlier process, does not count', () => {
     const slow = new Network([0, 0])
     slow.delayMs = () => 300

@@ -15,7 +15,7 @@ import type { Timing } from '../../wire/timing.ts'
 import { Fields, packTuple, unpackTuple } from '../../wire/tuples.ts'
 import { groupIdMax } from './raft-codec.ts'
 
-/** What the leader of a group says of house time. */
+/** What a node says of house time in a group. */
 export interface HouseReading {
   readonly groupId: GroupId
   readonly isCounted: boolean
@@ -34,6 +34,11 @@ export interface AgreedTime {
 export interface WallClocks {
   /** The time on which a majority of these nodes' wall clocks agrees; `undefined` where there is none. */
   agreed(voters: readonly number[]): AgreedTime | undefined
+  /**
+   * A time (epoch ms) that has come, if no more clocks are wrong than a minority of these nodes has: at least one clock
+   * that is right shows as much. `undefined` where too few clocks are known.
+   */
+  passed(voters: readonly number[]): number | undefined
   /** How far a node's wall clock is from that (ms, positive: ahead); `undefined` where that is not known. */
   offsetOf(nodeId: number, voters: readonly number[]): number | undefined
 }
@@ -45,9 +50,9 @@ export interface PeerClocksOptions {
   readonly send: (nodeId: number, body: Uint8Array) => void
   /** The nodes to compare with, this one or not. */
   readonly peers: () => Iterable<number>
-  /** Of the groups that this node leads. */
+  /** Of the groups in which this node knows it. */
   readonly readings: () => readonly HouseReading[]
-  /** A node leads a group, and house time there is this now, give or take `errorMs`. */
+  /** A node says that house time in a group is this now, give or take `errorMs`. */
   readonly heard: (nodeId: number, reading: HouseReading, errorMs: number) => void
   /** Called after each round. */
   readonly compared: () => void
@@ -135,6 +140,12 @@ export class PeerClocks implements WallClocks {
     return { wallMs: middle + this.#options.timing.clock.monotonicMs(), clockCount: most.length }
   }
 
+  passed(voters: readonly number[]): number | undefined {
+    const wrongMax = voters.length - majorityOf(voters)
+    const offset = this.#offsets(voters).at(-1 - wrongMax)
+    return offset === undefined ? undefined : offset + this.#options.timing.clock.monotonicMs()
+  }
+
   offsetOf(nodeId: number, voters: readonly number[]): number | undefined {
     const agreed = this.agreed(voters)
     const offset = this.#offset(nodeId)
@@ -189,6 +200,7 @@ export class PeerClocks implements WallClocks {
 export function ownWallClock({ clock }: Timing): WallClocks {
   return {
     agreed: () => ({ wallMs: clock.nowMs(), clockCount: 1 }),
+    passed: () => clock.nowMs(),
     offsetOf: () => 0,
   }
 }

@@ -120,10 +120,11 @@ export class Leading {
 
   /** Whether entries can be stamped: no time is missing, or no agreement came in time. */
   #hasTime(): boolean {
-    const { stampClock, clock } = this.#options
+    const { stampClock, wallClocks, voters, clock } = this.#options
     if (!stampClock.isCounted) this.correctTime()
     if (stampClock.isCounted) return true
     if (clock.monotonicMs() < this.#agreementUntilMs) return false
+    stampClock.passed(wallClocks.passed(voters()))
     if (stampClock.nowMs() === 0) stampClock.begin(clock.nowMs())
     return true
   }

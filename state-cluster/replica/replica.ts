@@ -385,17 +385,18 @@ export class Replica {
     return this.#members.voters
   }
 
-  /** What it says of house time to the others, while it leads. */
+  /** What it says of house time to the others, while it leads or where it has counted it. */
   houseTime(): HouseTime | undefined {
-    if (this.#end || !this.#leading.isReady) return undefined
     const { isCounted } = this.#stampClock
+    if (this.#end || !(this.#leading.isReady || isCounted)) return undefined
     const houseMs = this.#stampClock.nowMs()
     return houseMs === 0 ? undefined : { houseMs, isCounted }
   }
 
-  /** What a node that says it leads says of house time, give or take `errorMs`. */
+  /** What another node says of house time, give or take `errorMs`: the leader counts, and who has counted where this has not. */
   heardHouseTime(nodeId: number, time: HouseTime, errorMs: number): void {
-    if (this.#end || nodeId === this.#nodeId || nodeId !== this.#raft.basicStatus().lead) return
+    const isOfLeader = nodeId === this.#raft.basicStatus().lead
+    if (this.#end || !(isOfLeader || (time.isCounted && !this.#stampClock.isCounted))) return
     this.#stampClock.heard(time, errorMs, this.#applied.state.house.lastAtMs)
   }
 
@@ -408,7 +409,7 @@ export class Replica {
   /** How far house time is from what the voters' wall clocks agree on (ms, positive: ahead), on its leader. */
   houseOffsetMs(): number | undefined {
     const agreed = this.#wallClocks.agreed(this.#members.voters)
-    return agreed && this.houseTime() && this.#stampClock.nowMs() - agreed.wallMs
+    return agreed && this.#leading.isReady ? this.#stampClock.nowMs() - agreed.wallMs : undefined
   }
 
   /** A leader whose own clock is off hands over to a node whose clock is not. */

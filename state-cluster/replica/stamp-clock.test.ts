@@ -83,6 +83,19 @@ describe('house time', () => {
     expect(ahead.errorMs).toBeCloseTo(hourMs - 97.5, 3)
   })
 
+  it('TIME2: a time that has passed for certain is taken over forwards, and no further once it is counted', () => {
+    const leader = new Leader()
+    leader.stamps.applied(leader.trueMs - hourMs)
+    leader.stamps.passed(undefined)
+    leader.stamps.passed(leader.trueMs - 2 * hourMs)
+    expect(leader.errorMs).toBe(-hourMs)
+    leader.stamps.passed(leader.trueMs - 60_000)
+    expect(leader.errorMs).toBe(-60_000)
+    leader.run(25)
+    leader.stamps.passed(leader.trueMs + hourMs)
+    expect(leader.errorMs).toBe(0)
+  })
+
   it('TIME2: a follower counts on from what the leader says, and a late word only moves it forwards', () => {
     const leader = new Leader()
     const { stamps, trueMs } = leader

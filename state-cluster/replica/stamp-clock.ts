@@ -61,6 +61,11 @@ export class StampClock {
     this.#set(stampMs)
   }
 
+  /** Without agreement, on a leader that misses time: this time has come in any case. */
+  passed(wallMs: number | undefined): void {
+    if (wallMs !== undefined && !this.#isCounted && wallMs > this.nowMs()) this.#set(wallMs)
+  }
+
   /** Without any stamp and without agreement: some time is better than none. */
   begin(wallMs: number): void {
     this.#set(wallMs)
