@@ -13,20 +13,28 @@ export const serverId = 'server-1' as ServerId
 export const auctionCount = 1_000
 const bidderCount = 50
 
-export function createAuction(number: number): Command {
+const dayMs = 86_400_000
+
+export const auctionIdOf = (number: number): AuctionId => `auction-${number}` as AuctionId
+
+/** The command that opens auction number `number`. */
+export function createAuction(
+  number: number,
+  { seller = 'seller', days = 1, tags = ['bench'] }: { seller?: string; days?: number; tags?: string[] } = {},
+): Command {
   return {
     type: 'create_auction',
-    subject: 'seller' as SubjectId,
+    subject: seller as SubjectId,
     requestId: `create-${number}` as RequestId,
-    auctionId: `auction-${number}` as AuctionId,
+    auctionId: auctionIdOf(number),
     serverId,
     terms: {
       title: `Lot ${number}`,
-      tags: ['bench'],
+      tags,
       format: 'english',
       currency: 'EUR',
       openingBid: 100,
-      durationMs: 86_400_000,
+      durationMs: days * dayMs,
       increments: defaultIncrements('EUR'),
     },
   }
@@ -39,7 +47,7 @@ export function placeBid(number: number): Command {
     type: 'place_bid',
     subject: `bidder-${round % bidderCount}` as SubjectId,
     requestId: `bid-${number}` as RequestId,
-    auctionId: `auction-${(number * 7) % auctionCount}` as AuctionId,
+    auctionId: auctionIdOf((number * 7) % auctionCount),
     amount: 1_000_000 + round * 20_000,
     kind: 'max',
   }

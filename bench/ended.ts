@@ -7,14 +7,11 @@
  *
  * Invariant: the log stays flat; the bench fails otherwise.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../protocol/ids.ts'
-import { defaultIncrements } from '../protocol/money.ts'
-import { type Command, openSingleNode } from '../state-cluster/index.ts'
-import { emptyOutbox } from './outbox.ts'
+import type { RequestId, SubjectId } from '../protocol/ids.ts'
+import type { Command } from '../state-cluster/index.ts'
+import { auctionIdOf, createAuction } from './bids.ts'
 import { type Growth, type Sample, Samples } from './samples.ts'
+import { onSingleNode } from './single-node.ts'
 
 interface EndedReport {
   readonly auctions: number
@@ -28,8 +25,6 @@ interface EndedReport {
   readonly samples: readonly Sample[]
 }
 
-const groupId = 0 as GroupId
-const serverId = 'server-1' as ServerId
 const sellerCount = 2_000
 const bidderCount = 10_000
 const inFlight = 256
@@ -39,24 +34,10 @@ const amounts = [500, 900, 1_400] as const
 
 /** All that happens to auction number `number`, in order. */
 function lifeOf(number: number): readonly Command[] {
-  const auctionId = `auction-${number}` as AuctionId
+  const auctionId = auctionIdOf(number)
   const seller = `seller-${number % sellerCount}` as SubjectId
-  const create: Command = {
-    type: 'create_auction',
-    subject: seller,
-    requestId: `create-${number}` as RequestId,
-    auctionId,
-    serverId,
-    terms: {
-      title: `Lot number ${number}`,
-      tags: ['bench', `kind-${number % 100}`],
-      format: 'english',
-      currency: 'EUR',
-      openingBid: 100,
-      durationMs: 7 * 86_400_000,
-      increments: defaultIncrements('EUR'),
-    },
-  }
+  const tags = ['bench', `kind-${number % 100}`]
+  const create = createAuction(number, { seller, days: 7, tags })
   const bids = amounts.map(
     (amount, at): Command => ({
       type: 'place_bid',
@@ -73,20 +54,7 @@ function lifeOf(number: number): readonly Command[] {
 
 /** Measures; progress goes to stderr. Rejects when a command is refused. */
 export async function ended({ auctions = auctionsDefault } = {}): Promise<EndedReport> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'martillo-bench-'))
-  const cluster = await openSingleNode({
-    dataDir,
-    onFatal(error) {
-      throw error
-    },
-  })
-  const must = async (command: Command): Promise<Record<string, unknown>> => {
-    const reply = await cluster.propose(groupId, command)
-    if (!reply.ok) throw new Error(`${command.type} was refused: ${reply.code}`)
-    return { ...reply }
-  }
-  try {
-    const { epoch } = await must({ type: 'enlist_server', serverId })
+  return await onSingleNode(async ({ cluster, must, emptyOutbox }) => {
     const samples = new Samples(cluster, 'auctions')
     await samples.take(0)
     let next = 0
@@ -97,7 +65,7 @@ export async function ended({ auctions = auctionsDefault } = {}): Promise<EndedR
           const number = next++
           for (const command of lifeOf(number)) await must(command)
           if (number % 100 !== 0) continue
-          await emptyOutbox(cluster, groupId, serverId, epoch as number)
+          await emptyOutbox()
         }
       }
       await Promise.all(Array.from({ length: inFlight }, live))
@@ -115,8 +83,5 @@ export async function ended({ auctions = auctionsDefault } = {}): Promise<EndedR
       passed: log.isFlat,
       samples: samples.taken,
     }
-  } finally {
-    await cluster.close()
-    rmSync(dataDir, { recursive: true })
-  }
+  })
 }

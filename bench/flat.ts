@@ -8,14 +8,11 @@
  * Invariant: one bid in a thousand is sent twice, and the second answer equals the first.
  */
 import { deepStrictEqual } from 'node:assert'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { AuctionId, GroupId, RequestId, ServerId, SubjectId } from '../protocol/ids.ts'
-import { defaultIncrements } from '../protocol/money.ts'
-import { type Command, openSingleNode } from '../state-cluster/index.ts'
-import { emptyOutbox } from './outbox.ts'
+import type { AuctionId, RequestId, SubjectId } from '../protocol/ids.ts'
+import type { Command } from '../state-cluster/index.ts'
+import { createAuction } from './bids.ts'
 import { type Growth, type Sample, Samples } from './samples.ts'
+import { onSingleNode } from './single-node.ts'
 
 interface FlatReport {
   readonly bids: number
@@ -34,8 +31,6 @@ interface FlatReport {
   readonly samples: readonly Sample[]
 }
 
-const groupId = 0 as GroupId
-const serverId = 'server-1' as ServerId
 const auctionCount = 1_000
 const bidderCount = 5_000
 const biddersPerAuction = 50
@@ -45,25 +40,6 @@ const repeatEvery = 1_000
 const bidsDefault = 2_000_000
 /** With fewer, the second half is still part of the way to a full memory of requests, and nothing is judged. */
 const judgedFromBids = 2_000_000
-
-function createAuction(number: number): Command {
-  return {
-    type: 'create_auction',
-    subject: 'seller' as SubjectId,
-    requestId: `create-${number}` as RequestId,
-    auctionId: `auction-${number}` as AuctionId,
-    serverId,
-    terms: {
-      title: `Lot ${number}`,
-      tags: ['bench'],
-      format: 'english',
-      currency: 'EUR',
-      openingBid: 100,
-      durationMs: 30 * 86_400_000,
-      increments: defaultIncrements('EUR'),
-    },
-  }
-}
 
 /**
  * Bid number `number`. Each auction gets its bids in rounds of three: one that takes the lead, one that takes it
@@ -86,21 +62,10 @@ function placeBid(number: number): Command {
 
 /** Measures; progress goes to stderr. Rejects when a bid is refused or a repeat has another answer. */
 export async function flat({ bids = bidsDefault } = {}): Promise<FlatReport> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'martillo-bench-'))
-  const cluster = await openSingleNode({
-    dataDir,
-    onFatal(error) {
-      throw error
-    },
-  })
-  const must = async (command: Command): Promise<Record<string, unknown>> => {
-    const reply = await cluster.propose(groupId, command)
-    if (!reply.ok) throw new Error(`${command.type} was refused: ${reply.code}`)
-    return { ...reply }
-  }
-  try {
-    const { epoch } = await must({ type: 'enlist_server', serverId })
-    await Promise.all(Array.from({ length: auctionCount }, (_, number) => must(createAuction(number))))
+  return await onSingleNode(async ({ cluster, must, emptyOutbox }) => {
+    await Promise.all(
+      Array.from({ length: auctionCount }, (_, number) => must(createAuction(number, { days: 30 }))),
+    )
     const samples = new Samples(cluster, 'bids')
     await samples.take(0)
     let next = 0
@@ -115,7 +80,7 @@ export async function flat({ bids = bidsDefault } = {}): Promise<FlatReport> {
           if (number % repeatEvery !== 0) continue
           deepStrictEqual(await must(placeBid(number)), reply)
           repeats += 1
-          await emptyOutbox(cluster, groupId, serverId, epoch as number)
+          await emptyOutbox()
         }
       }
       const beganMs = performance.now()
@@ -142,8 +107,5 @@ export async function flat({ bids = bidsDefault } = {}): Promise<FlatReport> {
       ...(bids >= judgedFromBids && { passed: Object.values(growth).every(({ isFlat }) => isFlat) }),
       samples: samples.taken,
     }
-  } finally {
-    await cluster.close()
-    rmSync(dataDir, { recursive: true })
-  }
+  })
 }

@@ -6,53 +6,23 @@
  *
  * Invariant: the processes are real, and the kill is SIGKILL.
  */
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { Agent, request } from 'node:http'
-import { cpus, tmpdir } from 'node:os'
+import { cpus } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-
-const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
-
-interface Running {
-  readonly url: string
-  readonly readyMs: number
-  readonly rssMiB: () => number
-  kill(): Promise<void>
-}
+import { removeFolder, startHouse, temporaryFolder, until } from '../tests/processes.ts'
 
 /** Starts a house and waits until `/readyz` answers 200. */
-async function start(dataDir: string): Promise<Running> {
+async function start(dataDir: string) {
   const startedAt = performance.now()
-  const child = spawn(process.execPath, [main, 'start', '--json', '--port', '0', '--data', dataDir], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
-  const url = await new Promise<string>((resolve, reject) => {
-    let text = ''
-    child.stdout.on('data', (chunk) => {
-      text += chunk
-      for (const line of text.split('\n').slice(0, -1)) {
-        if (!line.startsWith('{')) continue
-        const record = JSON.parse(line) as { event?: string; url?: string }
-        if (record.event === 'listening' && record.url !== undefined) resolve(record.url)
-      }
-    })
-    void ended.then(() => reject(new Error('the house ended at start')))
-  })
-  while ((await fetch(`${url}/readyz`)).status !== 200)
-    await new Promise((resolve) => setTimeout(resolve, 10))
+  const house = await startHouse({ dataDir })
+  await until('it is ready', async () => (await fetch(`${house.url}/readyz`)).ok)
   return {
-    url,
+    ...house,
     readyMs: Math.round(performance.now() - startedAt),
     rssMiB() {
-      const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
+      const status = readFileSync(`/proc/${house.process.pid}/status`, 'utf8')
       return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024)
-    },
-    async kill() {
-      child.kill('SIGKILL')
-      await ended
     },
   }
 }
@@ -117,12 +87,12 @@ export interface OpenAuctionsFigures {
 
 /** Loads `auctions` (default 100,000) and measures. Progress goes to stderr. */
 export async function openAuctions(auctions = 100_000): Promise<OpenAuctionsFigures> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'martillo-bench-'))
+  const dataDir = temporaryFolder()
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
   try {
     const first = await start(dataDir)
     const emptyRssMiB = first.rssMiB()
-    const token = readFileSync(join(dataDir, 'operator.token'), 'utf8').trim()
+    const token = first.operatorToken()
     const loadedAt = performance.now()
     let next = 0
     const worker = async (): Promise<void> => {
@@ -135,14 +105,14 @@ export async function openAuctions(auctions = 100_000): Promise<OpenAuctionsFigu
     await Promise.all(Array.from({ length: 64 }, worker))
     const seconds = (performance.now() - loadedAt) / 1_000
     const loadedRssMiB = first.rssMiB()
-    await first.kill()
+    await first.stop('SIGKILL')
     const second = await start(dataDir)
     const listed = (await (await fetch(`${second.url}/auctions?status=open&limit=1`)).json()) as {
       auctions: unknown[]
     }
     if (listed.auctions.length !== 1) throw new Error('the restarted house lists no open auction')
     const restartedRssMiB = second.rssMiB()
-    await second.kill()
+    await second.stop('SIGKILL')
     return {
       auctions,
       createdPerSecond: Math.round(auctions / seconds),
@@ -157,6 +127,6 @@ export async function openAuctions(auctions = 100_000): Promise<OpenAuctionsFigu
     }
   } finally {
     agent.destroy()
-    rmSync(dataDir, { recursive: true, force: true })
+    removeFolder(dataDir)
   }
 }

@@ -10,8 +10,8 @@
 import { fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Command, openSingleNode, type SingleNode } from '../state-cluster/index.ts'
-import { auctionCount, createAuction, groupId, placeBid, serverId } from './bids.ts'
+import { auctionCount, createAuction, placeBid } from './bids.ts'
+import { onSingleNode } from './single-node.ts'
 
 export interface ReplicaRun {
   readonly inFlight: number
@@ -34,30 +34,14 @@ export interface ReplicaFigures {
   readonly node: string
 }
 
-function commandOrDie(cluster: SingleNode, command: Command): Promise<void> {
-  return cluster.propose(groupId, command).then((reply) => {
-    if (!reply.ok) throw new Error(`${command.type} was refused: ${reply.code}`)
-  })
-}
-
 async function measure(inFlight: number, seconds: number): Promise<ReplicaRun> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'martillo-bench-'))
-  const cluster = await openSingleNode({
-    dataDir,
-    onFatal(error) {
-      throw error
-    },
-  })
-  try {
-    await commandOrDie(cluster, { type: 'enlist_server', serverId })
-    await Promise.all(
-      Array.from({ length: auctionCount }, (_, number) => commandOrDie(cluster, createAuction(number))),
-    )
+  return await onSingleNode(async ({ cluster, must }) => {
+    await Promise.all(Array.from({ length: auctionCount }, (_, number) => must(createAuction(number))))
     let next = 0
     const waits: number[] = []
     const bidUntil = async (endMs: number, isNoted: boolean): Promise<void> => {
       for (let beganMs = performance.now(); beganMs < endMs; ) {
-        await commandOrDie(cluster, placeBid(next++))
+        await must(placeBid(next++))
         const nowMs = performance.now()
         if (isNoted) waits.push(nowMs - beganMs)
         beganMs = nowMs
@@ -91,10 +75,7 @@ async function measure(inFlight: number, seconds: number): Promise<ReplicaRun> {
       cpuMicrosPerBid: round((cpu.user + cpu.system) / waits.length),
       diskBytesPerBid: Math.round((disk.usedBytes - diskBefore.usedBytes) / waits.length),
     }
-  } finally {
-    await cluster.close()
-    rmSync(dataDir, { recursive: true })
-  }
+  })
 }
 
 function round(value: number): number {
