@@ -10,9 +10,9 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Station } from '../tests/drills/cluster.ts'
 import { startLocalQueue, variablesOf } from '../tests/local-queue.ts'
 import { root } from '../tests/processes.ts'
+import { Station } from '../tests/station.ts'
 
 const help = `Usage: npm run --silent cluster -- [--data FOLDER] [--shift N] [--source]
 
@@ -93,7 +93,6 @@ function stationsOf(layout: Layout, env: Readonly<Record<string, string>>) {
       address,
       port: port + shift,
       ...(healthPort && { healthPort }),
-      wrap: [],
       hasOwnSignals: true,
     })
   }
@@ -199,7 +198,11 @@ async function main(): Promise<number> {
   const cluster = await starting
   process.stdout.write(describe(layout, cluster))
   for (const station of [...cluster.nodes, ...cluster.monitors, ...cluster.servers, cluster.notifier])
-    void station.ended().then((how) => process.stderr.write(`cluster: ${station.name} ended (${how})\n`))
+    void station
+      .ended()
+      .then(({ code, signal }) =>
+        process.stderr.write(`cluster: ${station.name} ended (${signal ?? code})\n`),
+      )
   await signalled
   process.stderr.write('cluster: stopping; Ctrl-C again to stop at once\n')
   await cluster.stop()

@@ -7,8 +7,9 @@ import type { BidEntry } from '../protocol/http-bodies.ts'
 import type { AuctionId, RequestId } from '../protocol/ids.ts'
 import { Random } from '../runtime/random.ts'
 import { houseHttp, openSession, SeqRecorder } from './bidder.ts'
-import { type Member, TestCluster } from './cluster.ts'
+import { TestCluster } from './cluster.ts'
 import { until } from './processes.ts'
+import type { Station } from './station.ts'
 
 const kills = 5
 const bidderCount = 4
@@ -27,7 +28,7 @@ test(`NODE1 and NODE2: acknowledged bids survive ${kills} kills of the leader, o
     env: { MARTILLO_BIDS_PER_SECOND: '100000', MARTILLO_BIDS_BURST: '100000', MARTILLO_LOG_LEVEL: 'warn' },
   })
   cleanUps.push(() => cluster.close())
-  const url = cluster.urlOf(cluster.servers[0] as Member)
+  const url = (cluster.servers[0] as Station).url
   const operator = houseHttp(url, cluster.operatorToken())
   const terms = { title: 'A ship', tags: ['cluster'], openingBid: 100, durationMs: 3_600_000 }
   const auctionId: AuctionId = (await operator.createAuction(terms)).id
@@ -65,21 +66,21 @@ test(`NODE1 and NODE2: acknowledged bids survive ${kills} kills of the leader, o
     const before = acknowledged.length
     await until('bids are acknowledged', () => acknowledged.length >= before + 20)
     await new Promise((resolve) => setTimeout(resolve, random.unit() * 30))
-    let leader: Member | undefined
+    let leader: Station | undefined
     await until('a node leads', async () => {
       leader = await cluster.leader()
       return leader !== undefined
     })
-    await (leader as Member).stop('SIGKILL')
+    await (leader as Station).kill()
     const atKill = acknowledged.length
     await until('the other two go on', () => acknowledged.length >= atKill + 5)
-    await (leader as Member).start()
+    await (leader as Station).start()
   }
   isBidding = false
   await Promise.all(bidders)
 
   expect(refusals).toEqual([])
-  await until('all nodes hold the same', () => cluster.isEqual())
+  await cluster.untilEqual()
   const rows: BidEntry[][] = []
   for (const token of tokens) {
     const http = houseHttp(url, token)

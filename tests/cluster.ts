@@ -1,101 +1,28 @@
 /**
- * A cluster of real processes on loopback: state nodes and servers.
+ * A cluster of real processes on one machine, for tests and drills.
  *
- * Each has a folder and a port that it keeps, so that it can be killed and come back.
+ * State nodes, servers, monitors, notifier and queue are stations: each can be killed, paused and started again.
  *
- * Invariant: nothing outlives `close`; a node that is started again is the same node.
+ * Invariant: nothing outlives `close`, or this process.
  */
-import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import {
-  collect,
-  type Exit,
+  builtMain,
+  clusterEnv,
   freePort,
   healthHeaders,
-  listening,
   removeFolder,
-  spawnMartillo,
   temporaryFolder,
+  until,
 } from './processes.ts'
+import { Station } from './station.ts'
 
-export interface ClusterOptions {
-  readonly nodes: number
-  readonly servers: number
-  /** Further variables of all processes. */
-  readonly env?: NodeJS.ProcessEnv
-}
+const queueProcess = fileURLToPath(new URL('queue-process.ts', import.meta.url))
 
-interface Process {
-  readonly child: ChildProcess
-  readonly exit: Promise<Exit>
-  readonly output: ReturnType<typeof collect>
-}
-
-/** One state node or server, running or not. */
-export class Member {
-  readonly name: string
-  readonly port: number
-  readonly dataDir: string
-  readonly #args: readonly string[]
-  readonly #env: NodeJS.ProcessEnv
-  #process: Process | undefined
-
-  constructor(name: string, port: number, dataDir: string, args: readonly string[], env: NodeJS.ProcessEnv) {
-    this.name = name
-    this.port = port
-    this.dataDir = dataDir
-    this.#args = args
-    this.#env = env
-  }
-
-  get isRunning(): boolean {
-    return (
-      this.#process !== undefined &&
-      this.#process.child.exitCode === null &&
-      this.#process.child.signalCode === null
-    )
-  }
-
-  get pid(): number {
-    return this.#running().child.pid as number
-  }
-
-  get stderr(): string {
-    return this.#process?.output.stderr() ?? ''
-  }
-
-  /** `more`: further variables of this start alone. */
-  async start(more: NodeJS.ProcessEnv = {}): Promise<void> {
-    const args = [...this.#args, '--port', String(this.port), '--data', this.dataDir, '--json']
-    const child = spawnMartillo(args, { ...this.#env, ...more })
-    const output = collect(child)
-    this.#process = { child, exit: output.exit, output }
-    await listening(child, output)
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    this.#running().child.kill(signal)
-  }
-
-  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {
-    this.signal(signal)
-    return await this.#running().exit
-  }
-
-  /** Resolves when the process has ended by itself. */
-  async ended(): Promise<Exit> {
-    return await this.#running().exit
-  }
-
-  #running(): Process {
-    if (this.#process === undefined) throw new Error(`${this.name} does not run`)
-    return this.#process
-  }
-}
-
-/** What a state node says of one of its groups. */
+/** What a state node says of itself. */
 export interface NodeStatus {
   readonly nodeId: number
   readonly groups: readonly {
@@ -103,136 +30,286 @@ export interface NodeStatus {
     readonly leader: number
     readonly term: number
     readonly appliedIndex: number
-    readonly firstIndex: number
     readonly members: readonly { readonly nodeId: number; readonly role: string }[]
   }[]
   readonly state: readonly { readonly stateHash: string; readonly appliedIndex: number }[]
 }
 
-export class TestCluster {
-  readonly nodes: Member[] = []
-  readonly servers: Member[] = []
-  readonly folder = temporaryFolder()
-  /** Variables of all its processes. */
-  readonly env: NodeJS.ProcessEnv
-  readonly #healthPorts = new Map<Member, number>()
+/** Where stations live: on loopback, or each in a network of its own. */
+export interface Network {
+  addressOf(name: string): string
+  wrapOf(name: string): readonly string[]
+}
 
-  private constructor(env: NodeJS.ProcessEnv) {
-    this.env = env
+const loopback: Network = { addressOf: () => '127.0.0.1', wrapOf: () => [] }
+
+export interface ClusterOptions {
+  readonly nodes?: number
+  readonly servers?: number
+  readonly monitors?: number
+  /** With queue and notifier. */
+  readonly hasNotifier?: boolean
+  /** One key file for webhooks, instead of the key that follows from the secret for tokens. */
+  readonly hasWebhookKeyFile?: boolean
+  /** Further variables of all processes. */
+  readonly env?: NodeJS.ProcessEnv
+  readonly network?: Network
+  /** Folder of one station other than its own below the deployment's. */
+  readonly dataDirOf?: (name: string) => string | undefined
+  /** Further variables of one station. */
+  readonly envOf?: (name: string) => NodeJS.ProcessEnv
+}
+
+export class TestCluster {
+  readonly folder = temporaryFolder()
+  readonly nodes: Station[] = []
+  readonly servers: Station[] = []
+  readonly monitors: Station[] = []
+  notifier: Station | undefined
+  queue: Station | undefined
+  readonly #network: Network
+  readonly #options: ClusterOptions
+  readonly #env: NodeJS.ProcessEnv
+  #isClosed = false
+
+  private constructor(options: ClusterOptions) {
+    this.#options = options
+    this.#network = options.network ?? loopback
+    const { env, hasNotifier, hasWebhookKeyFile } = options
+    this.#env = {
+      ...clusterEnv,
+      MARTILLO_JWT_SECRET: randomBytes(32).toString('base64url'),
+      ...(hasNotifier === true && { MARTILLO_WEBHOOK_PRIVATE_ADDRESSES: 'allow' }),
+      ...(hasWebhookKeyFile === true && { MARTILLO_WEBHOOK_KEY_FILE: this.webhookKeyFile }),
+      ...env,
+    }
+    mkdirSync(join(this.folder, 'logs'))
   }
 
-  static async open(options: ClusterOptions): Promise<TestCluster> {
-    const secret = randomBytes(32).toString('base64url')
-    const cluster = new TestCluster({ ...options.env, MARTILLO_JWT_SECRET: secret })
-    await cluster.begin(options)
+  /** Starts everything and waits until all of it listens. */
+  static async open(options: ClusterOptions = {}): Promise<TestCluster> {
+    const cluster = new TestCluster(options)
+    try {
+      await cluster.#startAll()
+    } catch (error) {
+      await cluster.close()
+      throw error
+    }
     return cluster
   }
 
-  /** Adds so many of each, started. */
-  async begin({ nodes, servers }: Pick<ClusterOptions, 'nodes' | 'servers'>): Promise<void> {
-    const ports: number[] = []
-    for (let at = 0; at < nodes; at++) ports.push(await freePort())
-    const members = ports.map((port, at) => `${at + 1}=127.0.0.1:${port}`).join(',')
-    for (const [at, port] of ports.entries()) await this.#addNode(at + 1, port, ['--members', members])
+  async #startAll(): Promise<void> {
+    const { nodes = 3, servers = 2, monitors = 0, hasNotifier = false } = this.#options
+    const names = Array.from({ length: nodes }, (_, at) => `node-${at + 1}`)
+    const ports = await Promise.all(names.map(() => freePort()))
+    const members = names.map((name, at) => `${at + 1}=${this.#network.addressOf(name)}:${ports[at]}`)
+    for (const [at, port] of ports.entries())
+      await this.#addNode(at + 1, ['--members', members.join(',')], port)
     await Promise.all(this.nodes.map((node) => node.start()))
-    for (let at = 0; at < servers; at++) {
-      const server = new Member(
-        `server-${at + 1}`,
-        await freePort(),
-        join(this.folder, `server-${at + 1}`),
-        ['server', '--id', `server-${at + 1}`, '--state', this.stateNodes],
-        this.env,
-      )
-      this.servers.push(server)
-      await server.start()
+    let queueEnv: NodeJS.ProcessEnv = {}
+    if (hasNotifier) {
+      this.queue = await this.#station('queue', [], {})
+      await this.queue.start()
+      queueEnv = this.queue.facts['env'] as NodeJS.ProcessEnv
     }
+    for (let at = 0; at < monitors; at++) {
+      const argv = ['monitor', '--state', this.stateNodes, '--id', `monitor-${at + 1}`]
+      this.monitors.push(await this.#station(`monitor-${at + 1}`, argv, { hasHealth: true }))
+    }
+    await Promise.all(this.monitors.map((monitor) => monitor.start()))
+    const watchedBy =
+      monitors === 0
+        ? []
+        : ['--monitors', this.monitors.map(({ address, port }) => `${address}:${port}`).join(',')]
+    for (let at = 0; at < servers; at++) {
+      const argv = ['server', '--id', `server-${at + 1}`, '--state', this.stateNodes, ...watchedBy]
+      this.servers.push(await this.#station(`server-${at + 1}`, argv, { env: queueEnv }))
+    }
+    await Promise.all(this.servers.map((server) => server.start()))
+    if (hasNotifier) {
+      this.notifier = await this.#station('notifier', ['notifier'], { env: queueEnv })
+      await this.notifier.start()
+    }
+    await until('all servers are ready', async () => {
+      const answers = await Promise.all(this.servers.map((server) => this.isReady(server)))
+      return answers.every(Boolean)
+    })
   }
 
-  /** Of all nodes, as servers and tools want them. */
-  get stateNodes(): string {
-    return this.nodes.map((node) => `127.0.0.1:${node.port}`).join(',')
+  async #addNode(nodeId: number, argv: readonly string[], port: number): Promise<Station> {
+    const verb = ['state', '--node-id', String(nodeId), ...argv]
+    const node = await this.#station(`node-${nodeId}`, verb, { port, hasHealth: true })
+    this.nodes.push(node)
+    return node
   }
 
-  urlOf(server: Member): string {
-    return `http://127.0.0.1:${server.port}`
-  }
-
-  operatorToken(): string {
-    return readFileSync(join((this.servers[0] as Member).dataDir, 'operator.token'), 'utf8').trim()
+  async #station(
+    name: string,
+    verb: readonly string[],
+    how: { readonly port?: number; readonly env?: NodeJS.ProcessEnv; readonly hasHealth?: boolean },
+  ): Promise<Station> {
+    const port = how.port ?? (await freePort())
+    const address = this.#network.addressOf(name)
+    const dataDir = this.#options.dataDirOf?.(name) ?? join(this.folder, name)
+    const healthPort = how.hasHealth === true ? await freePort() : undefined
+    const listens = ['--host', address, '--port', String(port)]
+    const argv =
+      verb.length === 0
+        ? ['--import', 'tsx', queueProcess, String(port)]
+        : [builtMain(), ...verb, ...(verb[0] === 'notifier' ? [] : listens), '--data', dataDir, '--json']
+    return new Station({
+      name,
+      argv,
+      env: {
+        ...this.#env,
+        ...how.env,
+        ...(healthPort === undefined
+          ? {}
+          : { MARTILLO_HEALTH_PORT: String(healthPort), MARTILLO_HEALTH_HOST: address }),
+        ...this.#options.envOf?.(name),
+      },
+      logFile: join(this.folder, 'logs', `${name}.log`),
+      dataDir,
+      address,
+      port,
+      ...(healthPort === undefined ? {} : { healthPort }),
+      wrap: this.#network.wrapOf(name),
+    })
   }
 
   /** A node that will join: not started, and not a member yet. */
-  async newNode(nodeId: number): Promise<Member> {
-    const members = this.nodes.map((node, at) => `${at + 1}=127.0.0.1:${node.port}`).join(',')
-    return await this.#addNode(nodeId, await freePort(), ['--join', '--members', members])
+  async newNode(nodeId: number): Promise<Station> {
+    const members = this.nodes.map(({ address, port }, at) => `${at + 1}=${address}:${port}`).join(',')
+    return await this.#addNode(nodeId, ['--join', '--members', members], await freePort())
   }
 
-  healthUrlOf(node: Member): string {
-    return `http://127.0.0.1:${this.#healthPorts.get(node)}`
+  get all(): readonly Station[] {
+    const rest = [this.notifier, this.queue].filter((station) => station !== undefined)
+    return [...this.servers, ...this.monitors, ...this.nodes, ...rest]
   }
 
-  async statusOf(node: Member): Promise<NodeStatus> {
-    const response = await fetch(`${this.healthUrlOf(node)}/status`, { headers: healthHeaders })
-    return (await response.json()) as NodeStatus
+  get stateNodes(): string {
+    return this.nodes.map(({ address, port }) => `${address}:${port}`).join(',')
   }
 
-  async isReady(node: Member): Promise<boolean> {
+  get serverUrls(): readonly string[] {
+    return this.servers.map(({ url }) => url)
+  }
+
+  operatorToken(): string {
+    return readFileSync(join((this.servers[0] as Station).dataDir, 'operator.token'), 'utf8').trim()
+  }
+
+  get webhookKeyFile(): string {
+    return join(this.folder, 'webhook.key')
+  }
+
+  /** What a state node says; `undefined` while it says nothing. */
+  async statusOf(node: Station): Promise<NodeStatus | undefined> {
     try {
-      return (await fetch(`${this.healthUrlOf(node)}/readyz`)).ok
+      const response = await fetch(`${node.healthUrl}/status`, {
+        headers: healthHeaders,
+        signal: AbortSignal.timeout(2_000),
+      })
+      return (await response.json()) as NodeStatus
     } catch {
-      return false
+      return undefined
     }
   }
 
   /** The counters of a node by name, without `martillo_state_` and `_total`; those with labels are summed. */
-  async countersOf(node: Member): Promise<Readonly<Record<string, number>>> {
-    const text = await (await fetch(`${this.healthUrlOf(node)}/metrics`, { headers: healthHeaders })).text()
+  async countersOf(node: Station): Promise<Readonly<Record<string, number>>> {
+    const text = await (await fetch(`${node.healthUrl}/metrics`, { headers: healthHeaders })).text()
     const counters: Record<string, number> = {}
     for (const [, name, value] of text.matchAll(/^martillo_state_(\w+)_total(?:\{[^}]*\})? (\d+)$/gm))
       counters[name as string] = (counters[name as string] ?? 0) + Number(value)
     return counters
   }
 
-  /** The node that leads group 0, as it says itself; `undefined` while none does. */
-  async leader(): Promise<Member | undefined> {
-    for (const node of this.nodes.filter(({ isRunning }) => isRunning)) {
-      const status = await this.statusOf(node).catch(() => undefined)
-      if (status?.groups[0]?.isLeader === true) return node
+  /** The node that says that it leads, of the highest term where two say so; `undefined` while none does. */
+  async leader(): Promise<Station | undefined> {
+    let best: { node: Station; term: number } | undefined
+    const running = this.nodes.filter(({ isRunning }) => isRunning)
+    const all = await Promise.all(running.map(async (node) => [node, await this.statusOf(node)] as const))
+    for (const [node, status] of all) {
+      const group = status?.groups[0]
+      if (group?.isLeader === true && group.term > (best?.term ?? -1)) best = { node, term: group.term }
     }
-    return undefined
+    return best?.node
   }
 
-  /** Whether all running nodes have applied the same and hold the same. */
-  async isEqual(): Promise<boolean> {
-    const all = await Promise.all(
-      this.nodes.filter(({ isRunning }) => isRunning).map((node) => this.statusOf(node)),
-    )
-    const marks = all.map(({ state }) =>
-      JSON.stringify(state.map(({ stateHash, appliedIndex }) => [stateHash, appliedIndex])),
-    )
-    return marks.every((mark) => mark === marks[0])
+  async isReady(station: Station): Promise<boolean> {
+    return await isOk(`${station.healthUrl ?? station.url}/readyz`)
   }
 
-  async close(): Promise<void> {
-    for (const member of [...this.servers, ...this.nodes]) {
-      if (!member.isRunning) continue
-      member.signal('SIGCONT')
-      await member.stop('SIGKILL')
+  /** The term that a node is in; 0 while it does not say. */
+  async termOf(node: Station): Promise<number> {
+    return (await this.statusOf(node))?.groups[0]?.term ?? 0
+  }
+
+  /** Waits for a leader that holds. */
+  async untilLed(): Promise<Station> {
+    let found: Station | undefined
+    await until('a node leads', async () => {
+      found = await this.leader()
+      return found !== undefined
+    })
+    return found as Station
+  }
+
+  /** Waits until a node that was away has applied what the leader had applied when this was called. */
+  async untilCaughtUp(node: Station): Promise<void> {
+    const leader = await this.untilLed()
+    const target = (await this.statusOf(leader))?.groups[0]?.appliedIndex ?? 0
+    await until(`${node.name} has caught up`, async () => {
+      const applied = (await this.statusOf(node))?.groups[0]?.appliedIndex
+      return applied !== undefined && applied >= target
+    })
+  }
+
+  /** Waits until the nodes have applied the same and hold the same; returns that hash. Rejects when they differ. */
+  async untilEqual(nodes: readonly Station[] = this.nodes): Promise<string> {
+    let marks: (string | undefined)[] = []
+    const look = async (): Promise<boolean> => {
+      const all = await Promise.all(nodes.map((node) => this.statusOf(node)))
+      marks = all.map((status) =>
+        status?.state.map((group) => `${group.appliedIndex} ${group.stateHash}`).join(';'),
+      )
+      return marks[0] !== undefined && marks.every((mark) => mark === marks[0])
     }
-    removeFolder(this.folder)
+    await until('all nodes hold the same', look).catch((error: Error) => {
+      throw new Error(`${error.message}: ${JSON.stringify(marks)}`)
+    })
+    return marks[0] as string
   }
 
-  async #addNode(nodeId: number, port: number, args: readonly string[]): Promise<Member> {
-    const healthPort = await freePort()
-    const node = new Member(
-      `node-${nodeId}`,
-      port,
-      join(this.folder, `node-${nodeId}`),
-      ['state', '--node-id', String(nodeId), ...args],
-      { ...this.env, MARTILLO_HEALTH_PORT: String(healthPort) },
+  /** Resumes the paused stations and starts the ended ones. */
+  async heal(): Promise<void> {
+    for (const station of this.all) {
+      station.resume()
+      if (!station.isRunning) await station.start()
+    }
+  }
+
+  /** Kills everything; keeps the folder with the logs where something failed. */
+  async close({ keep = false } = {}): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    await Promise.all(
+      this.all.map(async (station) => {
+        if (!station.isRunning) return
+        station.resume()
+        await station.kill()
+      }),
     )
-    this.#healthPorts.set(node, healthPort)
-    this.nodes.push(node)
-    return node
+    if (!keep) removeFolder(this.folder)
+  }
+}
+
+async function isOk(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(2_000) })).ok
+  } catch {
+    return false
   }
 }

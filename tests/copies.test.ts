@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { AuctionId, RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession } from './bidder.ts'
-import { type Member, TestCluster } from './cluster.ts'
-import { martillo, startHouse, until } from './processes.ts'
+import { TestCluster } from './cluster.ts'
+import { martillo, startHouse } from './processes.ts'
+import type { Station } from './station.ts'
 
 const cleanUps: (() => unknown)[] = []
 afterAll(async () => {
@@ -18,7 +19,7 @@ afterAll(async () => {
 const env = { MARTILLO_BIDS_PER_SECOND: '100000', MARTILLO_BIDS_BURST: '100000', MARTILLO_LOG_LEVEL: 'warn' }
 
 async function withBids(cluster: TestCluster, count: number): Promise<AuctionId> {
-  const url = cluster.urlOf(cluster.servers[0] as Member)
+  const url = (cluster.servers[0] as Station).url
   const operator = houseHttp(url, cluster.operatorToken())
   const terms = { title: 'A copy', tags: [], openingBid: 100, durationMs: 3_600_000 }
   const { id } = await operator.createAuction(terms)
@@ -37,10 +38,10 @@ describe('copies of the state', () => {
     const cluster = await TestCluster.open({ nodes: 1, servers: 1, env })
     cleanUps.push(() => cluster.close())
     const id = await withBids(cluster, 300)
-    const url = cluster.urlOf(cluster.servers[0] as Member)
+    const url = (cluster.servers[0] as Station).url
     const bids = await houseHttp(url).bids(id, { after: 0, limit: 500 })
     const folder = join(cluster.folder, 'backups')
-    const health = cluster.healthUrlOf(cluster.nodes[0] as Member)
+    const health = (cluster.nodes[0] as Station).healthUrl as string
     const made = await martillo(['state', 'backup', folder, '--health', health, '--json'])
     expect(made).toMatchObject({ code: 0 })
     const { path } = JSON.parse(made.stdout) as { path: string }
@@ -75,10 +76,10 @@ describe('copies of the state', () => {
     const cluster = await TestCluster.open({ nodes: 3, servers: 1, env })
     cleanUps.push(() => cluster.close())
     const id = await withBids(cluster, 50)
-    await until('all hold the same', () => cluster.isEqual())
-    const [left, ...gone] = cluster.nodes as [Member, Member, Member]
-    const server = cluster.servers[0] as Member
-    for (const node of [...gone, left, server]) await node.stop('SIGKILL')
+    await cluster.untilEqual()
+    const [left, ...gone] = cluster.nodes as [Station, Station, Station]
+    const server = cluster.servers[0] as Station
+    for (const node of [...gone, left, server]) await node.kill()
     const recover = (...more: string[]) =>
       martillo(['state', 'recover', '--data', left.dataDir, '--cluster', 'rescued', ...more])
     const hasty = await recover()
@@ -90,7 +91,7 @@ describe('copies of the state', () => {
     await expect(left.start()).rejects.toThrow('belongs to cluster')
     await left.start({ MARTILLO_CLUSTER: 'rescued', MARTILLO_MEMBERS: `1=127.0.0.1:${left.port}` })
     await server.start()
-    const view = await houseHttp(cluster.urlOf(server)).auction(id)
+    const view = await houseHttp(server.url).auction(id)
     expect(view).toMatchObject({ bidCount: 50, status: 'open' })
     await withBids(cluster, 5)
   })

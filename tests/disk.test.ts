@@ -3,13 +3,14 @@
  * itself when there is space again. The disk is a small tmpfs, so this needs the right to mount one.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession } from './bidder.ts'
-import { type Member, TestCluster } from './cluster.ts'
+import { TestCluster } from './cluster.ts'
 import { hasTool, removeFolder, temporaryFolder, until } from './processes.ts'
+import type { Station } from './station.ts'
 
 const cleanUps: (() => unknown)[] = []
 afterAll(async () => {
@@ -30,16 +31,16 @@ describe('DISK1: a full disk', () => {
 })
 
 async function drill(): Promise<void> {
-  const cluster = await TestCluster.open({ nodes: 0, servers: 0 })
-  cleanUps.push(() => cluster.close())
-  const disk = join(cluster.folder, 'node-3')
-  mkdirSync(disk)
+  const disk = temporaryFolder()
+  cleanUps.push(() => removeFolder(disk))
   run('mount', '-t', 'tmpfs', '-o', 'size=64m', 'martillo-test', disk)
   cleanUps.push(() => run('umount', '-l', disk))
-  await cluster.begin({ nodes: 3, servers: 1 })
-  const third = cluster.nodes[2] as Member
+  const dataDirOf = (name: string) => (name === 'node-3' ? disk : undefined)
+  const cluster = await TestCluster.open({ servers: 1, dataDirOf })
+  cleanUps.push(() => cluster.close())
+  const third = cluster.nodes[2] as Station
 
-  const url = cluster.urlOf(cluster.servers[0] as Member)
+  const url = (cluster.servers[0] as Station).url
   const operator = houseHttp(url, cluster.operatorToken())
   const terms = { title: 'A disk', tags: [], openingBid: 100, durationMs: 3_600_000 }
   const { id: auctionId } = await operator.createAuction(terms)
@@ -62,13 +63,13 @@ async function drill(): Promise<void> {
     await bid()
     return !(await cluster.isReady(third))
   })
-  expect(third.stderr).toContain('stepped_aside')
-  expect(third.stderr).toContain('are left for')
+  expect(third.log).toContain('stepped_aside')
+  expect(third.log).toContain('are left for')
   for (let more = 0; more < 20; more++) await bid()
   expect(third.isRunning).toBe(true)
 
   rmSync(ballast)
   await until('the third is back', () => cluster.isReady(third))
-  await until('all hold the same', () => cluster.isEqual())
+  await cluster.untilEqual()
   await third.stop()
 }

@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { AuctionId, RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession } from './bidder.ts'
-import { type Member, TestCluster } from './cluster.ts'
+import { TestCluster } from './cluster.ts'
 import { martillo, until } from './processes.ts'
+import type { Station } from './station.ts'
 
 const cleanUps: (() => unknown)[] = []
 afterAll(async () => {
@@ -21,7 +22,7 @@ const title = 'A barometer of 1790'
 interface Bidding {
   readonly cluster: TestCluster
   readonly auctionId: AuctionId
-  readonly third: Member
+  readonly third: Station
   bids(count: number): Promise<void>
 }
 
@@ -29,7 +30,7 @@ interface Bidding {
 async function begin(): Promise<Bidding> {
   const cluster = await TestCluster.open({ nodes: 3, servers: 1, env })
   cleanUps.push(() => cluster.close())
-  const url = cluster.urlOf(cluster.servers[0] as Member)
+  const url = (cluster.servers[0] as Station).url
   const operator = houseHttp(url, cluster.operatorToken())
   const terms = { title, tags: [], openingBid: 100, durationMs: 3_600_000 }
   const { id: auctionId } = await operator.createAuction(terms)
@@ -44,7 +45,7 @@ async function begin(): Promise<Bidding> {
     }
   }
   await bids(20)
-  const third = cluster.nodes[2] as Member
+  const third = cluster.nodes[2] as Station
   return { cluster, auctionId, third, bids }
 }
 
@@ -62,15 +63,15 @@ async function rebuild({ cluster, third }: Bidding, said: string): Promise<void>
 async function isBack({ cluster, third, bids, auctionId }: Bidding, bidCount: number): Promise<void> {
   await third.start()
   await until('the third votes', async () => {
-    const { groups } = await cluster.statusOf(third)
-    return groups[0]?.members.find(({ nodeId }) => nodeId === 3)?.role === 'voter'
+    const status = await cluster.statusOf(third)
+    return status?.groups[0]?.members.find(({ nodeId }) => nodeId === 3)?.role === 'voter'
   })
   await bids(5)
-  await until('all hold the same', () => cluster.isEqual())
+  await cluster.untilEqual()
   // With the first gone, nothing is acknowledged without the third.
-  await (cluster.nodes[0] as Member).stop('SIGKILL')
+  await (cluster.nodes[0] as Station).kill()
   await bids(5)
-  const url = cluster.urlOf(cluster.servers[0] as Member)
+  const url = (cluster.servers[0] as Station).url
   expect(await houseHttp(url).auction(auctionId)).toMatchObject({ bidCount: bidCount + 10 })
 }
 
@@ -78,7 +79,7 @@ describe('a state node without its data', () => {
   test('IDENT3 and REBUILD1: a lost folder: the node refuses to go on with an empty one, and is rebuilt from the others', async () => {
     const bidding = await begin()
     const { cluster, third, bids } = bidding
-    await third.stop('SIGKILL')
+    await third.kill()
     rmSync(third.dataDir, { recursive: true })
     await bids(10)
     await third.start().catch(() => undefined)
@@ -86,7 +87,7 @@ describe('a state node without its data', () => {
     expect(code).toBe(1)
     expect(stderr).toContain('the other nodes know node 3 with another data folder')
     await bids(10)
-    await until('the two that are left hold the same', () => cluster.isEqual())
+    await cluster.untilEqual(cluster.nodes.filter(({ isRunning }) => isRunning))
     await rebuild(bidding, stderr)
     await bids(10)
     await isBack(bidding, 50)
@@ -100,7 +101,7 @@ describe('a state node without its data', () => {
     ])
     expect(early.code, 'not while the node runs').toBe(1)
     expect(early.stderr).toContain('in use')
-    expect((await cluster.statusOf(third)).groups[0]?.members).toHaveLength(3)
+    expect((await cluster.statusOf(third))?.groups[0]?.members).toHaveLength(3)
     await third.stop()
     await bids(10)
     expect(flip(join(third.dataDir, 'state/data.mdb'), title)).toBeGreaterThan(0)

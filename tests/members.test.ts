@@ -6,8 +6,9 @@ import { afterAll, expect, test } from 'vitest'
 import type { BidEntry } from '../protocol/http-bodies.ts'
 import type { RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession } from './bidder.ts'
-import { type Member, TestCluster } from './cluster.ts'
+import { TestCluster } from './cluster.ts'
 import { martillo, until } from './processes.ts'
+import type { Station } from './station.ts'
 
 const cleanUps: (() => unknown)[] = []
 afterAll(async () => {
@@ -21,7 +22,7 @@ test('MEMBER4: join, replace and leave from the command line, under bids', async
     env: { MARTILLO_BIDS_PER_SECOND: '100000', MARTILLO_BIDS_BURST: '100000', MARTILLO_LOG_LEVEL: 'warn' },
   })
   cleanUps.push(() => cluster.close())
-  const url = cluster.urlOf(cluster.servers[0] as Member)
+  const url = (cluster.servers[0] as Station).url
   const operator = houseHttp(url, cluster.operatorToken())
   const { id: auctionId } = await operator.createAuction({
     title: 'A bridge',
@@ -73,12 +74,12 @@ test('MEMBER4: join, replace and leave from the command line, under bids', async
   await fifth.start()
   const replaced = await verb('replace', '1', `5=127.0.0.1:${fifth.port}`)
   expect(replaced.roles).toBe('2 voter, 3 voter, 4 voter, 5 voter')
-  await (cluster.nodes[0] as Member).stop()
+  await (cluster.nodes[0] as Station).stop()
   await moving()
 
   expect((await verb('leave', '4')).roles).toBe('2 voter, 3 voter, 5 voter')
-  await fourth.stop('SIGKILL')
-  await (cluster.nodes[1] as Member).stop('SIGKILL')
+  await fourth.kill()
+  await (cluster.nodes[1] as Station).kill()
   await until('the rest of the majority continues', async () => (await cluster.leader()) !== undefined)
   await moving()
   await until('the leader knows that node 2 is gone', async () => {
@@ -100,5 +101,5 @@ test('MEMBER4: join, replace and leave from the command line, under bids', async
     after = page.next
   }
   expect(ids).toEqual(acknowledged.map((count) => `bid-${count}`))
-  await until('both hold the same', () => cluster.isEqual())
+  await cluster.untilEqual(cluster.nodes.filter(({ isRunning }) => isRunning))
 })

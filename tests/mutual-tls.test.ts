@@ -10,8 +10,10 @@ import { connect } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RequestId } from '../protocol/ids.ts'
 import { houseHttp, openSession } from './bidder.ts'
-import { Member, TestCluster } from './cluster.ts'
+import { TestCluster } from './cluster.ts'
 import {
+  builtMain,
+  clusterEnv,
   collect,
   freePort,
   hasTool,
@@ -21,6 +23,7 @@ import {
   temporaryFolder,
   until,
 } from './processes.ts'
+import { Station } from './station.ts'
 
 const tool = 'openssl'
 const hasOpenssl = hasTool(tool, tool, ['version'])
@@ -84,7 +87,7 @@ describe.skipIf(!hasOpenssl)('mutual TLS between processes (left out where opens
     makeCertificate('stranger', 'other')
     cluster = await TestCluster.open({ nodes: 3, servers: 1, env: tlsEnv('node') })
     cleanUps.push(() => cluster.close())
-    const url = cluster.urlOf(cluster.servers[0] as Member)
+    const url = (cluster.servers[0] as Station).url
     const operator = houseHttp(url, cluster.operatorToken())
     const terms = { title: 'A seal', tags: [], openingBid: 100, durationMs: 3_600_000 }
     const { id: auctionId } = await operator.createAuction(terms)
@@ -101,7 +104,7 @@ describe.skipIf(!hasOpenssl)('mutual TLS between processes (left out where opens
   })
 
   const nodesSay = (text: string) =>
-    until(`a node says: ${text}`, () => cluster.nodes.some(({ stderr }) => stderr.includes(text)))
+    until(`a node says: ${text}`, () => cluster.nodes.some(({ log }) => log.includes(text)))
 
   test('PEER11 and LINK3: with certificates of one authority, nodes, server and tools work together', async () => {
     await bids(5)
@@ -142,19 +145,28 @@ describe.skipIf(!hasOpenssl)('mutual TLS between processes (left out where opens
 
       const known = cluster.nodes.map(({ port }, at) => `${at + 1}=127.0.0.1:${port}`).join(',')
       const args = ['state', '--node-id', '9', '--join', '--members', known]
-      const node = new Member('outsider', await freePort(), join(folder, `node ${who}`), args, env())
-      cleanUps.push(() => node.isRunning && node.stop('SIGKILL'))
+      const [port, dataDir] = [await freePort(), join(folder, `node ${who}`)]
+      const node = new Station({
+        name: 'outsider',
+        argv: [builtMain(), ...args, '--port', String(port), '--data', dataDir, '--json'],
+        env: { ...clusterEnv, ...env() },
+        logFile: `${dataDir}.log`,
+        dataDir,
+        address: '127.0.0.1',
+        port,
+      })
+      cleanUps.push(() => node.isRunning && node.kill())
       await node.start()
-      await until('the node learns why', () => node.stderr.includes(whyNot))
+      await until('the node learns why', () => node.log.includes(whyNot))
       await nodesSay(nodeLine)
-      expect(node.stderr).not.toContain('peer_up')
-      await node.stop('SIGKILL')
+      expect(node.log).not.toContain('peer_up')
+      await node.kill()
       await bids(5)
     })
   }
 
   test('PEER11: a client of TLS without a certificate is refused', async () => {
-    const { port } = cluster.nodes[0] as Member
+    const { port } = cluster.nodes[0] as Station
     const ca = readFileSync(file('house.pem'))
     const heard: Buffer[] = []
     await new Promise<void>((resolve) => {
@@ -164,16 +176,16 @@ describe.skipIf(!hasOpenssl)('mutual TLS between processes (left out where opens
       socket.on('close', () => resolve())
     })
     expect(heard).toEqual([])
-    const { stderr } = cluster.nodes[0] as Member
+    const { log } = cluster.nodes[0] as Station
     // The same kind of fault is logged once in a while: another may have been before.
-    expect(stderr).toContain('"code":"untrusted"')
+    expect(log).toContain('"code":"untrusted"')
   })
 
   test('PEER11 and NODE2: the cluster continues under TLS when its leader is lost', async () => {
-    const leader = (await cluster.leader()) as Member
-    await leader.stop('SIGKILL')
+    const leader = (await cluster.leader()) as Station
+    await leader.kill()
     await bids(10)
     await leader.start()
-    await until('all hold the same', () => cluster.isEqual())
+    await cluster.untilEqual()
   })
 })

@@ -16,6 +16,12 @@ import { fileURLToPath } from 'node:url'
 export const root = fileURLToPath(new URL('..', import.meta.url))
 const main = join(root, 'dist/main.js')
 
+/** The compiled `martillo`. Throws where it was not built. */
+export function builtMain(): string {
+  if (!existsSync(main)) throw new Error('dist/main.js is missing: run `npm run build` first')
+  return main
+}
+
 /** What the processes of one run of tests know each other by. An empty variable takes it from a process. */
 export const clusterEnv = {
   MARTILLO_CLUSTER_SECRET: randomBytes(32).toString('base64url'),
@@ -78,8 +84,7 @@ export function collect(child: ChildProcess): {
 }
 
 export function spawnMartillo(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
-  if (!existsSync(main)) throw new Error('dist/main.js is missing: run `npm run build` first')
-  return spawn(process.execPath, [main, ...args], {
+  return spawn(process.execPath, [builtMain(), ...args], {
     cwd: root,
     env: { ...process.env, ...clusterEnv, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -89,19 +94,11 @@ export function spawnMartillo(args: readonly string[], env: NodeJS.ProcessEnv = 
 /** The record in which a role reports that it listens. */
 export type ListeningRecord = { readonly url: string } & Readonly<Record<string, unknown>>
 
-/** Waits for the record in which a role reports that it listens; rejects with its output when it ends instead. */
-export async function listening(
-  child: ChildProcess,
-  output: ReturnType<typeof collect>,
-): Promise<ListeningRecord> {
-  return await listeningUnless(
-    child,
-    output.exit.then((exit) => JSON.stringify(exit)),
-  )
-}
-
-/** As `listening`; `ended` resolves with how the process ended, for the message of the rejection. */
-export async function listeningUnless(child: ChildProcess, ended: Promise<string>): Promise<ListeningRecord> {
+/**
+ * Waits for the record in which a role reports that it listens. Rejects when the process ends instead: `ended`
+ * resolves with how, for the message.
+ */
+export async function listening(child: ChildProcess, ended: Promise<string>): Promise<ListeningRecord> {
   return await new Promise((resolve, reject) => {
     let rest = ''
     const look = (chunk: Buffer): void => {
@@ -143,7 +140,8 @@ export async function startHouse(options: {
     options.env,
   )
   const output = collect(child)
-  const { url } = await listening(child, output)
+  const ended = output.exit.then((exit) => JSON.stringify(exit))
+  const { url } = await listening(child, ended)
   return {
     url,
     dataDir: options.dataDir,

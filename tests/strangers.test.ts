@@ -8,22 +8,15 @@ import { FrameDecoder, frameParts } from '../wire/frame.ts'
 import { encodeGreeting, helloWithoutNode } from '../wire/handshake.ts'
 import { frameKinds } from '../wire/kinds.ts'
 import { helloOf, plainHandshake } from '../wire/testing/fixtures.ts'
-import { type Member, TestCluster } from './cluster.ts'
+import { TestCluster } from './cluster.ts'
 import { clusterEnv, collect, freePort, martillo, spawnMartillo, until } from './processes.ts'
+import type { Station } from './station.ts'
 
 let cluster: TestCluster
-let monitorPort: number
 const cleanUps: (() => unknown)[] = []
 
 beforeAll(async () => {
-  cluster = await TestCluster.open({ nodes: 1, servers: 1 })
-  monitorPort = await freePort()
-  const data = join(cluster.folder, 'monitor')
-  const args = ['monitor', '--port', String(monitorPort), '--state', cluster.stateNodes, '--data', data]
-  const monitor = spawnMartillo([...args, '--json'])
-  const output = collect(monitor)
-  cleanUps.push(() => monitor.kill('SIGKILL'))
-  await until('the monitor listens', () => output.stdout().includes('listening'))
+  cluster = await TestCluster.open({ nodes: 1, servers: 1, monitors: 1 })
 })
 
 afterAll(async () => {
@@ -57,7 +50,10 @@ const another: NodeJS.ProcessEnv = { MARTILLO_CLUSTER_SECRET: 'x'.repeat(40) }
 
 describe('strangers', () => {
   test('PEER18: on the link, peer and heartbeat ports nothing is said but greeting and refusal', async () => {
-    const nodePort = (cluster.nodes[0] as Member).port
+    const [nodePort, monitorPort] = [...cluster.nodes, ...cluster.monitors].map(({ port }) => port) as [
+      number,
+      number,
+    ]
     const hellos = [
       ['link', nodePort, helloWithoutNode('link', { instance: 'x', principal: 'tool:x' })],
       ['peer', nodePort, helloOf('peer', 2)],
@@ -125,6 +121,6 @@ describe('strangers', () => {
 })
 
 async function clusterFacts(): Promise<{ readonly clusterId: string }> {
-  const status = await cluster.statusOf(cluster.nodes[0] as Member)
+  const status = await cluster.statusOf(cluster.nodes[0] as Station)
   return status as unknown as { readonly clusterId: string }
 }

@@ -9,8 +9,8 @@
 
 import { cpus, loadavg } from 'node:os'
 import type { Random } from '../../runtime/random.ts'
+import { type ClusterOptions, TestCluster } from '../cluster.ts'
 import { audit } from './audit.ts'
-import { type ClusterOptions, DrillCluster } from './cluster.ts'
 import { Load, pause } from './load.ts'
 import type { Finding, Outage } from './record.ts'
 
@@ -59,7 +59,7 @@ export interface Drill {
 
 /** What the fault of a drill works with. */
 export interface Scene {
-  readonly cluster: DrillCluster
+  readonly cluster: TestCluster
   readonly load: Load
   readonly random: Random
   readonly note: (text: string) => void
@@ -87,6 +87,20 @@ export interface Stage extends ClusterOptions {
   readonly auctions: { readonly count: number; readonly fromMs: number; readonly toMs: number }
 }
 
+/** High limits, so that load is not refused; the limits have tests of their own. Short graces, so that drills are. */
+const drillEnv: NodeJS.ProcessEnv = {
+  MARTILLO_BIDS_PER_SECOND: '100000',
+  MARTILLO_BIDS_BURST: '100000',
+  MARTILLO_FRAMES_PER_SECOND: '100000',
+  MARTILLO_FRAMES_BURST: '100000',
+  MARTILLO_REQUESTS_PER_SECOND: '100000',
+  MARTILLO_REQUESTS_BURST: '100000',
+  MARTILLO_SUBSCRIPTIONS_PER_SOCKET_MAX: '20000',
+  MARTILLO_LOG_LEVEL: 'info',
+  MARTILLO_DRAIN_GRACE_MS: '1000',
+  MARTILLO_HEARTBEAT_MS: '2000',
+}
+
 /** At most so many findings are printed; all are counted. */
 const findingsShownMax = 20
 /** Bids before anything breaks. */
@@ -99,7 +113,7 @@ export async function play(
   fault: (scene: Scene) => Promise<void>,
 ): Promise<DrillReport> {
   const { seed, note, signal } = options
-  const cluster = await DrillCluster.open(stage)
+  const cluster = await TestCluster.open({ ...stage, hasWebhookKeyFile: true, env: drillEnv })
   let load: Load | undefined
   let isGood = false
   let onAbort = (): void => undefined
@@ -160,7 +174,7 @@ export async function play(
   }
 }
 
-function sceneOf(cluster: DrillCluster, load: Load, { note, signal }: DrillOptions): Scene {
+function sceneOf(cluster: TestCluster, load: Load, { note, signal }: DrillOptions): Scene {
   const gaps = new Map<string, number[]>()
   const counts: Record<string, number> = {}
   const missed: string[] = []

@@ -9,7 +9,7 @@
  */
 import type { AuctionId } from '../../protocol/ids.ts'
 import { healthHeaders, until } from '../processes.ts'
-import type { Station } from './cluster.ts'
+import type { Station } from '../station.ts'
 import type { Scene } from './drill.ts'
 import { type Bidder, pause } from './load.ts'
 
@@ -104,13 +104,8 @@ function groupOutage(scene: Scene, name: string, fromMs: number, gapMs: number):
   scene.outages.push({ name, fromMs, toMs: fromMs + lengthMs })
 }
 
-export const readyAgain = (scene: Scene, station: Station): Promise<void> =>
-  until(`${station.name} is ready`, async () => {
-    const response = await fetch(`${station.url}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(
-      () => undefined,
-    )
-    return response?.ok === true
-  }).catch((error: Error) => {
+export const readyAgain = (scene: Scene, server: Station): Promise<void> =>
+  until(`${server.name} is ready`, () => scene.cluster.isReady(server)).catch((error: Error) => {
     scene.missed.push(error.message)
   })
 
@@ -331,8 +326,9 @@ export const rollingRestart: Fault = async (scene) => {
   for (const station of [...cluster.servers, ...cluster.nodes, ...cluster.monitors]) {
     await wave(scene, 20, 1_500, 5_000)
     const sinceMs = performance.now()
-    const how = await station.stop()
-    if (how !== 0) scene.missed.push(`${station.name} ended with ${how} when it was asked to stop`)
+    const { code, signal } = await station.stop()
+    if (code !== 0)
+      scene.missed.push(`${station.name} ended with ${signal ?? code} when it was asked to stop`)
     note(`${station.name} stopped in ${Math.round(performance.now() - sinceMs)} ms`)
     await untilAnyBids(scene, performance.now(), 'stopToNextBid')
     await station.start()

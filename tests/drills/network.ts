@@ -7,7 +7,7 @@
  * Invariant: what was made is removed by `close`; outside the namespaces only the bridge is changed.
  */
 import { spawnSync } from 'node:child_process'
-import type { Network } from './cluster.ts'
+import type { Network } from '../cluster.ts'
 
 function run(command: string, ...args: string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0

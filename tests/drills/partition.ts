@@ -7,7 +7,7 @@
  * Invariant: what is cut off does no harm, all others continue, and after healing all nodes are equal.
  */
 import { until } from '../processes.ts'
-import type { Station } from './cluster.ts'
+import type { Station } from '../station.ts'
 import { type Drill, type DrillReport, play, type Scene } from './drill.ts'
 import { actingMonitor, untilAnyBids, wave } from './faults.ts'
 import { pause } from './load.ts'

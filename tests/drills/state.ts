@@ -8,7 +8,7 @@
  */
 import { join } from 'node:path'
 import { until } from '../processes.ts'
-import type { Station } from './cluster.ts'
+import type { Station } from '../station.ts'
 import { Disks } from './disks.ts'
 import { type Drill, play, type Scene } from './drill.ts'
 import { type Fault, killFollower, killLeader, loseMajority, pauseLeader } from './faults.ts'
@@ -18,13 +18,6 @@ import { Namespaces } from './network.ts'
 const runsDefault = 3
 const medianMsMax = 600
 const gapMsMax = 1_200
-
-async function isReady({ healthUrl }: Station): Promise<boolean> {
-  const answer = await fetch(`${healthUrl}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(
-    () => undefined,
-  )
-  return answer?.ok === true
-}
 
 async function bidsGoOn(scene: Scene, name: string): Promise<void> {
   const sinceMs = performance.now()
@@ -39,7 +32,7 @@ const fullDisk =
     const node = nodeOf(scene)
     disks.fill()
     try {
-      await until(`${node.name} steps aside`, async () => !(await isReady(node)))
+      await until(`${node.name} steps aside`, async () => !(await scene.cluster.isReady(node)))
       scene.count('disksFilled')
       await bidsGoOn(scene, 'fullDiskToNextBid')
       await pause(500)
@@ -49,7 +42,7 @@ const fullDisk =
     } finally {
       disks.empty()
     }
-    await until(`${node.name} comes back`, () => isReady(node))
+    await until(`${node.name} comes back`, () => scene.cluster.isReady(node))
   }
 
 /** The process ends at the first sync that fails, and has all when it is started again. */
@@ -59,9 +52,9 @@ const failingSync =
     const node = nodeOf(scene)
     disks.failSyncs()
     try {
-      const how = await node.ended()
+      const { code, signal } = await node.ended()
       scene.count('syncsFailed')
-      if (how !== 1) scene.missed.push(`${node.name} ended with ${how} when its syncs failed`)
+      if (code !== 1) scene.missed.push(`${node.name} ended with ${signal ?? code} when its syncs failed`)
       await bidsGoOn(scene, 'failedSyncToNextBid')
     } finally {
       disks.healSyncs()

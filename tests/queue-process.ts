@@ -7,7 +7,7 @@
  * Invariant: it listens on loopback alone; what it holds ends with it.
  */
 import { constants, getPriority, setPriority } from 'node:os'
-import { startLocalQueue, variablesOf } from '../local-queue.ts'
+import { startLocalQueue, variablesOf } from './local-queue.ts'
 
 setPriority(Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL))
 const local = await startLocalQueue()
