@@ -18,13 +18,14 @@ import {
   type FeedBatch,
   type FeedGap,
 } from '../state-cluster/cluster.ts'
-import { connectCluster, type RemoteCluster } from '../state-cluster/link/client/remote.ts'
+import type { RemoteCluster } from '../state-cluster/link/client/remote.ts'
 import type { Command } from '../state-cluster/machine/commands.ts'
 import { isPublic, type PublicEvent, type Reply } from '../state-cluster/machine/events.ts'
 import type { AuctionView } from '../state-cluster/machine/view.ts'
 import { isSame } from './checks.ts'
 import type { HostClock } from './clock.ts'
-import { Process } from './process.ts'
+import { LinkedProcess } from './linked-process.ts'
+import type { Process } from './process.ts'
 import type { RunContext } from './run-context.ts'
 import { noCount, noMeasure, silent } from './silent.ts'
 
@@ -46,48 +47,27 @@ interface ServerParts {
   readonly published: Set<string>
 }
 
-export class SimServer {
+export class SimServer extends LinkedProcess {
+  protected readonly role = 'server'
   readonly id: ServerId
-  readonly host: string
-  readonly clock: HostClock
-  process: Process | undefined
   cluster: RemoteCluster | undefined
   /** Messages that the queue accepted: kind, auction, recipient. */
   readonly published: Set<string>
   positions = new Map<string, FeedPosition>()
-  readonly #context: RunContext
-  readonly #random: Random
   /** Ends the parts in order. */
   #ending: (() => Promise<void>) | undefined
-  #starts = 0
 
   constructor(context: RunContext, { id, host, clock, random, published }: ServerParts) {
-    this.#context = context
+    super(context, host, clock, random)
     this.id = id as ServerId
-    this.host = host
-    this.clock = clock
-    this.#random = random
     this.published = published
   }
 
-  start(): void {
-    if (this.process !== undefined) return
-    const context = this.#context
-    this.#starts += 1
-    const process = new Process(context.world, `${this.host}.${this.#starts}`, this.clock, this.#random)
-    this.process = process
-    context.processes.set(this.host, process)
-    this.#connect(process)
-  }
-
-  crash(): void {
-    this.process?.kill()
-    this.process = undefined
+  override crash(): void {
+    super.crash()
     this.cluster = undefined
     this.#ending = undefined
     this.positions = new Map()
-    this.#context.processes.delete(this.host)
-    this.#context.wires.kill(this.host)
   }
 
   /**
@@ -105,7 +85,7 @@ export class SimServer {
           this.crash()
           stopped()
         })
-        .catch((error) => this.#context.fail(error))
+        .catch((error) => this.context.fail(error))
     })
   }
 
@@ -119,7 +99,7 @@ export class SimServer {
         (reply) => process.isAlive && answer(reply),
         (error) => {
           if (error instanceof ClusterError) answer(error.code)
-          else this.#context.fail(error)
+          else this.context.fail(error)
         },
       )
     })
@@ -136,33 +116,14 @@ export class SimServer {
         .then(
           (view) => process.isAlive && answer(view),
           (error) => {
-            if (!(error instanceof ClusterError)) this.#context.fail(error)
+            if (!(error instanceof ClusterError)) this.context.fail(error)
           },
         )
     })
   }
 
-  #connect(process: Process): void {
-    const context = this.#context
-    connectCluster({
-      nodes: [...context.addresses().values()],
-      dial: context.wires.dial(this.host),
-      timing: process.timing,
-      instance: process.name,
-      principal: `server:${this.host}`,
-    }).then(
-      (cluster) => {
-        if (process.isAlive) this.#begin(process, cluster)
-      },
-      (error) => {
-        if (!(error instanceof ClusterError)) context.fail(error)
-        else if (process.isAlive) process.after(200, () => this.#connect(process))
-      },
-    )
-  }
-
-  #begin(process: Process, cluster: RemoteCluster): void {
-    const context = this.#context
+  protected begin(process: Process, cluster: RemoteCluster): void {
+    const { context } = this
     this.cluster = cluster
     const { clock, random } = process.timing
     const duties = new GroupDuties({
@@ -217,7 +178,7 @@ export class SimServer {
 
   /** The queue: slow, and not always there. */
   #publish(process: Process, messages: readonly NotificationMessage[]): Promise<void> {
-    const random = this.#random
+    const { random } = this
     return new Promise((resolve, reject) => {
       process.after(1 + random.below(20), () => {
         if (random.chance(0.02)) return reject(new Error('the queue does not answer'))
@@ -238,7 +199,7 @@ export class SimServer {
       const position = this.positions.get(event.auctionId)
       if (position !== undefined && event.seq > position.seq + 1) {
         if (!position.hasGap) {
-          this.#context.checks.violate(
+          this.context.checks.violate(
             'the feed reports every gap',
             `${process.name} received ${JSON.stringify(event)} after seq ${position.seq}`,
           )
@@ -251,8 +212,8 @@ export class SimServer {
   }
 
   #take(process: Process, event: PublicEvent): void {
-    const known = this.#context.ledger.events.get(event.auctionId)?.[event.seq - 1]
-    this.#context.checks.hold(
+    const known = this.context.ledger.events.get(event.auctionId)?.[event.seq - 1]
+    this.context.checks.hold(
       known !== undefined && isSame(publicEventFrame(known), publicEventFrame(event)),
       'one order',
       () => `${process.name} received ${JSON.stringify(event)}, committed is ${JSON.stringify(known)}`,
@@ -267,7 +228,7 @@ export class SimServer {
   }
 
   #missed(process: Process, cluster: RemoteCluster, _gap: FeedGap): void {
-    this.#context.counts.add('feed.gaps')
+    this.context.counts.add('feed.gaps')
     for (const [auctionId, position] of this.positions) {
       position.hasGap = true
       this.#readAgain(process, cluster, auctionId as AuctionId, position)
@@ -283,7 +244,7 @@ export class SimServer {
         for (const event of events ?? []) if (event.seq > position.seq) this.#take(process, event)
       },
       (error) => {
-        if (!(error instanceof ClusterError)) this.#context.fail(error)
+        if (!(error instanceof ClusterError)) this.context.fail(error)
         else process.after(100, () => this.#readAgain(process, cluster, auctionId, position))
       },
     )
