@@ -1,5 +1,5 @@
 /**
- * One process of a host that reaches the state nodes over the link: a server or a monitor.
+ * A server or a monitor: one process that reaches the state nodes over the link.
  *
  * It is started, loses its power, and is started again under a new name. What it does with the cluster is the
  * subclass's.
