@@ -56,6 +56,11 @@ export abstract class Stored {
   abstract rowKind(): RowKind
   abstract rowKey(): string
   abstract rowValue(): readonly Plain[]
+
+  /** Whether `take` will ask for the row's value. */
+  get isUnsaved(): boolean {
+    return (this.flags & unsavedFlag) !== 0
+  }
 }
 
 export class Changes {

@@ -71,6 +71,21 @@ describe('RequestLog', () => {
     )
   })
 
+  it('REQUEST1: a full block is in memory as its text alone, once its row was made', () => {
+    const changes = new Changes()
+    const log = new RequestLog(changes)
+    const open = (): number => log.sorted().filter((block) => block['tuples'] !== undefined).length
+    for (let number = 0; number < 640; number++) log.append(tuple(number))
+    changes.take()
+    expect(open(), 'the newest').toBe(1)
+    for (let number = 0; number < 640; number += 64) log.get(number)
+    expect(open(), 'the newest, and the one that was read last').toBe(2)
+    for (let number = 0; number < 640; number += 64) log.remove(number)
+    changes.take()
+    expect(open()).toBeLessThanOrEqual(2)
+    expect([...log.all()].length).toBe(630)
+  })
+
   it('REQUEST1: a number that is not live is no request, and numbers rise', () => {
     const log = new RequestLog(new Changes())
     for (let number = 1; number <= 200; number++) log.append(tuple(number))

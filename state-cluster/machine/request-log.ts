@@ -41,6 +41,8 @@ class RequestBlock extends Stored {
   /** All tuples that were live when it was made, as JSON. Absent while the block takes new ones. */
   private text: string | undefined = undefined
   private liveInText = 0
+  /** Its tuples stay in memory only until its row is made. */
+  private isReleased = false
 
   constructor(at: number, fromMs: number) {
     super()
@@ -61,6 +63,7 @@ class RequestBlock extends Stored {
     while (value.length > 0 && value[value.length - 1] === null) value.pop()
     // The next checkpoint writes this row again, so parsing the text here costs nothing extra.
     if (this.text !== undefined && this.live <= this.liveInText * keptPart) this.write(value)
+    if (this.isReleased) this.tuples = undefined
     return value
   }
 
@@ -71,6 +74,7 @@ class RequestBlock extends Stored {
   /** Tuples by place; they stay in memory until `release`. */
   open(): readonly (RequestTuple | null)[] {
     this.tuples ??= this.parsed()
+    this.isReleased = false
     return this.tuples
   }
 
@@ -78,6 +82,7 @@ class RequestBlock extends Stored {
     const place = numberOf(tuple) % requestsPerBlock
     this.tuples ??= this.parsed()
     this.text = undefined
+    this.isReleased = false
     while (this.tuples.length < place) this.tuples.push(null)
     this.tuples[place] = tuple
     this.mark(place)
@@ -93,7 +98,9 @@ class RequestBlock extends Stored {
   /** Takes no new tuples for now: all of them are in the text. */
   release(): void {
     if (this.text === undefined) this.write(this.rowValue())
-    this.tuples = undefined
+    // The row of a full block is made soon after: it would have to parse what was written just now.
+    if (this.isUnsaved) this.isReleased = true
+    else this.tuples = undefined
   }
 
   private write(value: readonly Plain[]): void {

@@ -229,7 +229,8 @@ export class AppliedState {
   #gatherAll(): void {
     for (const { kind, key, value } of takeDirty(this.state)) {
       const bytes = value === undefined ? undefined : pack(value)
-      this.checkpointer.gather(`${kind} ${key}`, [rowName(rowKindCodes[kind], key), bytes])
+      const code = rowKindCodes[kind]
+      this.checkpointer.gather(code, key, [rowName(code, key), bytes])
     }
   }
 

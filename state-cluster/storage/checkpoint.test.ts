@@ -28,7 +28,7 @@ const name = (text: string): Uint8Array => rowName(5, text)
 
 function gather(checkpointer: Checkpointer, model: ReadonlyMap<string, string | undefined>): void {
   for (const [key, value] of model) {
-    checkpointer.gather(key, [name(key), value === undefined ? undefined : bytes(value)])
+    checkpointer.gather(1, key, [name(key), value === undefined ? undefined : bytes(value)])
   }
 }
 
@@ -126,7 +126,7 @@ describe('checkpoint', () => {
     const commitsOf = async (count: number): Promise<number> => {
       const before = store.stats().commits
       const checkpointer = new Checkpointer(store, groupId)
-      for (let i = 0; i < count; i++) checkpointer.gather(`${i}`, [name(`${i}`), bytes('row')])
+      for (let i = 0; i < count; i++) checkpointer.gather(1, `${i}`, [name(`${i}`), bytes('row')])
       const writes = Array.from({ length: count }, (_, i): EventsWrite => {
         return { key: eventBlockKey(groupId, 'a', i), value: bytes('an event'), eventCount: 1 }
       })

@@ -206,7 +206,9 @@ export class Checkpointer {
   readonly #store: Store
   readonly #groupId: GroupId
   #record: CheckpointRecord
-  #gathered = new Map<string, NamedRow>()
+  /** By kind, then by key: a key of both would be made, and hashed, for every change. */
+  #gathered = new Map<number, Map<string, NamedRow>>()
+  #gatheredCount = 0
   #isRunning = false
   #isHurried = false
 
@@ -225,12 +227,19 @@ export class Checkpointer {
 
   /** Rows that wait for the next checkpoint. */
   get gatheredCount(): number {
-    return this.#gathered.size
+    return this.#gatheredCount
   }
 
-  /** Takes over rows that have changed; a later change of the same row takes the place of the earlier. */
-  gather(identity: string, row: NamedRow): void {
-    this.#gathered.set(identity, row)
+  /** Takes over a row that has changed; a later change of the same row takes the place of the earlier. */
+  gather(kind: number, key: string, row: NamedRow): void {
+    let rows = this.#gathered.get(kind)
+    if (rows === undefined) {
+      rows = new Map()
+      this.#gathered.set(kind, rows)
+    }
+    const countBefore = rows.size
+    rows.set(key, row)
+    this.#gatheredCount += rows.size - countBefore
   }
 
   /**
@@ -253,8 +262,9 @@ export class Checkpointer {
    * places. Rejects with StoreError. Not to be called while one runs.
    */
   run(position: CheckpointPosition, events: PendingEvents, onHeld: () => void): Promise<void> {
-    const rows = [...this.#gathered.values()]
+    const rows = [...this.#gathered.values()].flatMap((ofKind) => [...ofKind.values()])
     this.#gathered = new Map()
+    this.#gatheredCount = 0
     return this.#alone(async () => {
       const share = Math.ceil((rows.length + events.count + 1) / changesPerShare)
       const eventsInOrder = new Pieces(events)
