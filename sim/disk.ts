@@ -6,7 +6,12 @@
  */
 import type { Random } from '../runtime/random.ts'
 import { MemoryDisk } from '../state-cluster/storage/memory-store.ts'
-import type { Store, StoreErrorCode, StoreWrite } from '../state-cluster/storage/store.ts'
+import {
+  type Store,
+  type StoreErrorCode,
+  type StoreWrite,
+  withCommit,
+} from '../state-cluster/storage/store.ts'
 import type { Counts } from './counts.ts'
 import type { SimOptions } from './options.ts'
 import type { Process } from './process.ts'
@@ -55,14 +60,7 @@ export class SimDisk {
       })
       return settled
     }
-    return {
-      get: (key) => store.get(key),
-      range: (range) => store.range(range),
-      view: () => store.view(),
-      stats: () => store.stats(),
-      close: () => store.close(),
-      commit,
-    }
+    return withCommit(store, commit)
   }
 
   /** The power fails: the commit in flight is on the disk or not, later ones are not. `tear`: half of it is. */

@@ -15,7 +15,13 @@ import type { Machine } from '../state-cluster/replica/applied-state.ts'
 import type { ReplicaSettings } from '../state-cluster/replica/settings.ts'
 import { readCheckpoint, writeOfConfState } from '../state-cluster/storage/checkpoint.ts'
 import { checkpointKey, entryKey, hardStateKey, installingKey } from '../state-cluster/storage/layout.ts'
-import type { Store, StoreRange, StoreRow, StoreWrite } from '../state-cluster/storage/store.ts'
+import {
+  type Store,
+  type StoreRange,
+  type StoreRow,
+  type StoreWrite,
+  withCommit,
+} from '../state-cluster/storage/store.ts'
 import type { Timing } from '../wire/timing.ts'
 import { packTuple, unpackTuple } from '../wire/tuples.ts'
 import { boundlessLog, type FaultName, type SimOptions } from './options.ts'
@@ -42,20 +48,6 @@ export interface Plant {
 }
 
 // ── Disk ───────────────────────────────────────────────────────────────────────────────────────────────
-
-type Commit = (writes: readonly StoreWrite[], commit: Store['commit']) => Promise<void>
-
-/** The store with another `commit`, which may report as done what is not. */
-function withCommit(store: Store, commit: Commit): Store {
-  return {
-    get: (key) => store.get(key),
-    range: (range) => store.range(range),
-    view: () => store.view(),
-    stats: () => store.stats(),
-    close: () => store.close(),
-    commit: (writes) => commit(writes, (all) => store.commit(all)),
-  }
-}
 
 const tagAt = 2
 const entryTag = entryKey(0 as never, 0)[tagAt]

@@ -10,7 +10,7 @@
 import { decodeEntry as decodeMachineEntry } from '../state-cluster/machine/index.ts'
 import { decodeEntry, entryKey } from '../state-cluster/storage/layout.ts'
 import { unpack } from '../state-cluster/storage/pack.ts'
-import type { Store } from '../state-cluster/storage/store.ts'
+import { type Store, withCommit } from '../state-cluster/storage/store.ts'
 import type { Checks } from './checks.ts'
 import type { Counts } from './counts.ts'
 
@@ -49,18 +49,11 @@ export class TrueTime {
 
   /** The store of a node, watched for entries that no node has written before. */
   watched(store: Store): Store {
-    return {
-      get: (key) => store.get(key),
-      range: (range) => store.range(range),
-      view: () => store.view(),
-      stats: () => store.stats(),
-      close: () => store.close(),
-      commit: (writes) => {
-        for (const { key, value } of writes)
-          if (key[2] === entryTag && value !== undefined) this.#look(key, value)
-        return store.commit(writes)
-      },
-    }
+    return withCommit(store, (writes) => {
+      for (const { key, value } of writes)
+        if (key[2] === entryTag && value !== undefined) this.#look(key, value)
+      return store.commit(writes)
+    })
   }
 
   /** To be called often: whether clocks can be compared may have changed. */

@@ -11,7 +11,7 @@ import {
 } from './checkpoint.ts'
 import { checkpointKey, eventBlockKey, rowKey, rowName, stagedKey, stagedRange } from './layout.ts'
 import { MemoryDisk } from './memory-store.ts'
-import type { Store, StoreReader } from './store.ts'
+import { type Store, type StoreReader, withCommit } from './store.ts'
 
 const groupId = 1 as GroupId
 const at = (index: number): CheckpointPosition => ({
@@ -92,18 +92,11 @@ describe('checkpoint', () => {
   it('STORE8: no single commit of a checkpoint is large', async () => {
     const { store } = await makeStore()
     const sizes: { count: number; byteCount: number }[] = []
-    const watching: Store = {
-      get: (key) => store.get(key),
-      range: (range) => store.range(range),
-      view: () => store.view(),
-      stats: () => store.stats(),
-      close: () => store.close(),
-      commit(writes) {
-        const byteCount = writes.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0)
-        sizes.push({ count: writes.length, byteCount })
-        return store.commit(writes)
-      },
-    }
+    const watching = withCommit(store, (writes, commit) => {
+      const byteCount = writes.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0)
+      sizes.push({ count: writes.length, byteCount })
+      return commit(writes)
+    })
     const checkpointer = new Checkpointer(watching, groupId)
     gather(checkpointer, manyRows('x', 5_000))
     const events = Array.from({ length: 1_000 }, (_, i): EventsWrite => {

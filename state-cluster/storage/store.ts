@@ -100,3 +100,18 @@ export interface Store extends StoreReader {
   /** Waits for what is in flight. Later commits reject with `closed`. */
   close(): Promise<void>
 }
+
+/** The same store with another `commit`, which is given the true one: simulator and tests watch or fail writes so. */
+export function withCommit(
+  store: Store,
+  commit: (writes: readonly StoreWrite[], commit: Store['commit']) => Promise<void>,
+): Store {
+  return {
+    get: (key) => store.get(key),
+    range: (range) => store.range(range),
+    view: () => store.view(),
+    stats: () => store.stats(),
+    close: () => store.close(),
+    commit: (writes) => commit(writes, (all) => store.commit(all)),
+  }
+}

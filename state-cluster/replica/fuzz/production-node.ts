@@ -58,7 +58,7 @@ import {
   stagedKey,
 } from '../../storage/layout.ts'
 import { MemoryDisk } from '../../storage/memory-store.ts'
-import type { Store, StoreWrite } from '../../storage/store.ts'
+import { type Store, type StoreWrite, withCommit } from '../../storage/store.ts'
 import { FastElection } from '../fast-election.ts'
 import { LogWriter } from '../log-writer.ts'
 import { PendingCommands } from '../pending-commands.ts'
@@ -163,14 +163,7 @@ export class ProductionNode implements DriverNode {
       this.#needsSettling = true
       return store.commit(writes)
     }
-    return {
-      get: (key) => store.get(key),
-      range: (range) => store.range(range),
-      view: () => store.view(),
-      stats: () => store.stats(),
-      close: () => store.close(),
-      commit,
-    }
+    return withCommit(store, commit)
   }
 
   #begin(store: Store): void {

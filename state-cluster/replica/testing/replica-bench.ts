@@ -20,7 +20,7 @@ import { finishInstall } from '../../storage/incoming-snapshot.ts'
 import { decodeEntry, entryRange, numberOfKey } from '../../storage/layout.ts'
 import { MemoryDisk } from '../../storage/memory-store.ts'
 import { unpack } from '../../storage/pack.ts'
-import type { Store } from '../../storage/store.ts'
+import { type Store, withCommit } from '../../storage/store.ts'
 import { type Machine, writesOfNewState } from '../applied-state.ts'
 import type { RareEvent } from '../rare-events.ts'
 import { Replica } from '../replica.ts'
@@ -245,20 +245,13 @@ export class ReplicaBench {
   /** The store, with a note of every entry that is given to it. */
   #watched(store: Store): Store {
     const first = Buffer.from(entryRange(groupId, 0, 1).from)
-    return {
-      get: (key) => store.get(key),
-      range: (range) => store.range(range),
-      view: () => store.view(),
-      stats: () => store.stats(),
-      close: () => store.close(),
-      commit: (writes) => {
-        for (const { key, value } of writes) {
-          const isEntry =
-            key.length === first.length && Buffer.compare(key.subarray(0, 3), first.subarray(0, 3)) === 0
-          if (isEntry && value !== undefined) this.seen.set(numberOfKey(key), decodeEntry(key, value.slice()))
-        }
-        return store.commit(writes)
-      },
-    }
+    return withCommit(store, (writes) => {
+      for (const { key, value } of writes) {
+        const isEntry =
+          key.length === first.length && Buffer.compare(key.subarray(0, 3), first.subarray(0, 3)) === 0
+        if (isEntry && value !== undefined) this.seen.set(numberOfKey(key), decodeEntry(key, value.slice()))
+      }
+      return store.commit(writes)
+    })
   }
 }
