@@ -111,7 +111,13 @@ function membersOf(checked: readonly string[]): [nodeId: number, address: Addres
 }
 
 /** Faults of one node's data that the other nodes can repair. */
-const curable: ReadonlySet<string> = new Set(['corrupt', 'state_differs', 'data_lost', 'old_copy'])
+const curable: ReadonlySet<string> = new Set([
+  'corrupt',
+  'state_differs',
+  'data_lost',
+  'data_damaged',
+  'old_copy',
+])
 
 /** Why this node has ended, and what to do. */
 export class NodeEndError extends Error {

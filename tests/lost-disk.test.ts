@@ -2,7 +2,7 @@
  * Real nodes whose data folder is lost or damaged: the node does not take part with what it has left, says what to do
  * and ends; the other two go on; one command and a start bring it back with the state that they have.
  */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { AuctionId, RequestId } from '../protocol/ids.ts'
@@ -111,6 +111,29 @@ describe('a state node without its data', () => {
     expect(stderr).toContain('its checksum does not match')
     await bids(10)
     await rebuild(bidding, stderr)
+    await bids(10)
+    await isBack(bidding, 50)
+  })
+
+  test('STORE19, STORE20 and REBUILD1: a data file cut short, then emptied: each ends with a line, and the node is rebuilt', async () => {
+    const bidding = await begin()
+    const { third, bids } = bidding
+    await third.stop('SIGKILL')
+    const file = join(third.dataDir, 'state/data.mdb')
+    let said = ''
+    for (const [bytes, how] of [
+      [statSync(file).size >> 1, 'is cut short'],
+      [0, 'is empty'],
+    ] as const) {
+      truncateSync(file, bytes)
+      await bids(10)
+      await third.start().catch(() => undefined)
+      const { code, signal, stderr } = await third.ended()
+      expect([code, signal]).toEqual([1, null])
+      expect(stderr).toContain(`${file} ${how}`)
+      said = stderr
+    }
+    await rebuild(bidding, said)
     await bids(10)
     await isBack(bidding, 50)
   })

@@ -12,10 +12,11 @@
 import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { newConfState } from '../raft/index.ts'
+import { forgetMade } from '../storage/data-file.ts'
 import { lockFolder } from '../storage/folder-lock.ts'
 import { openLmdbStore } from '../storage/lmdb-store.ts'
 import { newIncarnation, readMeta, type StoreMeta } from '../storage/meta.ts'
-import { type Store, StoreError } from '../storage/store.ts'
+import { type Store, StoreError, type StoreErrorCode } from '../storage/store.ts'
 import { makeBirth } from './host.ts'
 
 export interface RebuildOptions {
@@ -42,6 +43,7 @@ export async function rebuildFolder(options: RebuildOptions): Promise<string | u
     if (isThere) await checkOwner(folder, options)
     await options.leave()
     const aside = `${folder}.old-${nowMs}`
+    forgetMade(folder)
     if (isThere) renameSync(folder, aside)
     const { clusterId, nodeId, groupCount } = options
     const meta = { clusterId, nodeId, groupCount, incarnation: newIncarnation(), isFounding: false }
@@ -67,13 +69,15 @@ async function checkOwner(folder: string, { clusterId, nodeId }: RebuildOptions)
   throw new StoreError('foreign_data', `${folder} belongs to ${owner}, not to node ${nodeId} of ${clusterId}`)
 }
 
+const unreadable: ReadonlySet<StoreErrorCode> = new Set(['corrupt', 'data_damaged', 'data_lost'])
+
 async function readOwner(folder: string): Promise<StoreMeta | undefined> {
   let store: Store | undefined
   try {
     store = openLmdbStore(folder)
     return readMeta(store)
   } catch (error) {
-    if (error instanceof StoreError && error.code === 'corrupt') return undefined
+    if (error instanceof StoreError && unreadable.has(error.code)) return undefined
     throw error
   } finally {
     await store?.close()

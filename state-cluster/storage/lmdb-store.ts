@@ -8,10 +8,12 @@
  * buffer; after one, nothing of the library is called any more. folder-lock.ts locks the folder against a
  * second process. Source: lmdb-js 3.5 write.js, writer.cpp (txn_begin … txn_commit), liblmdb mdb.c
  * (mdb_env_write_meta goes through an O_DSYNC handle; mdb_page_flush reports a failed write).
+ * data-file.ts looks at the file before it is mapped.
  */
 import { closeSync, fsyncSync, openSync, statfsSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
+import { checkDataFile, isMade, markMade } from './data-file.ts'
 import { makeFolder } from './folder.ts'
 import {
   type Store,
@@ -65,13 +67,15 @@ function diskSpaceOf(folder: string): DiskSpace {
 
 /**
  * Opens (or makes) the environment in `folder`. Throws StoreError: `disk_read_only` where the folder cannot be
- * made or written, `disk_full`, `disk_failed`.
+ * made or written, `disk_full`, `disk_failed`; `data_lost`, `data_damaged` before anything is mapped or written.
  */
 export function openLmdbStore(folder: string, { diskSpace = diskSpaceOf }: LmdbStoreOptions = {}): Store {
   try {
     makeFolder(folder)
     const shortage = shortageOf(folder, diskSpace(folder), 0)
     if (shortage) throw shortage
+    // Also where the marker was left behind when the folder was moved.
+    if (checkDataFile(folder) && !isMade(folder)) markMade(folder)
     const database: Database = open({
       path: folder,
       noSubdir: false,
@@ -125,6 +129,8 @@ class LmdbStore implements Store {
   #inFlight: readonly Waiting[] = []
   #startScheduled = false
   #failure: StoreError | undefined
+  /** The folder says that it has data. */
+  #isMade: boolean
   #closing: Promise<void> | undefined
   #isClosed = false
   #transactions = 0
@@ -137,6 +143,7 @@ class LmdbStore implements Store {
     this.#folder = folder
     this.#database = database
     this.#diskSpace = diskSpace
+    this.#isMade = isMade(folder)
     this.#stallTimer = setInterval(() => this.#watchForStall(), 1_000).unref()
   }
 
@@ -252,7 +259,7 @@ class LmdbStore implements Store {
     }
     this.#secondsInFlight = 0
     this.#transact(writes).then(
-      () => this.#succeed(),
+      () => this.#committed(),
       (error: unknown) => this.#fail(storeError(error, this.#folder)),
     )
   }
@@ -286,6 +293,18 @@ class LmdbStore implements Store {
       if (cause !== undefined) await cause
       throw error
     }
+  }
+
+  /** The first commit ever is answered when the folder says that it has data. */
+  #committed(): void {
+    try {
+      if (!this.#isMade) markMade(this.#folder)
+      this.#isMade = true
+    } catch (error) {
+      this.#fail(storeError(error, this.#folder))
+      return
+    }
+    this.#succeed()
   }
 
   #succeed(): void {
@@ -400,7 +419,7 @@ const codesOfNumber: Readonly<Record<number, StoreErrorCode>> = {
   122: 'disk_full',
   [-30792]: 'disk_full',
   [-30796]: 'corrupt',
-  [-30793]: 'corrupt',
+  [-30793]: 'data_damaged',
   [-30797]: 'corrupt',
 }
 
@@ -408,6 +427,7 @@ const textOfCode: Readonly<Partial<Record<StoreErrorCode, string>>> = {
   disk_full: 'there is no space left for',
   disk_read_only: 'cannot write to',
   corrupt: 'the data file is damaged in',
+  data_damaged: 'the data file is damaged in',
 }
 
 function storeError(error: unknown, folder: string): StoreError {

@@ -19,6 +19,10 @@ export type StoreErrorCode =
   | 'disk_stalled'
   /** A value does not match its checksum or its layout. */
   | 'corrupt'
+  /** The folder had data, and its file is missing or empty. */
+  | 'data_lost'
+  /** The file is cut short, or its pages do not fit together: it may not be read. */
+  | 'data_damaged'
   /** The folder belongs to another cluster or node, or to a version that this one cannot read. */
   | 'foreign_data'
   /** Another process holds the folder. */
