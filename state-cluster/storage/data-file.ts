@@ -1,5 +1,5 @@
 /**
- * Looks at a data file before LMDB maps it: a file cut short or damaged would end the process by a signal.
+ * Looks at a data file before LMDB maps it. One that is cut short or damaged would end the process by a signal.
  *
  *     <data>/state/data.mdb   the file        <data>/state.made   there once a commit was durable
  *
