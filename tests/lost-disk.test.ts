@@ -118,7 +118,7 @@ describe('a state node without its data', () => {
   test('STORE19, STORE20 and REBUILD1: a data file cut short, then emptied: each ends with a line, and the node is rebuilt', async () => {
     const bidding = await begin()
     const { third, bids } = bidding
-    await third.stop('SIGKILL')
+    await third.kill()
     const file = join(third.dataDir, 'state/data.mdb')
     let said = ''
     for (const [bytes, how] of [
