@@ -49,8 +49,12 @@ export const requestId = z.custom<RequestId>(isRequestId, {
 
 /** Minor units, 0 to 2^53−1. */
 export const amount: z.ZodType<Amount, Amount> = integer(0, amountMax, 'minor units')
-/** Epoch milliseconds, up to the year 9999. */
-export const timestampMs = integer(0, limits.timestampMsMax, 'epoch milliseconds')
+/** Epoch milliseconds of the years 2000 to 9999: another unit is not taken for them. */
+export const timestampMs = integer(
+  limits.timestampMsMin,
+  limits.timestampMsMax,
+  'epoch milliseconds of the years 2000 to 9999, not seconds',
+)
 /** Any time that the house says, in epoch ms: an extended deadline may lie beyond what can be asked for. */
 export const instantMs = integer(0, 8_640_000_000_000_000, 'epoch milliseconds')
 export const durationMs = integer(1, limits.durationMsMax, 'milliseconds')

@@ -64,6 +64,23 @@ describe('WIRE20 aliases', () => {
   })
 })
 
+describe('MOMENT2 an opening', () => {
+  it('is in milliseconds of the years 2000 to 9999; seconds and microseconds are refused', () => {
+    const opening = (opensAt: number) => read('createAuction', { ...terms, opensAt })
+    const dates = [Date.UTC(2000, 0, 1), Date.UTC(2026, 10, 20, 18), Date.UTC(9999, 11, 31, 23, 59, 59)]
+    for (const atMs of dates) {
+      expect(opening(atMs)).toMatchObject({ ok: true, body: { opensAt: atMs } })
+      for (const opensAt of [Math.floor(atMs / 1000), atMs * 1000])
+        expect(opening(opensAt)).toMatchObject({
+          ok: false,
+          code: 'field_invalid',
+          message: expect.stringMatching(/^opensAt must be .*not seconds/),
+        })
+    }
+    expect(opening(0).ok).toBe(false)
+  })
+})
+
 describe('WIRE24 null', () => {
   it('equals an optional field left out; of an item it is the value', () => {
     const nulls = {

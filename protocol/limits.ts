@@ -34,7 +34,9 @@ export const tokenLengthMax = 8 * 1024
 const dayMs = 24 * 60 * 60 * 1000
 /** Of an auction, and of one extension. */
 export const durationMsMax = 366 * dayMs
-/** How far ahead an opening may be scheduled, counted from 1970: the year 9999. */
+/** The earliest opening that can be meant: the year 2000. Seconds of any date up to the year 9999 are less. */
+export const timestampMsMin = 946_684_800_000
+/** How far ahead an opening may be scheduled, counted from 1970: the year 9999. Microseconds since 2000 are more. */
 export const timestampMsMax = 253_402_300_799_999
 export const softCloseMsMax = dayMs
 export const softCloseLimitMax = 10_000

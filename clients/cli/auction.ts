@@ -46,7 +46,10 @@ export function registerAuctionVerbs(program: Command, io: Io): void {
       .option('--opening <amount>', 'opening bid, in units', '1.00')
       .option('--duration <duration>', 'how long it takes bids, as 90s, 10m, 1h30m, 7d', '10m')
       .option('--currency <code>', 'three capital letters', 'USD')
-      .option('--opens-at <moment>', 'when it opens, as +10m or 2026-11-20T18:00:00Z; default: now')
+      .option(
+        '--opens-at <moment>',
+        'when it opens, as +10m or 2026-11-20T18:00:00Z, with its zone; default: now',
+      )
       .option('--reserve <amount>', 'below this it is not sold')
       .option('--buy-now <amount>', 'price at which it can be had at once')
       .option('--tag <tag>', 'for buyers with that interest; may be given several times', collect)

@@ -12,8 +12,24 @@ describe('CLI12 durations and moments', () => {
       expect(() => readDuration(text), text).toThrow('not a duration')
     expect(readMoment('+10m', 1000)).toBe(601_000)
     expect(readMoment('2026-11-20T18:00:00Z', 0)).toBe(Date.UTC(2026, 10, 20, 18))
-    for (const text of ['noon', '12', '2026-13-45T00:00:00Z'])
-      expect(() => readMoment(text, 0)).toThrow('not a moment')
+  })
+
+  it('MOMENT1 moments have a zone, are in the calendar and to come', () => {
+    expect(readMoment('2026-11-20T18:00:00+01:00', 0)).toBe(Date.UTC(2026, 10, 20, 17))
+    for (const text of [
+      'noon',
+      '12',
+      '2026-13-45T00:00:00Z',
+      '2027-02-30T18:00:00Z',
+      '2027-02-28',
+      '1795000000',
+      '2026-11-20T18:00:00.0005Z',
+    ])
+      expect(() => readMoment(text, 0), text).toThrow('not a moment: ')
+    expect(() => readMoment('2026-11-20T18:00', 0)).toThrow('(say the zone: 2026-11-20T18:00Z, or')
+    const nowMs = Date.UTC(2026, 10, 20, 18)
+    expect(readMoment('2026-11-20T17:59:30Z', nowMs)).toBe(nowMs - 30_000)
+    expect(() => readMoment('2026-11-20T17:50:00Z', nowMs)).toThrow('not a moment to come')
   })
 
   it('are printed by their two largest units', () => {

@@ -5,7 +5,7 @@
 import type { AuctionId } from '../../protocol/ids.ts'
 import { isId } from '../../protocol/ids.ts'
 import type { Amount, IncrementBand } from '../../protocol/money.ts'
-import { amountFault, parseAmount } from '../core/index.ts'
+import { amountFault, parseAmount, parseMoment } from '../core/index.ts'
 import { usageFailure } from './failure.ts'
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -24,13 +24,18 @@ export function readDuration(text: string): number {
   return ms
 }
 
-/** `+10m` from now, or a date with time as `2026-11-20T18:00:00Z`, as epoch milliseconds. */
+/** A time that a script computed just before may have passed. */
+const pastAllowedMs = 60_000
+
+/** `+10m` from now, or a date with time and zone as `2026-11-20T18:00:00Z`, as epoch milliseconds. */
 export function readMoment(text: string, nowMs: number): number {
   if (text.startsWith('+')) return nowMs + readDuration(text.slice(1))
-  const atMs = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(atMs))
+  const moment = parseMoment(text)
+  if (moment === undefined || !Number.isInteger(moment.atMs))
     throw usageFailure(`not a moment: ${text} (write it as +10m or 2026-11-20T18:00:00Z)`)
-  return atMs
+  if (!moment.hasZone) throw usageFailure(`not a moment: ${text} (say the zone: ${text}Z, or ${text}+01:00)`)
+  if (moment.atMs < nowMs - pastAllowedMs) throw usageFailure(`not a moment to come: ${text}`)
+  return moment.atMs
 }
 
 /** Units of a currency (`12.50`) as minor units. */

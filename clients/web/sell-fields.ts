@@ -5,6 +5,7 @@
 
 import { h, show } from './dom.ts'
 import { field, select, textInput } from './field.ts'
+import { zoneName } from './local-moment.ts'
 import { amountForm } from './money-text.ts'
 import { type DurationUnit, freshFields, type SellFaults, type SellFields } from './sell-form.ts'
 
@@ -139,7 +140,7 @@ function timeFields(unit: HTMLSelectElement) {
     duration: field('duration', 'Runs for', duration, { beside: unit }),
     opensAt: field('opens-at', 'Opens', h('input', { type: 'datetime-local' }), {
       optional: true,
-      hint: 'Left empty: at once.',
+      hint: `Left empty: at once. Times are those of ${zoneName()}.`,
     }),
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { readHttpBody } from '../../protocol/http-bodies.ts'
+import type { LocalMoment } from './local-moment.ts'
 import { freshFields, readSellForm, type SellFields, tagsOf } from './sell-form.ts'
 
 const nowMs = 1_800_000_000_000
@@ -13,7 +14,7 @@ const filled: SellFields = {
   buyNow: '3000',
   opensAt: 'later',
 }
-const later = () => nowMs + 60_000
+const later = () => ({ ok: true, atMs: nowMs + 60_000 }) as const
 
 const faultsOf = (change: Partial<SellFields>) => {
   const read = readSellForm({ ...filled, ...change }, nowMs, later)
@@ -80,9 +81,12 @@ describe('the form for a new auction', () => {
   })
 
   it('says what is wrong with the time of opening', () => {
-    const at = (ms: number) => readSellForm(filled, nowMs, () => ms)
-    expect(at(Number.NaN)).toMatchObject({ ok: false, faults: { opensAt: 'That is no date and time.' } })
-    expect(at(nowMs)).toMatchObject({ ok: false, faults: { opensAt: 'That is in the past.' } })
+    const at = (moment: LocalMoment) => readSellForm(filled, nowMs, () => moment)
+    expect(at({ ok: false, fault: 'None.' })).toMatchObject({ ok: false, faults: { opensAt: 'None.' } })
+    expect(at({ ok: true, atMs: nowMs })).toMatchObject({
+      ok: false,
+      faults: { opensAt: 'That is in the past.' },
+    })
   })
 
   it('names every fault at once', () => {

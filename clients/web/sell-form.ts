@@ -14,6 +14,7 @@ import {
   titleLengthMax,
 } from '../../protocol/limits.ts'
 import { digitsOf } from '../../protocol/money.ts'
+import { type LocalMoment, localMoment } from './local-moment.ts'
 import { typedAmount } from './money-text.ts'
 
 export type Terms = HttpRequestOf<'createAuction'>
@@ -66,11 +67,11 @@ export type SellRead =
 
 const daysMax = durationMsMax / durationUnits.days
 
-/** Reads the whole form. `localTime` turns a `datetime-local` value into epoch ms (NaN where it is none). */
+/** Reads the whole form. `localTime` reads a `datetime-local` value in the reader's zone. */
 export function readSellForm(
   fields: SellFields,
   nowMs: number,
-  localTime: (text: string) => number = Date.parse,
+  localTime: (text: string) => LocalMoment = localMoment,
 ): SellRead {
   const faults: { -readonly [Field in keyof SellFields]?: string } = {}
   const { currency } = fields
@@ -110,8 +111,9 @@ export function readSellForm(
   if (durationMs === undefined) faults.duration = 'A whole number, at least 1.'
   else if (durationMs > durationMsMax) faults.duration = `At most ${daysMax} days.`
 
-  const opensAt = fields.opensAt === '' ? undefined : localTime(fields.opensAt)
-  if (opensAt !== undefined && Number.isNaN(opensAt)) faults.opensAt = 'That is no date and time.'
+  const opening = fields.opensAt === '' ? undefined : localTime(fields.opensAt)
+  const opensAt = opening?.ok === true ? opening.atMs : undefined
+  if (opening?.ok === false) faults.opensAt = opening.fault
   else if (opensAt !== undefined && opensAt <= nowMs) faults.opensAt = 'That is in the past.'
 
   const windowMs = softCloseSpan('softCloseWindow')

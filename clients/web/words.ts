@@ -61,9 +61,16 @@ export function bidsInWords(count: number): string {
   return count === 0 ? 'No bids yet' : `${count} ${count === 1 ? 'bid' : 'bids'}`
 }
 
-/** A date with its time, in the reader's own language and zone. */
+/** A date with its time, in the reader's own language and zone, which is named. */
 export function momentInWords(atMs: number): string {
-  return new Date(atMs).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+  return new Date(atMs).toLocaleString(undefined, {
+    year: 'numeric',
+    month: 'short',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: '2-digit',
+    timeZoneName: 'short',
+  })
 }
 
 /** `bidder-7` → `Bidder 7`. */
