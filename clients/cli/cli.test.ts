@@ -313,6 +313,14 @@ describe('CLI6 exit codes', () => {
   })
 })
 
+describe('CLI14 arguments', () => {
+  it('that were not UTF-8 exit 2: Müller and Möller would be one name', async () => {
+    const subjects = house.tokens.size
+    expectOneLine(await martillo('buyer', 'add', '--name', 'M\uFFFDller'), 2, /not UTF-8: M\uFFFDller/)
+    expect(house.tokens.size).toBe(subjects)
+  })
+})
+
 describe('buyer and token', () => {
   it('CLI7 print a token once, to standard output', async () => {
     const added = await martillo(

@@ -8,6 +8,7 @@ import { readCsv } from './rehearsal/csv.ts'
 import { readRecordedSale } from './rehearsal/recorded-sale.ts'
 import { FakeHouse, operatorToken } from './testing/fake-house.ts'
 import { type Ran, startVerb, temporaryFolder } from './testing/harness.ts'
+import { decodeText } from './text-file.ts'
 
 const folder = temporaryFolder()
 const smallSale = fileURLToPath(new URL('testdata/small-sale.csv', import.meta.url))
@@ -31,7 +32,7 @@ const json = (text: string): Record<string, unknown>[] =>
     .split('\n')
     .map((line) => JSON.parse(line))
 
-function fileOf(text: string): string {
+function fileOf(text: string | Uint8Array): string {
   const file = join(folder.path, 'sale.csv')
   writeFileSync(file, text)
   return file
@@ -158,7 +159,7 @@ describe('CLI11 files that cannot be read', () => {
     [`${head}\nA,b,3,"1,000",2,0.1,ann,1\n`, /:2: openbid: 1,000 can be read as/],
     [`${head}\nA,b,3,,2,0.1,ann,1\n`, /:2: openbid: not an amount/],
     [`${head}\nA,b,3,1,-2,0.1,ann,1\n`, /:2: price: not an amount/],
-    [`${head}\nA,b,3,1,2,noon,ann,1\n`, /:2: bidtime is not a number: noon/],
+    [`${head}\nA,b,3,1,2,noon,ann,1\n`, /:2: bidtime is not a number, .*: noon/],
     [`${head}\nA,b,3,1,2,,ann,1\n`, /:2: bidtime is not a number/],
     [`${head}\n,b,3,1,2,0.1,ann,1\n`, /:2: auctionid is empty/],
     [`${head}\nA,b,3,1,2,0.1,,1\n`, /:2: bidder is empty/],
@@ -184,8 +185,101 @@ describe('CSV', () => {
       [4, 'two\nlines', ''],
       [6, 'end', ''],
     ])
-    expect(read('\uFEFFa\n')).toEqual([[1, 'a']])
     expect(read('')).toEqual([])
+  })
+})
+
+describe('CLI14 files in other forms', () => {
+  const rows = [
+    head,
+    'A,Müller,3,1,9,0.1,Müller,5',
+    'A,Müller,3,1,9,0.2,Möller,7',
+    'A,Müller,3,1,9,0.3,Mäller,9',
+  ]
+  const latin1 = Buffer.from(`${rows.join('\r\n')}\r\n`, 'latin1')
+  const biddersOf = (text: string): string[] =>
+    readRecordedSale(text, 'f', 'USD', () => {}).flatMap(({ bids }) => bids.map(({ bidder }) => bidder))
+  const decoded = (bytes: Uint8Array, encoding?: string) => decodeText(bytes, 'f', encoding)
+
+  it('Latin-1 exits 2 with the line, and is read when it is named', async () => {
+    const ran = await rehearse(fileOf(latin1))
+    expect([ran.code, ran.stdout]).toEqual([2, ''])
+    expect(ran.stderr).toMatch(/sale\.csv:2: not UTF-8 \(.*--encoding windows-1252\)/)
+    expect(biddersOf(decoded(latin1, 'windows-1252'))).toEqual(['Müller', 'Möller', 'Mäller'])
+    const named = await rehearse(fileOf(latin1), '--encoding', 'latin1', '--json')
+    expect(named.code).toBe(0)
+    expect(json(named.stdout)[0]).toMatchObject({
+      recordedWinner: 'Mäller',
+      obtainedWinner: 'Mäller',
+      bids: 3,
+    })
+    expect((await rehearse(fileOf(latin1), '--encoding', 'klingon')).stderr).toMatch(
+      /not an encoding: klingon/,
+    )
+  })
+
+  it('byte-order marks say the encoding', () => {
+    const text = rows.join('\n')
+    const utf16 = Buffer.from(`\uFEFF${text}`, 'utf16le')
+    for (const bytes of [Buffer.from(`\uFEFF${text}`), utf16, Buffer.from(utf16).swap16()])
+      expect(decoded(bytes)).toBe(text)
+  })
+
+  it('what lost its characters before is refused', () => {
+    expect(() => decoded(Buffer.from(`${head}\nA,x,3,1,9,0.1,M\uFFFDller,5\n`))).toThrow(
+      /f:2: lost characters/,
+    )
+    expect(() => decoded(Buffer.from(rows.join('\n'), 'utf16le').subarray(0, 20))).toThrow(/is not text/)
+  })
+
+  it.each([
+    [';', '0,1', '5,50'],
+    ['\t', '0,1', '5,50'],
+    [',', '0.1', '5.50'],
+  ])('values separated by %j, with their fractions', (separator, time, amount) => {
+    const form = (line: string) => line.replaceAll(',', separator)
+    const row = ['A', 'x', '3', '1', amount, time, 'ann', amount].join(separator)
+    const text = `${form(head)}\r\n${row}\r\n`
+    for (const whole of [text, `sep=${separator}\r\n${text}`])
+      expect(readRecordedSale(whole, 'f', 'EUR', () => {})).toMatchObject([
+        { price: 550, bids: [{ time: 0.1 }] },
+      ])
+  })
+
+  it('a name is one in each of its normal forms', () => {
+    const names = biddersOf([head, 'A,x,3,1,9,1,Mu\u0308ller,5', 'A,x,3,1,9,2,M\u00fcller,6'].join('\n'))
+    expect(new Set(names).size).toBe(1)
+  })
+
+  const timed = (...times: string[]) =>
+    readRecordedSale(
+      [head, ...times.map((time, at) => `A,x,3,1,9,"${time}",b${at},5`)].join('\n'),
+      'f',
+      'USD',
+      () => {},
+    )[0]?.bids.map(({ bidder }) => bidder)
+
+  it('times may be dates, with a zone or without, in order of the moment', () => {
+    expect(timed('2026-11-20T18:00:00+02:00', '2026-11-20T16:30:00Z', '2026-11-20T15:00:00Z')).toEqual([
+      'b2',
+      'b0',
+      'b1',
+    ])
+    expect(timed('2026-11-20 18:00:00.000002', '2026-11-20 18:00:00.000001')).toEqual(['b1', 'b0'])
+    expect(timed('2,123', '0,5', '1,25')).toEqual(['b1', 'b2', 'b0'])
+    expect(timed('5e-05', '1.5')).toEqual(['b0', 'b1'])
+  })
+
+  it.each([
+    [['2026-11-20T18:00:00Z', '2026-11-20T18:00:00'], /:3: bidtime must have a zone in all rows, or in none/],
+    [['2026-11-20T18:00:00Z', '0.5'], /:3: bidtime is not a date with time/],
+    [['2026-02-30T18:00:00Z'], /:2: bidtime is not a number, nor a date/],
+    [['20.11.2026 18:00'], /:2: bidtime is not a number, nor a date/],
+    [['0x10'], /:2: bidtime is not a number/],
+    [['1,234', '2,345'], /:2: bidtime can be read as two numbers/],
+    [['1,5', '1.234'], /:2: bidtime has points in some rows and commas in others/],
+  ])('times that leave a doubt are refused: %j', (times, words) => {
+    expect(() => timed(...times)).toThrow(words)
   })
 })
 

@@ -3,7 +3,6 @@
  * Invariant: exit code 0 means that every auction had its recorded winner, and its recorded price or an explanation;
  * a file that cannot be read ends the run (2) before anything is sent. Source: docs/protocol.md, "Command line".
  */
-import { readFileSync, statSync } from 'node:fs'
 import type { Command } from 'commander'
 import { CliFailure, exitCodes, usageFailure } from './failure.ts'
 import { type Io, note, printJson, printLine } from './io.ts'
@@ -12,14 +11,15 @@ import { type RecordedAuction, readRecordedSale } from './rehearsal/recorded-sal
 import { type AuctionResult, rehearse } from './rehearsal/rehearsal.ts'
 import { auctionJson, resultsText, summaryOf } from './rehearsal/report.ts'
 import { Target, type TargetOptions, withTargetOptions } from './target.ts'
+import { readTextFile } from './text-file.ts'
 import { readInteger } from './values.ts'
 
 interface RehearseOptions extends TargetOptions {
   readonly concurrency: string
   readonly currency: string
+  readonly encoding?: string
 }
 
-const fileBytesMax = 256 * 1024 * 1024
 const warningsMax = 5
 
 export function registerRehearseVerb(program: Command, io: Io): void {
@@ -29,7 +29,11 @@ export function registerRehearseVerb(program: Command, io: Io): void {
       .description('run a recorded sale through the house and compare')
       .argument('<file>', 'CSV: auctionid,item,days,openbid,price,bidtime,bidder,bid')
       .option('--concurrency <count>', 'auctions side by side', '24')
-      .option('--currency <code>', 'currency of the recorded amounts', 'USD'),
+      .option('--currency <code>', 'currency of the recorded amounts', 'USD')
+      .option(
+        '--encoding <name>',
+        'of the file, as windows-1252; default: UTF-8, or what its first bytes say',
+      ),
   )
     .addHelpText(
       'after',
@@ -45,20 +49,11 @@ export function registerRehearseVerb(program: Command, io: Io): void {
     .action((file: string, options: RehearseOptions) => runRehearsal(file, options, io))
 }
 
-function readFile(file: string): string {
-  try {
-    if (statSync(file).size > fileBytesMax) throw usageFailure(`${file}: larger than ${fileBytesMax} bytes`)
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    if (error instanceof CliFailure) throw error
-    throw usageFailure(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`)
-  }
-}
-
 /** Reads the file; the first few warnings are printed, the others counted. */
-function readSale(file: string, currency: string, io: Io): readonly RecordedAuction[] {
+function readSale(file: string, options: RehearseOptions, io: Io): readonly RecordedAuction[] {
   let warnings = 0
-  const sale = readRecordedSale(readFile(file), file, currency, (words) => {
+  const text = readTextFile(file, options.encoding)
+  const sale = readRecordedSale(text, file, options.currency, (words) => {
     warnings += 1
     if (warnings <= warningsMax) note(io, `martillo: ${words}`)
   })
@@ -70,7 +65,7 @@ async function runRehearsal(file: string, options: RehearseOptions, io: Io): Pro
   const { currency } = options
   if (!/^[A-Z]{3}$/.test(currency)) throw usageFailure(`not a currency: ${currency} (write it as USD)`)
   const concurrency = readInteger('--concurrency', options.concurrency, 1, 1000)
-  const sale = readSale(file, currency, io)
+  const sale = readSale(file, options, io)
   const target = new Target(options, io)
   const operatorToken = await target.requireManagingToken()
   const progress = new Progress(sale, io)

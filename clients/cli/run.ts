@@ -8,7 +8,7 @@ import { Command, CommanderError } from 'commander'
 import { registerAuctionVerbs } from './auction.ts'
 import { registerBidVerbs } from './bid.ts'
 import { registerBuyerVerbs } from './buyer.ts'
-import { exitCodes, failureOf } from './failure.ts'
+import { exitCodes, failureOf, usageFailure } from './failure.ts'
 import { type Io, note, printJson } from './io.ts'
 import { registerHouseVerbs } from './operator.ts'
 import { registerRehearseVerb } from './rehearse.ts'
@@ -70,6 +70,9 @@ export async function run(
   )
   adopt(program, io)
   try {
+    // Node replaces what is not UTF-8, and then Müller and Möller are one name.
+    const damaged = argv.find((word) => word.includes('\uFFFD'))
+    if (damaged !== undefined) throw usageFailure(`not UTF-8: ${damaged} (set the terminal to UTF-8)`)
     await program.parseAsync([...argv], { from: 'user' })
     return exitCodes.done
   } catch (error) {

@@ -1,6 +1,7 @@
 /**
- * Comma-separated values: text to records with the lines that they began on. Invariant: quoted fields keep
- * commas, doubled quotes and line ends; LF and CRLF end a record; an empty line is none. Source: RFC 4180.
+ * Text with separated values to records with the lines that they began on. Invariant: quoted fields keep separators,
+ * doubled quotes and line ends; LF and CRLF end a record; an empty line is none. The separator is the one of comma,
+ * semicolon and tab that the first line has most of, or what a first line `sep=;` names. Source: RFC 4180.
  */
 import { usageFailure } from '../failure.ts'
 
@@ -12,8 +13,9 @@ export interface CsvRecord {
 
 /** Reads records one by one. Throws a usage failure that names `file` and line where the text is not CSV. */
 export function* readCsv(text: string, file: string): Generator<CsvRecord> {
-  let at = text.startsWith('\uFEFF') ? 1 : 0
-  let line = 1
+  const { separator, start } = separatorOf(text)
+  let at = start
+  let line = start === 0 ? 1 : 2
   while (at < text.length) {
     const fields: string[] = []
     const firstLine = line
@@ -27,14 +29,14 @@ export function* readCsv(text: string, file: string): Generator<CsvRecord> {
         at = end + 1
       } else {
         let end = at
-        while (end < text.length && text[end] !== ',' && text[end] !== '\n') end += 1
+        while (end < text.length && text[end] !== separator && text[end] !== '\n') end += 1
         field = text.slice(at, end).replace(/\r$/, '')
         if (field.includes('"')) throw usageFailure(`${file}:${line}: a quote in a field that is not quoted`)
         at = end
       }
       fields.push(field)
       if (text[at] === '\r' && text[at + 1] === '\n') at += 1
-      if (text[at] === ',') at += 1
+      if (text[at] === separator) at += 1
       else if (text[at] === '\n' || at >= text.length) isRecordOpen = false
       else throw usageFailure(`${file}:${line}: text after the closing quote of a field`)
     }
@@ -42,6 +44,16 @@ export function* readCsv(text: string, file: string): Generator<CsvRecord> {
     line += 1
     if (fields.length > 1 || fields[0] !== '') yield { line: firstLine, fields }
   }
+}
+
+/** `start` is where the records begin. */
+function separatorOf(text: string): { readonly separator: string; readonly start: number } {
+  const named = /^sep=([,;\t])\r?\n/i.exec(text)
+  if (named !== null) return { separator: named[1] as string, start: named[0].length }
+  const firstLine = /^[^\n]*/.exec(text)?.[0].replace(/"[^"]*"/g, '') ?? ''
+  const count = (separator: string): number => firstLine.split(separator).length
+  const separator = [',', ';', '\t'].reduce((most, one) => (count(one) > count(most) ? one : most))
+  return { separator, start: 0 }
 }
 
 /** Where the quote is that closes the field that opens at `from`. */

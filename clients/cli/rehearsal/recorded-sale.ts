@@ -2,11 +2,12 @@
  * A recorded sale, read from CSV: auctions, bids by time, winners and prices.
  * Invariant: amounts are minor units; every row is one bid; a fault names file and line and ends the run before
  * anything was sent. Columns: `auctionid,item,days,openbid,price,bidtime,bidder,bid`, in any order; others are
- * ignored. Source: docs/protocol.md, "Command line".
+ * ignored. Names are compared in Unicode normal form C. Source: docs/protocol.md, "Command line".
  */
 import type { Amount } from '../../../protocol/money.ts'
 import { amountFault, parseAmount } from '../../core/index.ts'
 import { usageFailure } from '../failure.ts'
+import { bidTimes } from './bid-times.ts'
 import { type CsvRecord, readCsv } from './csv.ts'
 
 export interface RecordedBid {
@@ -50,7 +51,9 @@ export function readRecordedSale(
   warn: (words: string) => void,
 ): readonly RecordedAuction[] {
   const auctions = new Map<string, Gathered>()
-  for (const row of rowsOf(text, file)) {
+  const rows = [...rowsOf(text, file)]
+  const timeOf = bidTimes(rows.map(({ bidtime }) => bidtime))
+  for (const row of rows) {
     const at = `${file}:${row.line}`
     const gathered = auctions.get(row.auctionid) ?? { first: row, bids: [], warned: new Set<Column>() }
     auctions.set(row.auctionid, gathered)
@@ -63,9 +66,8 @@ export function readRecordedSale(
         `${at}: ${column} of auction ${row.auctionid} is not that of line ${gathered.first.line}, which counts`,
       )
     }
-    const time = Number(row.bidtime)
-    if (row.bidtime === '' || !Number.isFinite(time))
-      throw usageFailure(`${at}: bidtime is not a number: ${row.bidtime}`)
+    const time = timeOf(row.bidtime)
+    if (typeof time === 'string') throw usageFailure(`${at}: bidtime ${time}: ${row.bidtime}`)
     gathered.bids.push({ bidder: row.bidder, amount: amountOf(row, 'bid', at, currency), time })
   }
   if (auctions.size === 0) throw usageFailure(`${file}: there is no bid in it`)
@@ -87,7 +89,9 @@ function* rowsOf(text: string, file: string): Generator<Row> {
       throw usageFailure(
         `${file}:${line}: ${fields.length} fields where the first line names ${names.length}`,
       )
-    const values = Object.fromEntries(places.map(([column, place]) => [column, fields[place]?.trim() ?? '']))
+    const values = Object.fromEntries(
+      places.map(([column, place]) => [column, fields[place]?.trim().normalize('NFC') ?? '']),
+    )
     const row = { ...(values as Record<Column, string>), line }
     for (const column of ['auctionid', 'bidder'] as const)
       if (row[column] === '') throw usageFailure(`${file}:${line}: ${column} is empty`)
