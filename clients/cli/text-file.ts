@@ -1,5 +1,5 @@
 /**
- * Reads a file of text and refuses what is not certainly the text that was meant.
+ * Reads files of text, and refuses what may not be the text that was meant.
  * Invariant: no byte is replaced on the way: a byte-order mark or the named encoding decides, UTF-8 otherwise, and
  * text that is damaged ends the run (2) with file and line. Source: WHATWG Encoding; spec CLI14.
  */

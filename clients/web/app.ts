@@ -51,7 +51,8 @@ export function connect(identity: Identity | undefined) {
 export function sentenceFor(error: unknown): string {
   if (error instanceof ProblemError) {
     const { code, detail } = error.problem
-    return code === 'field_invalid' && detail !== undefined ? `The house says: ${detail}.` : sentenceOf(code)
+    const isInForm = code === 'field_invalid' || code === 'terms_invalid'
+    return isInForm && detail !== undefined ? `The house says: ${detail}.` : sentenceOf(code)
   }
   if (error instanceof ClientError) {
     if (error.code === 'unreachable') return 'The house cannot be reached. Check your connection.'

@@ -1,5 +1,5 @@
 /**
- * A date and time in the reader's own zone, as a field of the page gives it.
+ * Reads a date and time of a page's field in the reader's zone.
  * Invariant: a time that the clocks skip is none, and one that they show twice is not chosen between. Source: spec
  * MOMENT1.
  */

@@ -53,10 +53,22 @@ export function rateAnswer(waitMs: number): HttpAnswer {
   return problemAnswer('rate_limited', {}, { 'Retry-After': String(Math.ceil(waitMs / 1000)) })
 }
 
-/** A rejection of the machine. The status of a low bid depends on whether the auction has bids (`bidCount`). */
-export function rejectionAnswer(reply: Rejected, bidCount = 1): HttpAnswer {
+/** What the machine's reply does not say, and the request and its auction do. */
+interface RejectionContext {
+  /** The status of a low bid depends on whether the auction has bids; that is assumed. */
+  readonly bidCount?: number | undefined
+  /** What was wrong with terms: field, and what it must be. */
+  readonly detail?: string | undefined
+}
+
+/** A rejection of the machine as a problem. */
+export function rejectionAnswer(
+  reply: Rejected,
+  { bidCount = 1, detail }: RejectionContext = {},
+): HttpAnswer {
   return problemAnswer(reply.code, {
     status: statusOfRejection(reply.code, bidCount),
+    ...(detail === undefined || reply.code !== 'terms_invalid' ? {} : { detail }),
     ...(reply.askingBid === undefined ? {} : { askingBid: reply.askingBid }),
     ...(reply.closesAt === undefined ? {} : { closesAt: reply.closesAt }),
   })

@@ -50,12 +50,15 @@ describe('POST /house', () => {
     expect(house.cluster.state.house.settings).toEqual(usual)
   })
 
-  test('HOUSE1, HOUSE4 a value out of range is 422; no number, or no setting at all, is 400', async () => {
+  test('HOUSE1, HOUSE4, WIRE22 a value out of range is 422 and named; no number, or no setting at all, is 400', async () => {
     for (const ms of [0, -1, 1.5, 86_400_001])
       for (const key of ['outageExtensionMinMs', 'outageThresholdMs'])
         expect(await ask({ [key]: ms, features: true })).toMatchObject({
           status: 422,
-          body: { code: 'terms_invalid' },
+          body: {
+            code: 'terms_invalid',
+            detail: `${key} must be whole milliseconds from 1 to 86400000`,
+          },
         })
     for (const body of [{}, { outageThresholdMs: '5s' }, { features: false }, { features: ['x'] }])
       expect(await ask(body)).toMatchObject({ status: 400, body: { code: 'field_invalid' } })

@@ -13,6 +13,7 @@ import {
   featureNameOf,
   type HouseView,
   knownFeatures,
+  settingsFault,
 } from '../../state-cluster/index.ts'
 import type { HttpAnswer } from '../carrier/socket.ts'
 import { clusterFault, jsonAnswer, problemAnswer } from './answers.ts'
@@ -55,8 +56,9 @@ export async function configureHouse(
   const faults = outcomes.filter((outcome) => outcome.status === 'rejected')
   const replies = outcomes.filter((outcome) => outcome.status === 'fulfilled').map(({ value }) => value)
   if (replies.some((reply) => !reply.ok)) {
-    const detail = 'outageExtensionMinMs and outageThresholdMs are whole milliseconds, from 1 to a day'
-    return problemAnswer('terms_invalid', { detail })
+    const faults = before.map(({ view }) => settingsFault({ ...view.settings, ...asked }))
+    const detail = faults.find((fault) => fault !== undefined)
+    return problemAnswer('terms_invalid', detail === undefined ? {} : { detail })
   }
   if (faults.length === 0) return await showHouse(cluster)
   const codes = new Set<NonNullable<ReturnType<typeof clusterFault>>>()

@@ -321,8 +321,20 @@ describe('auctions', () => {
       { basePrice: 2 },
     ])
       expectProblem(await bad(change), 400, 'field_invalid')
-    expectProblem(await bad({ format: 'not-a-format' }), 422, 'terms_invalid')
-    expectProblem(await bad({ buyNow: 0 }), 422, 'terms_invalid')
+  })
+
+  test('WIRE22 terms that contradict each other are 422 with the field and what it must be', async () => {
+    const body = { title: 'x', openingBid: 500, durationMs: 60_000 }
+    for (const [change, detail] of [
+      [{ format: 'not-a-format' }, 'format must be one of english'],
+      [{ buyNow: 0 }, 'buyNow must be at least 1 (minor units); leave it out where there is none'],
+      [{ buyNow: 499 }, 'buyNow must be at least openingBid (500)'],
+      [{ buyNow: 999, reserve: 1_000 }, 'buyNow must be at least reserve (1000)'],
+    ] as const) {
+      const answer = await house.ask('/auctions', { token: seller, body: { ...body, ...change } })
+      expectProblem(answer, 422, 'terms_invalid')
+      expect(answer.body['detail']).toBe(detail)
+    }
   })
 
   test('HTTP7 its seller or an operator manages it, nobody else; the alias path cancels', async () => {

@@ -28,6 +28,7 @@ import type {
   Command,
   Reply,
 } from '../../state-cluster/index.ts'
+import { termsFault } from '../../state-cluster/index.ts'
 import type { Admission } from '../access/admission.ts'
 import { hasRole, type Identity, type Tokens } from '../access/auth.ts'
 import type { HttpAnswer } from '../carrier/socket.ts'
@@ -205,7 +206,7 @@ async function createAuction(
   const { requestId } = call
   const command: Command = { type: 'create_auction', subject, requestId, auctionId, serverId, terms }
   const reply = await propose(cluster, cluster.groupOf(auctionId), command)
-  if (!reply.ok) return rejectionAnswer(reply)
+  if (!reply.ok) return rejectionAnswer(reply, { detail: termsFault(terms) })
   const view = await viewOf(cluster, auctionId)
   context.dueAt(auctionId, view.status === 'scheduled' ? view.opensAt : view.closesAt)
   return jsonAnswer(201, wireView(view), { Location: `/auctions/${auctionId}` })
@@ -291,7 +292,7 @@ async function bid(
   metrics.bidSeconds.observe((clock.monotonicMs() - sinceMs) / 1000)
   if (!reply.ok) {
     const view = reply.code === 'bid_too_low' ? await cluster.auction(auctionId) : undefined
-    return rejectionAnswer(reply, view?.bidCount)
+    return rejectionAnswer(reply, { bidCount: view?.bidCount })
   }
   assert(reply.type === 'bid', 'the reply to a bid is a bid')
   return jsonAnswer(201, {

@@ -8,6 +8,7 @@
  * Source: docs/spec.md BID3–BID10, RESERVE1–RESERVE3, BUYNOW2; docs/protocol.md "English auction rules".
  */
 import { type Amount, addCapped, incrementAt } from '../../../protocol/money.ts'
+import type { AuctionTerms } from '../commands.ts'
 import type { ReserveStatus } from '../events.ts'
 import type { AuctionFacts, BidDecision, BidFacts, Format, Hammer } from './format.ts'
 
@@ -67,12 +68,17 @@ function hammer(auction: AuctionFacts): Hammer | undefined {
   return { winner: highBidder, price }
 }
 
+function termsFault({ buyNow, openingBid, reserve = 0 }: AuctionTerms): string | undefined {
+  if (buyNow === undefined) return undefined
+  if (buyNow < openingBid) return `buyNow must be at least openingBid (${openingBid})`
+  return buyNow < reserve ? `buyNow must be at least reserve (${reserve})` : undefined
+}
+
 export const english: Format = {
   name: 'english',
   direction: 'rising',
   isSealed: false,
-  accepts: ({ buyNow, openingBid, reserve = 0 }) =>
-    buyNow === undefined || (buyNow >= openingBid && buyNow >= reserve),
+  termsFault,
   askingBid,
   decideBid,
   reserveStatus,

@@ -74,8 +74,8 @@ export interface Format {
   readonly direction: 'rising' | 'falling'
   /** Bids are secret until the end: no price, no high bidder, no private `outbid`. */
   readonly isSealed: boolean
-  /** Whether valid terms make sense in this format. */
-  accepts(terms: AuctionTerms): boolean
+  /** Why terms, each of them valid, make no sense in this format: field and what it must be; or `undefined`. */
+  termsFault(terms: AuctionTerms): string | undefined
   /** The amount that a bid must reach at `atMs`. A price that falls by the clock falls without an event. */
   askingBid(auction: AuctionFacts, atMs: number): Amount
   /**

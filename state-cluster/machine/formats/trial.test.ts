@@ -26,7 +26,7 @@ const reverse: Format = {
   ...english,
   name: 'reverse',
   direction: 'falling',
-  accepts: (terms) => terms.buyNow === undefined,
+  termsFault: (terms) => (terms.buyNow === undefined ? undefined : 'buyNow must be left out'),
   askingBid: (auction) =>
     auction.price === undefined ? auction.terms.openingBid : Math.max(1, auction.price - 50),
   decideBid: (auction, { amount, atMs }) =>
@@ -46,7 +46,7 @@ const sealed: Format = {
   ...english,
   name: 'sealed',
   isSealed: true,
-  accepts: (terms) => terms.buyNow === undefined,
+  termsFault: (terms) => (terms.buyNow === undefined ? undefined : 'buyNow must be left out'),
   askingBid: (auction) => auction.terms.openingBid,
   decideBid: ({ highBidder, terms }, { amount, bidder }) => {
     if (amount < terms.openingBid) return tooLow
@@ -77,7 +77,7 @@ const vickrey: Format = {
 const dutch: Format = {
   ...english,
   name: 'dutch',
-  accepts: (terms) => terms.buyNow === undefined,
+  termsFault: (terms) => (terms.buyNow === undefined ? undefined : 'buyNow must be left out'),
   askingBid: ({ highBidder, opensAtMs, price, terms }, atMs) =>
     highBidder === undefined || price === undefined
       ? Math.max(1, terms.openingBid - Math.floor((atMs - opensAtMs) / 1_000))

@@ -12,15 +12,26 @@ import type { ApplyContext } from '../apply-context.ts'
 import type { ConfigureHouse } from '../commands.ts'
 import type { Reply } from '../events.ts'
 import { requireKnown } from '../features.ts'
+import { type Limits, limits } from '../limits.ts'
 import { isWithin } from '../terms.ts'
 import { refuse } from './refuse.ts'
 
+/** Which setting is out of range, and what it must be; `undefined` when all are within. */
+export function settingsFault(
+  settings: ConfigureHouse['settings'],
+  within: Limits = limits,
+): string | undefined {
+  for (const name of ['outageExtensionMinMs', 'outageThresholdMs'] as const)
+    if (!isWithin(settings[name], 1, within.outageMsMax))
+      return `${name} must be whole milliseconds from 1 to ${within.outageMsMax}`
+  return undefined
+}
+
 export function configureHouse(context: ApplyContext, command: ConfigureHouse): Reply {
-  const { house, limits } = context.state
+  const { house, limits: within } = context.state
   const { settings, features } = command
   requireKnown(features)
-  if (!isWithin(settings.outageExtensionMinMs, 1, limits.outageMsMax)) return refuse('terms_invalid')
-  if (!isWithin(settings.outageThresholdMs, 1, limits.outageMsMax)) return refuse('terms_invalid')
+  if (settingsFault(settings, within) !== undefined) return refuse('terms_invalid')
   house.settings = {
     outageExtensionMinMs: settings.outageExtensionMinMs,
     outageThresholdMs: settings.outageThresholdMs,

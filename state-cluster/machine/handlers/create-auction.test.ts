@@ -4,7 +4,8 @@ import type { AuctionTerms } from '../commands.ts'
 import { isPublic } from '../events.ts'
 import { limits } from '../limits.ts'
 import { stateHash } from '../state.ts'
-import { Sale, startMs } from '../testing/sale.ts'
+import { termsFault } from '../terms.ts'
+import { terms as lawful, Sale, startMs } from '../testing/sale.ts'
 
 function sale(few = limits): Sale {
   const one = new Sale(few)
@@ -15,7 +16,7 @@ function sale(few = limits): Sale {
 const accepted = { ok: true, type: 'auction', auctionId: 'a1', seq: 1 }
 
 describe('create_auction', () => {
-  it('AUCTION1: invalid terms are terms_invalid', () => {
+  it('AUCTION1, WIRE22: invalid terms are terms_invalid, and the fault is named', () => {
     const wrong: Partial<AuctionTerms>[] = [
       { title: '' },
       { title: 'x'.repeat(limits.titleLengthMax + 1) },
@@ -56,8 +57,15 @@ describe('create_auction', () => {
       { item: 'x'.repeat(limits.itemLengthMax + 1) },
     ]
     const one = sale()
-    for (const change of wrong)
+    for (const change of wrong) {
       expect(one.auction('a1', change), JSON.stringify(change)).toEqual({ ok: false, code: 'terms_invalid' })
+      // The server names the fault by the same function.
+      const [field = ''] = Object.keys(change)
+      expect(termsFault({ ...lawful, ...change })).toMatch(
+        new RegExp(`^${field.replace('Ms', '(Ms)?')} must `),
+      )
+    }
+    expect(termsFault(lawful)).toBeUndefined()
     expect(one.state.auctions.size).toBe(0)
     expect(one.outbox()).toEqual([])
   })

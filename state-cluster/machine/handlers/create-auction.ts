@@ -17,14 +17,14 @@ import type { Format } from '../formats/format.ts'
 import { formatOf } from '../formats/registry.ts'
 import { open } from '../lifecycle.ts'
 import type { State } from '../state.ts'
-import { areTermsValid } from '../terms.ts'
+import { termsFault } from '../terms.ts'
 import { refuse } from './refuse.ts'
 
 export function createAuction(context: ApplyContext, command: CreateAuction): Reply {
   const { atMs, state } = context
   const { auctions, house, limits, servers, tags } = state
   const { auctionId, terms } = command
-  if (!areTermsValid(terms, limits)) return refuse('terms_invalid')
+  if (termsFault(terms, limits) !== undefined) return refuse('terms_invalid')
   const known = auctions.get(auctionId)
   if (known !== undefined)
     return isSameAuction(known, termsOf(state, command, known.terms.ordinal), terms.opensAtMs)
