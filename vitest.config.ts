@@ -1,7 +1,8 @@
 /**
- * The test projects: `unit` and `e2e`.
+ * The test projects: `unit`, `node-carrier` and `e2e`.
  *
- * Unit tests are beside the code; end-to-end tests run real processes from the built dist/.
+ * Unit tests are beside the code; those that open a real port run again on the other carrier. End-to-end tests run
+ * real processes from the built dist/.
  *
  * Invariant: end-to-end files run one after another, because each of them measures or kills real processes.
  */
@@ -16,6 +17,15 @@ export default defineConfig({
           include: [
             '{protocol,runtime,wire,state-cluster,server,monitor,notifier,clients,roles,sim,bench,scripts}/**/*.test.ts',
           ],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'node-carrier',
+          include: ['server/{abuse,*/gateway,*/http,*/pages,*/house-settings}.test.ts'],
+          env: { MARTILLO_TEST_CARRIER: 'node' },
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

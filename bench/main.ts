@@ -33,6 +33,11 @@ const benches: readonly Bench[] = [
     run: async (options) => (await import('./replica-set.ts')).replicaSet(options),
   },
   {
+    name: 'carrier',
+    description: 'processor time of a message and of a request on uWebSockets.js and on node:http with ws',
+    run: async () => (await import('./carrier.ts')).carrier(),
+  },
+  {
     name: 'open-auctions',
     description: 'a house with many open auctions, killed and started again (needs a build)',
     run: async () => (await import('./open-auctions.ts')).openAuctions(),

@@ -28,6 +28,8 @@ export const interestsMax = 32
 export const endpointLengthMax = 2048
 /** Of an auction's `item`, as JSON text, in UTF-16 units. */
 export const itemLengthMax = 8 * 1024
+/** All headers of a request, in bytes: a token of the longest kind fits, in `Authorization` and as a subprotocol. */
+export const headerBytesMax = 32 * 1024
 /** Of a token that a client presents. */
 export const tokenLengthMax = 8 * 1024
 

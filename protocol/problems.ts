@@ -17,6 +17,7 @@ const edgeProblems = {
   not_an_object: { status: 400, title: 'The body is not an object' },
   too_deep: { status: 400, title: 'Arrays and objects are nested too deep' },
   field_invalid: { status: 400, title: 'A field or parameter is missing or not of its kind' },
+  request_malformed: { status: 400, title: 'The bytes are not an HTTP request' },
   token_missing: { status: 401, title: 'This takes a token' },
   token_invalid: { status: 401, title: 'The token is not valid, or no longer' },
   role_missing: { status: 403, title: 'The token does not have the role that this takes' },
@@ -28,6 +29,7 @@ const edgeProblems = {
   unsupported_media_type: { status: 415, title: 'The body must be application/json' },
   upgrade_required: { status: 426, title: 'This path takes WebSockets' },
   rate_limited: { status: 429, title: 'Too many requests; slow down' },
+  headers_too_large: { status: 431, title: 'The headers are larger than allowed' },
   internal: { status: 500, title: 'The server failed at this request' },
   unavailable: { status: 503, title: 'No leader is reachable; nothing was decided' },
   outcome_unknown: {
@@ -36,6 +38,7 @@ const edgeProblems = {
   },
   overloaded: { status: 503, title: 'The house is overloaded; nothing was decided' },
   draining: { status: 503, title: 'This server is stopping' },
+  version_unsupported: { status: 505, title: 'The request is of an HTTP version that is not spoken here' },
 } as const satisfies Readonly<Record<string, ProblemMeaning>>
 
 export const problems = { ...rejections, ...edgeProblems } as const

@@ -23,6 +23,7 @@ const steps = {
   unused: node(bin('knip/bin/knip.js')),
   spec: node(bin('tsx/dist/cli.mjs'), 'scripts/spec-check.ts'),
   unit: 'vitest',
+  'node-carrier': 'vitest',
   e2e: 'vitest',
 }
 

@@ -7,7 +7,16 @@
  */
 import { isId } from '../protocol/ids.ts'
 import { tokenTtlSecondsMax } from '../protocol/limits.ts'
-import { type ConfigOf, configSection, flag, integer, isHttpUrl, list, text } from '../runtime/config.ts'
+import {
+  type ConfigOf,
+  choice,
+  configSection,
+  flag,
+  integer,
+  isHttpUrl,
+  list,
+  text,
+} from '../runtime/config.ts'
 import { isNetwork } from '../runtime/networks.ts'
 
 export const serverSection = configSection(
@@ -15,6 +24,11 @@ export const serverSection = configSection(
   {
     host: { is: text().default('127.0.0.1'), doc: 'Address to listen on' },
     port: { is: integer(0, 65_535).default(8080), doc: 'Port to listen on; 0 picks a free one' },
+    carrier: {
+      env: 'MARTILLO_SERVER_CARRIER',
+      is: choice(['auto', 'uws', 'node']).default('auto'),
+      doc: 'What carries HTTP and WebSockets: uws (uWebSockets.js), node (node:http and ws), auto (uws where it loads)',
+    },
     dataDir: { is: text().default('./data'), doc: 'Folder of everything that must survive a restart' },
     serverId: {
       is: text().refine(isId, 'must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ -').default('server-1'),

@@ -18,8 +18,8 @@ import type { Metrics } from '../runtime/metrics.ts'
 import { type Cluster, ClusterError } from '../state-cluster/index.ts'
 import { Admission } from './access/admission.ts'
 import type { Tokens } from './access/auth.ts'
+import { openEdge } from './carrier/open-edge.ts'
 import type { Edge, EdgeHandlers } from './carrier/socket.ts'
-import { openEdge } from './carrier/uws.ts'
 import type { ServerConfig } from './config.ts'
 import { GroupDuties } from './duties/group-duties.ts'
 import type { NotificationSink } from './duties/publisher.ts'
@@ -149,7 +149,11 @@ class Server {
     }
     for (const group of this.#groups) group.start()
     this.#tend()
-    logger.info('server_listening', { url: this.url, serverId: config.serverId })
+    logger.info('server_listening', {
+      url: this.url,
+      serverId: config.serverId,
+      carrier: this.#edge.carrier,
+    })
   }
 
   drain(): Promise<void> {
@@ -256,7 +260,7 @@ class Server {
   }
 
   #openEdge(): Promise<Edge> {
-    const { config, clock } = this.#options
+    const { config, clock, logger } = this.#options
     const gateway = this.#gateway
     const handlers: EdgeHandlers<SocketSession> = {
       http: (exchange) => this.#http.answer(exchange),
@@ -271,6 +275,7 @@ class Server {
       fault: this.#fault,
     }
     return openEdge<SocketSession>(
+      { carrier: config.carrier, warn: (cost) => logger.warn('slow_carrier', { ...cost }) },
       {
         host: config.host,
         port: config.port,

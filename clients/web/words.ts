@@ -31,6 +31,7 @@ export const sentences: Readonly<Record<ProblemCode | FrameErrorCode, string>> =
   not_an_object: 'The house did not understand the request.',
   too_deep: 'The house did not understand the request.',
   field_invalid: 'Something in the form is not right.',
+  request_malformed: 'The house did not understand the request.',
   token_missing: 'Please sign in first.',
   token_invalid: 'You are no longer signed in. Please sign in again.',
   role_missing: 'Your account may not do this.',
@@ -42,11 +43,13 @@ export const sentences: Readonly<Record<ProblemCode | FrameErrorCode, string>> =
   unsupported_media_type: 'The house did not understand the request.',
   upgrade_required: 'The house did not understand the request.',
   rate_limited: 'That was too fast. Please wait a moment.',
+  headers_too_large: 'The house did not understand the request.',
   internal: 'Something went wrong in the house. Please try again.',
   unavailable: 'The house cannot decide anything right now. Please try again in a moment.',
   outcome_unknown: 'We do not know yet whether this counted. It is asked again; it will count once at most.',
   overloaded: 'The house is very busy. Please try again in a moment.',
   draining: 'This server is about to restart. Please try again in a moment.',
+  version_unsupported: 'The house did not understand the request.',
 }
 
 /** The sentence for a code; unknown ones (a newer house) say so. */

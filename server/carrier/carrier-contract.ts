@@ -1,101 +1,19 @@
 /**
- * The contract that every carrier keeps, as tests to be run on each.
+ * The contract of every carrier's HTTP, as tests to be run on each.
  *
- * Behaviour of one implementation alone is left to its own tests. Invariant: everything tested here holds on the
- * network for every implementation of the ports in `socket.ts`. Source: docs/spec.md EDGE.
+ * Invariant: what is tested here holds on the network for every implementation of the ports in `socket.ts`; what only
+ * one of them does is in its own tests. WebSockets are in `socket-contract.ts`. Source: docs/spec.md EDGE.
  */
 import { connect } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
-import WebSocket from 'ws'
-import { discardedBytesMax } from '../../protocol/limits.ts'
-import { systemClock } from '../../runtime/clock.ts'
+import { describe, expect, test } from 'vitest'
+import { discardedBytesMax, tokenLengthMax } from '../../protocol/limits.ts'
+import { RawClient } from '../../tests/raw-client.ts'
+import { edgeBench, type OpenEdge, ok, raw, socketTo } from '../testing/edge-bench.ts'
 import { eventually } from '../testing/test-server.ts'
-import {
-  type Edge,
-  type EdgeHandlers,
-  type EdgeOptions,
-  type HttpAnswer,
-  ListenError,
-  type Socket,
-} from './socket.ts'
-
-/** Opens the carrier under test. */
-export type OpenEdge = (options: EdgeOptions, handlers: EdgeHandlers<string>) => Promise<Edge>
+import { type EdgeHandlers, type HttpAnswer, ListenError, type Socket } from './socket.ts'
 
 export function carrierContract(openEdge: OpenEdge): void {
-  const ok: HttpAnswer = { status: 200, headers: { 'Content-Type': 'text/plain' }, body: 'fine' }
-  const edges: Edge[] = []
-  afterEach(() => {
-    for (const edge of edges.splice(0)) edge.close()
-  })
-
-  interface Opened {
-    readonly edge: Edge
-    readonly url: string
-    readonly faults: string[]
-    readonly sockets: Socket[]
-    readonly closes: number[]
-  }
-
-  async function open(
-    handlers: Partial<EdgeHandlers<string>> = {},
-    options: Partial<EdgeOptions> = {},
-  ): Promise<Opened> {
-    const faults: string[] = []
-    const sockets: Socket[] = []
-    const closes: number[] = []
-    const edge = await openEdge(
-      {
-        host: '127.0.0.1',
-        port: 0,
-        socketPath: '/ws',
-        messageBytesMax: 1024,
-        bufferedBytesMax: 4096,
-        idleTimeoutSeconds: 60,
-        clock: systemClock,
-        ...options,
-      },
-      {
-        http: () => ok,
-        upgrade: () => ({ accept: true, subprotocol: '', session: 's' }),
-        open: (_session, socket) => sockets.push(socket),
-        message: () => undefined,
-        drain: () => undefined,
-        dropped: () => undefined,
-        ping: () => undefined,
-        pong: () => undefined,
-        close: (_session, code) => closes.push(code),
-        fault: (error, where) => faults.push(`${where}: ${(error as Error).message}`),
-        ...handlers,
-      },
-    )
-    edges.push(edge)
-    return { edge, url: `http://127.0.0.1:${edge.port}`, faults, sockets, closes }
-  }
-
-  function socketTo(url: string): Promise<{ readonly ws: WebSocket; readonly closed: Promise<number> }> {
-    const ws = new WebSocket(`${url.replace('http', 'ws')}/ws`)
-    const closed = new Promise<number>((resolve) => ws.on('close', resolve))
-    ws.on('error', () => undefined)
-    return new Promise((resolve, reject) => {
-      ws.on('open', () => resolve({ ws, closed }))
-      void closed.then((code) => reject(new Error(`closed with ${code}`)))
-    })
-  }
-
-  /** Sends bytes over TCP and returns all that comes back until the other side ends, or until `until` is in it. */
-  function raw(port: number, text: string, until?: string): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const socket = connect(port, '127.0.0.1', () => socket.write(text))
-      let received = ''
-      socket.on('data', (chunk) => {
-        received += chunk.toString()
-        if (until !== undefined && received.includes(until)) socket.destroy()
-      })
-      socket.on('close', () => resolve(received))
-      socket.on('error', reject)
-    })
-  }
+  const open = edgeBench(openEdge)
 
   describe('listening', () => {
     test('EDGE2 a port in use is an error, and so is an address that is not ours', async () => {
@@ -233,15 +151,15 @@ export function carrierContract(openEdge: OpenEdge): void {
   })
 
   describe('bodies', () => {
-    const reading: Partial<EdgeHandlers<string>> = {
+    const reading = (deadlineMs: number): Partial<EdgeHandlers<string>> => ({
       http: async (exchange) => {
-        const read = await exchange.readBody(1000, 200)
+        const read = await exchange.readBody(1000, deadlineMs)
         return { ...ok, body: read.ok ? `${read.bytes.length}` : read.why, isLast: !read.ok }
       },
-    }
+    })
 
     test('EDGE5 a body is kept to its bound and no further, with or without a declared length', async () => {
-      const { url, edge } = await open(reading)
+      const { url, edge } = await open(reading(30_000))
       const post = async (body: string): Promise<string> =>
         (await fetch(url, { method: 'POST', body })).text()
       expect(await post('x'.repeat(1000))).toBe('1000')
@@ -256,7 +174,7 @@ export function carrierContract(openEdge: OpenEdge): void {
     })
 
     test('EDGE5 a body that does not come is not waited for', async () => {
-      const { edge } = await open(reading)
+      const { edge } = await open(reading(200))
       const head = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nxxx'
       expect(await raw(edge.port, head)).toContain('too_slow')
     })
@@ -272,43 +190,140 @@ export function carrierContract(openEdge: OpenEdge): void {
     test('EDGE5 a request that never ends, or never begins, is dropped after a while', async () => {
       const { edge, url } = await open()
       const unfinished = ['GET / HTTP/1.1\r\nHost: x', 'GARBAGE\r\n\r\n', '']
-      expect(await Promise.all(unfinished.map((text) => raw(edge.port, text)))).toEqual(['', '', ''])
+      const answers = await Promise.all(unfinished.map((text) => raw(edge.port, text)))
+      for (const answer of answers)
+        expect(answer).toMatch(/^$|^HTTP\/1\.1 4\d\d .*"code":"request_(timeout|malformed)"/s)
       expect((await fetch(url)).status).toBe(200)
     })
   })
 
-  describe('sockets', () => {
-    test('EDGE6 a message over the bound ends its socket, one at the bound does not', async () => {
-      const seen: number[] = []
-      const { url } = await open({ message: (_session, bytes) => seen.push(bytes.length) })
-      const { ws, closed } = await socketTo(url)
-      ws.send('x'.repeat(1024))
-      await eventually(() => seen.length === 1)
-      ws.send('x'.repeat(1025))
-      expect([1006, 1009]).toContain(await closed)
-      expect(seen).toEqual([1024])
+  describe('requests', () => {
+    const echo: Partial<EdgeHandlers<string>> = {
+      http: ({ request }) => ({ ...ok, body: `[${request.method} ${request.path} ${request.query}]` }),
+    }
+
+    test('EDGE9 a token of the longest kind fits, in a header and as a subprotocol at once', async () => {
+      const { edge } = await open({
+        http: ({ request }) => ({
+          ...ok,
+          body: `${request.header('authorization').length} ${request.header('sec-websocket-protocol').length}`,
+        }),
+      })
+      const token = 'y'.repeat(tokenLengthMax)
+      const head = `GET / HTTP/1.1\r\nHost: x\r\nAuthorization: ${token}\r\nSec-WebSocket-Protocol: ${token}\r\n\r\n`
+      expect(await raw(edge.port, head, '8192 8192')).toContain('\r\n\r\n8192 8192')
     })
 
-    test('EDGE7 a published message reaches the subscribed sockets, text as text and bytes as bytes', async () => {
-      const { url, edge, sockets } = await open()
-      const { ws } = await socketTo(url)
-      const received: unknown[] = []
-      ws.on('message', (data: Buffer, isBinary) => received.push([data.toString(), isBinary]))
-      sockets[0]?.subscribe('a')
-      edge.publish('a', 'one')
-      edge.publish('b', 'never')
-      edge.publish('a', Buffer.from('two'))
-      sockets[0]?.send('three')
-      sockets[0]?.unsubscribe('a')
-      edge.publish('a', 'never')
-      sockets[0]?.send('four')
-      await eventually(() => received.length === 4)
-      expect(received).toEqual([
-        ['one', false],
-        ['two', true],
-        ['three', false],
-        ['four', false],
-      ])
+    test('EDGE9 a header that comes more than once is one list', async () => {
+      const { edge } = await open({
+        http: ({ request }) => ({ ...ok, body: request.header('x-forwarded-for') }),
+      })
+      const head =
+        'GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\nx-forwarded-for: 192.0.2.2\r\n\r\n'
+      expect(await raw(edge.port, head, '192.0.2.2')).toContain('\r\n\r\n192.0.2.1, 192.0.2.2')
+    })
+
+    test('EDGE9 requests that follow each other at once get their answers in order', async () => {
+      const { edge } = await open(echo)
+      const requests = ['/a', '/b?q=1', '/c'].map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
+      const answers = await raw(edge.port, requests.join(''), '[GET /c ]')
+      expect(answers.match(/\[.*?\]/g)).toEqual(['[GET /a ]', '[GET /b q=1]', '[GET /c ]'])
+    })
+
+    test('EDGE9 a request to upgrade to anything else is answered as if it had not asked, with its body', async () => {
+      const { edge } = await open({
+        http: async (exchange) => {
+          const read = await exchange.readBody(1000, 5000)
+          return { ...ok, body: `${exchange.request.method} ${read.ok ? Buffer.from(read.bytes) : read.why}` }
+        },
+      })
+      const upgrade = 'Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAA\r\n'
+      expect(await raw(edge.port, `GET / HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n`, 'GET ')).toMatch(
+        /^HTTP\/1\.1 200 /,
+      )
+      const post = `POST / HTTP/1.1\r\nHost: x\r\n${upgrade}Content-Length: 5\r\n\r\nhello`
+      expect(await raw(edge.port, post, 'POST hello')).toMatch(/^HTTP\/1\.1 200 .*POST hello$/s)
+      const socket = 'GET /other HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+      const keys = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
+      expect(await raw(edge.port, `${socket}${keys}`, 'GET ')).toMatch(/^HTTP\/1\.1 200 /)
+    })
+
+    test('EDGE9 who asks before it sends its body is asked for it', async () => {
+      const { edge } = await open({
+        http: async (exchange) => {
+          const read = await exchange.readBody(1000, 5000)
+          return { ...ok, body: `read ${read.ok ? read.bytes.length : read.why}` }
+        },
+      })
+      const client = await RawClient.open(`http://127.0.0.1:${edge.port}`)
+      client.write('POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n')
+      await client.until((text) => text.startsWith('HTTP/1.1 100 Continue\r\n\r\n'))
+      client.write('hello')
+      await client.until((text) => text.endsWith('read 5'))
+      client.destroy()
+    })
+
+    test('EDGE9 a client that sends its request and then nothing more gets its answer', async () => {
+      const { edge } = await open({ http: () => new Promise((resolve) => setTimeout(() => resolve(ok), 50)) })
+      const socket = connect({ port: edge.port, host: '127.0.0.1', allowHalfOpen: true }, () =>
+        socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'),
+      )
+      let received = ''
+      socket.on('data', (chunk) => {
+        received += chunk
+      })
+      await eventually(() => received.endsWith('fine'))
+      socket.destroy()
+    })
+  })
+
+  describe('answers', () => {
+    const answer = async (given: Partial<HttpAnswer>, method = 'GET'): Promise<string> => {
+      const { edge } = await open({ http: () => ({ ...ok, ...given }) })
+      const client = await RawClient.open(`http://127.0.0.1:${edge.port}`)
+      client.write(`${method} / HTTP/1.1\r\nHost: x\r\n\r\n`)
+      await client.until((text) => text.includes('\r\n\r\n'))
+      // What the carrier writes by itself comes with the rest.
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      client.destroy()
+      return client.text
+    }
+
+    test('EDGE10 204 and 304 have no body and no length, with or without the end of the connection', async () => {
+      for (const status of [204, 304])
+        for (const isLast of [false, true]) {
+          const text = await answer({ status, body: '', isLast })
+          expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+          expect(text.toLowerCase()).not.toContain('content-length')
+          expect(text.toLowerCase()).not.toContain('transfer-encoding')
+          expect(text.endsWith('\r\n\r\n')).toBe(true)
+          expect(/\r\nconnection: close\r\n/i.test(text)).toBe(isLast)
+        }
+    })
+
+    test('EDGE10 every other answer has one length, which is that of its body', async () => {
+      const text = await answer({ body: 'é' })
+      expect(text.match(/content-length: *(\d+)/gi)).toEqual([expect.stringMatching(/ 2$/)])
+      expect(text.toLowerCase()).not.toContain('transfer-encoding')
+      const head = await answer({ body: 'é' }, 'HEAD')
+      expect(head.match(/content-length: *(\d+)/gi)).toEqual([expect.stringMatching(/ 2$/)])
+      expect(head.endsWith('\r\n\r\n')).toBe(true)
+    })
+
+    test('EDGE10 beside what it is given a carrier writes only headers of the connection, its date and its name', async () => {
+      const own = /^(date|content-length|connection|keep-alive|uwebsockets)$/
+      const text = await answer({ headers: { 'X-Own': '1' } })
+      const names = text
+        .split('\r\n\r\n')[0]
+        ?.split('\r\n')
+        .slice(1)
+        .map((line) => line.split(':')[0]?.toLowerCase() ?? '')
+      expect(names?.filter((name) => !own.test(name))).toEqual(['x-own'])
+    })
+
+    test('EDGE10 an answer that is the last one ends the connection', async () => {
+      const { edge } = await open({ http: () => ({ ...ok, isLast: true }) })
+      expect(await raw(edge.port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 .*fine$/s)
     })
   })
 }

@@ -7,12 +7,11 @@
  * once, and its handlers are not called after that. Source: docs/spec.md EDGE8; RFC 6455.
  */
 import fc from 'fast-check'
-import { afterEach, expect, test } from 'vitest'
-import { systemClock } from '../../runtime/clock.ts'
+import { expect, test } from 'vitest'
 import { frameOf, opcodes, RawClient } from '../../tests/raw-client.ts'
+import { edgeBench, type OpenEdge } from '../testing/edge-bench.ts'
 import { eventually } from '../testing/test-server.ts'
-import type { OpenEdge } from './carrier-contract.ts'
-import type { Edge, HttpAnswer, Socket } from './socket.ts'
+import type { Socket } from './socket.ts'
 
 const callbacks = ['open', 'message', 'drain', 'dropped', 'ping', 'pong', 'close'] as const
 type Callback = (typeof callbacks)[number]
@@ -150,10 +149,7 @@ interface Seen {
 }
 
 export function fuzzContract(openEdge: OpenEdge, numRuns = 60): void {
-  const edges: Edge[] = []
-  afterEach(() => {
-    for (const edge of edges.splice(0)) edge.close()
-  })
+  const open = edgeBench(openEdge)
 
   test('EDGE8 whatever clients that do not read send, and whatever handlers do in any callback, the process goes on', async () => {
     let current: readonly { readonly callback: Callback; readonly deed: Deed; readonly isOwn: boolean }[] = []
@@ -196,45 +192,30 @@ export function fuzzContract(openEdge: OpenEdge, numRuns = 60): void {
     let opened = 0
     // A few of these fill the buffers of the kernel, so that the carrier has something to drop and to drain.
     const much = 'y'.repeat(1_000_000)
-    const ok: HttpAnswer = { status: 200, headers: {}, body: 'fine' }
-    const edge: Edge = await openEdge(
-      {
-        host: '127.0.0.1',
-        port: 0,
-        socketPath: '/ws',
-        messageBytesMax: 1024,
-        bufferedBytesMax: 4096,
-        idleTimeoutSeconds: 60,
-        clock: systemClock,
+    const { edge, url } = await open({
+      upgrade: () => {
+        opened += 1
+        seen.set(`s${opened}`, { closes: 0 })
+        return { accept: true, subprotocol: '', session: `s${opened}` }
       },
-      {
-        http: () => ok,
-        upgrade: () => {
-          opened += 1
-          seen.set(`s${opened}`, { closes: 0 })
-          return { accept: true, subprotocol: '', session: `s${opened}` }
-        },
-        open: (id, socket) => {
-          ;(seen.get(id) as Seen).socket = socket
-          socket.subscribe('t')
-          act('open', id)
-        },
-        message: (id) => act('message', id),
-        drain: (id) => act('drain', id),
-        dropped: (id) => act('dropped', id),
-        ping: (id) => act('ping', id),
-        pong: (id) => act('pong', id),
-        close: (id) => {
-          ;(seen.get(id) as Seen).closes += 1
-          act('close', id)
-        },
-        fault: (error) => {
-          if ((error as Error).message !== 'on purpose') wrong.push((error as Error).stack ?? '')
-        },
+      open: (id, socket) => {
+        ;(seen.get(id) as Seen).socket = socket
+        socket.subscribe('t')
+        act('open', id)
       },
-    )
-    edges.push(edge)
-    const url = `http://127.0.0.1:${edge.port}`
+      message: (id) => act('message', id),
+      drain: (id) => act('drain', id),
+      dropped: (id) => act('dropped', id),
+      ping: (id) => act('ping', id),
+      pong: (id) => act('pong', id),
+      close: (id) => {
+        ;(seen.get(id) as Seen).closes += 1
+        act('close', id)
+      },
+      fault: (error) => {
+        if ((error as Error).message !== 'on purpose') wrong.push((error as Error).stack ?? '')
+      },
+    })
     await fc.assert(
       fc.asyncProperty(scenario, async ({ deeds: chosen, clients: acts }) => {
         current = []
@@ -272,52 +253,40 @@ export function fuzzContract(openEdge: OpenEdge, numRuns = 60): void {
     expect(Object.entries(counts).filter(([, count]) => count === 0)).toEqual([])
   })
 
-  test('EDGE8 a client that never reads its pongs is not fed without end, and ending it is safe in every callback', async () => {
-    for (const callback of ['ping', 'dropped'] as const) {
+  test('EDGE8 a socket that is ended in any callback takes nothing more and is closed once', async () => {
+    for (const callback of ['message', 'ping', 'pong', 'dropped', 'drain'] as const) {
       let calls = 0
       let socket: Socket | undefined
-      let closes = 0
-      const end = (): void => {
+      const end = (at: Callback): void => {
+        if (at !== callback) return
         calls += 1
-        if (calls > 3) socket?.end(4429, 'rate')
+        if (calls === 3) socket?.end(4429, 'rate')
       }
-      const edge = await openEdge(
-        {
-          host: '127.0.0.1',
-          port: 0,
-          socketPath: '/ws',
-          messageBytesMax: 1024,
-          bufferedBytesMax: 4096,
-          idleTimeoutSeconds: 60,
-          clock: systemClock,
+      const { edge, url, closes, faults } = await open({
+        open: (_session, opened) => {
+          socket = opened
+          opened.subscribe('t')
         },
-        {
-          http: () => ({ status: 200, headers: {}, body: 'fine' }),
-          upgrade: () => ({ accept: true, subprotocol: '', session: 's' }),
-          open: (_session, opened) => {
-            socket = opened
-          },
-          message: () => undefined,
-          drain: () => undefined,
-          dropped: () => (callback === 'dropped' ? end() : undefined),
-          ping: () => (callback === 'ping' ? end() : undefined),
-          pong: () => undefined,
-          close: () => {
-            closes += 1
-          },
-          fault: (error) => {
-            throw error
-          },
-        },
-      )
-      edges.push(edge)
-      const client = await RawClient.openWebSocket(`http://127.0.0.1:${edge.port}`)
-      client.pause()
-      const pings = Buffer.concat(Array<Buffer>(1000).fill(frameOf(opcodes.ping, 'x'.repeat(125))))
-      await client.flood(pings, 500)
-      await eventually(() => closes === 1)
-      expect(calls).toBe(4)
-      expect((await fetch(`http://127.0.0.1:${edge.port}`)).status).toBe(200)
+        message: () => end('message'),
+        drain: () => end('drain'),
+        dropped: () => end('dropped'),
+        ping: () => end('ping'),
+        pong: () => end('pong'),
+      })
+      const client = await RawClient.openWebSocket(url)
+      while (closes.length === 0) {
+        client.pause()
+        for (const opcode of [opcodes.text, opcodes.ping, opcodes.pong])
+          client.write(Buffer.concat(Array<Buffer>(100).fill(frameOf(opcode, 'x'.repeat(125)))))
+        for (let at = 0; at < 8; at += 1) edge.publish('t', 'y'.repeat(1_000_000))
+        await new Promise((resolve) => setTimeout(resolve, 10))
+        client.resume()
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+      expect(calls, callback).toBe(3)
+      expect(closes).toEqual([4429])
+      expect(faults).toEqual([])
+      expect((await fetch(url)).status).toBe(200)
       client.destroy()
     }
   })

@@ -53,6 +53,7 @@ export const keptHeaders = [
   'accept-encoding',
   'origin',
   'access-control-request-method',
+  'access-control-request-headers',
   'x-forwarded-for',
   'sec-websocket-key',
   'sec-websocket-protocol',
@@ -127,6 +128,8 @@ export interface EdgeOptions {
 }
 
 export interface Edge {
+  /** Which implementation it is. */
+  readonly carrier: 'uws' | 'node'
   readonly host: string
   readonly port: number
   /** To every socket subscribed to the topic, once per event-loop turn and socket, in order. */

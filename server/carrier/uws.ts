@@ -18,10 +18,10 @@ import type {
   WebSocket,
   WebSocketBehavior,
 } from 'uws-node20'
-import { discardedBytesMax } from '../../protocol/limits.ts'
-import { problem, problemContentType } from '../../protocol/problems.ts'
+import { discardedBytesMax, headerBytesMax } from '../../protocol/limits.ts'
 import { assert } from '../../runtime/assert.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { internalProblem } from './carrier-problems.ts'
 import { Later } from './later.ts'
 import type {
   BodyRead,
@@ -31,7 +31,6 @@ import type {
   HttpAnswer,
   HttpExchange,
   HttpRequest,
-  KeptHeader,
   Socket,
 } from './socket.ts'
 import { keptHeaders, ListenError } from './socket.ts'
@@ -41,8 +40,8 @@ type NativeApp = Omit<TemplatedApp, 'listen'> & {
   listen(host: string, port: number, options: number, done: (socket: us_listen_socket | false) => void): void
 }
 
-/** The used part of the module, the same in both versions. */
-interface Native {
+/** What we use of the module, the same in both versions. */
+export interface Native {
   App(): NativeApp
   us_listen_socket_close(listener: us_listen_socket): void
   us_socket_local_port(socket: us_socket): number
@@ -69,6 +68,8 @@ export async function loadNative(
   load: (alias: string) => Promise<unknown> = (alias) => import(alias),
 ): Promise<Native> {
   const reasons: string[] = []
+  // The library reads this when it is loaded; its default is 4 KiB.
+  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(headerBytesMax)
   for (const alias of nativeCandidates(Number.parseInt(nodeVersion, 10))) {
     try {
       return (await load(alias)) as Native
@@ -189,14 +190,8 @@ function guard<SocketSession>(
   }
 }
 
-const internalProblem: HttpAnswer = {
-  status: 500,
-  headers: { 'Content-Type': problemContentType },
-  body: JSON.stringify(problem('internal')),
-  isLast: true,
-}
-
 const addressText = new TextDecoder()
+const kept: ReadonlySet<string> = new Set(keptHeaders)
 
 /** One HTTP request and its answer. `request` is a copy: the native one is gone when the handler returns. */
 class NativeExchange<SocketSession> implements HttpExchange {
@@ -219,14 +214,17 @@ class NativeExchange<SocketSession> implements HttpExchange {
       this.#response = undefined
       this.#onAborted?.()
     })
-    const headers = {} as Record<KeptHeader, string>
-    for (const name of keptHeaders) headers[name] = request.getHeader(name)
+    // Asked by name, only the first of a header that came more than once would be given.
+    const headers: Partial<Record<string, string>> = {}
+    request.forEach((name, value) => {
+      if (kept.has(name)) headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`
+    })
     this.request = {
       method: request.getCaseSensitiveMethod(),
       path: request.getUrl(),
-      query: request.getQuery(),
+      query: request.getQuery() ?? '',
       peerAddress: addressText.decode(response.getRemoteAddressAsText()),
-      header: (name) => headers[name],
+      header: (name) => headers[name] ?? '',
     }
   }
 
@@ -286,7 +284,9 @@ class NativeExchange<SocketSession> implements HttpExchange {
     this.take((response) => {
       response.writeStatus(line)
       for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
-      if (isBare) response.endWithoutBody(undefined, isLast)
+      // With any argument at all this would write a length, and these have none.
+      if (isBare && isLast) response.writeHeader('Connection', 'close')
+      if (isBare) response.endWithoutBody()
       else if (this.request.method === 'HEAD') response.endWithoutBody(length, isLast)
       else response.end(body, isLast)
     })
@@ -301,6 +301,7 @@ class NativeExchange<SocketSession> implements HttpExchange {
 }
 
 class NativeEdge implements Edge {
+  readonly carrier = 'uws'
   readonly host: string
   readonly port: number
   readonly #native: Native
@@ -338,8 +339,9 @@ class NativeEdge implements Edge {
   }
 }
 
-/** Listens. Rejects with `ListenError` (port in use, address of another machine) or `EdgeUnavailableError`. */
-export async function openEdge<SocketSession>(
+/** Listens. Rejects with `ListenError` (port in use, address not ours). */
+export async function openNativeEdge<SocketSession>(
+  native: Native,
   options: EdgeOptions,
   handlers: EdgeHandlers<SocketSession>,
 ): Promise<Edge> {
@@ -347,7 +349,6 @@ export async function openEdge<SocketSession>(
     options.idleTimeoutSeconds >= 8 && options.idleTimeoutSeconds <= 960,
     'an idle timeout is 8 to 960 seconds',
   )
-  const native = await loadNative()
   const app = native.App()
   const later = new Later((error, where) => handlers.fault(error, where))
   app.ws<SocketData<SocketSession>>(options.socketPath, socketBehavior(options, handlers, later))

@@ -602,6 +602,26 @@ describe('other origins', () => {
     expect((await house.ask('/up')).headers.get('access-control-allow-origin')).toBeNull()
   })
 
+  test('HTTP17 a preflight has no length, and allows the headers that a page asks for, ours among them', async () => {
+    const asked = 'authorization, traceparent,X-Request-Id, bad header, a(b'
+    const preflight = await house.ask('/bids', {
+      method: 'OPTIONS',
+      headers: {
+        origin: 'https://shop.example',
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': asked,
+      },
+    })
+    expect(preflight.status).toBe(204)
+    expect(preflight.headers.get('content-length')).toBeNull()
+    expect(preflight.headers.get('access-control-allow-headers')).toBe(
+      'Authorization, Content-Type, Idempotency-Key, traceparent, X-Request-Id',
+    )
+    const plain = await house.ask('/bids', { method: 'OPTIONS' })
+    expect(plain.status).toBe(204)
+    expect(plain.headers.get('content-length')).toBeNull()
+  })
+
   test('HTTP13 where origins are listed, only those may use the API', async () => {
     const strict = await TestHouse.open({ settings: { corsOrigins: ['https://shop.example'] } })
     const from = (origin: string) => strict.ask('/up', { headers: { origin } })

@@ -234,7 +234,9 @@ export class Http {
     const headers: Record<string, string> = { Allow: allowed }
     if (isPreflight) {
       headers['Access-Control-Allow-Methods'] = allowed
-      headers['Access-Control-Allow-Headers'] = 'Authorization, Content-Type, Idempotency-Key'
+      headers['Access-Control-Allow-Headers'] = allowedHeaders(
+        request.header('access-control-request-headers'),
+      )
       headers['Access-Control-Max-Age'] = '86400'
     }
     return { status: 204, headers, body: '' }
@@ -280,6 +282,21 @@ function faultAnswer(error: unknown): HttpAnswer {
 
 function hasBody(request: HttpRequest): boolean {
   return request.header('transfer-encoding') !== '' || Number(request.header('content-length')) > 0
+}
+
+const ownHeaders = ['Authorization', 'Content-Type', 'Idempotency-Key']
+const headerName = /^[\w!#$%&'*+.^`|~-]{1,64}$/
+const headerNamesMax = 64
+
+/**
+ * The headers that a page may send: ours, and all that it asks for. Tracing libraries add headers of their own, and
+ * without cookies there is nothing that a header could abuse.
+ */
+function allowedHeaders(asked: string): string {
+  const names = asked.split(',').map((name) => name.trim())
+  const own = new Set(ownHeaders.map((name) => name.toLowerCase()))
+  const others = names.filter((name) => headerName.test(name) && !own.has(name.toLowerCase()))
+  return [...ownHeaders, ...others.slice(0, headerNamesMax)].join(', ')
 }
 
 function allowedMethods(matches: readonly Match[]): string {

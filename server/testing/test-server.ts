@@ -19,6 +19,9 @@ import { createMetrics } from '../../runtime/metrics.ts'
 import { type NotificationSink, type RunningServer, serverSection, startServer } from '../index.ts'
 import { MemoryCluster } from './memory-cluster.ts'
 
+/** The project `node-carrier` of vitest.config.ts runs the same tests on the other carrier. */
+export const carrierOfTests = process.env['MARTILLO_TEST_CARRIER'] ?? 'uws'
+
 export interface HouseOptions {
   /** Settings that differ from the defaults. */
   readonly settings?: Readonly<Record<string, unknown>>
@@ -73,7 +76,10 @@ export class TestHouse {
     })
     const { server: config } = loadConfig(
       { server: serverSection },
-      { env: {}, overrides: { port: 0, dataDir, drainGraceMs: 0, ...options.settings } },
+      {
+        env: {},
+        overrides: { port: 0, dataDir, drainGraceMs: 0, carrier: carrierOfTests, ...options.settings },
+      },
     )
     const cluster = new MemoryCluster(clock)
     const server = await startServer({

@@ -65,12 +65,21 @@ export class Scene {
     this.onEnd(() => removeFolder(dataDir))
     const house = await startHouse({ dataDir, ...options })
     const child = house.process
-    this.watch('house', child.pid as number, () => child.exitCode === null && child.signalCode === null)
+    let isStopped = false
+    const stop: House['stop'] = (signal) => {
+      isStopped = true
+      return house.stop(signal)
+    }
+    this.watch(
+      'house',
+      child.pid as number,
+      () => isStopped || (child.exitCode === null && child.signalCode === null),
+    )
     this.onEnd(async () => {
-      const { code, signal, stderr } = await house.stop()
+      const { code, signal, stderr } = await stop()
       if (code !== 0) this.broken(`the house ended with ${signal ?? code}: ${stderr.slice(-500)}`)
     })
-    return house
+    return { ...house, stop }
   }
 
   /** Measures a process that the case started, and holds it to still run at the end. */
