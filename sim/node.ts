@@ -181,9 +181,9 @@ export class SimNode {
         up: (nodeId) => this.#running?.host.clocks.greet(nodeId),
         clocks: (nodeId, body) => this.#compareClocks(nodeId, body, timing.clock),
         down: (nodeId) => this.replica?.peerGone(nodeId),
-        snapshot: () => {
+        snapshot: (_group, message) => {
           context.receivesSnapshot(this.id)
-          return this.replica?.receiveSnapshot()
+          return this.replica?.receiveSnapshot(message)
         },
         fault: (_node, cause) => this.#faulted(cause),
       },

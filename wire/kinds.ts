@@ -33,6 +33,9 @@ export const frameKinds = {
   acquainted: 24,
   /** The sender's clocks, and house time as it knows it. */
   clocks: 25,
+  /** From the sender: a question about what the receiver has already; it waits for the answer. */
+  snapshotQuestion: 26,
+  snapshotAnswer: 27,
 
   /** From the state node, first on a link: the groups of this cluster. */
   linkWelcome: 32,

@@ -287,7 +287,9 @@ class OpenNode implements StateNode {
   }
 
   receiveSnapshot(groupId: GroupId, message: Message): SnapshotSink | undefined {
-    return this.identities.isTaken(message.from) ? this.#host.replicas[groupId]?.receiveSnapshot() : undefined
+    return this.identities.isTaken(message.from)
+      ? this.#host.replicas[groupId]?.receiveSnapshot(message)
+      : undefined
   }
 
   unreachable(nodeId: number, groupId: GroupId): void {

@@ -88,6 +88,13 @@ export class MemoryNetwork {
   }
 }
 
+/** What a receiver of snapshots sends, beside an abort. */
+const answerKinds: ReadonlySet<number> = new Set([
+  frameKinds.snapshotCredit,
+  frameKinds.snapshotDone,
+  frameKinds.snapshotAnswer,
+])
+
 interface MemoryPeer {
   readonly senders: SnapshotSenders
   readonly receivers: SnapshotReceivers
@@ -209,7 +216,7 @@ class MemoryTransport implements PeerTransport {
       this.#handlers.message(groupId, message)
     } else if (kind === frameKinds.clocks) {
       this.#handlers.clocks?.(from, body)
-    } else if (kind === frameKinds.snapshotCredit || kind === frameKinds.snapshotDone) {
+    } else if (answerKinds.has(kind)) {
       peer.senders.frame(kind, body)
     } else if (kind === frameKinds.snapshotAbort && !decodeAbort(body).bySender) {
       peer.senders.frame(kind, body)

@@ -248,8 +248,7 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     return {
       frame: (kind, body) => {
         if (kind === frameKinds.raft) this.#receive(decodeRaftMessage(body), from)
-        else if (kind >= frameKinds.snapshotBegin && kind <= frameKinds.snapshotAbort)
-          receivers.frame(kind, body)
+        else if (isOfSnapshot(kind) || kind === frameKinds.snapshotQuestion) receivers.frame(kind, body)
         else if (kind === frameKinds.stateHash) this.#hash(from, body)
         else if (kind === frameKinds.acquainted) this.#acquainted(from, body)
         else if (kind === frameKinds.clocks) handlers.clocks?.(from, body)
@@ -277,8 +276,9 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
       frame: (kind, body) => {
         if (kind === frameKinds.raft) return this.#receive(decodeRaftMessage(body), peer.nodeId)
         if (kind === frameKinds.clocks) return handlers.clocks?.(peer.nodeId, body)
-        const answers = kind >= frameKinds.snapshotCredit && kind <= frameKinds.snapshotAbort
-        if (!answers) throw malformed(`frame kind ${kind} from a node that was dialled`)
+        const isAnswer =
+          kind === frameKinds.snapshotAnswer || (isOfSnapshot(kind) && kind >= frameKinds.snapshotCredit)
+        if (!isAnswer) throw malformed(`frame kind ${kind} from a node that was dialled`)
         senders.frame(kind, body)
       },
       writable: () => senders.writable(),
@@ -330,4 +330,8 @@ export class PeerNetwork implements PeerTransport, RoleOwner {
     if (cause.code === 'stopped' || cause.code === 'closed') return
     this.#options.handlers.fault(nodeId, cause)
   }
+}
+
+function isOfSnapshot(kind: number): boolean {
+  return kind >= frameKinds.snapshotBegin && kind <= frameKinds.snapshotAbort
 }

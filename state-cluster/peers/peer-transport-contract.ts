@@ -110,6 +110,24 @@ export function peerTransportContract(name: string, makeHarness: () => Promise<P
       expect(two.witness.messages[0]?.message).toEqual(snapshotMessage(1, 2))
     })
 
+    it('PEER23: a question of the source is answered after all rows before it, and the transfer goes on', async () => {
+      const answers: string[] = []
+      const ask = (text: string) => ({
+        question: Buffer.from(text),
+        answered: (answer: Uint8Array) => answers.push(Buffer.from(answer).toString()),
+      })
+      async function* source() {
+        yield ask('before')
+        yield* rowsOf(700, 1_000)
+        yield ask('after')
+        yield ask('again')
+        yield* rowsOf(300, 1_000)
+      }
+      await one.transport.sendSnapshot(group(0), snapshotMessage(1, 2), source())
+      expect(answers).toEqual(['before: 0', 'after: 700', 'again: 700'])
+      expect(two.witness.sinks[0]?.rows.length).toBe(1_000)
+    })
+
     it('PEER12: an empty snapshot, one with empty values and one with a very long row arrive', async () => {
       await one.transport.sendSnapshot(group(0), snapshotMessage(1, 2), rowsOf(0, 0))
       await one.transport.sendSnapshot(group(0), snapshotMessage(1, 2), rowsOf(3, 0))

@@ -15,12 +15,21 @@ import type { SnapshotRow } from './snapshot-codec.ts'
 
 export type { SnapshotRow } from './snapshot-codec.ts'
 
-/** The rows of a snapshot, in batches as they are read; a throw aborts the transfer on both sides. */
-export type SnapshotSource = AsyncIterable<readonly SnapshotRow[]>
+/** What the source of a snapshot wants to know of the receiver before it goes on. */
+export interface SnapshotQuestion {
+  readonly question: Uint8Array
+  /** Called before the source is asked for more. */
+  readonly answered: (answer: Uint8Array) => void
+}
+
+/** The rows of a snapshot, in batches as they are read, and questions; a throw aborts the transfer on both sides. */
+export type SnapshotSource = AsyncIterable<readonly SnapshotRow[] | SnapshotQuestion>
 
 /** Where the rows of an incoming snapshot go. Calls come one at a time; rows are valid during the call only. */
 export interface SnapshotSink {
   write(rows: readonly SnapshotRow[]): Promise<void>
+  /** Answers a question of the source, after all rows before it. */
+  answer(question: Uint8Array): Promise<Uint8Array>
   /** All rows have come and every checksum matched. Once this resolves, the MsgSnap is delivered. */
   finish(): Promise<void>
   /** The transfer ended before `finish` was called; what was written is worthless. Called at most once. */

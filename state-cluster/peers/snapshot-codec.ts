@@ -5,6 +5,7 @@
  *     begin  [stream, raft message MsgSnap]      credit [stream, chunks stored]
  *     chunk  [stream, sequence, crc32] + rows    done   [stream]
  *     end    [stream, chunks, rows, crc32]       abort  [stream, by the sender, reason]
+ *     question [stream] + bytes                  answer [stream] + bytes
  *
  *     rows:  | key length u32 | key | value length u32 | value | …
  *
@@ -82,6 +83,18 @@ export function decodeBegin(body: Uint8Array): { stream: number; message: Uint8A
   const stream = fields.integer()
   fields.end()
   return { stream, message: rest }
+}
+
+/** A question or the answer to it; one question of a stream is open at a time. */
+export function encodeAsked(stream: number, bytes: Uint8Array): Uint8Array[] {
+  return withHead([stream], [bytes])
+}
+
+export function decodeAsked(body: Uint8Array): { stream: number; bytes: Uint8Array } {
+  const { fields, rest } = splitHead(body, 'snapshot question')
+  const stream = fields.integer()
+  fields.end()
+  return { stream, bytes: rest }
 }
 
 export function encodeChunk(head: ChunkHead, rows: Uint8Array): Uint8Array[] {

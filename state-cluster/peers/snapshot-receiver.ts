@@ -15,11 +15,13 @@ import type { SnapshotSink } from './peer-transport.ts'
 import { decodeRaftMessage, type GroupMessage } from './raft-codec.ts'
 import {
   decodeAbort,
+  decodeAsked,
   decodeBegin,
   decodeChunk,
   decodeEnd,
   decodeRows,
   encodeAbort,
+  encodeAsked,
   encodeCredit,
   encodeDone,
   type SnapshotEnd,
@@ -32,12 +34,16 @@ export interface SnapshotOwner {
   deliver(incoming: GroupMessage): void
 }
 
+interface Question {
+  readonly question: Uint8Array
+}
+
 interface Arrival {
   readonly stream: number
   readonly incoming: GroupMessage
   readonly sink: SnapshotSink
-  /** Arrived and not stored: rows, or the end. */
-  readonly queue: (Uint8Array | SnapshotEnd)[]
+  /** Arrived and not stored: rows, a question, or the end. */
+  readonly queue: (Uint8Array | Question | SnapshotEnd)[]
   receivedChunks: number
   storedChunks: number
   rowCount: number
@@ -67,6 +73,7 @@ export class SnapshotReceivers {
     if (kind === frameKinds.snapshotBegin) this.#begin(body)
     else if (kind === frameKinds.snapshotChunk) this.#chunk(body)
     else if (kind === frameKinds.snapshotEnd) this.#end(decodeEnd(body))
+    else if (kind === frameKinds.snapshotQuestion) this.#question(body)
     else {
       const { stream, reason } = decodeAbort(body)
       const arrival = this.#arrivals.get(stream)
@@ -127,6 +134,20 @@ export class SnapshotReceivers {
     }
   }
 
+  #question(body: Uint8Array): void {
+    const { stream, bytes } = decodeAsked(body)
+    const arrival = this.#arrivals.get(stream)
+    if (arrival === undefined) return
+    if (arrival.ended || arrival.queue.some((item) => 'question' in item)) {
+      this.#refuse(arrival, aborted('a question where none is open to be asked'))
+      return
+    }
+    // The frame is the connection's.
+    arrival.queue.push({ question: bytes.slice() })
+    this.#watch(arrival)
+    this.#store(arrival)
+  }
+
   #end(end: SnapshotEnd): void {
     const arrival = this.#arrivals.get(end.stream)
     if (arrival === undefined) return
@@ -155,6 +176,13 @@ export class SnapshotReceivers {
 
   async #storeAll(arrival: Arrival): Promise<void> {
     for (let next = arrival.queue.shift(); next !== undefined; next = arrival.queue.shift()) {
+      if ('question' in next) {
+        const answer = await arrival.sink.answer(next.question)
+        if (arrival.over) return
+        this.#channel.send(frameKinds.snapshotAnswer, encodeAsked(arrival.stream, answer))
+        this.#watch(arrival)
+        continue
+      }
       if (!(next instanceof Uint8Array)) return await this.#finish(arrival, next)
       const rows = decodeRows(next)
       arrival.rowCount += rows.length

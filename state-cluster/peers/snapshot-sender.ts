@@ -16,9 +16,11 @@ import type { SnapshotSource } from './peer-transport.ts'
 import { encodeRaftMessage } from './raft-codec.ts'
 import {
   decodeAbort,
+  decodeAsked,
   decodeCredit,
   decodeDone,
   encodeAbort,
+  encodeAsked,
   encodeBegin,
   encodeChunk,
   encodeEnd,
@@ -32,6 +34,8 @@ interface Transfer {
   readonly stream: number
   sentChunks: number
   storedChunks: number
+  /** The answer to the open question, once it is here. */
+  answer: Uint8Array | undefined
   /** Set once: why it ended, or `done`. */
   outcome: TransportError | 'done' | undefined
   wake: () => void
@@ -65,6 +69,7 @@ export class SnapshotSenders {
       stream: this.#lastStream,
       sentChunks: 0,
       storedChunks: 0,
+      answer: undefined,
       outcome: undefined,
       wake: () => undefined,
       cancelStall: undefined,
@@ -101,6 +106,14 @@ export class SnapshotSenders {
     } else if (kind === frameKinds.snapshotDone) {
       const transfer = this.#transfers.get(decodeDone(body))
       if (transfer !== undefined) this.#settle(transfer, 'done')
+    } else if (kind === frameKinds.snapshotAnswer) {
+      const { stream, bytes } = decodeAsked(body)
+      const transfer = this.#transfers.get(stream)
+      if (transfer === undefined) return
+      // The frame is the connection's.
+      transfer.answer = bytes.slice()
+      this.#watch(transfer)
+      transfer.wake()
     } else {
       const { stream, reason } = decodeAbort(body)
       const transfer = this.#transfers.get(stream)
@@ -146,6 +159,11 @@ export class SnapshotSenders {
     }
     for await (const batch of source) {
       if (transfer.outcome !== undefined) break
+      if ('question' in batch) {
+        if (used > 0) await flush()
+        batch.answered(await this.#ask(transfer, batch.question))
+        continue
+      }
       for (const row of batch) {
         const bytes = rowBytes(row)
         if (bytes > rowBytesMax) throw aborted(`a row of ${bytes} bytes, at most ${rowBytesMax} may be`)
@@ -160,6 +178,13 @@ export class SnapshotSenders {
     const end = encodeEnd({ stream, chunks: transfer.sentChunks, rows: rowCount, checksum })
     await this.#put(transfer, frameKinds.snapshotEnd, [end])
     await this.#until(transfer, () => false)
+  }
+
+  async #ask(transfer: Transfer, question: Uint8Array): Promise<Uint8Array> {
+    transfer.answer = undefined
+    await this.#put(transfer, frameKinds.snapshotQuestion, encodeAsked(transfer.stream, question))
+    await this.#until(transfer, () => transfer.answer !== undefined)
+    return transfer.answer ?? new Uint8Array()
   }
 
   /** Waits until the channel takes the frame. */

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../runtime/random.ts'
 import { type Row, stateHash } from '../machine/index.ts'
-import { incomingRange, installingKey, keyAfter } from '../storage/layout.ts'
+import { eventsRange, incomingRange, installingKey, isEventKey, keyAfter } from '../storage/layout.ts'
 import type { StoreRange } from '../storage/store.ts'
 import { auctionMachine } from './applied-state.ts'
 import type { GroupWatcher } from './feed.ts'
 import type { RareEvent } from './rare-events.ts'
+import type { ReplicaSettings } from './settings.ts'
 import { groupId, type Node, ReplicaBench } from './testing/replica-bench.ts'
 import { auctionIdOf, createAuction, enlistServer, placeBid } from './testing/workload.ts'
 
@@ -39,7 +40,11 @@ async function bids(bench: ReplicaBench, from: number, count: number): Promise<v
   for (let at = from; at < from + count; at++) await propose(bench, placeBid(at, at % 3))
 }
 
-async function begin(voters: readonly number[], seed = 1, own = settings): Promise<ReplicaBench> {
+async function begin(
+  voters: readonly number[],
+  seed = 1,
+  own: Partial<ReplicaSettings> = settings,
+): Promise<ReplicaBench> {
   const bench = await ReplicaBench.make(voters, own, seed)
   await propose(bench, enlistServer)
   for (let at = 0; at < 3; at++) await propose(bench, createAuction(at))
@@ -112,6 +117,72 @@ describe('snapshots between replicas', () => {
     await bids(bench, 100, 5)
     await bench.until(() => isEqual(bench))
     expect([...back.store.range(incomingRange(groupId))], 'nothing is left of the transfer').toEqual([])
+  })
+
+  it('SNAP6: of the history only what the follower lacks comes along, also where the transfer broke', async () => {
+    const bench = await begin([1, 2, 3])
+    await bids(bench, 0, 500)
+    const away = await outrun(bench, 500)
+    const isEvents = (key: string): boolean => isEventKey(groupId, Buffer.from(key, 'latin1'))
+    const leader = await leaderOf(bench)
+    const blocks = [...leader.store.range(eventsRange(groupId))].length
+    expect(blocks).toBeGreaterThan(15)
+    const back = await bench.reopen(3, away.disk)
+    await bench.until(() => isEqual(bench))
+    const first = bench.snapshotKeys.filter(isEvents)
+    expect(first.length, 'the last block that it has, and those after it').toBeGreaterThan(2)
+    expect(first.length).toBeLessThanOrEqual(9)
+    expect(histories(back)).toBe(histories(leader))
+
+    bench.snapshotKeys.length = 0
+    const again = await outrun(bench, 600)
+    let pages = 0
+    // After the blocks, at the question about the rows; and then there is no going on.
+    bench.breaksTransfer = () => ++pages === 3
+    const last = await bench.reopen(3, again.disk)
+    await bench.until(() => isEqual(bench))
+    const carried = bench.snapshotKeys.filter(isEvents)
+    expect(bench.rare.filter(({ event }) => event.type === 'snapshot_broken')).toHaveLength(1)
+    expect(carried.length, 'none twice').toBe(new Set(carried).size)
+    expect(histories(last)).toBe(histories(leader))
+  })
+
+  it('SNAP7: a transfer that broke goes on where it was, and with another state from the beginning', async () => {
+    for (const snapshotResumeMs of [30_000, 0]) {
+      const bench = await begin([1, 2, 3], 1, { ...settings, snapshotResumeMs })
+      const away = bench.nodes.get(3) as Node
+      bench.crash(away, true)
+      const { replica } = await leaderOf(bench)
+      let done = 0
+      const count = (): void => {
+        done += 1
+      }
+      for (let at = 3; at < 2_003; at++) void replica.propose(createAuction(at)).then(count)
+      await bench.until(() => {
+        const { firstIndex, checkpointIndex, appliedIndex } = replica.status()
+        return (
+          done === 2_000 &&
+          checkpointIndex === appliedIndex &&
+          firstIndex > away.replica.status().lastIndex + 1
+        )
+      })
+      let pages = 0
+      const { checkpointIndex } = replica.status()
+      // Until there is another checkpoint than the one that was being sent.
+      bench.breaksTransfer = () => ++pages >= 36 && replica.status().checkpointIndex === checkpointIndex
+      const back = await bench.reopen(3, away.disk)
+      await bench.until(() => pages >= 36)
+      for (let at = 0; at < 30; at++) void replica.propose(placeBid(at, at % 3)).then(count)
+      await bench.until(() => done === 2_030 && isEqual(bench))
+      const isState = (key: string): boolean => !isEventKey(groupId, Buffer.from(key, 'latin1'))
+      const rows = bench.snapshotKeys.filter(isState)
+      const repeated = rows.length - new Set(rows).size
+      expect(bench.rare.some(({ event }) => event.type === 'snapshot_broken')).toBe(true)
+      if (snapshotResumeMs > 0) expect(repeated).toBe(0)
+      else expect(repeated, 'what came before the break').toBeGreaterThan(500)
+      expect(back.replica.applied.state.auctions.size).toBe(2_003)
+      expect([...back.store.range(incomingRange(groupId))]).toEqual([])
+    }
   })
 
   it('SNAP2: killed at any moment of taking it over, a replica starts again and gets there', async () => {

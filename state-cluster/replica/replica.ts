@@ -49,6 +49,7 @@ import {
   type ReplicaStatus,
   raftSettingsOf,
 } from './settings.ts'
+import { SnapshotArrival } from './snapshot-arrival.ts'
 import { type InstalledState, snapshotInstaller } from './snapshot-installer.ts'
 import { SnapshotTransfer } from './snapshot-transfer.ts'
 import { checkStaleFolder, type OwnLog } from './stale-folder.ts'
@@ -73,6 +74,7 @@ export class Replica {
   readonly #feed = new Feed()
   readonly #reads = new ReadIndex()
   readonly #transfers: SnapshotTransfer
+  readonly #arrival: SnapshotArrival
   readonly #members: GroupMembers
   /** A MsgSnap whose rows are here; stepped when everything handed out is applied. */
   #heldSnapshot: Message | undefined
@@ -133,6 +135,7 @@ export class Replica {
     })
     this.#members = this.#newMembers()
     this.#transfers = this.#newTransfers()
+    this.#arrival = new SnapshotArrival({ store, groupId, failed: this.#failed })
     this.#writer = this.#newWriter()
     const applied = (): AppliedState => this.#applied
     this.#stampClock = new StampClock(timing.clock)
@@ -191,6 +194,8 @@ export class Replica {
       groupId: this.groupId,
       transport,
       members: () => this.#members.addresses,
+      firstIndex: () => this.#log.firstIndex(),
+      resumeTicks: Math.ceil(this.#settings.snapshotResumeMs / this.#settings.tickMs),
       isNew: (to) => this.#members.isNew(to),
       note: (event) => this.#note(event),
       sent: (to, isStored) =>
@@ -209,7 +214,7 @@ export class Replica {
       installer: snapshotInstaller({
         store,
         groupId: this.groupId,
-        transfers: this.#transfers,
+        arrival: this.#arrival,
         machine,
         afterTurn: timing.afterTurn,
       }),
@@ -261,9 +266,10 @@ export class Replica {
   }
 
   /** Where the rows of a peer's snapshot go; `undefined`: not now. */
-  receiveSnapshot(): SnapshotSink | undefined {
+  receiveSnapshot({ snapshot }: Message): SnapshotSink | undefined {
     const isBusy = this.#end !== undefined || this.#heldSnapshot !== undefined
-    return isBusy || this.#writer.isInstalling ? undefined : this.#transfers.receive()
+    if (isBusy || this.#writer.isInstalling || snapshot === null) return undefined
+    return this.#arrival.receive(snapshot)
   }
 
   /** What was sent to a node did not arrive. */
@@ -542,6 +548,7 @@ export class Replica {
         this.#leading.expire(this.#tick)
         this.#reads.expire(this.#tick)
         this.#noteUnknown()
+        this.#transfers.expire(this.#tick)
         if (this.#tick % this.#settings.electionTicks === 0 && this.#leading.isReady) {
           this.#members.promote(this.#tick)
           this.#leadByRightClock()
@@ -624,7 +631,7 @@ export class Replica {
     this.#raft.step(message)
     this.#drain()
     // The core had no use for it: its log has the entries.
-    if (!this.#writer.isInstalling) this.#transfers.done()
+    if (!this.#writer.isInstalling) this.#arrival.done()
   }
 
   #installed(applied: AppliedState, members: Members): void {
@@ -723,6 +730,7 @@ export class Replica {
     this.#cancelTick?.()
     this.#fastElection.end()
     this.#checkpointing.stop()
+    this.#transfers.end()
     this.#leading.end(end)
     this.#noteUnknown()
     this.#reads.drop()

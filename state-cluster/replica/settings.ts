@@ -59,6 +59,8 @@ export interface ReplicaSettings {
   readonly logKeptBytesMax: number
   /** How long after the last sign of life of a member it does so. Default 60 s. */
   readonly memberSilenceMs: number
+  /** For how long a snapshot whose transfer broke may go on where it was. Default 30 s. */
+  readonly snapshotResumeMs: number
   /** Unsaved rows and events at which a checkpoint begins. Default 50,000. */
   readonly checkpointRows: number
   /** Bytes of log at which one begins. Default 32 MiB. */
@@ -82,6 +84,7 @@ export const defaultReplicaSettings: ReplicaSettings = {
   logTailBytesMax: 16 * 2 ** 20,
   logKeptBytesMax: 2 ** 30,
   memberSilenceMs: 60_000,
+  snapshotResumeMs: 30_000,
   checkpointRows: 50_000,
   checkpointBytes: 32 * 2 ** 20,
   checkpointMs: 30_000,

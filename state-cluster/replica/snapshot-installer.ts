@@ -4,7 +4,7 @@
  * It installs members, rows and history, and then the state that they make.
  * Invariant: what `begin` gives is committed together with the new log, so that a crash is followed by a start from
  * before or, through `finishInstall`, from after; the state that `finish` gives is loaded from what is durable.
- * How rows arrive is up to snapshot-transfer.ts, the log to log-writer.ts.
+ * How rows arrive is up to snapshot-arrival.ts, the log to log-writer.ts.
  * Source: docs/raft.md, the caller's duty 4; docs/spec.md SNAP2 to SNAP4.
  */
 import type { GroupId } from '../../protocol/ids.ts'
@@ -14,7 +14,8 @@ import { type Members, writeOfMembers } from '../storage/member-record.ts'
 import type { Store } from '../storage/store.ts'
 import { AppliedState, type Machine } from './applied-state.ts'
 import type { SnapshotInstaller } from './log-writer.ts'
-import { headOf, type SnapshotTransfer } from './snapshot-transfer.ts'
+import type { SnapshotArrival } from './snapshot-arrival.ts'
+import { headOf } from './snapshot-head.ts'
 
 export interface InstalledState {
   readonly applied: AppliedState
@@ -24,7 +25,7 @@ export interface InstalledState {
 export interface SnapshotInstallerOptions {
   readonly store: Store
   readonly groupId: GroupId
-  readonly transfers: SnapshotTransfer
+  readonly arrival: SnapshotArrival
   readonly machine: Machine | undefined
   readonly afterTurn: Timing['afterTurn']
 }
@@ -32,14 +33,14 @@ export interface SnapshotInstallerOptions {
 export function snapshotInstaller({
   store,
   groupId,
-  transfers,
+  arrival,
   machine,
   afterTurn,
 }: SnapshotInstallerOptions): SnapshotInstaller<InstalledState> {
   let members: Members = new Map()
   return {
     begin(snapshot) {
-      if (!transfers.hasArrived) throw new Error('a snapshot is installed when its rows have arrived')
+      if (!arrival.hasArrived) throw new Error('a snapshot is installed when its rows have arrived')
       const head = headOf(snapshot)
       members = head.members
       const writes = [writeOfMembers(groupId, members), writeOfInstalling(groupId, head.position)]
@@ -48,7 +49,7 @@ export function snapshotInstaller({
     async finish() {
       await finishInstall(store, groupId)
       const applied = await AppliedState.open({ store, groupId, machine, afterTurn })
-      transfers.done()
+      arrival.done()
       return { applied, members }
     },
   }

@@ -78,6 +78,30 @@ describe('history', () => {
     expect(seqs(later.read(a, 1, 9))).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
   })
 
+  it('SNAP6: a block that has these events already stays as it is; with other events it is written', async () => {
+    const { store, history, open } = makeHistory()
+    const key = eventBlockKey(groupId, a, 0)
+    const save = async (one: History<Event>): Promise<void> => {
+      await store.commit([...one.freeze().writes])
+      one.thaw()
+    }
+    for (let seq = 1; seq <= 20; seq++) history.add(event(a, seq))
+    await save(history)
+    const behind = open()
+    for (const last of [24, 32, 40]) {
+      for (let seq = 21; seq <= last; seq++) history.add(event(a, seq))
+      await save(history)
+      const ahead = store.get(key)
+      behind.add(event(a, last === 24 ? 21 : last === 32 ? 22 : 23))
+      await save(behind)
+      expect(store.get(key), `${last} events are there`).toEqual(ahead)
+    }
+    behind.add({ auctionId: a, seq: 24, text: 'another' })
+    await save(behind)
+    expect(behind.read(a, 24, 25)).toEqual([{ auctionId: a, seq: 24, text: 'another' }])
+    expect(() => behind.read(a, 25, 26)).toThrow(expect.objectContaining({ code: 'corrupt' }))
+  })
+
   it('STORE9: written in pieces of any size, with crashes between, the events of each auction are there', async () => {
     const step = fc.record({ counts: fc.tuple(fc.nat(70), fc.nat(3)), isLost: fc.boolean() })
     await fc.assert(

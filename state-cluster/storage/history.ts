@@ -144,30 +144,38 @@ export class History<Event extends Numbered> {
     }
   }
 
-  /** A block with these events after those that it has already. */
+  /**
+   * A block with these events after those that it has already. One that has these too stays as it is: a snapshot that
+   * was not installed has brought it, or a crash came between, and what it has beyond them must stay.
+   */
   #blockWrite(auctionId: AuctionId, events: readonly Event[]): EventsWrite {
     const { seq } = events[0] as Event
     const key = eventBlockKey(this.#groupId, auctionId, blockOf(seq))
-    const before = placeOf(seq) === 0 ? [] : this.#piecesBefore(auctionId, key, seq)
+    const value = this.#reader.get(key)
+    const there = value === undefined ? [] : piecesOfBlock(auctionId, decodeBlock(auctionId, key, value))
     const tuples = events.map((event) => this.#codec.encode(event))
+    if (value !== undefined && has(there, placeOf(seq), tuples)) {
+      return { key, value, eventCount: events.length }
+    }
+    if (there.length < placeOf(seq)) throw corrupt(`event ${seq - 1} of ${auctionId}`, 'it is not there')
+    const before = there.slice(0, placeOf(seq))
     const isFull = before.length + tuples.length === eventsPerBlock
     const bytes = isFull
       ? fullBlock([...before.map(unpack), ...tuples])
       : openBlock([...before, ...tuples.map(pack)])
     return { key, value: encodeBytes(key, bytes), eventCount: events.length }
   }
+}
 
-  /** The events of a block before one of them, as they were packed. */
-  #piecesBefore(auctionId: AuctionId, key: Uint8Array, seq: number): readonly Uint8Array[] {
-    const value = this.#reader.get(key)
-    const bytes = value && decodeBlock(auctionId, key, value)
-    // A full one that lacks events to come is from before a crash.
-    const all = bytes?.[0] === fullKind ? tuplesOf(auctionId, bytes).map(pack) : bytes && piecesOf(bytes)
-    if (all === undefined || all.length < placeOf(seq)) {
-      throw corrupt(`event ${seq - 1} of ${auctionId}`, 'it is not there')
-    }
-    return all.slice(0, placeOf(seq))
-  }
+/** Whether a block has these events at their places. */
+function has(pieces: readonly Uint8Array[], from: number, tuples: readonly Tuple[]): boolean {
+  if (pieces.length < from + tuples.length) return false
+  return tuples.every((tuple, at) => Buffer.compare(pieces[from + at] as Uint8Array, pack(tuple)) === 0)
+}
+
+/** The events of a block of either kind, as they were packed. */
+function piecesOfBlock(auctionId: AuctionId, bytes: Uint8Array): readonly Uint8Array[] {
+  return bytes[0] === fullKind ? tuplesOf(auctionId, bytes).map(pack) : piecesOf(bytes)
 }
 
 function decodeBlock(auctionId: AuctionId, key: Uint8Array, value: Uint8Array): Uint8Array {

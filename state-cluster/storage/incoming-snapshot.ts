@@ -1,10 +1,12 @@
 /**
  * A snapshot that is being received, from its first row to the installed state.
  *
- *   rows ──► incoming area ──► one commit: log replaced, "installing" ──► old rows and events removed
+ *   history ──► its place, where it follows what is there already
+ *   rows ──► incoming area ──► one commit: log replaced, "installing" ──► old rows removed
  *   (bounded commits)          └─ from here it counts               ──► incoming rows copied to their places
  *                                                                   ──► one commit: checkpoint, "installing" removed
  *
+ * Blocks of events are written once: they only continue what is there, and nobody reads beyond the last applied event.
  * Invariant: until the commit that says "installing", the old state is untouched; from then on the new one is
  * whole in the incoming area until its checkpoint counts, so that a crash at any point is followed by a start from
  * before or, through `finishInstall`, from after. The replica decides when. Source: docs/raft.md, duty 4.
@@ -16,10 +18,10 @@ import {
   corrupt,
   decodeBytes,
   encodeBytes,
-  eventsRange,
   incomingKeyOf,
   incomingRange,
   installingKey,
+  isEventKey,
   keyOfIncoming,
   rowRange,
   stagedRange,
@@ -42,6 +44,10 @@ export async function storeIncoming(
   rows: readonly StoreRow[],
 ): Promise<void> {
   const writes = rows.map(({ key, value }): StoreWrite => {
+    if (isEventKey(groupId, key)) {
+      decodeBytes(key, value, 'block of events of a snapshot')
+      return { key, value }
+    }
     const incoming = incomingKeyOf(groupId, key)
     if (incoming === undefined) throw corrupt('row of a snapshot', 'it belongs to something else')
     decodeBytes(key, value, 'row of a snapshot')
@@ -65,7 +71,6 @@ export async function finishInstall(store: Store, groupId: GroupId): Promise<voi
   if (position === undefined) return
   await clear(store, rowRange(groupId))
   await clear(store, stagedRange(groupId, 0))
-  await clear(store, eventsRange(groupId))
   for (const page of pagesOf(store, incomingRange(groupId))) {
     await store.commit(page.map(({ key, value }) => ({ key: keyOfIncoming(key), value })))
   }

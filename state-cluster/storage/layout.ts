@@ -5,7 +5,7 @@
  * Invariant: every key begins with the group that it belongs to, every value with a checksum over its own key and the
  * rest. So a value that was changed, or that is under another key, is found when it is read: StoreError `corrupt`.
  */
-import type { GroupId } from '../../protocol/ids.ts'
+import type { AuctionId, GroupId } from '../../protocol/ids.ts'
 import { crc32 } from '../../runtime/checksum.ts'
 import type { Entry, EntryType, HardState } from '../raft/index.ts'
 import { StoreError, type StoreRange } from './store.ts'
@@ -164,6 +164,13 @@ export function eventBlockKey(groupId: GroupId, auctionId: string, number: numbe
   return key
 }
 
+/** The auction of a block's key. */
+export function auctionOfBlockKey(key: Uint8Array): AuctionId {
+  const { buffer, byteOffset } = key
+  const text = Buffer.from(buffer, byteOffset + headLength, key.length - headLength - 1 - u48Length)
+  return text.toString('latin1') as AuctionId
+}
+
 export const numberOfBlockKey = (key: Uint8Array): number => readU48(key, key.length - u48Length)
 
 /** Blocks of an auction, from ≤ number < to. */
@@ -195,6 +202,11 @@ export function incomingKeyOf(groupId: GroupId, key: Uint8Array): Uint8Array | u
   const incoming = prefixed(groupId, tags.incoming, key.length - (headLength - 1))
   incoming.set(key.subarray(headLength - 1), headLength)
   return incoming
+}
+
+/** Whether a key is that of a block of events of a group. */
+export function isEventKey(groupId: GroupId, key: Uint8Array): boolean {
+  return key[0] === groupId >>> 8 && key[1] === (groupId & 0xff) && key[headLength - 1] === tags.events
 }
 
 /** The key that the value of an incoming key is for. */
@@ -229,6 +241,11 @@ export function encodeBytes(key: Uint8Array, bytes: Uint8Array): Uint8Array {
   const value = unsealed(bytes.length)
   value.set(bytes, checksumLength)
   return seal(key, value)
+}
+
+/** The checksum that stands in a value; whether it matches is not checked. */
+export function checksumOf(value: Uint8Array): number {
+  return value.length < checksumLength ? 0 : readU32(value, 0)
 }
 
 /** The bytes after a checksum that matches; else StoreError `corrupt`, which names `what`. */

@@ -13,6 +13,7 @@ import {
   decodeBytes,
   encodeBytes,
   eventsRange,
+  keyAfter,
   type NamedRow,
   nameOfRowKey,
   rowKey,
@@ -21,15 +22,32 @@ import {
 import { pageRows, pagesOf } from './pages.ts'
 import type { StoreReader, StoreRow } from './store.ts'
 
-/** Throws StoreError `corrupt`. */
+/** State and history, for a backup. Throws StoreError `corrupt`. */
 export function* snapshotPages(reader: StoreReader, groupId: GroupId): Generator<readonly StoreRow[]> {
-  const staged = stagedRows(reader, groupId)
+  yield* statePages(reader, groupId)
+  for (const page of pagesOf(reader, eventsRange(groupId))) {
+    for (const { key, value } of page) decodeBytes(key, value, 'block of events')
+    yield page
+  }
+}
+
+/** The machine's rows, in order of their keys, from the first one after `after` on. Throws StoreError `corrupt`. */
+export function* statePages(
+  reader: StoreReader,
+  groupId: GroupId,
+  after?: Uint8Array,
+): Generator<readonly StoreRow[]> {
+  const isDue = ([name]: NamedRow): boolean =>
+    after === undefined || Buffer.compare(rowKey(groupId, name), after) > 0
+  const staged = stagedRows(reader, groupId).filter(isDue)
   let at = 0
   const stagedRow = ([name, bytes]: NamedRow): StoreRow[] => {
     const key = rowKey(groupId, name)
     return bytes === undefined ? [] : [{ key, value: encodeBytes(key, bytes) }]
   }
-  for (const page of pagesOf(reader, rowRange(groupId))) {
+  const range = rowRange(groupId)
+  const from = after === undefined ? range.from : keyAfter(after)
+  for (const page of pagesOf(reader, { ...range, from })) {
     const merged: StoreRow[] = []
     for (const row of page) {
       const name = nameOfRowKey(row.key)
@@ -47,8 +65,4 @@ export function* snapshotPages(reader: StoreReader, groupId: GroupId): Generator
     yield merged
   }
   for (; at < staged.length; at += pageRows) yield staged.slice(at, at + pageRows).flatMap(stagedRow)
-  for (const page of pagesOf(reader, eventsRange(groupId))) {
-    for (const { key, value } of page) decodeBytes(key, value, 'block of events')
-    yield page
-  }
 }

@@ -53,6 +53,10 @@ export class ReplicaBench {
   onHash: (nodeId: number, index: number, hash: string) => void = () => undefined
   /** What the replicas reported as rare. */
   readonly rare: { readonly nodeId: number; readonly event: RareEvent }[] = []
+  /** The keys of all rows that snapshots have carried. */
+  readonly snapshotKeys: string[] = []
+  /** Asked before each page of a snapshot: whether its connection ends now. */
+  breaksTransfer: () => boolean = () => false
   /** Of nodes that are opened from now on. Default: the real one. */
   machine: Machine | undefined
   readonly #settings: ReplicaSettings
@@ -225,7 +229,7 @@ export class ReplicaBench {
   /** Brings a snapshot's rows to a node, page by page, unless that dies. */
   async #carry(message: Message, source: SnapshotSource): Promise<void> {
     const target = this.nodes.get(message.to)
-    const sink = target?.replica.receiveSnapshot()
+    const sink = target?.replica.receiveSnapshot(message)
     if (target === undefined || sink === undefined) throw new TransportError('snapshot_aborted', 'not now')
     let die = (): void => undefined
     const death = new Promise<never>((_, reject) => {
@@ -233,7 +237,19 @@ export class ReplicaBench {
     })
     death.catch(() => undefined)
     target.onCrash.add(die)
-    for await (const rows of source) await Promise.race([sink.write(rows), death])
+    for await (const batch of source) {
+      if (this.breaksTransfer()) {
+        const cause = new TransportError('closed', 'the connection ended')
+        sink.abort(cause)
+        throw cause
+      }
+      if ('question' in batch) {
+        batch.answered(await Promise.race([sink.answer(batch.question), death]))
+        continue
+      }
+      for (const { key } of batch) this.snapshotKeys.push(Buffer.from(key).toString('latin1'))
+      await Promise.race([sink.write(batch), death])
+    }
     await Promise.race([sink.finish(), death])
     this.messages.push(message)
   }
