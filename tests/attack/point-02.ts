@@ -1,5 +1,5 @@
 /**
- * A data file that is cut short, emptied, deleted or overwritten while the house is down.
+ * A data file is cut short, emptied, deleted or overwritten while the house is down.
  *
  * Invariant: each start ends with a line that says what to do, never by a signal, and makes nothing in place of what
  * was lost. Source: spec STORE19, STORE20.
