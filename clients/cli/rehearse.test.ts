@@ -70,6 +70,7 @@ describe('rehearse', () => {
       winners: 3,
       prices: 2,
       hidden_reserve: 1,
+      plain_bids: 0,
       unexplained: 0,
       bids: 8,
       bidsAccepted: 7,
@@ -95,6 +96,87 @@ describe('rehearse', () => {
     ])
     expect(ran.code).toBe(1)
     expect(ran.stderr).toContain('1 of 1 auctions differ')
+  })
+
+  const plainSale = [
+    head,
+    ...Array.from({ length: 16 }, (_, lot) =>
+      [10, 40, 90 + lot].map((amount, at) => `P${lot},Lot,1,10,${90 + lot},${at},b${at},${amount}`),
+    ).flat(),
+  ].join('\n')
+
+  it('CLI15 a sale of plain bids is not explained by reserves: it exits 1, and with --exact it is exact', async () => {
+    const asMaxima = await rehearse(fileOf(plainSale), '--json')
+    expect(json(asMaxima.stdout).at(-1)).toMatchObject({
+      prices: 0,
+      hidden_reserve: 0,
+      plain_bids: 16,
+      unexplained: 16,
+    })
+    expect([asMaxima.code, asMaxima.stderr]).toEqual([1, expect.stringContaining('16 of 16 auctions differ')])
+    expect((await rehearse(fileOf(plainSale))).stdout).toContain('try --exact')
+    const exact = await rehearse(fileOf(plainSale), '--exact', '--json')
+    expect(json(exact.stdout).at(-1)).toMatchObject({ prices: 16, winners: 16, unexplained: 0 })
+    expect(exact.code).toBe(0)
+  })
+
+  it('CLI15 one auction that shows a hidden maximum makes reserves possible again', async () => {
+    const ran = await rehearse(
+      fileOf(`${plainSale}\nM,Lot,1,10,20.5,0,ann,50\nM,Lot,1,10,20.5,1,bob,20\n`),
+      '--json',
+    )
+    expect(json(ran.stdout).at(-1)).toMatchObject({ hidden_reserve: 16, plain_bids: 0, unexplained: 0 })
+  })
+
+  it('CLI15 --exact explains nothing by a reserve', async () => {
+    const ran = await rehearse(
+      fileOf(`${head}\nX,Lot,1,10,70,0,ann,50\nX,Lot,1,10,70,1,bob,60\n`),
+      '--exact',
+      '--json',
+    )
+    expect(json(ran.stdout)).toMatchObject([
+      { difference: 'differs', obtainedPrice: 6000 },
+      { unexplained: 1 },
+    ])
+    expect(ran.code).toBe(1)
+  })
+
+  const table = (text: string): string => {
+    const file = join(folder.path, 'increments')
+    writeFileSync(file, text)
+    return file
+  }
+
+  it.each([
+    'from,step\n0,5\n100,10\n',
+    '0;5\n100;10\n',
+    '0:5,100:10\n',
+    '[{"from":0,"step":500},{"from":10000,"step":1000}]',
+  ])('CLI15 --increments plays it under the table of a file: %j', async (text) => {
+    // Ann pays a step above bob's 45: 46 by the default table. His 41 is below the asking bid here.
+    const rows = ['0,ann,60', '1,bob,41', '2,bob,45'].map((row) => `T,Lot,1,40,50,${row}`)
+    const sale = fileOf([head, ...rows].join('\n'))
+    const ran = await rehearse(sale, '--increments', table(text), '--json')
+    expect(json(ran.stdout)).toMatchObject([
+      { obtainedPrice: 5000, difference: null, bidsRefused: { bid_too_low: 1 } },
+      { unexplained: 0 },
+    ])
+    expect(ran.code).toBe(0)
+    expect((await rehearse(sale, '--json')).code).toBe(1)
+  })
+
+  it.each([
+    ['1,000,5\n', /:1: a band has two values/],
+    ['0,5\n"1,000",10\n', /1,000 can be read as/],
+    ['5,10\n', /the first band starts at 0/],
+    ['step,from\n', /:1: the first line names the columns from,step/],
+    ['[{"from":0,"step":0.5}]', /integers in minor units/],
+    ['[5', /not a table of increments/],
+    ['', /1 to 64 bands/],
+  ])('CLI15 a faulty table exits 2: %j', async (text, words) => {
+    const ran = await rehearse(smallSale, '--increments', table(text))
+    expect([ran.code, ran.stdout]).toEqual([2, ''])
+    expect(ran.stderr).toMatch(words)
   })
 
   it('an auction whose bids were all refused passes, and differs', async () => {

@@ -6,6 +6,7 @@
 import type { Command } from 'commander'
 import { CliFailure, exitCodes, usageFailure } from './failure.ts'
 import { type Io, note, printJson, printLine } from './io.ts'
+import { readIncrementsFile } from './rehearsal/increments-file.ts'
 import { Progress } from './rehearsal/progress.ts'
 import { type RecordedAuction, readRecordedSale } from './rehearsal/recorded-sale.ts'
 import { type AuctionResult, rehearse } from './rehearsal/rehearsal.ts'
@@ -18,6 +19,8 @@ interface RehearseOptions extends TargetOptions {
   readonly concurrency: string
   readonly currency: string
   readonly encoding?: string
+  readonly exact?: true
+  readonly increments?: string
 }
 
 const warningsMax = 5
@@ -30,6 +33,8 @@ export function registerRehearseVerb(program: Command, io: Io): void {
       .argument('<file>', 'CSV: auctionid,item,days,openbid,price,bidtime,bidder,bid')
       .option('--concurrency <count>', 'auctions side by side', '24')
       .option('--currency <code>', 'currency of the recorded amounts', 'USD')
+      .option('--exact', 'play the bids as plain bids, each for its amount')
+      .option('--increments <file>', 'table of increments: CSV from,step in units; 0:0.50,100:5; or JSON')
       .option(
         '--encoding <name>',
         'of the file, as windows-1252; default: UTF-8, or what its first bytes say',
@@ -39,11 +44,13 @@ export function registerRehearseVerb(program: Command, io: Io): void {
       'after',
       [
         '',
-        'Every bid is placed as a hidden maximum, in order of time; then the hammer falls.',
-        "A difference is explained as hidden_reserve when the winner's maximum is the recorded price.",
+        'Every bid is placed as a hidden maximum, or with --exact as a plain bid, in order of time; then the hammer',
+        "falls. A difference is explained as hidden_reserve when the winner's maximum is the recorded price, unless the",
+        'whole sale looks like one of plain bids (plain_bids). What is not explained exits 1.',
         '',
-        'Example:',
+        'Examples:',
         '  $ martillo rehearse ebay-auctions.csv --json',
+        '  $ martillo rehearse saleroom.csv --exact --increments saleroom-increments.csv',
       ].join('\n'),
     )
     .action((file: string, options: RehearseOptions) => runRehearsal(file, options, io))
@@ -66,6 +73,10 @@ async function runRehearsal(file: string, options: RehearseOptions, io: Io): Pro
   if (!/^[A-Z]{3}$/.test(currency)) throw usageFailure(`not a currency: ${currency} (write it as USD)`)
   const concurrency = readInteger('--concurrency', options.concurrency, 1, 1000)
   const sale = readSale(file, options, io)
+  const increments =
+    options.increments === undefined
+      ? undefined
+      : readIncrementsFile(readTextFile(options.increments, options.encoding), options.increments, currency)
   const target = new Target(options, io)
   const operatorToken = await target.requireManagingToken()
   const progress = new Progress(sale, io)
@@ -75,6 +86,8 @@ async function runRehearsal(file: string, options: RehearseOptions, io: Io): Pro
       target,
       operatorToken,
       currency,
+      kind: options.exact === true ? 'exact' : 'max',
+      ...(increments === undefined ? {} : { increments }),
       concurrency,
       signal: io.signal,
       onBid: () => progress.bid(),

@@ -29,6 +29,16 @@ export interface RecordedAuction {
   readonly bids: readonly RecordedBid[]
 }
 
+/** A bid that is not above all earlier ones, or a price below the highest: no sale of plain bids records either. */
+export function showsMaxima({ bids, price }: RecordedAuction): boolean {
+  let highest = -1
+  for (const { amount } of bids) {
+    if (amount <= highest) return true
+    highest = amount
+  }
+  return price < highest
+}
+
 const columns = ['auctionid', 'item', 'openbid', 'price', 'bidtime', 'bidder', 'bid'] as const
 type Column = (typeof columns)[number]
 type Row = Readonly<Record<Column, string>> & { readonly line: number }

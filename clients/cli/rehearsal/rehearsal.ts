@@ -6,17 +6,24 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { AuctionView } from '../../../protocol/auction-view.ts'
+import type { BidKind } from '../../../protocol/fields.ts'
 import type { AuctionId, SubjectId } from '../../../protocol/ids.ts'
 import { durationMsMax, pageLimitMax, titleLengthMax } from '../../../protocol/limits.ts'
-import type { Amount } from '../../../protocol/money.ts'
-import type { HouseHttp } from '../../core/index.ts'
+import type { Amount, IncrementTable } from '../../../protocol/money.ts'
+import type { BidOutcome, HouseHttp, Session } from '../../core/index.ts'
 import type { Target } from '../target.ts'
 import { clip, plain } from '../text.ts'
 import { Bidders } from './bidders.ts'
-import type { RecordedAuction, RecordedBid } from './recorded-sale.ts'
+import { type RecordedAuction, type RecordedBid, showsMaxima } from './recorded-sale.ts'
 
-/** `hidden_reserve`: the winner's maximum is the recorded price, which a reserve must have lifted it to. */
-export type Difference = 'hidden_reserve' | 'differs'
+/**
+ * `hidden_reserve`: the winner's maximum is the recorded price, which a reserve must have lifted the price to.
+ * `plain_bids`: the same, but the whole sale looks like one of plain bids, whose last bid is the price.
+ */
+export type Difference = 'hidden_reserve' | 'plain_bids' | 'differs'
+
+/** With this many auctions at the winner's maximum, and no sign of hidden maxima, reserves are no explanation. */
+const plainAuctionsMin = 3
 
 export interface AuctionResult {
   readonly recorded: RecordedAuction
@@ -35,6 +42,10 @@ export interface RehearsalOptions {
   readonly target: Target
   readonly operatorToken: string
   readonly currency: string
+  /** What the recorded bids are played as. */
+  readonly kind: BidKind
+  /** Absent: the default ones. */
+  readonly increments?: IncrementTable
   /** Auctions side by side. */
   readonly concurrency: number
   readonly signal: AbortSignal
@@ -61,11 +72,14 @@ export async function rehearse(sale: readonly RecordedAuction[], options: Rehear
   // An unreachable house fails here at once; a restart later on is waited for.
   await options.target.http(options.operatorToken).auctions({ limit: 1 })
   const waiting = sale.values()
+  const atMaximum = isPlain(sale) ? 'plain_bids' : 'hidden_reserve'
   const runSome = async (): Promise<void> => {
     const http = await sellerOf(options)
     for (const recorded of waiting) {
       if (options.signal.aborted) return
-      options.onAuction(await rehearseOne(recorded, http, bidders, options))
+      const { placed, ...result } = await rehearseOne(recorded, http, bidders, options)
+      const difference = differenceOf(result, placed, atMaximum)
+      options.onAuction(difference === undefined ? result : { ...result, difference })
     }
   }
   try {
@@ -74,6 +88,11 @@ export async function rehearse(sale: readonly RecordedAuction[], options: Rehear
     bidders.close()
   }
   return bidders.size
+}
+
+/** Whether a sale has no sign of hidden maxima, in enough auctions for that to mean something. */
+function isPlain(sale: readonly RecordedAuction[]): boolean {
+  return sale.filter(({ bids }) => bids.length > 1).length >= plainAuctionsMin && !sale.some(showsMaxima)
 }
 
 /**
@@ -91,49 +110,48 @@ async function rehearseOne(
   recorded: RecordedAuction,
   http: HouseHttp,
   bidders: Bidders,
-  { currency, onBid }: RehearsalOptions,
-): Promise<AuctionResult> {
+  { currency, increments, kind, onBid }: RehearsalOptions,
+): Promise<AuctionResult & { readonly placed: Placed }> {
   const { id: auctionId } = await http.createAuction({
     title: clip(plain(`${recorded.item} (${recorded.id})`).trim(), titleLengthMax),
     tags: ['rehearsal'],
     currency,
     openingBid: recorded.openingBid,
     durationMs: durationMsMax,
+    ...(increments === undefined ? {} : { increments }),
   })
-  const placed = await placeAll(auctionId, recorded.bids, bidders, onBid)
+  const placed = await placeAll(recorded.bids, bidders, (session, amount) => {
+    onBid()
+    return session.placeBid({ auctionId, amount, kind })
+  })
   const view = await http.manage(auctionId, 'close')
   const winner = typeof view.winner === 'string' ? await winnerOf(view, http, placed) : undefined
-  const facts = {
+  return {
     recorded,
     auctionId,
+    placed,
     ...(typeof view.hammerPrice === 'number' ? { price: view.hammerPrice } : {}),
     ...(winner === undefined ? {} : { winner }),
     bidsAccepted: placed.bidderOfSeq.size,
     bidsRefused: placed.refused,
   }
-  const difference = differenceOf(facts, placed)
-  return difference === undefined ? facts : { ...facts, difference }
 }
 
 async function placeAll(
-  auctionId: AuctionId,
   bids: readonly RecordedBid[],
   bidders: Bidders,
-  onBid: () => void,
+  place: (session: Session, amount: Amount) => Promise<BidOutcome>,
 ): Promise<Placed> {
   const bidderOfSeq = new Map<number, string>()
   const maximumOf = new Map<string, Amount>()
   const refused: Record<string, number> = {}
   for (const { bidder, amount } of bids) {
-    const outcome = await bidders.with(bidder, (session) =>
-      session.placeBid({ auctionId, amount, kind: 'max' }),
-    )
+    const outcome = await bidders.with(bidder, (session) => place(session, amount))
     if (outcome.type === 'bid_rejected') refused[outcome.code] = (refused[outcome.code] ?? 0) + 1
     else {
       bidderOfSeq.set(outcome.seq, bidder)
       maximumOf.set(bidder, Math.max(amount, maximumOf.get(bidder) ?? 0))
     }
-    onBid()
   }
   return { bidderOfSeq, maximumOf, refused }
 }
@@ -153,11 +171,13 @@ async function winnerOf(view: AuctionView, http: HouseHttp, placed: Placed): Pro
   return undefined
 }
 
+/** A reserve only lifts a price, and only to the winner's maximum; `atMaximum` is what that means in this sale. */
 function differenceOf(
   { recorded, price, winner }: Pick<AuctionResult, 'recorded' | 'price' | 'winner'>,
   { maximumOf }: Placed,
+  atMaximum: Difference,
 ): Difference | undefined {
-  if (winner !== recorded.winner) return 'differs'
+  if (winner === undefined || price === undefined || winner !== recorded.winner) return 'differs'
   if (price === recorded.price) return undefined
-  return maximumOf.get(winner) === recorded.price ? 'hidden_reserve' : 'differs'
+  return price < recorded.price && maximumOf.get(winner) === recorded.price ? atMaximum : 'differs'
 }

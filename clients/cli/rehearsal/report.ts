@@ -35,6 +35,8 @@ export interface Summary {
   /** Auctions with the recorded price. */
   readonly prices: number
   readonly hidden_reserve: number
+  /** Of the unexplained: auctions of a sale of plain bids, which `--exact` plays. */
+  readonly plain_bids: number
   /** Auctions that differ without an explanation, or did not run. */
   readonly unexplained: number
   readonly bids: number
@@ -46,6 +48,7 @@ export function summaryOf(sale: readonly RecordedAuction[], results: readonly Au
   const count = (holds: (result: AuctionResult) => boolean): number => results.filter(holds).length
   const bids = results.reduce((sum, { recorded }) => sum + recorded.bids.length, 0)
   const bidsAccepted = results.reduce((sum, result) => sum + result.bidsAccepted, 0)
+  const plainBids = count(({ difference }) => difference === 'plain_bids')
   const hiddenReserves = count(({ difference }) => difference === 'hidden_reserve')
   return {
     event: 'summary',
@@ -53,6 +56,7 @@ export function summaryOf(sale: readonly RecordedAuction[], results: readonly Au
     winners: count(({ recorded, winner }) => winner === recorded.winner),
     prices: count(({ recorded, price }) => price === recorded.price),
     hidden_reserve: hiddenReserves,
+    plain_bids: plainBids,
     unexplained: sale.length - hiddenReserves - count(({ difference }) => difference === undefined),
     bids,
     bidsAccepted,
@@ -92,12 +96,13 @@ export function resultsText(
       [recorded.id, item, bids, ...prices, plain(recorded.winner), plain(winner ?? '-'), difference ?? ''],
     ]
   })
-  const { auctions, winners, prices, hidden_reserve, unexplained, bids, bidsAccepted } = summary
+  const { auctions, winners, prices, hidden_reserve, plain_bids, unexplained, bids, bidsAccepted } = summary
   return [
     table(resultColumns, rows),
     '',
     `${winners} of ${auctions} auctions have the recorded winner, ${prices} the recorded price;`,
     `${hidden_reserve} differ by a hidden reserve, ${unexplained} without an explanation.`,
     `${bidsAccepted} of ${bids} recorded bids were accepted.`,
+    ...(plain_bids === 0 ? [] : ['All bids rise to the price, as plain bids do: try --exact.']),
   ].join('\n')
 }

@@ -1,7 +1,7 @@
 /**
  * A small house in memory, on a real port, for tests of the command line.
  * Invariant: it reads requests with the protocol's own readers, so a request that breaks the contract is refused here
- * too. It holds English auctions with hidden maxima and the default increments; no reserve, no soft close, nothing
+ * too. It holds English auctions with hidden maxima and plain bids; no reserve, no soft close, nothing
  * durable.
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http'
@@ -10,6 +10,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import type { AuctionView } from '../../../protocol/auction-view.ts'
 import type { ClientFrame } from '../../../protocol/client-frames.ts'
 import { decodeClientText } from '../../../protocol/decode.ts'
+import type { BidKind } from '../../../protocol/fields.ts'
 import {
   type HouseBody,
   type HttpBodyName,
@@ -17,7 +18,7 @@ import {
   readHttpBody,
 } from '../../../protocol/http-bodies.ts'
 import type { AuctionId, SubjectId } from '../../../protocol/ids.ts'
-import { defaultIncrements, incrementAt } from '../../../protocol/money.ts'
+import { defaultIncrements, type IncrementTable, incrementAt } from '../../../protocol/money.ts'
 import { type ProblemCode, problem } from '../../../protocol/problems.ts'
 import type { PublicEventFrame, ServerFrame } from '../../../protocol/server-frames.ts'
 import { readOffer } from '../../../protocol/subprotocols.ts'
@@ -37,10 +38,12 @@ class FakeAuction {
   readonly events: PublicEventFrame[] = []
   readonly #maxima = new Map<string, number>()
   readonly #aliases = new Map<string, string>()
+  readonly #increments: IncrementTable
   #highBidder: string | undefined
 
   constructor(id: AuctionId, terms: HttpBodyOf<'createAuction'>) {
     const { title, tags, openingBid, durationMs, currency = 'USD' } = terms
+    this.#increments = terms.increments ?? defaultIncrements(currency)
     this.view = {
       id,
       title,
@@ -80,17 +83,20 @@ class FakeAuction {
   bid(
     bidder: string,
     amount: number,
+    kind: BidKind = 'max',
   ): ProblemCode | { readonly status: 'winning' | 'outbid'; readonly maxBid: number } {
     if (this.view.status !== 'open') return 'auction_closed'
     const highMaximum = this.#maxima.get(this.#highBidder ?? '') ?? -1
     if (this.#highBidder === bidder && amount <= highMaximum) return 'already_leading'
-    if (this.#highBidder !== bidder && amount < this.view.askingBid) return 'bid_too_low'
-    const table = defaultIncrements(this.view.currency)
+    const isOwnMaximum = this.#highBidder === bidder && kind === 'max'
+    if (!isOwnMaximum && amount < this.view.askingBid) return 'bid_too_low'
+    const table = this.#increments
     let price = this.view.price ?? this.view.openingBid
     if (this.#highBidder !== undefined && this.#highBidder !== bidder) {
       const lower = Math.min(amount, highMaximum)
       price = Math.max(price, Math.min(Math.max(amount, highMaximum), lower + incrementAt(table, lower)))
     }
+    if (kind === 'exact' && amount > highMaximum) price = amount
     this.#maxima.set(bidder, amount)
     if (amount > highMaximum) this.#highBidder = bidder
     this.#alias(bidder)
@@ -233,9 +239,9 @@ export class FakeHouse {
   }
 
   /** Places a bid and publishes its event. */
-  bid(auction: FakeAuction, bidder: string, amount: number) {
+  bid(auction: FakeAuction, bidder: string, amount: number, kind: BidKind = 'max') {
     const before = auction.view.seq
-    const outcome = auction.bid(bidder, amount)
+    const outcome = auction.bid(bidder, amount, kind)
     this.publish(auction, before)
     return outcome
   }
@@ -416,7 +422,8 @@ export class FakeHouse {
       else if (frame.type === 'buy_now' && auction.view.buyNow === null) rejected('buy_now_gone')
       else {
         const amount = frame.type === 'buy_now' ? (auction.view.buyNow ?? 0) : frame.amount
-        const outcome = this.bid(auction, subject, amount)
+        const kind = frame.type === 'place_bid' ? frame.kind : 'exact'
+        const outcome = this.bid(auction, subject, amount, kind)
         if (typeof outcome === 'string') rejected(outcome)
         else {
           const { seq, price, askingBid } = auction.view
