@@ -14,7 +14,7 @@ import type { DiskLog, LogAppend, LogPosition } from '../storage/disk-log.ts'
 import type { Store, StoreWrite } from '../storage/store.ts'
 
 /** By how much the commit index in the row of the hard state may lag behind that beside the entries. */
-const rowLagMax = 64
+export const rowLagMax = 64
 
 /** What a snapshot brings beside the log: the state whose rows have arrived before it. */
 export interface SnapshotInstaller<Installed> {

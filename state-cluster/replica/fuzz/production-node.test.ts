@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Random } from '../../../runtime/random.ts'
 import { type FuzzResult, fuzz } from '../../raft/fuzz/driver.ts'
 import { faultNamed } from '../../raft/fuzz/faults.ts'
+import { DiskLog } from '../../storage/disk-log.ts'
 import { LogWriter } from '../log-writer.ts'
 import { PendingCommands } from '../pending-commands.ts'
 import { CommandBook } from './command-book.ts'
@@ -63,5 +64,22 @@ describe('the random driver over the production writer', () => {
     const { violation } = await run(1)
     LogWriter.prototype.append = append
     expect(violation?.rule).toMatch(/kept|one vote a term/)
+  })
+
+  it('SNAP2: finds a snapshot whose installation forgets the vote', async () => {
+    const { writesOf, writesOfReplacement } = DiskLog.prototype
+    let isReplacing = false
+    DiskLog.prototype.writesOfReplacement = function (position) {
+      isReplacing = true
+      return writesOfReplacement.call(this, position)
+    }
+    DiskLog.prototype.writesOf = function (append) {
+      if (isReplacing && append.hardState !== undefined) Object.assign(append.hardState, { vote: 0 })
+      isReplacing = false
+      return writesOf.call(this, append)
+    }
+    const { violation } = await run(1, 150_000)
+    Object.assign(DiskLog.prototype, { writesOf, writesOfReplacement })
+    expect(violation?.message).toMatch(/voted for/)
   })
 })

@@ -30,6 +30,7 @@ import {
   type ConfState,
   decodeConfChange,
   type Entry,
+  type HardState,
   LOCAL_APPEND_THREAD,
   LOCAL_APPLY_THREAD,
   type Message,
@@ -115,6 +116,8 @@ export class ProductionNode implements DriverNode {
   /** What the disk must say after a crash. */
   #promisedCommit = 0
   #promisedTerm = 0
+  /** The last vote that was granted. */
+  #promisedVote = { term: 0, vote: 0 }
 
   constructor(id: number, world: World, config: NodeConfig, random: Random, book: CommandBook) {
     this.id = id
@@ -175,7 +178,7 @@ export class ProductionNode implements DriverNode {
     const tailBytesMax = this.#tailBytesMax
     const log = DiskLog.open({ reader: store, groupId, checkpoint, tailBytesMax, keptBytesMax: 2 ** 30 })
     const { hardState } = log.initialState()
-    this.#mustBeKept(hardState.term, hardState.commit)
+    this.#mustBeKept(hardState)
     const base = log.firstIndex() - 1
     const entries = log.lastIndex() > base ? log.entries(base + 1, log.lastIndex() + 1, NO_LIMIT) : []
     const metadata = { confState, index: base, term: log.term(base) }
@@ -229,12 +232,15 @@ export class ProductionNode implements DriverNode {
     this.#world.fault.started?.(raft)
   }
 
-  #mustBeKept(term: number, commit: number): void {
-    if (term >= this.#promisedTerm && commit >= this.#promisedCommit) return
+  #mustBeKept({ term, vote, commit }: HardState): void {
+    const promised = this.#promisedVote
+    const isVoteKept = term > promised.term || vote === promised.vote
+    if (term >= this.#promisedTerm && commit >= this.#promisedCommit && isVoteKept) return
     throw new Violation(
       'answers are kept',
       `node ${this.id} answered in term ${this.#promisedTerm} with commit ${this.#promisedCommit} beside its ` +
-        `entries; its disk says term ${term}, commit ${commit}`,
+        `entries, and voted for ${promised.vote} in term ${promised.term}; its disk says term ${term}, ` +
+        `vote ${vote}, commit ${commit}`,
     )
   }
 
@@ -461,7 +467,9 @@ export class ProductionNode implements DriverNode {
   }
 
   #noteVote({ type, term, to, reject }: Message): void {
-    if (type === 'MsgVoteResp' && !reject) this.#world.precautions?.voted(this.id, term, to)
+    if (type !== 'MsgVoteResp' || reject) return
+    this.#promisedVote = { term, vote: to }
+    this.#world.precautions?.voted(this.id, term, to)
   }
 
   // ── Snapshots ──────────────────────────────────────────────────────────────────────────────────────
