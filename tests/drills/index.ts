@@ -3,11 +3,11 @@
  *
  * Invariant: every drill that the command runs is in this list.
  */
-import { clockJump } from './clock-jump.ts'
+import { clockSkew } from './clock-skew.ts'
 import type { Drill } from './drill.ts'
 import { leaderKill } from './leader-kill.ts'
 import { partition } from './partition.ts'
 import { state } from './state.ts'
 import { wholeDrills } from './with-monitors.ts'
 
-export const drills: readonly Drill[] = [leaderKill, state, ...wholeDrills, partition, clockJump]
+export const drills: readonly Drill[] = [leaderKill, state, ...wholeDrills, partition, clockSkew]

@@ -172,6 +172,8 @@ export class Load {
   #requests = 0
   /** Accepted bids, in order of their answers. */
   readonly #accepted: TimedBid[] = []
+  /** When the first bidder saw the end of an auction (performance.now). */
+  readonly #endsSeen = new Map<string, number>()
   #isClosedByOperator = false
 
   private constructor(options: LoadOptions, webhooks: WebhookReceiver | undefined) {
@@ -254,6 +256,7 @@ export class Load {
         }
       } else watching?.events.push(update.event)
       if (!isEnded(update.auction)) return
+      if (!this.#endsSeen.has(auctionId)) this.#endsSeen.set(auctionId, performance.now())
       bidder.views.delete(auctionId)
       // Not within the call: the session is still telling it to its listeners.
       setImmediate(() => end())
@@ -332,6 +335,11 @@ export class Load {
 
   get acknowledged(): number {
     return this.#accepted.length
+  }
+
+  /** When the first bidder saw the end of an auction (performance.now); `undefined`: none did yet. */
+  endSeenMs(auctionId: string): number | undefined {
+    return this.#endsSeen.get(auctionId)
   }
 
   /** From a moment to the answer to the first bid that was sent after it and accepted; `undefined`: none yet. */
