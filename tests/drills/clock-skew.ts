@@ -10,14 +10,14 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { root, until } from '../processes.ts'
+import { until } from '../processes.ts'
+import type { Station } from '../station.ts'
 import type { AuditInput } from './audit.ts'
-import type { Station } from './cluster.ts'
 import { type Drill, type DrillReport, play, type Scene, type Stage } from './drill.ts'
 import { untilAnyBids, wave } from './faults.ts'
 import { pause, type TimedBid } from './load.ts'
 
+const preload = new URL('wrong-clock.mjs', import.meta.url).href
 /** No stamp, close or refusal may be further from true time (TIME7); all clocks but one are those of this machine. */
 const boundMs = 3_000
 /** What may pass between an event and its arrival on a busy machine. */
@@ -33,7 +33,6 @@ class WrongClocks {
   /** Variables of a process whose clock is to be set. */
   envOf(name: string): NodeJS.ProcessEnv {
     this.set(name, 0)
-    const preload = pathToFileURL(join(root, 'tests/drills/wrong-clock.mjs')).href
     return { NODE_OPTIONS: `--import=${preload}`, WRONG_CLOCK_FILE: this.#fileOf(name) }
   }
 
@@ -103,7 +102,7 @@ async function skewAlone(scene: Scene, clocks: WrongClocks): Promise<void> {
   await station.stop()
   clocks.set(station.name, -hour)
   // It may listen before it knows its last entry.
-  await station.launch().catch(() => undefined)
+  await station.start().catch(() => undefined)
   await until('a lone node ends with a clock that is an hour behind', async () => !station.isRunning)
   if (!station.log.includes('clock shows')) scene.missed.push('it does not say why')
   clocks.set(station.name, 0)
