@@ -81,6 +81,8 @@ export const httpBodies = {
     /** Switches on all that the house knows. */
     features: z.literal([true, 'all'], { error: 'must be true or "all"' }).exactOptional(),
   }),
+  /** POST /house/clock: the time that the house is to have (epoch ms). */
+  shiftClock: z.object({ to: integer(1, 4_000_000_000_000_000, 'ms') }),
   /** POST /tokens */
   issueToken: z.object({
     subject: subjectId,

@@ -177,6 +177,8 @@ export class Auditor {
         return this.#acquireLease(command.monitorId, command.ttlMs)
       case 'reassign':
         return this.#reassign(command)
+      case 'shift_clock':
+        throw new Error('no run shifts house time')
       default:
         return this.#manage(command)
     }

@@ -422,6 +422,17 @@ describe('house', () => {
     expect(json((await martillo('house', 'show', '--json')).stdout)[0]).toEqual(house.house)
   })
 
+  it('TIME8, CLI13 shift-clock sends the moment that the house is to have', async () => {
+    const fromMs = Date.now()
+    expect(await martillo('house', 'shift-clock', '--to', 'now')).toMatchObject({ code: 0, stderr: '' })
+    expect(house.clockMs).toBeGreaterThanOrEqual(fromMs)
+    expect(house.clockMs).toBeLessThanOrEqual(Date.now())
+    await martillo('house', 'shift-clock', '--to', '2021-05-01T12:00:00Z', '--json')
+    expect(house.clockMs).toBe(Date.UTC(2021, 4, 1, 12))
+    expectOneLine(await martillo('house', 'shift-clock', '--to', 'noon'), 2, /not a moment: noon/)
+    expect((await martillo('house', 'shift-clock')).code).toBe(2)
+  })
+
   it('CLI13 names the groups that differ, on standard error as well', async () => {
     const before = house.house
     const { settings, features } = before

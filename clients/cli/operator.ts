@@ -9,12 +9,16 @@ import { usageFailure } from './failure.ts'
 import { type Io, note, printJson, printLine } from './io.ts'
 import { Target, type TargetOptions, withTargetOptions } from './target.ts'
 import { facts, plain } from './text.ts'
-import { readDuration } from './values.ts'
+import { readDuration, readMoment } from './values.ts'
 
 interface ConfigureOptions extends TargetOptions {
   readonly outageMinimum?: string
   readonly outageThreshold?: string
   readonly upgrade?: true
+}
+
+interface ShiftOptions extends TargetOptions {
+  readonly to: string
 }
 
 export function registerHouseVerbs(program: Command, io: Io): void {
@@ -50,6 +54,34 @@ export function registerHouseVerbs(program: Command, io: Io): void {
       ].join('\n'),
     )
     .action((options: ConfigureOptions) => configure(new Target(options, io), options, io))
+  withTargetOptions(
+    verb
+      .command('shift-clock')
+      .description('set the time by which the house opens and closes, where it is far from true time')
+      .requiredOption(
+        '--to <moment>',
+        'now (by the clock of this machine), or a date as 2026-12-01T18:00:00Z',
+      ),
+  )
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Open auctions keep the time that they have left; scheduled ones keep their moment. Set the clocks of all nodes',
+        'right first. The time of a house on several nodes comes back by itself where it is off by less than minutes.',
+        '',
+        'Example:',
+        '  $ martillo house shift-clock --to now',
+      ].join('\n'),
+    )
+    .action((options: ShiftOptions) => shiftClock(new Target(options, io), options.to, io))
+}
+
+async function shiftClock(target: Target, moment: string, io: Io): Promise<void> {
+  const nowMs = Date.now()
+  const to = moment === 'now' ? nowMs : readMoment(moment, moment.startsWith('+') ? nowMs : 0)
+  const token = await target.requireManagingToken()
+  print(target, await target.http(token).shiftClock({ to }), io)
 }
 
 async function configure(target: Target, options: ConfigureOptions, io: Io): Promise<void> {

@@ -97,6 +97,10 @@ export class HouseHttp {
     return this.#make('/house', wanted)
   }
 
+  shiftClock(wanted: HttpRequestOf<'shiftClock'>): Promise<HouseBody> {
+    return this.#make('/house/clock', wanted)
+  }
+
   auctions(query: AuctionsQuery = {}): Promise<AuctionsBody> {
     return this.#call('GET', `/auctions${queryText({ ...query })}`)
   }

@@ -65,6 +65,18 @@ describe('POST /house', () => {
     expect(house.cluster.state.house).toMatchObject({ settings: usual, features: [] })
   })
 
+  test('TIME8 POST /house/clock shifts the time of the house, by an operator', async () => {
+    const shift = (to: unknown, token = house.operatorToken) =>
+      house.ask('/house/clock', { token, body: { to } })
+    expect(await shift(1_600_000_000_000)).toMatchObject({ status: 200, body: { settings: usual } })
+    expect(house.cluster.state.house).toMatchObject({ lastAtMs: 1_600_000_000_000, shifts: 1 })
+    for (const to of [0, -1, 1.5, 4_000_000_000_000_001, '2026-12-01', null])
+      expect(await shift(to)).toMatchObject({ status: 400, body: { code: 'field_invalid' } })
+    const seller = await house.tokenFor('sam', 'seller')
+    expect(await shift(1_600_000_000_000, seller)).toMatchObject({ status: 403 })
+    expect(house.cluster.state.house.shifts).toBe(1)
+  })
+
   test('HOUSE6 features are not switched on while a connected node does not know them', async () => {
     house.cluster.nodesKnow = []
     const refused = await ask({ features: 'all', outageThresholdMs: 900 })

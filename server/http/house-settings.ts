@@ -1,7 +1,7 @@
 /**
  * Reads and changes the settings of the house, in every group.
  *
- * They are the outage settings and the features. Who may do it is decided by the routes. Invariant: a success shows
+ * They are the outage settings, the features, and the time where it has to be shifted. Who may do it is decided by the routes. Invariant: a success shows
  * what the groups held after the change. Groups that differ are listed, a change that some groups may have missed is a
  * problem that names them, and the same request again makes them equal. Source: docs/spec.md HOUSE4 to HOUSE6.
  */
@@ -13,6 +13,7 @@ import {
   featureNameOf,
   type HouseView,
   knownFeatures,
+  type ShiftClock,
   settingsFault,
 } from '../../state-cluster/index.ts'
 import type { HttpAnswer } from '../carrier/socket.ts'
@@ -42,22 +43,49 @@ export async function configureHouse(
       return problemAnswer('terms_invalid', { detail })
     }
   }
+  const commandOf = ({ settings }: HouseView): ConfigureHouse => ({
+    type: 'configure_house',
+    settings: { ...settings, ...asked },
+    features: features === undefined ? [] : knownFeatures,
+  })
+  return await changeAll(
+    cluster,
+    before.map(({ groupId, view }) => ({ groupId, command: commandOf(view) })),
+    () => {
+      const faults = before.map(({ view }) => settingsFault({ ...view.settings, ...asked }))
+      return faults.find((fault) => fault !== undefined)
+    },
+  )
+}
+
+/** The way out where stamps are far from true time; the same request again shifts nothing twice. */
+export async function shiftClock(cluster: Groups, toMs: number): Promise<HttpAnswer> {
+  const command: ShiftClock = { type: 'shift_clock', toMs }
+  return await changeAll(
+    cluster,
+    cluster.groups.map((groupId) => ({ groupId, command })),
+    () => 'to must be a moment in milliseconds since 1970',
+  )
+}
+
+interface GroupChange {
+  readonly groupId: GroupId
+  readonly command: ConfigureHouse | ShiftClock
+}
+
+/** Makes the changes; `faultOf` says why a group refuses its own. */
+async function changeAll(
+  cluster: Groups,
+  changes: readonly GroupChange[],
+  faultOf: () => string | undefined,
+): Promise<HttpAnswer> {
   const outcomes = await Promise.allSettled(
-    before.map(({ groupId, view }) => {
-      const settings = { ...view.settings, ...asked }
-      const command: ConfigureHouse = {
-        type: 'configure_house',
-        settings,
-        features: features === undefined ? [] : knownFeatures,
-      }
-      return cluster.propose(groupId, command)
-    }),
+    changes.map(({ groupId, command }) => cluster.propose(groupId, command)),
   )
   const faults = outcomes.filter((outcome) => outcome.status === 'rejected')
   const replies = outcomes.filter((outcome) => outcome.status === 'fulfilled').map(({ value }) => value)
   if (replies.some((reply) => !reply.ok)) {
-    const faults = before.map(({ view }) => settingsFault({ ...view.settings, ...asked }))
-    const detail = faults.find((fault) => fault !== undefined)
+    const detail = faultOf()
     return problemAnswer('terms_invalid', detail === undefined ? {} : { detail })
   }
   if (faults.length === 0) return await showHouse(cluster)
@@ -70,7 +98,7 @@ export async function configureHouse(
   // The change is certain to have failed only when no group has made it or may have made it.
   const [only] = codes
   const isSure = replies.length === 0 && codes.size === 1 && only !== undefined
-  const missing = before.filter((_, at) => outcomes[at]?.status === 'rejected').map(({ groupId }) => groupId)
+  const missing = changes.filter((_, at) => outcomes[at]?.status === 'rejected').map(({ groupId }) => groupId)
   const detail = `changed in ${replies.length} of ${outcomes.length} groups, not known to be changed: ${missing.slice(0, 10).join(', ')}; send the request again`
   return problemAnswer(isSure ? only : 'outcome_unknown', { detail })
 }

@@ -37,7 +37,7 @@ import { auctionIdOf, buyerIdOf, strangerOf } from '../derived-ids.ts'
 import { bidEntry, wireStanding, wireView } from '../frames.ts'
 import type { ServerMetrics } from '../metrics.ts'
 import { jsonAnswer, problemAnswer, rateAnswer, rejectionAnswer } from './answers.ts'
-import { configureHouse, showHouse } from './house-settings.ts'
+import { configureHouse, shiftClock, showHouse } from './house-settings.ts'
 import { type Call, get, post, type Route } from './http.ts'
 
 export interface RouteContext {
@@ -79,6 +79,7 @@ export function routes(context: RouteContext): readonly Route[] {
 
     { ...get('/house', () => showHouse(cluster)), allow: ['operator'] },
     post('/house', 'configureHouse', ['operator'], (_call, body) => configureHouse(cluster, body)),
+    post('/house/clock', 'shiftClock', ['operator'], (_call, { to }) => shiftClock(cluster, to)),
 
     get('/auctions', (call) => listAuctions(context, call)),
     post('/auctions', 'createAuction', ['seller', 'operator'], (call, body) =>

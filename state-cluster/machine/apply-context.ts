@@ -25,7 +25,8 @@ const noServers: readonly ServerId[] = []
 
 export class ApplyContext {
   readonly state: State
-  readonly atMs: number
+  /** The entry's stamp, or what a `shift_clock` made of it. */
+  atMs: number
   readonly events: (PublicEvent | PrivateEvent)[] = []
   outboxCount = 0
   /** Shared by all entries by which no server gains anything: nearly all. */

@@ -29,14 +29,13 @@ import { refuse } from './handlers/refuse.ts'
 import { registerBuyer } from './handlers/register-buyer.ts'
 import { releaseServer } from './handlers/release-server.ts'
 import { resumeAuction } from './handlers/resume-auction.ts'
+import { shiftClock } from './handlers/shift-clock.ts'
+import { stampMsMax } from './limits.ts'
 import { hashPlain } from './plain.ts'
 import type { State } from './state.ts'
 
 /** The entry version that this build writes, and the only one that it reads. */
 export const entryVersion = 1
-
-/** The last stamp that is accepted (epoch ms), so that every sum of a stamp and durations is still a date. */
-const stampMsMax = 4_000_000_000_000_000
 
 /** An entry forgets at most this many expired requests, and two more for each command. */
 const expiryPerEntry = 64
@@ -56,7 +55,7 @@ export function apply(state: State, entry: MachineEntry): Applied {
   const context = new ApplyContext(state, atMs)
   const replies: Reply[] = []
   for (const command of commands) replies.push(answer(context, command))
-  state.requests.expire(atMs, expiryPerEntry + 2 * commands.length)
+  state.requests.expire(context.atMs, expiryPerEntry + 2 * commands.length)
   state.changes.touch(house)
   state.changes.endEntry()
   return { replies, events: context.events, outboxCount: context.outboxCount, gained: context.gained }
@@ -112,6 +111,8 @@ function run(context: ApplyContext, command: Command): Reply {
       return reassign(context, command)
     case 'acknowledge_positions':
       return acknowledgePositions(context, command)
+    case 'shift_clock':
+      return shiftClock(context, command)
     default:
       return fail('the command is known', { type: (command satisfies never as Command).type })
   }

@@ -5,7 +5,7 @@ import type { ServerId } from '../../protocol/ids.ts'
 import { apply } from './apply.ts'
 import { InvariantError } from './assert.ts'
 import { decodeCommand, decodeEntry, encodeCommand, encodeEntry } from './codec.ts'
-import { type Command, commandCodes } from './commands.ts'
+import { type Command, commandCodes, type MachineEntry } from './commands.ts'
 import { decodeEvent, decodeHistory, encodeEvent, encodeHistory } from './event-codec.ts'
 import type { Reply } from './events.ts'
 import { isPublic, rejectionCodes } from './events.ts'
@@ -23,7 +23,9 @@ const throughBytes = (value: unknown): unknown => unpackr.unpack(packr.pack(valu
 /** Entries in which every command occurs. */
 function entries(count = 300) {
   const stream = new Stream(1)
-  return Array.from({ length: count }, () => stream.next())
+  // A stream only goes forwards in time.
+  const shift: MachineEntry = { version: 1, atMs: startMs, commands: [{ type: 'shift_clock', toMs: 5 }] }
+  return [shift, ...Array.from({ length: count }, () => stream.next())]
 }
 
 /** Ways to damage a tuple: a field removed, added, or of another type, at any depth. */
@@ -148,6 +150,7 @@ describe('entries', () => {
       release_server: 14,
       acquire_monitor_lease: 15,
       reassign: 16,
+      shift_clock: 17,
     })
     const bid = { subject: 'bob', requestId: 'r1', auctionId: 'a1', amount: 500, kind: 'exact' }
     expect(encodeCommand({ type: 'place_bid', ...bid } as Command)).toEqual([3, 'bob', 'r1', 'a1', 500, 1])

@@ -35,7 +35,7 @@ import { corrupt, orNull, TupleReader } from './plain-reader.ts'
  * 12 acknowledge_positions  [server, epoch, [position …]]
  * 13 configure_house  [outageExtensionMinMs, outageThresholdMs, [feature …]]
  * 14 release_server   [server, epoch]   15 acquire_monitor_lease  [monitor, ttlMs]
- * 16 reassign  [monitor, token, server, epoch]
+ * 16 reassign  [monitor, token, server, epoch]    17 shift_clock  [toMs]
  * terms  [title, [tag …], format, currency, openingBid, durationMs, opensAt | null, reserve | null,
  *         buyNow | null, [from, step, …], [windowMs, extensionMs, limit | null] | null, item | null]
  */
@@ -114,6 +114,8 @@ export function encodeCommand(command: Command): readonly Plain[] {
       const { outageExtensionMinMs, outageThresholdMs } = command.settings
       return [code, outageExtensionMinMs, outageThresholdMs, command.features]
     }
+    case 'shift_clock':
+      return [code, command.toMs]
   }
 }
 
@@ -191,6 +193,8 @@ function decodeFields(type: CommandType, fields: TupleReader): Command {
       const settings = { outageExtensionMinMs: fields.number(), outageThresholdMs: fields.number() }
       return { type, settings, features: fields.counts() }
     }
+    case 'shift_clock':
+      return { type, toMs: fields.number() }
   }
 }
 

@@ -28,6 +28,7 @@ export const commandCodes = {
   release_server: 14,
   acquire_monitor_lease: 15,
   reassign: 16,
+  shift_clock: 17,
 } as const
 
 export type CommandType = keyof typeof commandCodes
@@ -203,6 +204,15 @@ export interface ConfigureHouse {
   readonly features: readonly number[]
 }
 
+/**
+ * House time is another from this entry on: an operator's way out where stamps are far from true time. Only this command
+ * lets stamps fall. `toMs` is the new house time (epoch ms), so that a repetition does not shift again.
+ */
+export interface ShiftClock {
+  readonly type: 'shift_clock'
+  readonly toMs: number
+}
+
 export type Command =
   | RegisterBuyer
   | CreateAuction
@@ -220,8 +230,9 @@ export type Command =
   | AcquireMonitorLease
   | Reassign
   | AcknowledgePositions
+  | ShiftClock
 
-/** One Raft entry: the commands of one turn, stamped by the leader. `atMs` never falls from entry to entry. */
+/** One Raft entry: the commands of one turn, stamped by the leader. `atMs` never falls from entry to entry but after a `shift_clock`. */
 export interface MachineEntry {
   /** Format of the entry's commands; this version writes 1. */
   readonly version: number

@@ -4,7 +4,7 @@
  * It has the last stamp, the running numbers, the house's settings, and the features that are on. Leaves the checks of
  * a change to handlers/configure-house.ts and apply.ts.
  *
- * Invariant: the running numbers only rise, and `lastAtMs` never falls.
+ * Invariant: the running numbers only rise, and `lastAtMs` falls by `shift_clock` alone.
  * Source: docs/spec.md ENTRY2, HOUSE1, HOUSE2, OUTBOX1.
  */
 import { type RowKind, Stored } from './changes.ts'
@@ -14,7 +14,7 @@ import type { Plain } from './plain.ts'
 
 /*
  * value: [lastAtMs, auctions made, outbox entries made, requests made, outbox entries not queued,
- *         outageExtensionMinMs, outageThresholdMs, [feature …]]
+ *         outageExtensionMinMs, outageThresholdMs, [feature …], shifts (absent: 0)]
  */
 
 const defaultSettings: HouseSettings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
@@ -30,6 +30,8 @@ export class House extends Stored {
   settings: HouseSettings = defaultSettings
   /** Switched on, in rising order. */
   features: readonly number[] = []
+  /** How often house time was shifted: what was said of it before counts no more. */
+  shifts = 0
 
   /** Whether a change of behaviour is switched on. */
   has(feature: FeatureName): boolean {
@@ -55,6 +57,7 @@ export class House extends Stored {
       this.settings.outageExtensionMinMs,
       this.settings.outageThresholdMs,
       this.features,
+      ...(this.shifts === 0 ? [] : [this.shifts]),
     ]
   }
 }

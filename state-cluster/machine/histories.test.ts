@@ -144,9 +144,39 @@ function silentReceivers(): EntryTuple[] {
   return one.entries
 }
 
+/** House time is shifted back from years ahead, and forwards. */
+function shifted(): EntryTuple[] {
+  const one = new Sale()
+  const shift = (byMs: number): void => {
+    const toMs = one.atMs + byMs
+    one.ask({ type: 'shift_clock', toMs })
+    one.atMs = toMs
+    one.conduct()
+  }
+  const yearsMs = 73 * 365 * 24 * 3_600_000
+  one.enlist()
+  one.ask({ type: 'acquire_monitor_lease', monitorId: 'm1', ttlMs: 30_000 })
+  one.auction('a1', { durationMs: 40_000 })
+  one.auction('a2', { opensAtMs: one.atMs + 50_000 })
+  one.accept('ann', 700)
+  one.pass(yearsMs)
+  one.auction('a3')
+  one.pass(2_000)
+  shift(10_000 - yearsMs)
+  one.accept('bob', 900, 'max', 'a3')
+  one.manage('pause_auction', 'sam', 'a3')
+  for (let pulse = 0; pulse < 8; pulse++) one.pass(500).conduct()
+  shift(45_000)
+  one.manage('resume_auction', 'sam', 'a3')
+  one.bid('ann', 5_000, 'max', 'a1')
+  for (let pulse = 0; pulse < 20; pulse++) one.pass(5_000).conduct()
+  return one.entries
+}
+
 const recorded: Readonly<Record<string, () => EntryTuple[]>> = {
   'v1-a-sale': sale,
   'v1-owners': owners,
+  'v1-shifted': shifted,
   'v1-silent-receivers': silentReceivers,
   'v1-random': () => randomEntries(20_261_120, 400),
 }

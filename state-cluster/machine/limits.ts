@@ -9,6 +9,9 @@
  */
 const dayMs = 86_400_000
 
+/** The last stamp that is accepted (epoch ms), so that every sum of a stamp and durations is still a date. */
+export const stampMsMax = 4_000_000_000_000_000
+
 export interface Limits {
   /** Auctions of a group, ended ones included. At the bound `create_auction` is refused: `limit_exceeded`. */
   readonly auctionsMax: number

@@ -26,12 +26,13 @@ const requestsPerBlock = 64
 const keptPart = 1 / 4
 
 const numberOf = (tuple: RequestTuple): number => tuple[0] as number
-export const atMsOf = (tuple: RequestTuple): number => tuple[5] as number
+const stampAt = 5
+export const atMsOf = (tuple: RequestTuple): number => tuple[stampAt] as number
 
 class RequestBlock extends Stored {
   readonly at: number
   /** No request in it has an earlier stamp. */
-  readonly fromMs: number
+  fromMs: number
   live = 0
   /** Places that are live, a bit each. */
   private low = 0
@@ -87,6 +88,15 @@ class RequestBlock extends Stored {
     this.tuples[place] = tuple
     this.mark(place)
     this.live++
+  }
+
+  /** Gives every request another stamp. */
+  restamp(stampOf: (atMs: number) => number): void {
+    this.tuples = this.open().map((tuple) =>
+      tuple === null ? null : tuple.map((field, at) => (at === stampAt ? stampOf(field as number) : field)),
+    )
+    this.text = undefined
+    this.fromMs = stampOf(this.fromMs)
   }
 
   remove(place: number): void {
@@ -173,6 +183,16 @@ export class RequestLog {
   /** No live request has a stamp before this. Parses no text. */
   get fromMs(): number {
     return this.firstBlock()?.fromMs ?? Number.POSITIVE_INFINITY
+  }
+
+  /** Gives every request another stamp; the order of stamps must stay. O(requests). */
+  restamp(stampOf: (atMs: number) => number): void {
+    for (const block of this.blocks.values()) {
+      block.restamp(stampOf)
+      this.changes.touch(block)
+      if (block !== this.newest) block.release()
+    }
+    this.opened = undefined
   }
 
   /** Loads the requests of one saved row. Rows may come in any order. */

@@ -92,6 +92,12 @@ export class RequestMemory {
     if (own.length > 2 * this.limits.requestsPerSubjectMax) this.forget(own[0] as number, subject)
   }
 
+  /** House time was `fromMs` and is `toMs`: requests keep their age, up to the window. */
+  shift(fromMs: number, toMs: number): void {
+    const ageMax = this.limits.requestWindowMs + 1
+    this.log.restamp((atMs) => Math.max(0, toMs - Math.min(ageMax, Math.max(0, fromMs - atMs))))
+  }
+
   /** Forgets expired requests, oldest first, at most `count` of them. */
   expire(atMs: number, count: number): void {
     for (let i = 0; i < count && this.isExpired(this.log.fromMs, atMs); i++) {

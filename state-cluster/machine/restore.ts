@@ -132,7 +132,7 @@ function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): b
 }
 
 function loadHouse(state: State, value: readonly unknown[]): void {
-  const fields = new TupleReader('house', value, 8)
+  const fields = new TupleReader('house', value, value.length === 9 ? 9 : 8)
   const { house } = state
   house.lastAtMs = fields.count()
   house.auctionsMade = fields.count()
@@ -141,6 +141,7 @@ function loadHouse(state: State, value: readonly unknown[]): void {
   house.outboxEntriesDropped = fields.count()
   house.settings = { outageExtensionMinMs: fields.count(), outageThresholdMs: fields.count() }
   house.features = fields.counts()
+  house.shifts = value.length === 9 ? fields.count() : 0
   requireKnown(house.features)
   state.changes.load(house)
 }

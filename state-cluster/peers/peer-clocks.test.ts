@@ -152,7 +152,7 @@ describe('clocks of the nodes', () => {
 
   it('TIME3: house time of the groups that a node leads travels along, and damaged frames are refused', () => {
     const network = new Network([0, 0])
-    network.host(1).readings = [{ groupId: group(7), isCounted: true, houseMs: 5_000_000 }]
+    network.host(1).readings = [{ groupId: group(7), isCounted: true, shifts: 0, houseMs: 5_000_000 }]
     network.time.advance(3_000)
     expect(network.host(2).heard.at(-1)).toEqual({ from: 1, houseMs: 5_000_005, errorMs: 5 })
     expect(network.host(1).heard).toEqual([])

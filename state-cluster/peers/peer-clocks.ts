@@ -7,7 +7,7 @@
  * node's; a reading that is old or came slowly does not count. What follows from it is the replica's and the node's.
  * Source: docs/spec.md TIME3; K. Marzullo, "Maintaining the time in a distributed system" (1984); RFC 5905, §8.
  *
- *   frame: [wall ms, monotonic ms, monotonic ms last received or null, ms since then, [[group, counted, house ms] …]]
+ *   frame: [wall ms, monotonic ms, monotonic ms last received or null, ms since then, [[group, counted, shifts, house ms] …]]
  */
 import type { GroupId } from '../../protocol/ids.ts'
 import type { CancelTimer } from '../../runtime/clock.ts'
@@ -19,6 +19,7 @@ import { groupIdMax } from './raft-codec.ts'
 export interface HouseReading {
   readonly groupId: GroupId
   readonly isCounted: boolean
+  readonly shifts: number
   readonly houseMs: number
 }
 
@@ -190,7 +191,12 @@ export class PeerClocks implements WallClocks {
       Math.round(nowMs),
       received === undefined ? null : received.theirMonotonicMs,
       received === undefined ? 0 : Math.round(nowMs - received.atMs),
-      readings().map(({ groupId, isCounted, houseMs }) => [groupId, isCounted, Math.round(houseMs)]),
+      readings().map(({ groupId, isCounted, shifts, houseMs }) => [
+        groupId,
+        isCounted,
+        shifts,
+        Math.round(houseMs),
+      ]),
     ])
     send(nodeId, body)
   }
@@ -244,6 +250,7 @@ function decodeReading(tuple: unknown): HouseReading {
   const reading = {
     groupId: fields.integer(0, groupIdMax) as GroupId,
     isCounted: fields.flag(),
+    shifts: fields.integer(),
     houseMs: fields.integer(),
   }
   fields.end()

@@ -10,7 +10,7 @@
  */
 import type { Clock } from '../../runtime/clock.ts'
 import { ClusterError } from '../cluster.ts'
-import type { Command } from '../machine/commands.ts'
+import { type Command, commandCodes } from '../machine/commands.ts'
 import type { Reply } from '../machine/events.ts'
 import { type EntryTuple, encodeForLog, entryVersion, type Plain, packedSizeMax } from '../machine/index.ts'
 import type { WallClocks } from '../peers/peer-clocks.ts'
@@ -20,6 +20,8 @@ import type { AppliedState } from './applied-state.ts'
 import { type PendingCommand, PendingCommands } from './pending-commands.ts'
 import type { ReplicaSettings } from './settings.ts'
 import type { StampClock } from './stamp-clock.ts'
+
+type Waiting = readonly PendingCommand<readonly Plain[], Reply>[]
 
 export interface LeadingOptions {
   readonly raft: RawNode
@@ -42,6 +44,8 @@ export class Leading {
   /** The first entry of this leader's term; when it is applied, so is all that was before. */
   #leadsFrom: number | undefined
   #lastStampMs = 0
+  /** The entry by which this leader shifts house time: a stamp made before it is applied would not fit after it. */
+  #shiftIndex = 0
   /** By the monotonic clock: until then a leader that misses time waits for agreement. */
   #agreementUntilMs = 0
 
@@ -81,6 +85,7 @@ export class Leading {
       this.#leadsFrom = raft.lastIndex
       // What an earlier leadership stamped is in the log, or was never committed.
       this.#lastStampMs = 0
+      this.#shiftIndex = 0
       this.#agreementUntilMs = this.#options.clock.monotonicMs() + agreementMsMax
     }
   }
@@ -98,11 +103,14 @@ export class Leading {
     const { pending } = this
     if (!this.isReady || !this.#hasTime()) return
     while (pending.queuedCommands > 0 && pending.inFlightEntriesOf(raft.term) < entriesInFlightMax) {
+      const { commands, isShift } = upToShift(pending.peek(commandsPerEntryMax))
+      if (this.#isShifting || (isShift && pending.inFlightEntriesOf(raft.term) > 0)) return
       const atMs = this.#stampMs()
-      const { data, count } = this.#encode(pending.peek(commandsPerEntryMax), atMs)
+      const { data, count } = this.#encode(commands, atMs)
       // Dropped while leadership is handed over, or while too much is uncommitted: it stays queued.
       if (raft.propose(data) !== null) return
-      this.#lastStampMs = atMs
+      this.#lastStampMs = isShift ? 0 : atMs
+      if (isShift) this.#shiftIndex = raft.lastIndex
       pending.proposed(count, raft.lastIndex, raft.term)
     }
   }
@@ -116,6 +124,10 @@ export class Leading {
   correctTime(): void {
     const { stampClock, wallClocks, voters } = this.#options
     if (this.isReady) stampClock.correct(wallClocks.agreed(voters()))
+  }
+
+  get #isShifting(): boolean {
+    return this.#shiftIndex > this.#options.applied().appliedIndex
   }
 
   /** Whether entries can be stamped: no time is missing, or no agreement came in time. */
@@ -135,10 +147,7 @@ export class Leading {
   }
 
   /** One entry of the first commands, of at most `entryBytesMax` bytes unless a single command is bigger. */
-  #encode(
-    waiting: readonly PendingCommand<readonly Plain[], Reply>[],
-    atMs: number,
-  ): { data: Uint8Array; count: number } {
+  #encode(waiting: Waiting, atMs: number): { data: Uint8Array; count: number } {
     const { entryBytesMax } = this.#options.settings
     let commands = waiting.map((one) => one.command)
     for (;;) {
@@ -149,4 +158,10 @@ export class Leading {
       commands = commands.slice(0, Math.ceil(count / 2))
     }
   }
+}
+
+/** The commands before the first that shifts house time, or that one alone. */
+function upToShift(waiting: Waiting): { readonly commands: Waiting; readonly isShift: boolean } {
+  const at = waiting.findIndex(({ command }) => command[0] === commandCodes.shift_clock)
+  return { commands: at < 0 ? waiting : waiting.slice(0, Math.max(1, at)), isShift: at === 0 }
 }

@@ -291,6 +291,39 @@ describe('replica, alone', () => {
 })
 
 describe('replicas, three', () => {
+  it('TIME8: house time is shifted between entries, with commands before and after it in flight', async () => {
+    const { bench, leader } = await makeHouse(2, [1, 2, 3], { commandsPerEntryMax: 2, entriesInFlightMax: 4 })
+    // The stamps are far ahead of the clock, which is right.
+    bench.clock.jump(-40 * 24 * 3_600_000)
+    const toMs = bench.clock.nowMs()
+    for (let round = 0; round < 3; round++) {
+      const commands: Command[] = [
+        ...Array.from({ length: 9 }, (_, at) => placeBid(100 * round + at, 0)),
+        { type: 'shift_clock', toMs },
+        { type: 'shift_clock', toMs: toMs + 1_000 },
+        ...Array.from({ length: 9 }, (_, at) => placeBid(100 * round + 50 + at, 1)),
+      ]
+      const outcomes = commands.map((command) => propose(leader, command))
+      await bench.until(() => outcomes.every(({ reply }) => reply?.ok))
+    }
+    const { appliedIndex, state } = leader.replica.applied
+    const entries = bench.entriesUpTo(appliedIndex)
+    const shifts = entries.filter(({ commands }) => commands.some(({ type }) => type === 'shift_clock'))
+    expect(shifts.map(({ commands }) => commands.length)).toEqual([1, 1, 1, 1, 1, 1])
+    expect(state.house.lastAtMs).toBeGreaterThanOrEqual(toMs + 1_000)
+    expect(state.house.lastAtMs).toBeLessThan(toMs + 60_000)
+    expect(state.house.shifts).toBe(6)
+    // Another leader goes on from there, whatever it had counted before.
+    bench.crash(leader, true)
+    await bench.until(() => bench.leader !== undefined)
+    const next = bench.leader as Node
+    const later = propose(next, placeBid(990, 0))
+    await bench.until(() => later.reply?.ok === true)
+    expect(stateHash(next.replica.applied.state)).toBe(
+      reference(bench, next.replica.applied.appliedIndex).hash,
+    )
+  })
+
   it('STORE10: the leader answers, the others apply the same, and refuse to propose', async () => {
     const { bench, leader } = await makeHouse(3, [1, 2, 3])
     const outcomes = Array.from({ length: 20 }, (_, i) => propose(leader, placeBid(i, i % 3)))

@@ -396,12 +396,15 @@ export class Replica {
     const { isCounted } = this.#stampClock
     if (this.#end || !(this.#leading.isReady || isCounted)) return undefined
     const houseMs = this.#stampClock.nowMs()
-    return houseMs === 0 ? undefined : { houseMs, isCounted }
+    const { shifts } = this.#applied.state.house
+    return houseMs === 0 ? undefined : { houseMs, isCounted, shifts }
   }
 
   /** What another node says of house time, give or take `errorMs`: the leader counts, and who has counted where this has not. */
   heardHouseTime(nodeId: number, time: HouseTime, errorMs: number): void {
     const isOfLeader = nodeId === this.#raft.basicStatus().lead
+    // Another has applied a shift that this has not, or the other way round.
+    if (time.shifts !== this.#applied.state.house.shifts) return
     if (this.#end || !(isOfLeader || (time.isCounted && !this.#stampClock.isCounted))) return
     this.#stampClock.heard(time, errorMs, this.#applied.state.house.lastAtMs)
   }

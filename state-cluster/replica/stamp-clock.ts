@@ -18,6 +18,8 @@ export interface HouseTime {
   readonly houseMs: number
   /** See `StampClock.isCounted`. */
   readonly isCounted: boolean
+  /** How often it was shifted. */
+  readonly shifts: number
 }
 
 /** House time is corrected by at most this part of the time that goes by. */
@@ -32,6 +34,7 @@ export class StampClock {
   /** House time as of `#atMs` of the monotonic clock. */
   #houseMs = 0
   #atMs: number
+  #lastStampMs = 0
   #isCounted = false
   /** How far a single wall clock may be from house time and still correct it. */
   #aloneMs = aloneBoundMs
@@ -51,14 +54,10 @@ export class StampClock {
     return this.#isCounted
   }
 
-  /** An entry with this stamp was applied. */
+  /** House time was this after an entry that was applied. It falls by a command that shifts it, and then it is this. */
   applied(stampMs: number): void {
-    if (stampMs > this.nowMs()) this.#set(stampMs)
-  }
-
-  /** A committed command has shifted house time, which is this from now on. */
-  shifted(stampMs: number): void {
-    this.#set(stampMs)
+    if (stampMs > this.nowMs() || stampMs < this.#lastStampMs) this.#set(stampMs)
+    this.#lastStampMs = stampMs
   }
 
   /** Without agreement, on a leader that misses time: this time has come in any case. */
@@ -72,7 +71,7 @@ export class StampClock {
   }
 
   /** The leader says what house time is, give or take `errorMs`. Never below `lastStampMs`. */
-  heard({ houseMs, isCounted }: HouseTime, errorMs: number, lastStampMs: number): void {
+  heard({ houseMs, isCounted }: Omit<HouseTime, 'shifts'>, errorMs: number, lastStampMs: number): void {
     if (errorMs <= exactErrorMs || houseMs - errorMs > this.nowMs()) this.#set(Math.max(houseMs, lastStampMs))
     this.#isCounted = isCounted
   }

@@ -1,7 +1,7 @@
 /**
- * The clock of one node is an hour ahead, an hour behind, years ahead, or jumps, while auctions close.
+ * The clock of one node is wrong while auctions close.
  *
- * First that of the leader and of a follower of three, then that of a lone node, which must also refuse to start with
+ * It is an hour ahead, an hour behind, years ahead, or jumps. First that of the leader and of a follower of three, then that of a lone node, which must also refuse to start with
  * an impossible clock. The clocks are set by wrong-clock.mjs, on these processes alone.
  *
  * Invariant: the clock of this process is the true one; a stamp, a close and a refusal are compared with the moments at

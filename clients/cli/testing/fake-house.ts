@@ -148,6 +148,8 @@ async function textOf(request: IncomingMessage): Promise<string> {
 }
 
 export class FakeHouse {
+  /** What the last shift of the clock asked for. */
+  clockMs: number | undefined
   house: HouseBody = {
     settings: { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 },
     features: [],
@@ -316,6 +318,10 @@ export class FakeHouse {
         }
         return { status: 200, body: this.house }
       }
+      case 'POST /house/:id':
+        if (this.#subject(request) !== 'operator') throw new Refusal('role_missing')
+        this.clockMs = (await this.#body('shiftClock', request)).to
+        return { status: 200, body: this.house }
       case 'POST /auctions': {
         const seller = this.#subject(request) as SubjectId
         return { status: 201, body: this.create(await this.#body('createAuction', request), seller).view }
