@@ -91,6 +91,8 @@ export type BidOutcome = ServerFrameOf<'bid_accepted'> | ServerFrameOf<'bid_reje
 export interface SessionEvents {
   state: SessionState
   hello: ServerFrameOf<'hello'>
+  /** Whether the house is heard: false soon after it falls silent, long before the connection counts as lost. */
+  live: boolean
   /** Outbid, won, lost: for this bidder, whatever it watches. */
   private: PrivateEventFrame
   /** An error that answers none of the session's requests. */

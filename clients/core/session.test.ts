@@ -604,3 +604,109 @@ describe('CLIENT13 the server’s clock', () => {
     expect(session.serverNowMs()).toBe(before + 10)
   })
 })
+
+describe('what is not current', () => {
+  /** Watches an auction; `current` is whether its view was the house's, change by change. */
+  function watched(heartbeatMs = 15_000) {
+    const started = start()
+    started.transport.last.hello(heartbeatMs)
+    const current: boolean[] = []
+    started.session.watch(
+      auctionId,
+      () => undefined,
+      (isCurrent) => current.push(isCurrent),
+    )
+    const asks = () => started.transport.last.sentOf('subscribe')
+    started.transport.last.push(subscribed(asks()[0]?.id ?? 0, 5))
+    return { ...started, current, asks }
+  }
+
+  it('CLIENT19 a view is not current soon after the house fell silent, and is again with the next frame', () => {
+    const { clock, transport, session, current } = watched()
+    const [socket] = transport.sockets
+    clock.advance(4_000)
+    socket?.push({ type: 'time', replyTo: 0, t0: 0, t1: 0, t2: 0 })
+    clock.advance(3_499)
+    expect([session.isLive, current]).toEqual([true, []])
+    clock.advance(1)
+    expect([session.isLive, session.state.name, current]).toEqual([false, 'open', [false]])
+    socket?.push(bidPlaced(6))
+    expect([session.isLive, current]).toEqual([true, [false, true]])
+  })
+
+  it('CLIENT19 after a lost connection it is current only when the last missed event was seen', () => {
+    const { clock, transport, current, asks } = watched()
+    transport.last.drop()
+    expect(current).toEqual([false])
+    clock.advance(200)
+    transport.last.hello(15_000)
+    expect(current).toEqual([false])
+    transport.last.push({ type: 'resumed', replyTo: asks()[0]?.id ?? 0, auctionId, epoch: 1, seq: 7 })
+    transport.last.push(bidPlaced(6))
+    expect(current).toEqual([false])
+    transport.last.push(bidPlaced(7))
+    expect(current).toEqual([false, true])
+  })
+
+  it('CLIENT19 a gap makes it not current until it is filled, and a late watcher learns of that', () => {
+    const { transport, session, current, asks } = watched()
+    transport.last.push(bidPlaced(9))
+    expect(current).toEqual([false])
+    const late: boolean[] = []
+    session.watch(
+      auctionId,
+      () => undefined,
+      (isCurrent) => late.push(isCurrent),
+    )
+    transport.last.push(subscribed(asks()[1]?.id ?? 0, 9))
+    expect([current, late]).toEqual([
+      [false, true],
+      [false, true],
+    ])
+  })
+
+  it('CLIENT20 when the network is back it connects at once, whatever pause was left', () => {
+    const { clock, transport, session, current } = watched()
+    session.networkChanged(false)
+    expect([session.isLive, current]).toEqual([false, [false]])
+    for (let attempts = 0; attempts < 6; attempts += 1) {
+      transport.last.drop()
+      clock.advance(session.state.retryInMs ?? 0)
+    }
+    transport.last.drop()
+    expect(session.state.retryInMs).toBeGreaterThan(5_000)
+    const before = transport.sockets.length
+    session.networkChanged(true)
+    expect(transport.sockets).toHaveLength(before + 1)
+    transport.last.hello()
+    expect([session.state.name, session.isLive]).toEqual(['open', true])
+  })
+
+  it('CLIENT20 a silent socket is replaced at once when the network is back; one that is heard is only probed', () => {
+    const { clock, transport, session } = watched()
+    const [first] = transport.sockets
+    session.networkChanged(true)
+    expect(transport.sockets).toHaveLength(1)
+    first?.push({ type: 'time', replyTo: 0, t0: 0, t1: 0, t2: 0 })
+    clock.advance(2_000)
+    expect(transport.sockets).toHaveLength(1)
+    session.networkChanged(true)
+    clock.advance(2_100)
+    expect(first?.closedByClient).toBeDefined()
+    expect(transport.sockets).toHaveLength(2)
+    transport.last.hello()
+    session.networkChanged(false)
+    session.networkChanged(true)
+    expect(transport.sockets).toHaveLength(3)
+  })
+
+  it('CLIENT20 it does not hurry a house that is overloaded', () => {
+    const { transport, session } = watched()
+    transport.last.drop(1013)
+    session.networkChanged(true)
+    expect(transport.sockets).toHaveLength(1)
+    session.close()
+    session.networkChanged(true)
+    expect(transport.sockets).toHaveLength(1)
+  })
+})

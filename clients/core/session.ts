@@ -7,7 +7,7 @@
  *   connecting ──hello──▶ open ──lost, drain, heartbeat──▶ reconnecting ──hello──▶ open
  *        └────── close(), token, unreachable ──▶ closed (permanently)
  *
- * Source: docs/protocol.md, "WebSocket", spec CLIENT1 to CLIENT18.
+ * Source: docs/protocol.md, "WebSocket", spec CLIENT1 to CLIENT20.
  */
 import type { ClientFrame } from '../../protocol/client-frames.ts'
 import { type CloseMeaning, meaningOfClose } from '../../protocol/close-codes.ts'
@@ -30,7 +30,7 @@ import type {
 } from './session-types.ts'
 import { Subscriptions } from './subscriptions.ts'
 import { TimeSync } from './time-sync.ts'
-import type { WatchListener } from './watch.ts'
+import type { CurrentListener, WatchListener } from './watch.ts'
 
 const helloTimeoutMsDefault = 10_000
 const helloTimeoutMsWithOthers = 2_000
@@ -42,6 +42,8 @@ const syncEveryMsMin = 1_000
 const syncEveryMsMax = 15_000
 /** With a bid unanswered and other servers known: after this silence the server is probed, after twice it is left. */
 const quietMs = 500
+/** After a change of the network a connection that brings nothing for this long is lost. */
+const promptMs = 2_000
 
 /** `http://host:8080/` as `ws://host:8080/ws`. */
 export function socketUrl(url: string): string {
@@ -62,6 +64,7 @@ export class Session {
   #generation = 0
   #wasOpen = false
   #openedMs = 0
+  #isLive = false
   readonly #urls: readonly string[]
   /** Which of them the next connection is made to, in turn. */
   #urlAt = 0
@@ -97,6 +100,11 @@ export class Session {
 
   get state(): SessionState {
     return this.#state
+  }
+
+  /** Whether the house is heard. What is watched may have changed unseen while it is not. */
+  get isLive(): boolean {
+    return this.#isLive
   }
 
   /** Bids that wait for an answer. */
@@ -143,9 +151,12 @@ export class Session {
     })
   }
 
-  /** Watches an auction until the returned function is called. */
-  watch(auctionId: AuctionId, listener: WatchListener): () => void {
-    return this.#subscriptions.watch(auctionId, listener)
+  /**
+   * Watches an auction until the returned function is called. `onCurrent` is called with `false` when the view may be
+   * out of date (the house is not heard, events are missing), and with `true` when it has caught up.
+   */
+  watch(auctionId: AuctionId, listener: WatchListener, onCurrent?: CurrentListener): () => void {
+    return this.#subscriptions.watch(auctionId, listener, onCurrent)
   }
 
   /** Places a bid and brings it to one answer, over as many sockets as that takes. Rejects with `ClientError`. */
@@ -170,6 +181,47 @@ export class Session {
   /** Ends the session permanently; unanswered bids are rejected. */
   close(): void {
     if (this.#state.name !== 'closed') this.#end('owner')
+  }
+
+  /** For how long the house was not heard: milliseconds since the last frame, or since the last attempt began. */
+  get silentMs(): number {
+    return this.#options.clock.monotonicMs() - this.#receivedMs
+  }
+
+  /**
+   * The platform says that the network went, came back, or may have changed (a page is seen again). Offline, nothing
+   * counts as current until the house is heard; online, a session that hears nothing connects anew at once.
+   */
+  networkChanged(isOnline: boolean): void {
+    const { name, reason } = this.#state
+    if (name === 'closed') return
+    if (!isOnline) this.#setLive(false)
+    else if (this.#isLive) this.#probeNow()
+    // A house that is overloaded is not helped by haste.
+    else if (reason !== 'overloaded' && reason !== 'rate') this.#reconnectNow()
+  }
+
+  #probeNow(): void {
+    const sentMs = this.#options.clock.monotonicMs()
+    this.#syncTime()
+    this.#later(promptMs, () => {
+      if (this.#receivedMs < sentMs) this.#lose('heartbeat')
+    })
+  }
+
+  #reconnectNow(): void {
+    this.#abandon(1000, 'connection_lost')
+    this.#backoff.reset()
+    const name = this.#wasOpen ? 'reconnecting' : 'connecting'
+    this.#enter({ name, reason: 'connection_lost', retryInMs: 0 })
+    this.#connect()
+  }
+
+  #setLive(isLive: boolean): void {
+    if (isLive === this.#isLive) return
+    this.#isLive = isLive
+    this.#subscriptions.setLive(isLive)
+    this.#emit('live', isLive)
   }
 
   #frameId(): number {
@@ -235,6 +287,7 @@ export class Session {
     this.#generation += 1
     this.#cancelTimers()
     this.#subscriptions.reset()
+    this.#setLive(false)
     this.#probe = undefined
     const socket = this.#socket
     this.#socket = undefined
@@ -281,8 +334,10 @@ export class Session {
       // Before the hello, the peer is no house; after it, this connection is broken.
       if (this.#state.name === 'open') this.#lose('connection_lost')
       else this.#end('not_a_house')
-    } else if (this.#state.name === 'open') this.#onFrame(frame)
-    else if (frame.type === 'hello') this.#onHello(frame)
+    } else if (this.#state.name === 'open') {
+      this.#setLive(true)
+      this.#onFrame(frame)
+    } else if (frame.type === 'hello') this.#onHello(frame)
   }
 
   #onHello(hello: ServerFrameOf<'hello'>): void {
@@ -294,6 +349,7 @@ export class Session {
     this.#time.restart()
     this.#time.hint(hello.serverTime, this.#options.clock.monotonicMs())
     this.#enter({ name: 'open', reason: 'hello' })
+    this.#setLive(true)
     this.#emit('hello', hello)
     // Bids first: watches may wait, money may not.
     this.#bids.resend()
@@ -378,7 +434,10 @@ export class Session {
     if (this.#samplesLeft > 0) this.#syncTime()
   }
 
-  /** Sends something three times a heartbeat, and leaves when nothing was received for a whole one. */
+  /**
+   * Sends something three times a heartbeat. Where nothing has come for half the time to the next, the house is not
+   * heard; where nothing was received for a whole heartbeat, the connection is left.
+   */
   #keepAlive(heartbeatMs: number): void {
     const everyMs = Math.min(syncEveryMsMax, Math.max(syncEveryMsMin, Math.floor(heartbeatMs / 3)))
     const silenceMsMax = Math.max(heartbeatMs, 3 * everyMs)
@@ -387,7 +446,11 @@ export class Session {
         this.#lose('heartbeat')
         return
       }
+      const sentMs = this.#options.clock.monotonicMs()
       this.#syncTime()
+      this.#later(everyMs / 2, () => {
+        if (this.#receivedMs < sentMs) this.#setLive(false)
+      })
       this.#later(everyMs, tick)
     }
     this.#later(everyMs, tick)

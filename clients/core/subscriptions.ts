@@ -9,7 +9,7 @@ import { frameErrors } from '../../protocol/frame-errors.ts'
 import type { AuctionId } from '../../protocol/ids.ts'
 import type { PublicEventFrame, ServerFrameOf } from '../../protocol/server-frames.ts'
 import type { Random } from './ports.ts'
-import { Watch, type WatchListener } from './watch.ts'
+import { type CurrentListener, Watch, type WatchListener } from './watch.ts'
 
 const subscribesMax = 16
 const turnMs = 40
@@ -35,20 +35,22 @@ export class Subscriptions {
   #left = subscribesMax
   /** Frames of this socket that wait for an answer, by frame id. */
   readonly #unanswered = new Map<number, AuctionId>()
+  #isLive = false
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options
   }
 
   /** Watches an auction until the returned function is called. */
-  watch(auctionId: AuctionId, listener: WatchListener): () => void {
+  watch(auctionId: AuctionId, listener: WatchListener, onCurrent?: CurrentListener): () => void {
     let watch = this.#watches.get(auctionId)
     if (watch === undefined) {
       watch = new Watch(auctionId)
+      watch.setLive(this.#isLive)
       this.#watches.set(auctionId, watch)
-      watch.add(listener)
+      watch.add(listener, onCurrent)
       this.#enqueue(watch)
-    } else watch.add(listener)
+    } else watch.add(listener, onCurrent)
     const watched = watch
     return () => {
       if (!watched.remove(listener) || this.#watches.get(auctionId) !== watched) return
@@ -67,6 +69,13 @@ export class Subscriptions {
     this.#unanswered.clear()
     this.#waiting.clear()
     this.#left = subscribesMax
+    for (const watch of this.#watches.values()) watch.asked()
+  }
+
+  /** Whether the session hears from the house. */
+  setLive(isLive: boolean): void {
+    this.#isLive = isLive
+    for (const watch of this.#watches.values()) watch.setLive(isLive)
   }
 
   /** Ends all watches. */
@@ -79,7 +88,7 @@ export class Subscriptions {
   }
 
   onResumed(frame: ServerFrameOf<'resumed'>): void {
-    this.#answered(frame.replyTo)?.resumed()
+    this.#answered(frame.replyTo)?.resumed(frame)
   }
 
   onEvent(frame: PublicEventFrame): void {

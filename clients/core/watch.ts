@@ -23,6 +23,9 @@ export type WatchEvent =
 
 export type WatchListener = (event: WatchEvent) => void
 
+/** Called when the view stops or begins to be that of the house right now. A first view is current. */
+export type CurrentListener = (isCurrent: boolean) => void
+
 /** More missed events than this are not requested: a snapshot is shorter. */
 const replayMax = 500
 
@@ -33,21 +36,28 @@ export interface Since {
 
 export class Watch {
   readonly auctionId: AuctionId
-  readonly #listeners = new Set<WatchListener>()
+  readonly #listeners = new Map<WatchListener, CurrentListener | undefined>()
   #view: AuctionView | undefined
   /** The last event that the listener saw. */
   #last: Since | undefined
   #isAsking = true
   #isSnapshotDue = false
+  /** Whether the session hears from the house. */
+  #isLive = true
+  /** The event that the view must reach, by the answer to `subscribe`. */
+  #dueSeq = 0
+  #isCurrent = true
 
   constructor(auctionId: AuctionId) {
     this.auctionId = auctionId
   }
 
   /** Adds a listener; it receives the latest snapshot at once, where there is one. */
-  add(listener: WatchListener): void {
-    this.#listeners.add(listener)
-    if (this.#view !== undefined) listener({ type: 'snapshot', auction: this.#view, missed: false })
+  add(listener: WatchListener, onCurrent?: CurrentListener): void {
+    this.#listeners.set(listener, onCurrent)
+    if (this.#view === undefined) return
+    listener({ type: 'snapshot', auction: this.#view, missed: false })
+    if (!this.#isCurrent) onCurrent?.(false)
   }
 
   /** Removes a listener; `true` when none is left. */
@@ -57,7 +67,7 @@ export class Watch {
   }
 
   #tell(event: WatchEvent): void {
-    for (const listener of [...this.#listeners]) listener(event)
+    for (const listener of [...this.#listeners.keys()]) listener(event)
   }
 
   /** The latest view, once there was a snapshot. */
@@ -75,9 +85,25 @@ export class Watch {
     return this.#isAsking
   }
 
-  /** A `subscribe` goes out. */
+  /** A `subscribe` goes out, or must on the next socket. */
   asked(): void {
     this.#isAsking = true
+    this.#judge()
+  }
+
+  /** Whether the session hears from the house. */
+  setLive(isLive: boolean): void {
+    this.#isLive = isLive
+    this.#judge()
+  }
+
+  #judge(): void {
+    const reached = this.#last?.seq ?? -1
+    const isCurrent = this.#isLive && !this.#isAsking && reached >= this.#dueSeq
+    // Before the first view there is nothing that could be out of date.
+    if (this.#view === undefined || isCurrent === this.#isCurrent) return
+    this.#isCurrent = isCurrent
+    for (const onCurrent of [...this.#listeners.values()]) onCurrent?.(isCurrent)
   }
 
   subscribed(frame: ServerFrameOf<'subscribed'>): void {
@@ -85,15 +111,21 @@ export class Watch {
     const isNews = this.#last === undefined || frame.seq >= this.#last.seq
     this.#isAsking = false
     this.#isSnapshotDue = false
-    if (!isNews) return
-    this.#view = frame.auction
-    this.#last = { epoch: frame.epoch, seq: frame.seq }
-    this.#tell({ type: 'snapshot', auction: frame.auction, missed })
+    if (isNews) {
+      this.#view = frame.auction
+      this.#last = { epoch: frame.epoch, seq: frame.seq }
+      this.#tell({ type: 'snapshot', auction: frame.auction, missed })
+    }
+    this.#dueSeq = 0
+    this.#judge()
   }
 
-  resumed(): void {
+  /** The missed events up to `seq` follow. */
+  resumed({ seq }: ServerFrameOf<'resumed'>): void {
     this.#isAsking = false
     this.#isSnapshotDue = false
+    this.#dueSeq = seq
+    this.#judge()
   }
 
   refused(code: FrameErrorCode, message: string): void {
@@ -111,6 +143,7 @@ export class Watch {
     this.#last = { epoch: frame.epoch, seq: frame.seq }
     this.#view = applyEvent(this.#view, frame)
     this.#tell({ type: 'event', auction: this.#view, event: frame })
+    this.#judge()
     return false
   }
 

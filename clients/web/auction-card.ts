@@ -1,8 +1,9 @@
 /**
  * The card of one auction in a list, which changes in place as events arrive.
- * Invariant: it shows the view and nothing else; time runs by the server's clock.
+ * Invariant: it shows the view, and whether that is current; time runs by the server's clock.
  */
 import type { AuctionView } from '../../protocol/auction-view.ts'
+import { isEnded } from '../core/index.ts'
 import { countdown } from './countdown.ts'
 import { h, setAttribute, setText, show } from './dom.ts'
 import { money } from './money-text.ts'
@@ -13,6 +14,8 @@ import { aliasInWords, bidsInWords } from './words.ts'
 export interface AuctionCard {
   readonly element: HTMLElement
   update(auction: AuctionView): void
+  /** Whether the view is that of the house right now; a card begins as current. */
+  setCurrent(isCurrent: boolean): void
   leave(): void
 }
 
@@ -30,15 +33,22 @@ export function statusInWords(status: AuctionView['status']): string {
 }
 
 /** What the amount of an auction is called, and the amount. */
-export function headline(auction: AuctionView): { readonly label: string; readonly amount: number } {
+export function headline(
+  auction: AuctionView,
+  isStale: boolean,
+): { readonly label: string; readonly amount: number } {
   if (auction.status === 'sold' && auction.price !== null) return { label: 'Sold for', amount: auction.price }
-  if (auction.price !== null)
-    return { label: auction.status === 'passed' ? 'Highest bid' : 'Current bid', amount: auction.price }
+  if (auction.price !== null) {
+    const label = auction.status === 'passed' ? 'Highest bid' : isStale ? 'Last known bid' : 'Current bid'
+    return { label, amount: auction.price }
+  }
   return { label: 'Opening bid', amount: auction.openingBid }
 }
 
 export function auctionCard(first: AuctionView, ticker: Ticker): AuctionCard {
   let auction = first
+  let isCurrent = true
+  const isStale = (): boolean => !isCurrent && !isEnded(auction)
   const tags = h('p', { class: 'card-tags' })
   const title = h('h3', { class: 'card-title' })
   const label = h('span', { class: 'card-label' })
@@ -59,29 +69,14 @@ export function auctionCard(first: AuctionView, ticker: Ticker): AuctionCard {
   const element = h('li', { class: 'card-item' }, link)
 
   const tick = (nowMs: number): number => {
-    const isScheduled = auction.status === 'scheduled'
-    if (!isScheduled && auction.status !== 'open') {
-      setText(time, auction.status === 'paused' ? 'On hold' : '')
-      setAttribute(time, 'data-urgency', undefined)
-      return 60_000
-    }
-    const left = countdown((isScheduled ? auction.opensAt : auction.closesAt) - nowMs)
-    setText(
-      time,
-      left.urgency === 'over'
-        ? isScheduled
-          ? 'Opening'
-          : 'Closing'
-        : isScheduled
-          ? `Opens in ${left.text}`
-          : left.text,
-    )
-    setAttribute(time, 'data-urgency', isScheduled ? 'calm' : left.urgency)
-    return left.nextChangeMs
+    const { text, urgency, nextChangeMs } = timeOf(auction, nowMs, isStale())
+    setText(time, text)
+    setAttribute(time, 'data-urgency', urgency)
+    return nextChangeMs
   }
 
   const draw = (): void => {
-    const { label: words, amount } = headline(auction)
+    const { label: words, amount } = headline(auction, isStale())
     const before = price.textContent
     setText(title, auction.title)
     setText(tags, auction.tags.join(' · '))
@@ -93,8 +88,9 @@ export function auctionCard(first: AuctionView, ticker: Ticker): AuctionCard {
         ? `${bidsInWords(auction.bidCount)}, to ${aliasInWords(auction.winner)}`
         : bidsInWords(auction.bidCount),
     )
-    setText(status, statusInWords(auction.status))
-    setAttribute(status, 'data-status', auction.status)
+    setText(status, isStale() ? 'Not current' : statusInWords(auction.status))
+    setAttribute(status, 'data-status', isStale() ? 'stale' : auction.status)
+    setAttribute(link, 'data-stale', isStale() ? 'true' : undefined)
     show(reserve, auction.reserve !== 'none' && auction.status === 'open')
     setText(reserve, auction.reserve === 'met' ? 'Reserve met' : 'Reserve not met')
     if (before !== '' && before !== price.textContent) flash(price)
@@ -109,7 +105,31 @@ export function auctionCard(first: AuctionView, ticker: Ticker): AuctionCard {
       draw()
       ticker.refresh()
     },
+    setCurrent(next) {
+      isCurrent = next
+      draw()
+      ticker.refresh()
+    },
     leave: stopTicking,
+  }
+}
+
+/** The time of a card in words, and in how many ms they change. */
+function timeOf(auction: AuctionView, nowMs: number, isStale: boolean) {
+  const isScheduled = auction.status === 'scheduled'
+  if (!isScheduled && auction.status !== 'open')
+    return {
+      text: auction.status === 'paused' ? 'On hold' : '',
+      urgency: undefined,
+      nextChangeMs: 60_000,
+    }
+  const left = countdown((isScheduled ? auction.opensAt : auction.closesAt) - nowMs)
+  const over = isStale ? 'Not known' : isScheduled ? 'Opening' : 'Closing'
+  const running = isScheduled ? `Opens in ${left.text}` : left.text
+  return {
+    text: left.urgency === 'over' ? over : running,
+    urgency: isScheduled ? 'calm' : left.urgency,
+    nextChangeMs: left.nextChangeMs,
   }
 }
 

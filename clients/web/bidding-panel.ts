@@ -5,9 +5,9 @@
 import type { AuctionView } from '../../protocol/auction-view.ts'
 import type { App } from './app.ts'
 import { type BidActions, barrierFor, bidBox } from './bid-box.ts'
-import { h, show } from './dom.ts'
+import { h, setAttribute, show } from './dom.ts'
 import { lotClock } from './lot-clock.ts'
-import type { LotState } from './lot-model.ts'
+import { isStale, type LotState } from './lot-model.ts'
 import { lotPrice } from './lot-price.ts'
 import { standingBanner } from './standing-banner.ts'
 
@@ -17,7 +17,7 @@ export interface BiddingPanel {
   /** Draws the bid box alone: the connection has changed. */
   updateBox(state: LotState): void
   /** Draws the time left; returns in how many ms it changes. */
-  tick(auction: AuctionView, serverNowMs: number): number
+  tick(auction: AuctionView, serverNowMs: number, isStale: boolean): number
 }
 
 export function biddingPanel({ session, identity }: App, actions: BidActions): BiddingPanel {
@@ -36,13 +36,14 @@ export function biddingPanel({ session, identity }: App, actions: BidActions): B
   function updateBox(state: LotState): void {
     const isOwn = identity !== undefined && state.auction?.sellerId === identity.id
     if (isOwn) show(box.element, false)
-    else box.update(state, session.state.name === 'open')
+    else box.update(state, session.state.name === 'open' && !isStale(state))
   }
 
   return {
     element,
     update(state, auction) {
-      price.update(auction, state.alias)
+      setAttribute(element, 'data-stale', isStale(state) ? 'true' : undefined)
+      price.update(auction, state.alias, isStale(state))
       standing.update(state)
       updateBox(state)
     },

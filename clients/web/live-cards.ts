@@ -3,11 +3,12 @@
  * Invariant: at most `cardsMax` cards are there and an auction has one; `leave` ends every watch and timer.
  */
 import type { AuctionView } from '../../protocol/auction-view.ts'
-import { isEnded } from '../core/index.ts'
+import { isEnded, type WatchEvent } from '../core/index.ts'
 import type { App } from './app.ts'
 import { type AuctionCard, auctionCard } from './auction-card.ts'
 import { h } from './dom.ts'
 import type { ListFilter } from './route.ts'
+import { staleMark } from './stale-mark.ts'
 
 /** A house bounds how many auctions one socket may watch. */
 export const cardsMax = 480
@@ -69,13 +70,22 @@ export class LiveCards {
     const entry: Entry = { auction, card, stopWatching: () => undefined }
     this.#entries.set(auction.id, entry)
     if (isEnded(auction)) return
-    entry.stopWatching = this.#app.session.watch(auction.id, (event) => {
+    const onEvent = (event: WatchEvent): void => {
       if (event.type === 'refused') return
       entry.auction = event.auction
       card.update(event.auction)
       // No event follows the end. The watch may not be assigned yet while its first event arrives.
       if (isEnded(event.auction)) queueMicrotask(() => entry.stopWatching())
+    }
+    const mark = staleMark({
+      stale: () => card.setCurrent(false),
+      current: () => card.setCurrent(true),
     })
+    const stop = this.#app.session.watch(auction.id, onEvent, mark.setCurrent)
+    entry.stopWatching = () => {
+      mark.leave()
+      stop()
+    }
   }
 }
 

@@ -5,7 +5,8 @@ import type { AuctionId, RequestId, SubjectId } from '../../protocol/ids.ts'
 import type { PrivateEventFrame, PublicEventFrame, ServerFrameOf } from '../../protocol/server-frames.ts'
 import { applyEvent } from '../core/auction-state.ts'
 import type { BidOutcome } from '../core/index.ts'
-import { emptyLot, historyMax, type LotAction, type LotState, lotReducer } from './lot-model.ts'
+import { headline } from './auction-card.ts'
+import { emptyLot, historyMax, isStale, type LotAction, type LotState, lotReducer } from './lot-model.ts'
 import { standingOf } from './standing.ts'
 
 const auctionId = 'a1' as AuctionId
@@ -234,5 +235,33 @@ describe('how the reader stands, in a line', () => {
     expect(titleOf(view({ reserve: 'not_met' }), { status: 'winning' })?.text).toContain('reserve is not met')
     expect(titleOf(view({ status: 'passed', bidCount: 3 }), { status: 'lost' })?.text).toContain('reserve')
     expect(standingOf(emptyLot)).toBeUndefined()
+  })
+})
+
+describe('CLIENT21 what may have changed unseen', () => {
+  const led: LotState = {
+    ...emptyLot,
+    auction: view({ price: 1_000, highBidder: 'bidder-1', bidCount: 1 }),
+    you: { status: 'winning', maxBid: 2_000 },
+    alias: 'bidder-1',
+  }
+  const stale = lotReducer(led, { type: 'stale', sinceMs: Date.UTC(2026, 10, 20, 18, 0, 5) })
+
+  it('is not claimed: a lead is something past, with the time when it was known', () => {
+    expect(standingOf(led)?.title).toBe('You lead')
+    expect(standingOf(stale)).toMatchObject({ tone: 'stale', title: 'Not current' })
+    expect(standingOf(stale)?.text).toMatch(/last heard at .*05.* You led then\./)
+    expect(headline(led.auction as AuctionView, isStale(led)).label).toBe('Current bid')
+    expect(headline(stale.auction as AuctionView, isStale(stale)).label).toBe('Last known bid')
+  })
+
+  it('is claimed again once it is current', () => {
+    expect(standingOf(lotReducer(stale, { type: 'current' }))?.title).toBe('You lead')
+  })
+
+  it('does not include what has ended', () => {
+    const sold = view({ status: 'sold', winner: 'bidder-1', hammerPrice: 1_000, price: 1_000 })
+    const ended: LotState = { ...stale, auction: sold, you: { status: 'won' } }
+    expect([isStale(ended), standingOf(ended)?.title]).toEqual([false, 'It is yours'])
   })
 })

@@ -2,7 +2,7 @@
  * The state of an auction's page: public view, history, and the reader's standing.
  * It is a reducer: each snapshot, event, answer or page of history gives the next state.
  * Invariant: history holds each bid once, in order of `seq`, at most `historyMax` of them; "you lead" is never
- * shown after a bid of somebody else was seen to lead. `lot-page.ts` draws it.
+ * shown after a bid of somebody else was seen to lead, nor while that may have happened unseen. `lot-page.ts` draws it.
  */
 import type { AuctionView, Standing } from '../../protocol/auction-view.ts'
 import type { BidKind } from '../../protocol/fields.ts'
@@ -43,6 +43,8 @@ export interface LotState {
   readonly outcome?: BidOutcome
   /** The house refused the watch, with this code. */
   readonly refused?: string
+  /** The view may be out of date: until when (server's time) it was that of the house. Absent while it is current. */
+  readonly staleSinceMs?: number
 }
 
 export type LotAction =
@@ -55,6 +57,8 @@ export type LotAction =
   /** No answer: the network failed, or the house refused the frame. */
   | { readonly type: 'bid_failed' }
   | { readonly type: 'refused'; readonly code: string }
+  | { readonly type: 'stale'; readonly sinceMs: number }
+  | { readonly type: 'current' }
 
 export const emptyLot: LotState = { history: [], hasEarlier: false, you: { status: 'none' } }
 
@@ -76,12 +80,23 @@ export function lotReducer(state: LotState, action: LotAction): LotState {
       return without(state, 'pending')
     case 'refused':
       return { ...state, refused: action.code }
+    case 'stale':
+      return { ...state, staleSinceMs: action.sinceMs }
+    case 'current':
+      return without(state, 'staleSinceMs')
   }
 }
 
-function without<Field extends 'pending' | 'outcome'>(state: LotState, field: Field): LotState {
+type OptionalField = 'pending' | 'outcome' | 'staleSinceMs'
+
+function without(state: LotState, field: OptionalField): LotState {
   const { [field]: _, ...rest } = state
-  return rest as Omit<LotState, 'pending' | 'outcome'>
+  return rest as Omit<LotState, OptionalField>
+}
+
+/** Whether what the page shows may have changed unseen. What has ended does not change. */
+export function isStale({ staleSinceMs, auction }: LotState): boolean {
+  return staleSinceMs !== undefined && auction !== undefined && !isEnded(auction)
 }
 
 function afterEvent(state: LotState, event: PublicEventFrame): LotState {

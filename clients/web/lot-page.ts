@@ -9,14 +9,15 @@ import { isEnded, type WatchEvent } from '../core/index.ts'
 import type { App, View } from './app.ts'
 import { biddingPanel } from './bidding-panel.ts'
 import { bidsPanel } from './bids-panel.ts'
-import { h, show } from './dom.ts'
+import { h, setAttribute, show } from './dom.ts'
 import { descriptionOf } from './lot-description.ts'
 import { lotHeading } from './lot-heading.ts'
-import { emptyLot, type LotAction, type LotState, lotReducer } from './lot-model.ts'
+import { emptyLot, isStale, type LotAction, type LotState, lotReducer } from './lot-model.ts'
 import { LotRequests } from './lot-requests.ts'
 import { lotTerms } from './lot-terms.ts'
 import { priceAnnouncer } from './price-announcer.ts'
 import { sellerDesk } from './seller-desk.ts'
+import { staleMark } from './stale-mark.ts'
 import { sentenceOf } from './words.ts'
 
 const idleMs = 1_000
@@ -52,8 +53,16 @@ export function lotPage(app: App, auctionId: AuctionId): View {
     }
   }
 
+  let heardMs = session.serverNowMs()
+  const mark = staleMark({
+    stale: () => dispatch({ type: 'stale', sinceMs: heardMs }),
+    current: () => dispatch({ type: 'current' }),
+  })
   const ends = [
-    session.watch(auctionId, onWatchEvent),
+    session.watch(auctionId, onWatchEvent, (isCurrent) => {
+      if (!isCurrent) heardMs = session.serverNowMs() - session.silentMs
+      mark.setCurrent(isCurrent)
+    }),
     session.on('private', (event) => {
       if (event.auctionId === auctionId) dispatch({ type: 'private', event })
     }),
@@ -66,6 +75,7 @@ export function lotPage(app: App, auctionId: AuctionId): View {
     leave() {
       hasLeft = true
       parts.leave()
+      mark.leave()
       for (const end of ends) end()
     },
   }
@@ -115,7 +125,7 @@ function lotParts(app: App, auctionId: AuctionId, requests: LotRequests) {
         if (state.refused !== undefined) frame.showRefused(state.refused)
         return
       }
-      frame.showBody()
+      frame.showBody(isStale(state))
       heading.update(auction)
       bidding.update(state, auction)
       bids.update(state)
@@ -123,9 +133,10 @@ function lotParts(app: App, auctionId: AuctionId, requests: LotRequests) {
       terms.update(auction)
       drawDesk(auction)
     },
-    tick({ auction }: LotState, serverNowMs: number): number {
+    tick(state: LotState, serverNowMs: number): number {
+      const { auction } = state
       bids.tick(serverNowMs)
-      return auction === undefined ? idleMs : bidding.tick(auction, serverNowMs)
+      return auction === undefined ? idleMs : bidding.tick(auction, serverNowMs, isStale(state))
     },
     leave: () => bids.leave(),
   }
@@ -138,9 +149,10 @@ function lotFrame(body: readonly HTMLElement[], announcer: HTMLElement) {
   const lot = h('div', { class: 'lot', hidden: true }, ...body)
   return {
     element: h('section', { class: 'page' }, waiting, problem, lot, announcer),
-    showBody(): void {
+    showBody(isStale: boolean): void {
       show(waiting, false)
       show(lot, true)
+      setAttribute(lot, 'data-stale', isStale ? 'true' : undefined)
     },
     showRefused(code: string): void {
       show(waiting, false)

@@ -11,7 +11,7 @@ import { aliasInWords, bidsInWords } from './words.ts'
 export interface LotPrice {
   readonly element: HTMLElement
   /** `alias` is the reader's own, where it is known. */
-  update(auction: AuctionView, alias: string | undefined): void
+  update(auction: AuctionView, alias: string | undefined, isStale: boolean): void
 }
 
 export function lotPrice(): LotPrice {
@@ -21,8 +21,8 @@ export function lotPrice(): LotPrice {
   let drawn: AuctionView | undefined
   return {
     element: h('div', {}, label, price, highBidder),
-    update(auction, alias) {
-      const { label: words, amount } = headline(auction)
+    update(auction, alias, isStale) {
+      const { label: words, amount } = headline(auction, isStale)
       setText(label, words)
       setText(price, money(amount, auction.currency))
       if (drawn !== undefined && drawn.price !== auction.price) flash(price)

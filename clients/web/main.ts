@@ -102,4 +102,10 @@ window.addEventListener('hashchange', () => {
   window.scrollTo(0, 0)
   main.focus({ preventScroll: true })
 })
-document.addEventListener('visibilitychange', () => house.ticker.refresh())
+document.addEventListener('visibilitychange', () => {
+  house.ticker.refresh()
+  // Timers of a hidden page are late, and its machine may have slept.
+  if (!document.hidden) house.session.networkChanged(true)
+})
+window.addEventListener('online', () => house.session.networkChanged(true))
+window.addEventListener('offline', () => house.session.networkChanged(false))

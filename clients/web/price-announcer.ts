@@ -24,7 +24,7 @@ export function priceAnnouncer(): PriceAnnouncer {
       const nowMs = performance.now()
       if (nowMs - announcedMs < announceEveryMs && !isEnded(auction)) return
       announcedMs = nowMs
-      const { label, amount } = headline(auction)
+      const { label, amount } = headline(auction, false)
       setText(element, `${label} ${money(amount, auction.currency)}. ${statusInWords(auction.status)}.`)
     },
   }

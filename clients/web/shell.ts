@@ -1,12 +1,13 @@
 /**
  * The frame around every view: navigation, identity, connection state, colours, toasts.
- * Invariant: the connection is mentioned only while it is lost or closed; screen readers read it once.
+ * Invariant: the connection is mentioned only while it is silent, lost or closed; screen readers read it once.
  */
 import type { Session, SessionState } from '../core/index.ts'
 import type { Tone } from './app.ts'
 import { button, h, icon, setAttribute, setText, show } from './dom.ts'
 import type { Identity } from './identity.ts'
 import { hashOf, type Route } from './route.ts'
+import { staleAfterMs } from './stale-mark.ts'
 
 const themeKey = 'martillo.theme'
 const themes = ['auto', 'light', 'dark'] as const
@@ -89,17 +90,14 @@ function navLink(route: Route, label: string): HTMLAnchorElement {
 }
 
 /** `undefined` while all is well. */
-export function connectionWords(state: SessionState): string | undefined {
-  if (state.name === 'open') return undefined
+export function connectionWords(state: SessionState, isLive: boolean): string | undefined {
+  if (state.name === 'open') return isLive ? undefined : 'The house is silent'
   if (state.name === 'connecting')
     return state.retryInMs === undefined ? 'Connecting' : 'The house does not answer'
   if (state.name === 'closed')
     return state.reason === 'token' ? 'Signed out by the house' : 'Disconnected: reload the page'
   return state.reason === 'drain' || state.reason === 'restart' ? 'The house changes servers' : 'Reconnecting'
 }
-
-/** A shorter time without a socket is not shown. */
-const mentionAfterMs = 400
 
 function connectionSign(session: Session): HTMLElement {
   const text = h('span')
@@ -110,18 +108,19 @@ function connectionSign(session: Session): HTMLElement {
     text,
   )
   let timer = 0
-  const draw = (state: SessionState): void => {
-    const words = connectionWords(state)
+  const draw = (): void => {
+    const words = connectionWords(session.state, session.isLive)
     window.clearTimeout(timer)
     if (words === undefined) show(element, false)
     else
       timer = window.setTimeout(() => {
         setText(text, words)
         show(element, true)
-      }, mentionAfterMs)
+      }, staleAfterMs)
   }
   session.on('state', draw)
-  draw(session.state)
+  session.on('live', draw)
+  draw()
   return element
 }
 

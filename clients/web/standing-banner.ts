@@ -11,7 +11,7 @@ export interface StandingBanner {
   update(state: LotState): void
 }
 
-const icons = { good: 'check', bad: 'alert', plain: 'gavel' } as const
+const icons = { good: 'check', bad: 'alert', plain: 'gavel', stale: 'alert' } as const
 
 export function standingBanner(): StandingBanner {
   const element = h('div', { class: 'standing', role: 'status' })

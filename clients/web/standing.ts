@@ -3,12 +3,12 @@
  * Invariant: the line is derived from the state alone; `lot-model.ts` keeps that state from claiming a lead that a
  * later event has taken away.
  */
-import type { LotState } from './lot-model.ts'
+import { isStale, type LotState } from './lot-model.ts'
 import { money } from './money-text.ts'
-import { aliasInWords } from './words.ts'
+import { aliasInWords, timeInWords } from './words.ts'
 
 export interface StandingLine {
-  readonly tone: 'good' | 'bad' | 'plain'
+  readonly tone: 'good' | 'bad' | 'plain' | 'stale'
   readonly title: string
   readonly text: string
 }
@@ -16,6 +16,7 @@ export interface StandingLine {
 export function standingOf(state: LotState): StandingLine | undefined {
   const { auction, you } = state
   if (auction === undefined) return undefined
+  if (isStale(state)) return staleLine(state)
   const amount = (minor: number): string => money(minor, auction.currency)
   const mine = you.maxBid === undefined ? '' : `Your maximum is ${amount(you.maxBid)}.`
   switch (auction.status) {
@@ -62,4 +63,12 @@ export function standingOf(state: LotState): StandingLine | undefined {
         }
       return undefined
   }
+}
+
+/** What was known last, as something past. */
+function staleLine({ staleSinceMs = 0, you }: LotState): StandingLine {
+  const then =
+    you.status === 'winning' ? 'You led then.' : you.status === 'outbid' ? 'You were outbid then.' : ''
+  const text = `The house was last heard at ${timeInWords(staleSinceMs)}. Bids since are not shown. ${then}`
+  return { tone: 'stale', title: 'Not current', text: text.trim() }
 }

@@ -76,6 +76,11 @@ export function momentInWords(atMs: number): string {
   })
 }
 
+/** A time of today to the second, in the reader's own language and zone. */
+export function timeInWords(atMs: number): string {
+  return new Date(atMs).toLocaleTimeString(undefined, { timeStyle: 'medium' })
+}
+
 /** `bidder-7` → `Bidder 7`. */
 export function aliasInWords(alias: string): string {
   const number = /^bidder-(\d+)$/.exec(alias)?.[1]
