@@ -99,6 +99,50 @@ test.runIf(here)(
   },
 )
 
+test.runIf(here)(
+  'CLIENT19, CLIENT20, CLIENT21 a page that hears nothing says so in time, and is current at once when it hears again',
+  async () => {
+    const operator = houseHttp(house.url, house.operatorToken())
+    const { id } = await operator.createAuction({
+      title: 'A sextant',
+      tags: [],
+      openingBid: 1_000,
+      durationMs: 3_600_000,
+    })
+    await page.goto(`${house.url}/#/auction/${id}`)
+    await page.locator('#bid-amount').fill('15.00')
+    await page.getByRole('button', { name: 'Place bid' }).click()
+    await page.getByText('You lead', { exact: true }).waitFor()
+    const { token } = await operator.registerBuyer({ name: 'Cy', interests: [] })
+    const rival = houseHttp(house.url, token)
+
+    await page.context().setOffline(true)
+    await page.locator('.standing[data-tone=stale]').waitFor({ timeout: 5_000 })
+    await rival.placeBid({ auctionId: id, amount: 3_000 })
+    expect(await page.getByText(/You lead|Live/).allTextContents()).toEqual([])
+    expect(await page.getByText('You led then.').isVisible()).toBe(true)
+    // Long enough for pauses of several seconds between attempts, had the network not come back.
+    await new Promise((resolve) => setTimeout(resolve, 8_000))
+    const onlineAtMs = performance.now()
+    await page.context().setOffline(false)
+    await page.getByText('You are outbid').waitFor({ timeout: 4_000 })
+    expect(performance.now() - onlineAtMs).toBeLessThan(4_000)
+
+    // A house that hangs: nothing tells the page, only silence.
+    house.process.kill('SIGSTOP')
+    try {
+      const heartbeatMs = 15_000
+      await page.locator('.standing[data-tone=stale]').waitFor({ timeout: 1.5 * heartbeatMs })
+      expect(await page.getByRole('button', { name: 'Place bid' }).isVisible()).toBe(false)
+    } finally {
+      house.process.kill('SIGCONT')
+    }
+    await page.locator('.standing[data-tone=stale]').waitFor({ state: 'hidden' })
+    await page.getByText('You are outbid').waitFor()
+    expect(complaints).toEqual([])
+  },
+)
+
 test.runIf(!here)('left out: Chromium is not installed (apt-get install chromium)', () => {
   expect(here).toBe(false)
 })

@@ -1,7 +1,8 @@
 /**
  * Where a bid is made: amount, quick raises, kind of bid, buy now.
  * Invariant: while the reader types, nothing overwrites it; a bid under way cannot be sent a second time; the
- * amount that the reader sees is the amount that is sent, to the cent.
+ * amount that the reader sees is the amount that is sent, to the cent. No message claims a lead that is lost or not
+ * known to last.
  */
 import type { AuctionView, Standing } from '../../protocol/auction-view.ts'
 import type { BidKind } from '../../protocol/fields.ts'
@@ -11,7 +12,7 @@ import { bidKindSwitch } from './bid-kind-switch.ts'
 import { acceptedWords, type BidContext, readBid, rejectedWords, submitWords } from './bid-words.ts'
 import { button, h, setAttribute, setText, show } from './dom.ts'
 import type { Identity } from './identity.ts'
-import type { LotState } from './lot-model.ts'
+import { isStale, type LotState } from './lot-model.ts'
 import { money } from './money-text.ts'
 import { quickRaises } from './quick-raises.ts'
 import { leastBid } from './raises.ts'
@@ -83,6 +84,8 @@ function barrierNotice(barrier: Barrier | undefined): HTMLElement {
 function bidForm(actions: BidActions) {
   let context: BidContext | undefined
   let drawnOutcome: LotState['outcome']
+  /** Whether the message is that of the outcome, and not a fault of what was typed since. */
+  let isOutcomeShown = false
   const message = h('p', { class: 'message', id: 'bid-message', role: 'alert' })
   const amount = amountEntry('bid-amount', 'bid-message bid-help', () => say(''))
   const quick = quickRaises(fill)
@@ -95,6 +98,7 @@ function bidForm(actions: BidActions) {
   const element = h('form', { class: 'bid-form', novalidate: true }, ...controls)
 
   function say(text: string, isGood = false): void {
+    isOutcomeShown = false
     setText(message, text)
     setAttribute(message, 'data-tone', text === '' ? undefined : isGood ? 'good' : 'bad')
     amount.setInvalid(text !== '' && !isGood)
@@ -117,6 +121,12 @@ function bidForm(actions: BidActions) {
     amount.focus()
   }
 
+  /** What an accepted bid was answered holds only as long as the standing that it brought. */
+  function withdrawOutcome(state: LotState): void {
+    if (!isOutcomeShown || drawnOutcome?.type !== 'bid_accepted') return
+    if (isStale(state) || state.you.status !== drawnOutcome.you.status) say('')
+  }
+
   /** A new outcome once: an accepted bid fills in the next amount, and then both kinds are put in words. */
   function drawOutcome({ outcome, you }: LotState, { auction, least }: BidContext): void {
     if (outcome === drawnOutcome) return
@@ -126,6 +136,7 @@ function bidForm(actions: BidActions) {
       fill(least)
       say(acceptedWords(outcome.you, you, auction), outcome.you.status !== 'outbid')
     } else say(rejectedWords(outcome.code, outcome.askingBid, auction))
+    isOutcomeShown = true
   }
 
   element.addEventListener('submit', (event) => {
@@ -148,6 +159,7 @@ function bidForm(actions: BidActions) {
       show(buyNow, auction.buyNow !== null)
       if (auction.buyNow !== null) setText(buyNow, `Buy now for ${money(auction.buyNow, auction.currency)}`)
       drawOutcome(state, next)
+      withdrawOutcome(state)
     },
   }
 }

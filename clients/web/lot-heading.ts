@@ -12,7 +12,8 @@ export interface LotHeading {
   readonly element: HTMLElement
   /** Sets the parts that never change. */
   introduce(auction: AuctionView): void
-  update(auction: AuctionView): void
+  /** `isStale`: the status may have changed unseen. */
+  update(auction: AuctionView, isStale: boolean): void
 }
 
 export function lotHeading(): LotHeading {
@@ -35,9 +36,9 @@ export function lotHeading(): LotHeading {
       setText(title, auction.title)
       tags.replaceChildren(...auction.tags.map(tagLink))
     },
-    update(auction) {
-      setText(status, statusInWords(auction.status))
-      setAttribute(status, 'data-status', auction.status)
+    update(auction, isStale) {
+      setText(status, isStale ? 'Not current' : statusInWords(auction.status))
+      setAttribute(status, 'data-status', isStale ? 'stale' : auction.status)
       show(reserve, auction.reserve !== 'none')
       setText(reserve, auction.reserve === 'met' ? 'Reserve met' : 'Reserve not met')
     },

@@ -126,7 +126,8 @@ function lotParts(app: App, auctionId: AuctionId, requests: LotRequests) {
         return
       }
       frame.showBody(isStale(state))
-      heading.update(auction)
+      if (isStale(state)) announcer.withdraw()
+      heading.update(auction, isStale(state))
       bidding.update(state, auction)
       bids.update(state)
       if (before.auction === undefined) introduce(auction)
@@ -138,7 +139,10 @@ function lotParts(app: App, auctionId: AuctionId, requests: LotRequests) {
       bids.tick(serverNowMs)
       return auction === undefined ? idleMs : bidding.tick(auction, serverNowMs, isStale(state))
     },
-    leave: () => bids.leave(),
+    leave(): void {
+      bids.leave()
+      announcer.leave()
+    },
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * When to mark what a page shows as not current.
- * A view that catches up within a moment is not marked, so that nothing flickers. Invariant: what is marked is unmarked
- * as soon as it is current; after `leave` nothing is called. Whether a view is current the session says. Source: spec
+ * A view that catches up within a moment is not marked, so that nothing flickers. Invariant: a mark goes
+ * as soon as the view is current; after `leave` nothing is called. Whether a view is current the session says. Source: spec
  * CLIENT21.
  */
 
