@@ -34,6 +34,7 @@ const edge = await openEdge<Session>(
     messageBytesMax: 16 * 1024,
     bufferedBytesMax: 1024 * 1024,
     idleTimeoutSeconds: 120,
+    messageTimeoutMs: 10_000,
     clock: systemClock,
   },
   {

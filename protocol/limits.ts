@@ -7,8 +7,11 @@
 
 /** Client frames, either subprotocol, in bytes of payload. A bigger one is an error and ends the socket with 1009. */
 export const frameBytesMax = 16 * 1024
-/** Bytes of a message that are read so that its socket can end with 1009; a bigger one is cut off. */
-export const messageBytesMax = 1024 * 1024 + frameBytesMax
+/**
+ * Bytes of a message that are read so that its socket can end with 1009; a bigger one is cut off. It is also what a
+ * socket can hold of a message that it never finishes.
+ */
+export const messageBytesMax = 4 * frameBytesMax
 /** HTTP request bodies in bytes; a bigger one is answered 413. */
 export const bodyBytesMax = 64 * 1024
 /** Bytes of a request that are read away so that its sender gets to read the 413; beyond, it is cut off. */
@@ -45,6 +48,8 @@ export const softCloseLimitMax = 10_000
 /** Of a token that the house issues. */
 export const tokenTtlSecondsMax = 366 * 24 * 60 * 60
 
+/** Bytes of one page of a listing, from which on it ends early with a `next`. */
+export const pageBytesMax = 1024 * 1024
 /** Entries of one page of a listing. */
 export const pageLimitMax = 1000
 export const pageLimitDefault = 100

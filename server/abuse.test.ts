@@ -1,4 +1,5 @@
-import { connect } from 'node:net'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { AuctionId, GroupId, SubjectId } from '../protocol/ids.ts'
@@ -243,9 +244,110 @@ describe('counts', () => {
     let refused = await house.ask('/auctions/x')
     while (refused.status !== 503) refused = await house.ask('/auctions/x')
     expect(refused.body['code']).toBe('overloaded')
-    expect((await house.ask('/livez')).status).toBe(503)
+    for (const probe of ['/livez', '/up']) expect((await house.ask(probe)).status).toBe(200)
     open()
     expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([200, 200, 200])
+  })
+})
+
+describe('what a client holds', () => {
+  const post = (path: string, headers: string, body: string): string =>
+    `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${headers}\r\n${body}`
+
+  async function sendSlowly(count: number, text: string): Promise<readonly RawClient[]> {
+    const clients = await Promise.all(Array.from({ length: count }, () => RawClient.open(house.server.url)))
+    for (const client of clients) client.write(text)
+    return clients
+  }
+
+  test('RATE13 slow bodies take the slots of their address, and no others: probes, operators and known subjects go on', async () => {
+    house = await TestHouse.open({ settings: { requestsPerAddressMax: 5 } })
+    const ann = await house.tokenFor('ann', 'bidder')
+    const auctionId = await house.createAuction()
+    expect((await house.ask(`/auctions/${auctionId}`, { token: ann })).status).toBe(200)
+    const slow = await sendSlowly(5, post('/buyers', 'Content-Length: 100\r\n', '{'))
+    await eventually(async () => (await house.ask('/auctions')).status === 503)
+    const refused = await house.ask('/auctions')
+    expect(refused.body['code']).toBe('overloaded')
+    expect(refused.headers.get('retry-after')).toBe('1')
+    for (const probe of ['/up', '/livez', '/readyz']) expect((await house.ask(probe)).status).toBe(200)
+    expect((await house.ask('/auctions', { token: house.operatorToken })).status).toBe(200)
+    expect((await house.ask('/bids', { token: ann, body: { auctionId, amount: 100 } })).status).toBe(201)
+    for (const client of slow) client.destroy()
+    await eventually(async () => (await house.ask('/auctions')).status === 200)
+  })
+
+  test('RATE13 slots that strangers of many addresses hold leave the operator its own', async () => {
+    house = await TestHouse.open({ settings: { requestsMax: 3, trustedProxies: '127.0.0.1' } })
+    const slow = await Promise.all(
+      [1, 2, 3].map((at) =>
+        sendSlowly(1, post('/buyers', `X-Forwarded-For: 192.0.2.${at}\r\nContent-Length: 100\r\n`, '{')),
+      ),
+    )
+    await eventually(async () => (await house.ask('/auctions')).status === 503)
+    expect((await house.ask('/auctions', { token: house.operatorToken })).status).toBe(200)
+    for (const client of slow.flat()) client.destroy()
+    await eventually(async () => (await house.ask('/auctions')).status === 200)
+  })
+
+  test('RATE13 bytes of bodies are held within a budget before they are read, declared or not', async () => {
+    house = await TestHouse.open({ settings: { heldBytesPerAddressMax: 2 * 64 * 1024 } })
+    const slow = [
+      ...(await sendSlowly(1, post('/buyers', `Content-Length: ${64 * 1024}\r\n`, '{'))),
+      ...(await sendSlowly(1, post('/buyers', 'Transfer-Encoding: chunked\r\n', '1\r\n{\r\n'))),
+    ]
+    await eventually(async () => (await house.ask('/buyers', { body: { name: 'x' } })).status === 503)
+    expect((await house.ask('/auctions')).status).toBe(200)
+    for (const client of slow) client.destroy()
+    await eventually(async () => (await house.ask('/buyers', { body: { name: 'x' } })).status === 201)
+  })
+
+  test('RATE14 frames and bodies count in bytes too, by address or subject: rate_limited, 429, then 4429', async () => {
+    house = await TestHouse.open({ settings: { bytesPerSecond: 1024, bytesBurst: 64 * 1024 } })
+    const padding = 'x'.repeat(15_000)
+    const one = await house.client()
+    const two = await house.client()
+    const answers = []
+    for (let at = 0; at < 10; at += 1)
+      answers.push(await (at % 2 === 0 ? one : two).ask({ type: 'sync_time', t0: at, padding }))
+    expect(answers.slice(0, 4).every(({ type }) => type === 'time')).toBe(true)
+    expect(answers.at(-1)).toMatchObject({ code: 'rate_limited' })
+    expect(Number(answers.at(-1)?.['retryAfterMs'])).toBeGreaterThan(0)
+    const refused = await house.ask('/buyers', { body: { name: 'x', padding } })
+    expect(refused.status).toBe(429)
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    const ann = await house.client({ token: await house.tokenFor('ann', 'bidder') })
+    expect(await ann.ask({ type: 'sync_time', t0: 1, padding })).toMatchObject({ type: 'time' })
+    for (let at = 0; at < 500; at += 1) one.send({ type: 'sync_time', id: at, t0: at, padding })
+    expect(await one.closed()).toBe(4429)
+  })
+
+  test('RATE15 sockets that wait for their token count by address; one that ends makes room', async () => {
+    const asking = new Set<Socket>()
+    const keys = createServer((socket) => asking.add(socket)).listen(0, '127.0.0.1')
+    await once(keys, 'listening')
+    const jwksUrl = `http://127.0.0.1:${(keys.address() as AddressInfo).port}/keys`
+    house = await TestHouse.open({ settings: { jwksUrl, socketsPerAddressMax: 3 } })
+    const header = Buffer.from('{"alg":"RS256","kid":"1"}').toString('base64url')
+    const headers = { authorization: `Bearer ${header}.e30.c2ln` }
+    const waiting = await Promise.all([1, 2, 3].map(() => RawClient.openWebSocket(house.server.url, headers)))
+    const closing = Buffer.from([4429 >> 8, 4429 & 255])
+    const refused = await RawClient.openWebSocket(house.server.url, headers)
+    await refused.ended
+    expect(refused.received.includes(closing)).toBe(true)
+    // Those without a token, and the house's own, do not wait for anybody's keys.
+    await house.client()
+    await house.client({ token: house.operatorToken })
+    waiting[0]?.destroy()
+    await eventually(async () => {
+      const another = await RawClient.openWebSocket(house.server.url, headers)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      another.destroy()
+      return !another.received.includes(closing)
+    })
+    for (const client of [...waiting, refused]) client.destroy()
+    for (const socket of asking) socket.destroy()
+    keys.close()
   })
 })
 

@@ -102,6 +102,26 @@ export const serverSection = configSection(
       is: integer(1, 1_000_000).default(20_000),
       doc: 'HTTP requests of this server that wait for their answer',
     },
+    requestsPerAddressMax: {
+      is: integer(1, 1_000_000).default(2000),
+      doc: 'The same of one address (of one subject, with a token)',
+    },
+    heldBytesPerAddressMax: {
+      is: integer(64 * 1024, 1024 * 1024 * 1024).default(16 * 1024 * 1024),
+      doc: 'Bytes of bodies and of frames before the token is verified that are kept for one address (one subject)',
+    },
+    heldBytesMax: {
+      is: integer(64 * 1024, 1024 * 1024 * 1024).default(256 * 1024 * 1024),
+      doc: 'The same for all addresses together',
+    },
+    bytesPerSecond: {
+      is: integer(1024, 1024 * 1024 * 1024).default(32 * 1024 * 1024),
+      doc: 'Bytes of frames and bodies from one address (of one subject, with a token), steadily',
+    },
+    bytesBurst: {
+      is: integer(64 * 1024, 1024 * 1024 * 1024).default(128 * 1024 * 1024),
+      doc: 'Bytes of frames and bodies from one address (of one subject, with a token), at once',
+    },
     framesPerSecond: { is: integer(1, 1_000_000).default(2000), doc: 'Frames of one socket, steadily' },
     framesBurst: { is: integer(1, 1_000_000).default(20_000), doc: 'Frames of one socket, at once' },
     bidsPerSecond: { is: integer(1, 1_000_000).default(1000), doc: 'Bids of one bidder, steadily' },
@@ -129,7 +149,7 @@ export const serverSection = configSection(
 
     bodyTimeoutMs: {
       is: integer(100, 600_000).default(10_000),
-      doc: 'Time for the body of a request to arrive',
+      doc: 'Time for the body of a request to arrive, and on node:http for a message',
     },
     bufferedBytesMax: {
       is: integer(4096, 64 * 1024 * 1024).default(64 * 1024),

@@ -282,6 +282,7 @@ class Server {
         socketPath: '/ws',
         messageBytesMax,
         bufferedBytesMax: config.bufferedBytesMax,
+        messageTimeoutMs: config.bodyTimeoutMs,
         idleTimeoutSeconds: backstopSeconds(config.heartbeatMs),
         clock,
       },

@@ -42,6 +42,8 @@ export class RawClient {
   readonly socket: Socket
   #chunks: Buffer[] = []
   isClosed = false
+  /** Why the connection broke, such as `ECONNRESET`. */
+  errorCode: string | undefined
   /** Resolves when the connection is gone. */
   readonly closed: Promise<void>
   /** Resolves when the other side sends nothing more, or the connection is gone. Only a client that reads sees it. */
@@ -50,7 +52,9 @@ export class RawClient {
   private constructor(socket: Socket) {
     this.socket = socket
     socket.on('data', (chunk) => this.#chunks.push(chunk))
-    socket.on('error', () => undefined)
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.errorCode = error.code
+    })
     this.closed = new Promise((resolve) =>
       socket.on('close', () => {
         this.isClosed = true

@@ -10,6 +10,7 @@ import { isIn, networks } from '../../runtime/networks.ts'
 import type { HttpRequest } from '../carrier/socket.ts'
 import type { ServerConfig } from '../config.ts'
 import { hasRole, type Identity } from './auth.ts'
+import { Budget, type Holder } from './budget.ts'
 import { KeyedBuckets } from './token-bucket.ts'
 
 export class Admission {
@@ -17,6 +18,13 @@ export class Admission {
   readonly #requests: KeyedBuckets
   readonly #registrations: KeyedBuckets
   readonly #bids: KeyedBuckets
+  readonly #bytes: KeyedBuckets
+  /** Requests that wait for their answer. */
+  readonly slots: Budget
+  /** Bodies and early frames that are kept in memory. */
+  readonly heldBytes: Budget
+  /** Sockets whose token waits for the keys of an outside authority. */
+  readonly waiting: Budget
   readonly #socketsOf = new Map<string, number>()
   readonly #trustedProxies: BlockList
   readonly #operatorNetworks: BlockList
@@ -28,10 +36,18 @@ export class Admission {
       requests: { perSecond: config.requestsPerSecond, burst: config.requestsBurst },
       registrations: { perSecond: config.registrationsPerSecond, burst: config.registrationsBurst },
       bids: { perSecond: config.bidsPerSecond, burst: config.bidsBurst },
+      bytes: { perSecond: config.bytesPerSecond, burst: config.bytesBurst },
     }
     this.#requests = new KeyedBuckets(rates.requests, config.ratedKeysMax)
     this.#registrations = new KeyedBuckets(rates.registrations, config.ratedKeysMax)
     this.#bids = new KeyedBuckets(rates.bids, config.ratedKeysMax)
+    this.#bytes = new KeyedBuckets(rates.bytes, config.ratedKeysMax)
+    this.slots = new Budget({ perHolderMax: config.requestsPerAddressMax, totalMax: config.requestsMax })
+    this.heldBytes = new Budget({
+      perHolderMax: config.heldBytesPerAddressMax,
+      totalMax: config.heldBytesMax,
+    })
+    this.waiting = new Budget({ perHolderMax: config.socketsPerAddressMax, totalMax: config.socketsMax })
     this.#trustedProxies = networks(config.trustedProxies)
     this.#operatorNetworks = networks(config.operatorNetworks)
   }
@@ -62,6 +78,16 @@ export class Admission {
   request(identity: Identity | undefined, address: string, nowMs: number): number {
     if (hasRole(identity, 'operator')) return 0
     return this.#requests.take(keyOf(identity, address), nowMs)
+  }
+
+  /** Who pays for what a client holds and sends: its address, or its subject once a token says so. */
+  holder(identity: Identity | undefined, address: string): Holder {
+    return { key: keyOf(identity, address), isExempt: hasRole(identity, 'operator') }
+  }
+
+  /** Milliseconds to wait before so many bytes are looked at; 0: now. */
+  received(holder: Holder, bytes: number, nowMs: number): number {
+    return holder.isExempt ? 0 : this.#bytes.take(holder.key, nowMs, bytes)
   }
 
   registration(identity: Identity | undefined, address: string, nowMs: number): number {

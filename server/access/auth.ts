@@ -93,6 +93,11 @@ export class Tokens {
     return { ok: true, identity: known }
   }
 
+  /** Whether verifying the token may take as long as its authority takes to give its keys. */
+  asksAuthority(token: string): boolean {
+    return algorithmOf(token) !== 'HS256'
+  }
+
   hasExpired(identity: Identity): boolean {
     return this.#options.clock.nowMs() >= identity.expiresAtMs + this.#options.toleranceSeconds * 1000
   }

@@ -6,7 +6,7 @@
  * of the turn, or before a message that is sent directly to the same socket; a socket over its bound gets no message,
  * and of published ones the rest of the turn is dropped and the first is reported. Source: RFC 6455; spec EDGE7, EDGE8.
  */
-import type { Duplex } from 'node:stream'
+import type { Socket as Connection } from 'node:net'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Later } from './later.ts'
@@ -90,7 +90,7 @@ export class NodeSocket<SocketSession> implements Socket {
   readonly session: SocketSession
   readonly #context: NodeSocketContext<SocketSession>
   readonly #ws: WebSocket
-  readonly #stream: Duplex
+  readonly #stream: Connection
   readonly #topics = new Set<string>()
   readonly #onClosed: () => void
   /** Published, not yet written. */
@@ -105,10 +105,13 @@ export class NodeSocket<SocketSession> implements Socket {
   #isDrainDue = false
   /** When something last came from the client (monotonic ms). */
   heardMs: number
+  /** Bytes from the client up to the last complete message, control frames after it included. */
+  #completeBytes: number
+  #unfinishedSinceMs: number | undefined
 
   constructor(
     session: SocketSession,
-    transport: { readonly ws: WebSocket; readonly stream: Duplex },
+    transport: { readonly ws: WebSocket; readonly stream: Connection },
     context: NodeSocketContext<SocketSession>,
     onClosed: () => void,
   ) {
@@ -118,17 +121,23 @@ export class NodeSocket<SocketSession> implements Socket {
     this.#stream = transport.stream
     this.#onClosed = onClosed
     this.heardMs = context.clock.monotonicMs()
+    this.#completeBytes = this.#stream.bytesRead
     const { handlers } = context
     const ws = this.#ws
-    ws.on('message', (data: Buffer, isBinary: boolean) =>
-      this.#call('message', () => handlers.message(session, data, isBinary)),
-    )
+    ws.on('message', (data: Buffer, isBinary: boolean) => {
+      this.#isComplete(this.#stream.bytesRead)
+      this.#call('message', () => handlers.message(session, data, isBinary))
+    })
     ws.on('ping', (payload: Buffer) => {
+      this.#isComplete(this.#completeBytes + controlBytes(payload))
       if (this.#isEnding) return
       if (this.bufferedBytes <= context.bufferedBytesMax) this.#write(encodeFrame(opcodes.pong, payload))
       this.#call('ping', () => handlers.ping(session))
     })
-    ws.on('pong', () => this.#call('pong', () => handlers.pong(session)))
+    ws.on('pong', (payload: Buffer) => {
+      this.#isComplete(this.#completeBytes + controlBytes(payload))
+      this.#call('pong', () => handlers.pong(session))
+    })
     // A breach of the protocol: `ws` has sent the close frame that says so.
     ws.on('error', () => this.#finish(1006))
     ws.on('close', (code) => this.#closed(code))
@@ -194,6 +203,18 @@ export class NodeSocket<SocketSession> implements Socket {
       this.#stream.destroy()
       this.#closed(1006)
     })
+  }
+
+  /** Ends the socket when a message of its client is not complete after the time for it. Called now and then. */
+  tend(nowMs: number, messageTimeoutMs: number): void {
+    if (this.#isEnding || this.#stream.bytesRead <= this.#completeBytes) return
+    this.#unfinishedSinceMs ??= nowMs
+    if (nowMs - this.#unfinishedSinceMs > messageTimeoutMs) this.end(1008, 'policy')
+  }
+
+  #isComplete(bytes: number): void {
+    this.#completeBytes = Math.min(bytes, this.#stream.bytesRead)
+    if (this.#completeBytes === this.#stream.bytesRead) this.#unfinishedSinceMs = undefined
   }
 
   /** Takes a published message for the end of the turn; whether it is the first that waits. */
@@ -303,6 +324,11 @@ export class NodeSocket<SocketSession> implements Socket {
     this.#onClosed()
     this.#call('close', () => this.#context.handlers.close(this.session, code))
   }
+}
+
+/** What a control frame of a client takes on the wire: head, mask and payload. */
+function controlBytes(payload: Uint8Array): number {
+  return 6 + payload.length
 }
 
 function opcodeOf(message: string | Uint8Array): number {

@@ -62,6 +62,30 @@ describe('what uWebSockets.js does not do', () => {
     }
   })
 
+  test('RATE8 a message that is never finished ends its socket, whatever control frames come in between', async () => {
+    const { url, closes } = await open({}, { messageTimeoutMs: 400 })
+    const alive = await RawClient.openWebSocket(url)
+    const unfinished = await RawClient.openWebSocket(url)
+    let isDone = false
+    const beats = (async () => {
+      unfinished.frame(opcodes.text, 'x', { isFinal: false })
+      while (!isDone) {
+        for (const client of [alive, unfinished]) client.frame(opcodes.ping, 'beat')
+        unfinished.frame(opcodes.continuation, 'x', { isFinal: false })
+        alive.frame(opcodes.text, 'one', { isFinal: false })
+        alive.frame(opcodes.continuation, 'message')
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    })()
+    await unfinished.ended
+    isDone = true
+    await beats
+    expect(closes).toEqual([1008])
+    expect(alive.isClosed).toBe(false)
+    alive.destroy()
+    unfinished.destroy()
+  })
+
   test('EDGE14 a frame of a client without a mask ends its socket', async () => {
     const { url, closes } = await open()
     const client = await RawClient.openWebSocket(url)

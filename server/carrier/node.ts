@@ -282,7 +282,7 @@ class NodeEdge<SocketSession> implements Edge {
     delete message.headers['sec-websocket-extensions']
     if (subprotocol !== '') message.headers['sec-websocket-protocol'] = subprotocol
     this.#upgrader.handleUpgrade(message, socket, head, (ws) => {
-      const opened = new NodeSocket(session, { ws, stream: socket }, this.#context, () =>
+      const opened = new NodeSocket(session, { ws, stream: message.socket }, this.#context, () =>
         this.#sockets.delete(opened),
       )
       this.#sockets.add(opened)
@@ -322,13 +322,15 @@ class NodeEdge<SocketSession> implements Edge {
     else writeAnswer(socket, problemOfParser(error.code ?? ''), this.#options.clock)
   }
 
-  /** Drops connections without a sign of life. The gateway's own heartbeat comes first. */
+  /** Drops connections without a sign of life, and those that leave a message unfinished. The gateway's own heartbeat comes first. */
   #tend(): void {
-    const { clock, idleTimeoutSeconds } = this.#options
+    const { clock, idleTimeoutSeconds, messageTimeoutMs } = this.#options
     const idleMs = idleTimeoutSeconds * 1000
     const nowMs = clock.monotonicMs()
-    for (const socket of this.#sockets) if (nowMs - socket.heardMs > idleMs) socket.terminate()
-    this.#cancelTending = clock.setTimer(idleMs / 4, () => this.#tend())
+    for (const socket of this.#sockets)
+      if (nowMs - socket.heardMs > idleMs) socket.terminate()
+      else socket.tend(nowMs, messageTimeoutMs)
+    this.#cancelTending = clock.setTimer(Math.min(idleMs, messageTimeoutMs) / 4, () => this.#tend())
   }
 }
 

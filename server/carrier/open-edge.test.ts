@@ -12,6 +12,7 @@ const options: EdgeOptions = {
   messageBytesMax: 1024,
   bufferedBytesMax: 4096,
   idleTimeoutSeconds: 60,
+  messageTimeoutMs: 10_000,
   clock: systemClock,
 }
 const handlers: EdgeHandlers<string> = {

@@ -122,6 +122,8 @@ export interface EdgeOptions {
   readonly messageBytesMax: number
   /** A socket with more unread bytes than this gets no more until it reads. */
   readonly bufferedBytesMax: number
+  /** A message that is not complete after this time ends its socket, where the carrier can see it (`node.ts`). */
+  readonly messageTimeoutMs: number
   /** A connection without traffic for this long is dropped. 8 to 960. */
   readonly idleTimeoutSeconds: number
   readonly clock: Clock

@@ -374,6 +374,31 @@ describe('auctions', () => {
     expect(await cancelled.json()).toMatchObject({ id: doomed, status: 'cancelled' })
   })
 
+  test('HTTP18 a page of a listing is without items and bounded in bytes; its `next` goes on where it ended', async () => {
+    const listed = await TestHouse.open()
+    const tags = Array.from({ length: 16 }, (_, at) => `${at}-${'t'.repeat(60)}`)
+    const terms = { title: 'A clock '.repeat(25).trim(), tags, item: { text: 'x'.repeat(8000) } }
+    const ids: string[] = []
+    for (let at = 0; at < 18; at += 1)
+      ids.push(...(await Promise.all(Array.from({ length: 50 }, () => listed.createAuction(terms)))))
+    const seen: string[] = []
+    let after = ''
+    let pages = 0
+    do {
+      const page = await listed.ask(`/auctions?limit=1000&after=${after}`)
+      expect(page.text.length).toBeLessThan(1.3 * 1024 * 1024)
+      const auctions = page.body['auctions'] as { id: string; item: unknown }[]
+      expect(auctions.every(({ item }) => item === null)).toBe(true)
+      seen.push(...auctions.map(({ id }) => id))
+      after = String(page.body['next'] ?? '')
+      pages += 1
+    } while (after !== '')
+    expect(pages).toBeGreaterThan(1)
+    expect(seen.toSorted()).toEqual(ids.toSorted())
+    expect((await listed.ask(`/auctions/${ids[0]}`)).body['item']).toEqual(terms.item)
+    await listed.close()
+  })
+
   test('HTTP8 a listing is paged and filtered by status and tag; a bad parameter is 400', async () => {
     const tag = 'paged'
     const made = []

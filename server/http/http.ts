@@ -13,6 +13,7 @@ import type { Role } from '../../protocol/server-frames.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Admission } from '../access/admission.ts'
 import { bearerToken, hasRole, type Identity, type TokenCheck, type Tokens } from '../access/auth.ts'
+import type { Holder } from '../access/budget.ts'
 import type { BodyRead, HttpAnswer, HttpExchange, HttpRequest } from '../carrier/socket.ts'
 import type { ServerConfig } from '../config.ts'
 import { newRequestId, requestIdOf } from '../derived-ids.ts'
@@ -83,6 +84,16 @@ export interface HttpContext {
   readonly page: (request: HttpRequest) => HttpAnswer | undefined
 }
 
+type Token = TokenCheck | Promise<TokenCheck> | undefined
+
+/** Who asks, and what it sends, as far as that is known. */
+interface Asker {
+  readonly token: Token
+  readonly holder: Holder
+  /** A body that is being read already. */
+  readonly body: Promise<BodyRead> | undefined
+}
+
 interface Match {
   readonly route: Route
   readonly params: Readonly<Record<string, string>>
@@ -142,44 +153,105 @@ export class Http {
       const page = method === 'GET' ? this.#context.page(request) : undefined
       return page ?? { ...problemAnswer('not_found'), isLast: hasBody(request) }
     }
-    if (this.#pending.count >= this.#context.config.requestsMax)
-      return { ...problemAnswer('overloaded'), isLast: hasBody(request) }
-    if (!match.route.takesBody) return this.#identify(request, match, '')
-    const declaredBytes = Number(request.header('content-length'))
-    // A client that expects "100 Continue" (curl) has not sent the body yet, so nothing needs to be read away.
-    const isWaiting = request.header('expect') !== ''
-    if (declaredBytes > (isWaiting ? bodyBytesMax : discardedBytesMax)) return tooLarge
-    return this.#withBody(exchange, match)
+    if (match.route.isProbe === true) return this.#identify(request, match, '', this.#tokenOf(request))
+    return this.#inSlot(exchange, match)
   }
 
-  async #withBody(exchange: HttpExchange, match: Match): Promise<HttpAnswer> {
-    const read: BodyRead = await exchange.readBody(bodyBytesMax, this.#context.config.bodyTimeoutMs)
+  /**
+   * Answers within a slot of the asker: its address, or its subject where the token is known. Tokens of the house are
+   * verified before a slot is taken, so that what others hold never refuses an operator.
+   */
+  #inSlot(exchange: HttpExchange, match: Match): Outcome {
+    const { request } = exchange
+    const { tokens, config } = this.#context
+    if (match.route.takesBody && isDeclaredTooLarge(request)) return tooLarge
+    const token = this.#tokenOf(request)
+    if (
+      !(token instanceof Promise) ||
+      tokens.asksAuthority(bearerToken(request.header('authorization')) ?? '')
+    )
+      return this.#holdingSlot(exchange, match, token)
+    // The body must be read from now on, or it is lost.
+    const body = match.route.takesBody ? exchange.readBody(bodyBytesMax, config.bodyTimeoutMs) : undefined
+    return token.then((check) => this.#holdingSlot(exchange, match, check, body))
+  }
+
+  #holdingSlot(exchange: HttpExchange, match: Match, token: Token, body?: Promise<BodyRead>): Outcome {
+    const { request } = exchange
+    const { admission } = this.#context
+    const identity = token instanceof Promise || token?.ok !== true ? undefined : token.identity
+    const holder = admission.holder(identity, admission.addressOf(request))
+    if (!admission.slots.hold(holder)) return overloaded(request)
+    const release = (): void => admission.slots.release(holder)
+    let outcome: Outcome
+    try {
+      outcome = match.route.takesBody
+        ? this.#withBody(exchange, match, { token, holder, body })
+        : this.#identify(request, match, '', token)
+    } catch (error) {
+      release()
+      throw error
+    }
+    if (outcome instanceof Promise) return outcome.finally(release)
+    release()
+    return outcome
+  }
+
+  /** Reads the body within the budget of its holder, for as long as it takes. */
+  #withBody(exchange: HttpExchange, match: Match, { token, holder, body }: Asker): Outcome {
+    const { request } = exchange
+    const { admission, clock, config } = this.#context
+    const declaredBytes = lengthOf(request)
+    if (declaredBytes === undefined) return { ...problemAnswer('request_malformed'), isLast: true }
+    const isChunked = request.header('transfer-encoding') !== ''
+    const keptBytes = isChunked ? bodyBytesMax : Math.min(declaredBytes, bodyBytesMax)
+    const waitMs = admission.received(holder, isChunked ? bodyBytesMax : declaredBytes, clock.monotonicMs())
+    if (waitMs > 0) return { ...rateAnswer(waitMs), isLast: true }
+    if (!admission.heldBytes.hold(holder, keptBytes)) return overloaded(request)
+    return this.#readBody(
+      exchange,
+      match,
+      token,
+      body ?? exchange.readBody(bodyBytesMax, config.bodyTimeoutMs),
+    ).finally(() => admission.heldBytes.release(holder, keptBytes))
+  }
+
+  async #readBody(
+    { request }: HttpExchange,
+    match: Match,
+    token: Token,
+    body: Promise<BodyRead>,
+  ): Promise<HttpAnswer> {
+    const read = await body
     if (!read.ok) {
       if (read.why === 'too_large') return tooLarge
       return { ...problemAnswer('request_timeout'), isLast: true }
     }
-    const { request } = exchange
     const contentType = request.header('content-type')
     if (read.bytes.length > 0 && !mayBeJson.test(contentType)) return problemAnswer('unsupported_media_type')
-    let body: string
+    let text: string
     try {
-      body = utf8.decode(read.bytes)
+      text = utf8.decode(read.bytes)
     } catch {
       return problemAnswer('malformed_json', { detail: 'the body is not UTF-8' })
     }
-    return this.#identify(request, match, body)
+    return this.#identify(request, match, text, token)
   }
 
-  /** Checks the token, if there is one. */
-  #identify(request: HttpRequest, match: Match, body: string): HttpAnswer | Promise<HttpAnswer> {
+  /** What the token says; `undefined`: none came. */
+  #tokenOf(request: HttpRequest): Token {
     const authorization = request.header('authorization')
-    if (authorization === '') return this.#admit(request, match, body, undefined)
+    if (authorization === '') return undefined
     const token = bearerToken(authorization)
     if (token === undefined)
-      return problemAnswer('token_invalid', { detail: 'Authorization must be Bearer and a token' })
-    const check = this.#context.tokens.verify(token)
-    if (check instanceof Promise) return check.then((later) => this.#checked(request, match, body, later))
-    return this.#checked(request, match, body, check)
+      return { ok: false, retry: false, message: 'Authorization must be Bearer and a token' }
+    return this.#context.tokens.verify(token)
+  }
+
+  #identify(request: HttpRequest, match: Match, body: string, token: Token): Outcome {
+    if (token === undefined) return this.#admit(request, match, body, undefined)
+    if (token instanceof Promise) return token.then((later) => this.#checked(request, match, body, later))
+    return this.#checked(request, match, body, token)
   }
 
   #checked(request: HttpRequest, match: Match, body: string, check: TokenCheck): Outcome {
@@ -266,6 +338,10 @@ const tooLarge: HttpAnswer = {
   isLast: true,
 }
 
+function overloaded(request: HttpRequest): HttpAnswer {
+  return { ...problemAnswer('overloaded'), isLast: hasBody(request) }
+}
+
 function refusedRole(allow: readonly Role[], identity: Identity | undefined): HttpAnswer {
   if (identity === undefined) return problemAnswer('token_missing')
   const isForBidders = allow.length === 1 && allow[0] === 'bidder'
@@ -280,8 +356,24 @@ function faultAnswer(error: unknown): HttpAnswer {
   return problemAnswer(fault)
 }
 
+/** The declared length of the body, 0 without one; `undefined` where it is no length, or two. */
+function lengthOf(request: HttpRequest): number | undefined {
+  const header = request.header('content-length')
+  if (header === '') return 0
+  const [first = '', ...others] = header.split(',').map((text) => text.trim())
+  const length = /^\d{1,15}$/.test(first) ? Number(first) : undefined
+  return others.every((other) => other === first) ? length : undefined
+}
+
+/** More than is read away so that the sender gets to read the answer. */
+function isDeclaredTooLarge(request: HttpRequest): boolean {
+  // A client that expects "100 Continue" (curl) has not sent the body yet, so nothing needs to be read away.
+  const isWaiting = request.header('expect') !== ''
+  return (lengthOf(request) ?? 0) > (isWaiting ? bodyBytesMax : discardedBytesMax)
+}
+
 function hasBody(request: HttpRequest): boolean {
-  return request.header('transfer-encoding') !== '' || Number(request.header('content-length')) > 0
+  return request.header('transfer-encoding') !== '' || lengthOf(request) !== 0
 }
 
 const ownHeaders = ['Authorization', 'Content-Type', 'Idempotency-Key']

@@ -14,7 +14,7 @@ import type {
   TokenIssuedBody,
 } from '../../protocol/http-bodies.ts'
 import { type AuctionId, isId, type ServerId, type SubjectId } from '../../protocol/ids.ts'
-import { pageLimitDefault, pageLimitMax, tagLengthMax } from '../../protocol/limits.ts'
+import { pageBytesMax, pageLimitDefault, pageLimitMax, tagLengthMax } from '../../protocol/limits.ts'
 import { defaultIncrements } from '../../protocol/money.ts'
 import { assert } from '../../runtime/assert.ts'
 import type { Clock } from '../../runtime/clock.ts'
@@ -233,12 +233,31 @@ async function listAuctions({ cluster }: RouteContext, call: Call): Promise<Http
     ...(tag === undefined ? {} : { tag }),
     ...(after === undefined ? {} : { after }),
   }
-  const page = await cluster.auctions(asked)
-  const answer: AuctionsBody = {
-    auctions: page.auctions.map((view) => wireView(view)),
-    ...(page.next === undefined ? {} : { next: page.next }),
-  }
+  const answer: AuctionsBody = await pageOf(cluster, asked)
   return jsonAnswer(200, answer)
+}
+
+/** Auctions of a listing that are read from the cluster at once. */
+const listedAtOnce = 100
+
+/**
+ * A page of a listing, without the `item` of each auction: it is read from the cluster part by part, and ends early
+ * with a `next` once it has `pageBytesMax`.
+ */
+async function pageOf(cluster: Cluster, asked: AuctionQuery): Promise<AuctionsBody> {
+  const auctions: AuctionsBody['auctions'][number][] = []
+  let bytes = 0
+  let next = asked.after
+  do {
+    const limit = Math.min(listedAtOnce, asked.limit - auctions.length)
+    const part = await cluster.auctions({ ...asked, limit, ...(next === undefined ? {} : { after: next }) })
+    const entries = part.auctions.map(({ item: _item, ...view }) => wireView(view))
+    auctions.push(...entries)
+    // Only a page of several parts can grow beyond the bound.
+    if (asked.limit > listedAtOnce) bytes += JSON.stringify(entries).length
+    next = part.next
+  } while (next !== undefined && auctions.length < asked.limit && bytes < pageBytesMax)
+  return { auctions, ...(next === undefined ? {} : { next }) }
 }
 
 async function showAuction({ cluster }: RouteContext, call: Call, auctionId: AuctionId): Promise<HttpAnswer> {

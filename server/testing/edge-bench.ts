@@ -42,6 +42,7 @@ export function edgeBench(
         messageBytesMax: 1024,
         bufferedBytesMax: 4096,
         idleTimeoutSeconds: 60,
+        messageTimeoutMs: 10_000,
         clock: systemClock,
         ...options,
       },

@@ -65,6 +65,7 @@ class Bench {
         id: 's',
         subprotocol: jsonSubprotocol,
         address: '127.0.0.1',
+        holder: { key: 'a', isExempt: false },
         nowMs: 0,
         frames: bucket,
         strikes: bucket,

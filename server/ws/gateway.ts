@@ -53,7 +53,7 @@ const strikeRate = { perSecond: 10, burst: 200 }
 const closeGraceMs = 5000
 
 /** Bound of the frames kept while a token is verified: clients need not wait for `hello`. */
-const earlyBytesMax = 1024 * 1024
+const earlyBytesMax = 128 * 1024
 /** The cost of a kept frame besides its bytes. */
 const earlyFrameBytes = 256
 
@@ -63,6 +63,8 @@ export class Gateway {
   readonly #context: GatewayContext
   readonly #sessionContext: SessionContext
   readonly #sessions = new Set<SocketSession>()
+  /** Sessions whose token is being verified. */
+  readonly #waiting = new Set<SocketSession>()
   readonly #open: Tally
   #isDraining = false
 
@@ -101,6 +103,8 @@ export class Gateway {
         id: randomBytes(9).toString('base64url'),
         subprotocol: subprotocol ?? jsonSubprotocol,
         address,
+        holder: admission.holder(undefined, address),
+        asksAuthority: check instanceof Promise && tokens.asksAuthority(token ?? ''),
         ...(check === undefined ? {} : { check }),
         nowMs,
         frames: new TokenBucket({ perSecond: config.framesPerSecond, burst: config.framesBurst }, nowMs),
@@ -114,15 +118,25 @@ export class Gateway {
   /** The socket is open; the session begins as soon as its token is verified. */
   open(session: SocketSession, socket: Socket): void {
     session.attach(socket)
+    const { admission } = this.#context
     const { check } = session
-    if (!(check instanceof Promise)) this.#admit(session, check)
-    else
-      check
-        .then((later) => this.#admit(session, later))
-        .catch((error: unknown) => {
-          session.close(1011)
-          this.#context.fault(error, 'open')
-        })
+    if (!(check instanceof Promise)) {
+      this.#admit(session, check)
+      return
+    }
+    if (session.asksAuthority && !admission.waiting.hold(session.holder)) {
+      session.close(4429)
+      return
+    }
+    this.#waiting.add(session)
+    check
+      .then((later) => {
+        if (this.#endWaiting(session)) this.#admit(session, later)
+      })
+      .catch((error: unknown) => {
+        session.close(1011)
+        this.#context.fault(error, 'open')
+      })
   }
 
   message(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void {
@@ -136,9 +150,7 @@ export class Gateway {
       return
     }
     if (session.early !== undefined) {
-      session.earlyBytes += bytes.length + earlyFrameBytes
-      if (session.earlyBytes > earlyBytesMax) session.close(4429)
-      else session.early.push({ bytes: bytes.slice(), isBinary })
+      this.#keepEarly(session, bytes, isBinary)
       return
     }
     const nowMs = clock.monotonicMs()
@@ -151,7 +163,7 @@ export class Gateway {
       session.close(4401)
       return
     }
-    const waitMs = hasRole(identity, 'operator') ? 0 : session.frames.take(nowMs)
+    const waitMs = hasRole(identity, 'operator') ? 0 : this.#take(session, bytes.length, nowMs)
     if (waitMs > 0 && session.strikes.take(nowMs) > 0) {
       session.close(4429)
       return
@@ -160,6 +172,34 @@ export class Gateway {
     if (waitMs > 0) this.#holdBack(session, read, waitMs)
     else if (read.ok) this.#handle(session, read.frame)
     else this.#refuseFrame(session, read)
+  }
+
+  /** Milliseconds to wait before a frame of so many bytes is handled; 0: now. */
+  #take(session: SocketSession, bytes: number, nowMs: number): number {
+    const waitMs = session.frames.take(nowMs)
+    return waitMs > 0 ? waitMs : this.#context.admission.received(session.holder, bytes, nowMs)
+  }
+
+  /** Keeps a frame that came before the token was verified, as far as the budget of its address goes. */
+  #keepEarly(session: SocketSession, bytes: Uint8Array, isBinary: boolean): void {
+    const cost = bytes.length + earlyFrameBytes
+    const { heldBytes } = this.#context.admission
+    if (session.earlyBytes + cost > earlyBytesMax || !heldBytes.hold(session.holder, cost)) {
+      session.close(4429)
+      return
+    }
+    session.earlyBytes += cost
+    session.early?.push({ bytes: bytes.slice(), isBinary })
+  }
+
+  /** Gives back what a waiting session held; whether it was waiting. */
+  #endWaiting(session: SocketSession): boolean {
+    if (!this.#waiting.delete(session)) return false
+    const { waiting, heldBytes } = this.#context.admission
+    if (session.asksAuthority) waiting.release(session.holder)
+    heldBytes.release(session.holder, session.earlyBytes)
+    session.earlyBytes = 0
+    return true
   }
 
   /** The client read something. */
@@ -191,6 +231,7 @@ export class Gateway {
 
   closed(session: SocketSession, code: number): void {
     session.detach()
+    this.#endWaiting(session)
     this.#context.metrics.closes.add(1, { code: String(code) })
     if (!this.#sessions.delete(session)) return
     this.#context.fanOut.leave(session)
@@ -241,7 +282,10 @@ export class Gateway {
   #admit(session: SocketSession, check: TokenCheck | undefined): void {
     const { config, clock, fanOut } = this.#context
     if (!session.isOpen) return
-    if (check?.ok === true) session.identity = check.identity
+    if (check?.ok === true) {
+      session.identity = check.identity
+      session.holder = this.#context.admission.holder(check.identity, session.address)
+    }
     const entry = check?.ok === false ? (check.retry ? 1013 : 4401) : this.#entry(session)
     if (entry !== 'admitted') {
       session.close(entry)

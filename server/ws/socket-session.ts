@@ -11,6 +11,7 @@ import type { EncodedFrame } from '../../protocol/encode.ts'
 import type { AuctionId } from '../../protocol/ids.ts'
 import { jsonSubprotocol, type Subprotocol } from '../../protocol/subprotocols.ts'
 import type { Identity, TokenCheck } from '../access/auth.ts'
+import type { Holder } from '../access/budget.ts'
 import type { TokenBucket } from '../access/token-bucket.ts'
 import type { Socket } from '../carrier/socket.ts'
 import type { SubscriptionOf } from './subscription.ts'
@@ -30,6 +31,10 @@ export interface SessionStart {
   readonly subprotocol: Subprotocol
   /** The client's address, by the trusted proxies. */
   readonly address: string
+  /** Pays for it until its token is verified. */
+  readonly holder: Holder
+  /** Its token may wait for the keys of an outside authority. Default: no. */
+  readonly asksAuthority?: boolean
   /** The check of the token; a promise while it is verified. Absent: there is no token. */
   readonly check?: TokenCheck | Promise<TokenCheck>
   readonly nowMs: number
@@ -41,6 +46,9 @@ export class SocketSession {
   readonly id: string
   readonly subprotocol: Subprotocol
   readonly address: string
+  /** Pays for what the session holds and sends. */
+  holder: Holder
+  readonly asksAuthority: boolean
   readonly check: TokenCheck | Promise<TokenCheck> | undefined
   /** The token's identity; absent until the token was checked. */
   identity: Identity | undefined
@@ -76,6 +84,8 @@ export class SocketSession {
     this.id = start.id
     this.subprotocol = start.subprotocol
     this.address = start.address
+    this.holder = start.holder
+    this.asksAuthority = start.asksAuthority === true
     this.check = start.check
     this.early = []
     this.frames = start.frames
