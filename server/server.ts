@@ -22,6 +22,7 @@ import { openEdge } from './carrier/open-edge.ts'
 import type { Edge, EdgeHandlers } from './carrier/socket.ts'
 import type { ServerConfig } from './config.ts'
 import { GroupDuties } from './duties/group-duties.ts'
+import { HouseTime } from './duties/house-time.ts'
 import type { NotificationSink } from './duties/publisher.ts'
 import { clusterFault } from './http/answers.ts'
 import { Http } from './http/http.ts'
@@ -100,6 +101,8 @@ class Server {
   readonly #gateway: Gateway
   readonly #http: Http
   readonly #groups: readonly GroupDuties[]
+  /** For what clients hear of the time. */
+  readonly #houseTime: HouseTime
   /** Bids in progress. */
   readonly #bids: Tally
   #endFeeds: readonly (() => void)[] = []
@@ -118,6 +121,7 @@ class Server {
     this.#tokens = tokens
     this.#admission = new Admission(config)
     this.#bids = new Tally(clock)
+    this.#houseTime = new HouseTime(clock)
     this.#metrics = serverMetrics(options.metrics, {
       sockets: () => this.#gateway.sessionCount,
       subscriptions: () => this.#fanOut.subscriptionCount,
@@ -175,10 +179,10 @@ class Server {
   // ── Parts ──────────────────────────────────────────────────────────────────────────────────────────
 
   #newFanOut(): FanOut {
-    const { cluster, clock, config } = this.#options
+    const { cluster, config } = this.#options
     return new FanOut({
       cluster,
-      clock,
+      clock: this.#houseTime,
       subscriptionsMax: config.subscriptionsMax,
       publish: (topic, message) => this.#edge?.publish(topic, message),
       // The carrier sweeps at the end of each turn, so after two more turns all earlier messages are handed over.
@@ -197,8 +201,13 @@ class Server {
   }
 
   #newGateway(): Gateway {
-    const { config, cluster, clock } = this.#options
-    const shared = { clock, admission: this.#admission, fanOut: this.#fanOut, metrics: this.#metrics }
+    const { config, cluster } = this.#options
+    const shared = {
+      clock: this.#houseTime,
+      admission: this.#admission,
+      fanOut: this.#fanOut,
+      metrics: this.#metrics,
+    }
     return new Gateway({
       ...shared,
       config,
@@ -227,6 +236,10 @@ class Server {
       metrics: this.#metrics,
       serverId: config.serverId as ServerId,
       groupId,
+      // The groups of a house keep the same time; one is enough.
+      ...(groupId === cluster.groups[0] && {
+        stamped: (stampMs: number, heardMs: number) => this.#houseTime.stamped(stampMs, heardMs),
+      }),
       fault: this.#fault,
       sink,
       windowMax: config.publishWindow,

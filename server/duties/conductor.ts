@@ -20,6 +20,8 @@ export interface ConductorContext {
   readonly metrics: Pick<ServerMetrics, 'conducted' | 'conductLateSeconds'>
   readonly serverId: ServerId
   readonly groupId: GroupId
+  /** A pulse was answered with this stamp, at `heardMs` of the monotonic clock. */
+  readonly stamped?: (stampMs: number, heardMs: number) => void
   /** Reports an unexpected error to the process. */
   readonly fault: (error: unknown, where: string) => void
 }
@@ -188,6 +190,7 @@ export class Conductor {
       this.#nextDueMs = Math.min(this.#nextDueMs, reply.nextDueMs ?? Number.POSITIVE_INFINITY)
       const heardMs = clock.monotonicMs()
       this.#stamp = { atMs: reply.atMs, heardMs }
+      this.#context.stamped?.(reply.atMs, heardMs)
       return reply.more ? 0 : this.#untilNext(heardMs - sentMs)
     } catch (error) {
       this.#nextDueMs = Math.min(this.#nextDueMs, dueMs)
