@@ -16,7 +16,7 @@ import { Sale, startMs, terms } from './sale.ts'
 /*
  * at 10s                                   the clock is 10 s after the beginning
  * server s1 · conduct s1 · pulse s1 to 90s     pulse: four times a second until then
- * house threshold=2s least=5s
+ * house threshold=2s least=5s · shift to 20s   (house time, and the clock with it)
  * buyer ann interests=art,clock endpoint=https://…
  * auction a1 opening=1.00 for=60s reserve= buynow= soft=10s/15s/3 opens=5s tags= seller=sam on=s1
  *            steps=0:0.05,1:0.25
@@ -124,9 +124,17 @@ class ScenarioRunner {
         return sale.outbox(words.at(1)).map(showOutboxEntry)
       case 'pulse':
         return this.pulse(words.at(1), millis(words.after('to') ?? ''))
+      case 'shift':
+        return this.shift(startMs + millis(words.after('to') ?? ''))
       default:
         return this.apply(this.command(verb, words))
     }
+  }
+
+  private shift(toMs: number): string[] {
+    const lines = this.apply({ type: 'shift_clock', toMs })
+    this.sale.atMs = toMs
+    return lines
   }
 
   private pulse(server: string, untilMs: number): string[] {
