@@ -6,7 +6,7 @@
  * spec WIRE1 to WIRE9.
  */
 import { z } from 'zod'
-import { amount, auctionId, bidKind, firstFault, integer, requestId } from './fields.ts'
+import { ageMs, amount, auctionId, bidKind, firstFault, integer, requestId } from './fields.ts'
 import type { FrameErrorCode } from './frame-errors.ts'
 import type { AuctionId, RequestId } from './ids.ts'
 import { frameIdLengthMax } from './limits.ts'
@@ -36,7 +36,10 @@ export const clientFrames = {
       .exactOptional(),
   }),
   unsubscribe: z.object({ type: z.literal('unsubscribe'), id: frameId, auctionId }),
-  /** `kind` is `max` unless said otherwise. A retry carries the same `requestId` and counts once. */
+  /**
+   * `kind` is `max` unless said otherwise. A retry carries the same `requestId` and counts once; its `ageMs` says how
+   * long ago the first one was sent.
+   */
   place_bid: z.object({
     type: z.literal('place_bid'),
     id: frameId,
@@ -44,8 +47,15 @@ export const clientFrames = {
     amount,
     kind: bidKind.exactOptional(),
     requestId,
+    ageMs: ageMs.exactOptional(),
   }),
-  buy_now: z.object({ type: z.literal('buy_now'), id: frameId, auctionId, requestId }),
+  buy_now: z.object({
+    type: z.literal('buy_now'),
+    id: frameId,
+    auctionId,
+    requestId,
+    ageMs: ageMs.exactOptional(),
+  }),
   /** `t0` is the client's own clock, any finite number, repeated in the answer. */
   sync_time: z.object({
     type: z.literal('sync_time'),
@@ -90,7 +100,8 @@ export function readClientFrame(value: unknown): FrameRead {
     return { ok: false, code: 'unknown_type', message: `type must be one of ${known}`, ...replyOf(value) }
   }
   const schema: z.ZodType<ClientFrame> = clientFrames[type as ClientFrameType]
-  const given = value['since'] === null || value['kind'] === null ? withoutNulls(value) : value
+  const hasNull = value['since'] === null || value['kind'] === null || value['ageMs'] === null
+  const given = hasNull ? withoutNulls(value) : value
   const read = schema.safeParse(given)
   return read.success ? { ok: true, frame: read.data } : refusalOf(given, read.error)
 }

@@ -57,6 +57,8 @@ export const timestampMs = integer(
 )
 /** Any time that the house says, in epoch ms: an extended deadline may lie beyond what can be asked for. */
 export const instantMs = integer(0, 8_640_000_000_000_000, 'epoch milliseconds')
+/** How long ago a request was first sent, by the sender's monotonic clock. */
+export const ageMs = integer(0, Number.MAX_SAFE_INTEGER, 'milliseconds')
 export const durationMs = integer(1, limits.durationMsMax, 'milliseconds')
 
 export const bidKind = z.enum(['max', 'exact'], { error: 'must be "max" or "exact"' })

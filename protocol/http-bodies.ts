@@ -15,6 +15,7 @@ import {
   durationMs,
   firstFault,
   increments,
+  instantMs,
   integer,
   line,
   softClose,
@@ -36,6 +37,17 @@ const endpoint = z
   .regex(/^https?:\/\/[^\s/?#@]+(?:[/?][^\s#]*)?$/i, { error: endpointError })
 
 const houseMs = z.number({ error: 'must be a number of milliseconds' }).exactOptional()
+
+/** The state in which a request is meant; in any other it is refused (`state_changed`). */
+const expect = z
+  .object(
+    {
+      seq: integer(0, Number.MAX_SAFE_INTEGER, '').exactOptional(),
+      closesAt: instantMs.exactOptional(),
+    },
+    { error: 'must be {seq?, closesAt?}' },
+  )
+  .exactOptional()
 
 const itemError = `must be JSON of at most ${limits.itemLengthMax} characters`
 
@@ -71,9 +83,9 @@ export const httpBodies = {
   /** POST /auctions/:id/buy-now */
   buyNow: z.object({}),
   /** POST /auctions/:id/close, /cancel, /pause, /resume */
-  manageAuction: z.object({}),
+  manageAuction: z.object({ expect }),
   /** POST /auctions/:id/extend */
-  extendAuction: z.object({ byMs: durationMs }),
+  extendAuction: z.object({ byMs: durationMs, expect }),
   /** POST /house. The house refuses values out of range; fields not named stay. */
   configureHouse: z.object({
     outageExtensionMinMs: houseMs,

@@ -32,10 +32,6 @@ const edgeProblems = {
   headers_too_large: { status: 431, title: 'The headers are larger than allowed' },
   internal: { status: 500, title: 'The server failed at this request' },
   unavailable: { status: 503, title: 'No leader is reachable; nothing was decided' },
-  outcome_unknown: {
-    status: 503,
-    title: 'It is not known whether this was decided; ask again with the same Idempotency-Key',
-  },
   overloaded: { status: 503, title: 'The house is overloaded; nothing was decided' },
   draining: { status: 503, title: 'This server is stopping' },
   version_unsupported: { status: 505, title: 'The request is of an HTTP version that is not spoken here' },

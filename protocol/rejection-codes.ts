@@ -7,7 +7,7 @@
 
 export interface RejectionMeaning {
   /** Status of the HTTP answer. */
-  readonly status: 403 | 404 | 409 | 422 | 423
+  readonly status: 403 | 404 | 409 | 422 | 423 | 503
   /** One sentence for people, without a full stop. */
   readonly title: string
 }
@@ -29,6 +29,11 @@ export const rejections = {
   terms_invalid: { status: 422, title: 'The terms contradict each other or are out of range' },
   auction_exists: { status: 409, title: 'There is already an auction with this id' },
   stale_epoch: { status: 409, title: 'Another server conducts this auction by now' },
+  state_changed: { status: 409, title: 'The auction is not in the state that the request expects' },
+  outcome_unknown: {
+    status: 503,
+    title: 'It is not known whether this was decided; ask again with the same Idempotency-Key',
+  },
 } as const satisfies Readonly<Record<string, RejectionMeaning>>
 
 export type RejectionCode = keyof typeof rejections

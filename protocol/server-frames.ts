@@ -76,6 +76,8 @@ export const serverFrames = {
     message: z.string(),
     /** Pause before the same can succeed, where that is known. */
     retryAfterMs: count.exactOptional(),
+    /** The same frame, sent again, gets the same answer. */
+    final: z.literal(true).exactOptional(),
   }),
 
   /** `highBidder` leads after this bid; `bidder` is who made it (another one, when outbid at once). */

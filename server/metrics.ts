@@ -54,14 +54,7 @@ export function serverMetrics(
       name: 'martillo_server_bids_total',
       help: 'Bids answered, by what became of them',
       labels: {
-        outcome: [
-          'accepted',
-          ...Object.keys(rejections),
-          'unavailable',
-          'outcome_unknown',
-          'overloaded',
-          'draining',
-        ],
+        outcome: ['accepted', ...Object.keys(rejections), 'unavailable', 'overloaded', 'draining'],
       },
     }),
     bidSeconds: metrics.histogram({

@@ -9,10 +9,9 @@
 import type { AuctionTerms, Command, MachineEntry } from '../state-cluster/machine/commands.ts'
 import type { AuctionStatus, PrivateEvent, PublicEvent, Reply } from '../state-cluster/machine/events.ts'
 import { type Checks, isSame } from './checks.ts'
+import { RememberedRequests, type RequestOf } from './remembered.ts'
 import { type Twin, type TwinLot, twins } from './twins.ts'
 
-const requestWindowMs = 600_000
-const requestsPerSubjectMax = 128
 /** Near a close, which means within this, servers pulse more often … */
 const nearMs = 5_000
 /** … and a silence longer than this is an outage. */
@@ -56,11 +55,7 @@ interface ModelOutboxEntry {
   readonly lot: ModelLot | undefined
 }
 
-interface Remembered {
-  readonly content: string
-  readonly reply: Reply
-  readonly atMs: number
-}
+type RequestedCommand = Extract<Command, { readonly requestId: unknown }>
 
 type ReportedEvent = Record<string, unknown> & { readonly auctionId: string; readonly seq: number }
 
@@ -70,7 +65,7 @@ export class Auditor {
   /** Notifications that must be published: `WON_AUCTION lot bidder`. */
   readonly outboxEntries: string[] = []
   readonly #checks: Checks
-  readonly #requests = new Map<string, Map<string, Remembered>>()
+  readonly #requests = new RememberedRequests()
   #settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
   #atMs = 0
   #events: ReportedEvent[] = []
@@ -99,7 +94,7 @@ export class Auditor {
     this.#atMs = atMs
     this.#events = []
     this.#outboxCount = 0
-    const expected = commands.map((command) => this.#answer(command))
+    const expected = commands.map((command, at) => this.#answer(command, replies[at]))
     commands.forEach((command, at) => {
       this.#checks.hold(isSame(replies[at], expected[at]), 'the auditor agrees', () => {
         const facts = `entry ${index}, ${JSON.stringify(command)}`
@@ -123,24 +118,47 @@ export class Auditor {
     })
   }
 
-  #answer(command: Command): Reply {
+  #answer(command: Command, given: Reply | undefined): Reply {
     if (!('requestId' in command)) return this.#run(command)
-    const { subject, requestId } = command
-    let own = this.#requests.get(subject)
-    if (own === undefined) {
-      own = new Map()
-      this.#requests.set(subject, own)
+    const requests = this.#requests
+    const request = requestOf(command)
+    const known = requests.find(request, this.#atMs)
+    if (known !== undefined)
+      return known.content === request.content
+        ? known.reply
+        : { ok: false, code: 'duplicate_request_differs' }
+    const place = placeOf(command)
+    const last = place === undefined ? undefined : requests.lastAt(place, request)
+    if (last !== undefined) return last
+    if (given?.ok === false && given.code === 'outcome_unknown') {
+      this.#checkUnknown(command)
+      return given
     }
-    const content = JSON.stringify(command)
-    const known = own.get(requestId)
-    if (known !== undefined && known.atMs >= this.#atMs - requestWindowMs)
-      return known.content === content ? known.reply : { ok: false, code: 'duplicate_request_differs' }
     const reply = this.#run(command)
-    own.delete(requestId)
-    own.set(requestId, { content, reply, atMs: this.#atMs })
-    const [oldest] = own.keys()
-    if (own.size > requestsPerSubjectMax) own.delete(oldest as string)
+    this.#checkRepeat(command, reply)
+    requests.note(request, reply, this.#atMs, place)
     return reply
+  }
+
+  /** An unknown outcome is the right answer only to a repeat that is old enough. */
+  #checkUnknown({ subject, ageMs = 0, ...rest }: RequestedCommand): void {
+    this.#checks.hold(
+      ageMs > 0 && this.#requests.mayBeForgotten(subject, ageMs, this.#atMs),
+      'a retry counts once',
+      () =>
+        `the outcome of ${JSON.stringify(rest)}, sent ${ageMs} ms before, is not unknown at ${this.#atMs}`,
+    )
+  }
+
+  /** What was accepted is not accepted again, and a repeat of it that says so is not refused. */
+  #checkRepeat(command: RequestedCommand, reply: Reply): void {
+    if (command.type === 'create_auction') return
+    const first = this.#requests.everAccepted(requestOf(command))
+    const isCopy = command.ageMs === undefined && (!reply.ok || command.type === 'register_buyer')
+    this.#checks.hold(first === undefined || isCopy, 'a retry counts once', () => {
+      const answers = `${JSON.stringify(reply)}, first answered ${JSON.stringify(first)}`
+      return `${JSON.stringify(command)} at ${this.#atMs}: ${answers}`
+    })
   }
 
   #run(command: Command): Reply {
@@ -364,9 +382,11 @@ export class Auditor {
     const lot = this.lots.get(command.auctionId)
     if (lot === undefined) return { ok: false, code: 'auction_not_found' }
     if (!command.operator && lot.seller !== command.subject) return { ok: false, code: 'not_the_seller' }
-    const refused = (code: 'auction_closed' | 'auction_not_open' | 'not_paused'): Reply => {
+    const refused = (code: 'auction_closed' | 'auction_not_open' | 'not_paused' | 'state_changed'): Reply => {
       return { ok: false, code, closesAt: lot.closesAt, seq: lot.seq }
     }
+    const { seq = lot.seq, closesAtMs = lot.closesAt } = command.expected ?? {}
+    if (seq !== lot.seq || closesAtMs !== lot.closesAt) return refused('state_changed')
     const { status } = lot
     const isPastClose = status === 'open' && this.#atMs >= lot.closesAt
     if (hasEnded(lot)) return refused('auction_closed')
@@ -599,6 +619,30 @@ function byPressure(a: ModelLot, b: ModelLot): number {
   const due = (lot: ModelLot): number =>
     lot.status === 'open' ? lot.closesAt : lot.status === 'scheduled' ? lot.opensAt : 0
   return due(a) - due(b) || a.ordinal - b.ordinal
+}
+
+function requestOf(command: RequestedCommand): RequestOf {
+  const { subject, requestId } = command
+  return {
+    subject,
+    requestId,
+    content: JSON.stringify({ ...command, ageMs: undefined, expected: undefined }),
+  }
+}
+
+/** Where the last accepted request is kept for ever. */
+function placeOf(command: RequestedCommand): string | undefined {
+  switch (command.type) {
+    case 'place_bid':
+    case 'buy_now':
+      return `bidder ${command.auctionId} ${command.subject}`
+    case 'register_buyer':
+      return `buyer ${command.buyerId}`
+    case 'create_auction':
+      return undefined
+    default:
+      return `managed ${command.auctionId}`
+  }
 }
 
 export function hasEnded({ status }: Pick<ModelLot, 'status'>): boolean {

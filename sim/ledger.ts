@@ -23,10 +23,11 @@ export interface LedgerEntry {
   readonly events: readonly PublicEvent[]
 }
 
-/** The index of a request and its reply there. */
+/** Where a request was accepted, or else where it was first; the reply there, and all that it got. */
 export interface Answered {
   readonly index: number
   readonly reply: Reply
+  readonly replies: readonly Reply[]
 }
 
 export class Ledger {
@@ -112,7 +113,11 @@ export class Ledger {
       if (!('requestId' in command)) return
       if (command.type === 'create_auction' && replies[at]?.ok) this.rules.noteTerms(command)
       const key = requestKey(command)
-      if (!this.answered.has(key)) this.answered.set(key, { index, reply: replies[at] as Reply })
+      const reply = replies[at] as Reply
+      const known = this.answered.get(key)
+      const all = [...(known?.replies ?? []), reply]
+      const isFirst = known === undefined || (!known.reply.ok && reply.ok)
+      this.answered.set(key, isFirst ? { index, reply, replies: all } : { ...known, replies: all })
     })
   }
 }

@@ -11,7 +11,7 @@ import type { GroupId } from '../protocol/ids.ts'
 import { type Clock, sleep } from '../runtime/clock.ts'
 import type { Random } from '../runtime/random.ts'
 import { LinkService, type MembershipAdmin } from '../state-cluster/link/service/service.ts'
-import { stateHash } from '../state-cluster/machine/index.ts'
+import { restoring, stateHash } from '../state-cluster/machine/index.ts'
 import { type HostTransport, ReplicaHost } from '../state-cluster/node/host.ts'
 import { linkBackend } from '../state-cluster/node/link-backend.ts'
 import { gatherTurns } from '../state-cluster/node/turns.ts'
@@ -30,6 +30,7 @@ import type { Address } from '../wire/stream.ts'
 import type { HostClock } from './clock.ts'
 import type { SimDisk } from './disk.ts'
 import { Process } from './process.ts'
+import { simLimits } from './remembered.ts'
 import type { RunContext } from './run-context.ts'
 
 const groupId = 0 as GroupId
@@ -39,7 +40,11 @@ const endMsMax = 1_000
 const handOverMsMax = 2_000
 const nowhere: Address = { host: '', port: 0 }
 
+/** The machine with bounds that a run reaches. */
+const lowMachine: Machine = { ...auctionMachine, restoring: (rows) => restoring(rows, simLimits) }
+
 /** What runs in its process. */
+
 interface Running {
   readonly host: ReplicaHost
   readonly transport: PeerTransport
@@ -361,7 +366,7 @@ export class SimNode {
   /** The machine, watched, and with its planted fault, if any. */
   #machine(process: Process): Machine {
     const { ledger, plant } = this.#context
-    const machine = plant?.machine?.(auctionMachine, process.timing.clock) ?? auctionMachine
+    const machine = plant?.machine?.(lowMachine, process.timing.clock) ?? lowMachine
     return {
       ...machine,
       apply(state, entry, index) {

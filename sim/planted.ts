@@ -205,6 +205,19 @@ function withStrandedLeaders(drawn: SimOptions): SimOptions {
   }
 }
 
+/** So many bids and acts that what was accepted is soon forgotten, in auctions that stay open. */
+function withManyRequests(drawn: SimOptions): SimOptions {
+  return {
+    ...drawn,
+    bidders: 14,
+    bidsPerSecond: 12,
+    rushesPerMinute: 6,
+    managesPerMinute: 60,
+    durationMs: [40_000, 90_000],
+    network: { ...drawn.network, clientLoss: 0.1 },
+  }
+}
+
 /** Servers that often die, under monitors that are often paused when they should act. */
 function withBusyMonitors(drawn: SimOptions): SimOptions {
   const rates = { ...drawn.rates, monitorPause: 12, serverCrash: 8, partition: 6, blackout: 0 }
@@ -317,6 +330,35 @@ export const plants: readonly Plant[] = [
     needs: ['loss'],
     machine: withCommands((state, command) => {
       if ('requestId' in command) state.requests['bySubject'].delete(command.subject)
+      return command
+    }),
+  },
+  {
+    name: 'age-of-a-repeat-ignored',
+    description: 'a repeat whose first sending is forgotten is judged like a new request',
+    needs: ['loss'],
+    tune: withManyRequests,
+    machine: withCommands((_state, command) => {
+      if (!('requestId' in command)) return command
+      const { ageMs: _, ...fresh } = command
+      return fresh as Command
+    }),
+  },
+  {
+    name: 'last-request-not-kept',
+    description: 'a row does not keep the last request that was accepted in it',
+    needs: ['loss'],
+    tune: withManyRequests,
+    machine: withCommands((state, command) => {
+      if (!('auctionId' in command)) return command
+      const auction = state.auctions.get(command.auctionId)
+      const bidder = auction?.bidderOf(command.subject)
+      if (auction === undefined) return command
+      auction.managedA = 0
+      state.changes.touch(auction)
+      if (bidder === undefined) return command
+      bidder.requestA = 0
+      state.changes.touch(bidder)
       return command
     }),
   },

@@ -32,6 +32,7 @@ interface Operation {
   /** The newest index that was acknowledged before its first attempt; its own index is higher. */
   readonly floorIndex: number
   attempts: number
+  readonly fromMs: number
   /** An attempt may have been proposed. */
   isUncertain: boolean
   /** Attempts without any answer yet. */
@@ -62,6 +63,8 @@ export class Workload {
   /** Requests of which every attempt was refused as not proposed. */
   readonly #refused: Operation[] = []
   readonly accepted: Operation[] = []
+  /** Refused by a rule: no copy of it may ever count. */
+  readonly denied: Operation[] = []
 
   constructor(context: RunParts, random: Random) {
     this.#context = context
@@ -115,6 +118,14 @@ export class Workload {
         !ledger.answered.has(requestKey(command)),
         'refused means not proposed',
         () => `operation ${number}, ${JSON.stringify(command)}`,
+      )
+    }
+    for (const { command, number, reply } of this.denied) {
+      checks.hold(
+        ledger.answered.get(requestKey(command))?.reply.ok === false,
+        'a retry counts once',
+        () =>
+          `operation ${number}, ${JSON.stringify(command)} was refused (${JSON.stringify(reply)}) and counted`,
       )
     }
     for (const { command, reply, number } of this.accepted) {
@@ -316,7 +327,9 @@ export class Workload {
     if (lot === undefined) return
     const operator = random.chance(0.3)
     const subject = (operator ? 'operator' : random.chance(0.1) ? bidderId(1) : lot.seller) as SubjectId
-    const base = { subject, requestId: this.#requestId(), auctionId: lot.id as AuctionId, operator }
+    const expected = random.chance(0.5) ? { expected: { closesAtMs: lot.closesAt } } : {}
+    const requestId = this.#requestId()
+    const base = { subject, requestId, auctionId: lot.id as AuctionId, operator, ...expected }
     const roll = random.unit()
     const command: ClientCommand =
       lot.status === 'paused' && roll < 0.7
@@ -381,6 +394,7 @@ export class Workload {
       command,
       floorIndex: this.#ackIndex,
       attempts: 0,
+      fromMs: this.#context.world.elapsedMs,
       isUncertain: false,
       open: 0,
       reply: undefined,
@@ -395,7 +409,9 @@ export class Workload {
     const random = this.#random
     operation.attempts += 1
     operation.open += 1
-    const { number, client, command, attempts: attempt } = operation
+    const { number, client, attempts: attempt } = operation
+    const ageMs = Math.max(1, Math.ceil(world.elapsedMs - operation.fromMs))
+    const command = attempt === 1 ? operation.command : { ...operation.command, ageMs }
     if (attempt > 1) counts.add('retries')
     history.note({
       type: 'invoke',
@@ -436,11 +452,20 @@ export class Workload {
     checks.hold(known !== undefined, 'acknowledged bids survive', () => `${facts()} is nowhere in the log`)
     if (known === undefined) return
     checks.hold(
-      isSame(known.reply, reply),
+      reply.ok || known.reply.ok
+        ? isSame(known.reply, reply) || isUnknown(reply)
+        : known.replies.some((one) => isSame(one, reply)),
       'a retry counts once',
       () => `${facts()}, first answered ${JSON.stringify(known.reply)}`,
     )
     if (operation.reply !== undefined) return
+    if (isUnknown(reply)) {
+      counts.add('outcomes.forgotten')
+      this.#open.delete(operation)
+      operation.isGivenUp = true
+      done?.(undefined)
+      return
+    }
     checks.hold(
       known.index > operation.floorIndex,
       'linearizable',
@@ -459,10 +484,15 @@ export class Workload {
       if (command.type === 'place_bid' || command.type === 'buy_now')
         counts.add(reply.ok ? 'bids.acknowledged' : 'bids.refused')
       if (reply.ok) this.accepted.push(operation)
+      else this.denied.push(operation)
       done?.(reply)
-      // Some clients repeat a request although they have the answer.
-      if (!this.#isStopped && this.#random.chance(0.05))
-        world.schedule(this.#random.unit() * 5_000, () => this.#attempt(operation, this.#server()))
+      // Some clients repeat a request although they have the answer, a few so late that it is forgotten.
+      if (!this.#isStopped && this.#random.chance(0.05)) {
+        const withinMs = this.#random.chance(0.3) ? 90_000 : 5_000
+        world.schedule(this.#random.unit() * withinMs, () => {
+          if (!this.#isStopped) this.#attempt(operation, this.#server())
+        })
+      }
     }
   }
 
@@ -500,6 +530,10 @@ export class Workload {
     }
     done?.(undefined)
   }
+}
+
+function isUnknown(reply: Reply): boolean {
+  return !reply.ok && reply.code === 'outcome_unknown'
 }
 
 function shown({ status, price, bidCount }: AuctionView) {

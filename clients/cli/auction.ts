@@ -5,9 +5,16 @@
 import type { Command } from 'commander'
 import { type AuctionView, auctionStatuses } from '../../protocol/auction-view.ts'
 import type { AuctionsQuery, HttpRequestOf } from '../../protocol/http-bodies.ts'
+import type { AuctionId } from '../../protocol/ids.ts'
 import { pageLimitMax } from '../../protocol/limits.ts'
 import { systemClock } from '../../runtime/clock.ts'
-import { type AuctionAction, amountText, formatAmount } from '../core/index.ts'
+import {
+  type AuctionAction,
+  amountText,
+  type ExpectedState,
+  formatAmount,
+  type HouseHttp,
+} from '../core/index.ts'
 import { collect } from './buyer.ts'
 import { usageFailure } from './failure.ts'
 import { type Io, printJson, printLine } from './io.ts'
@@ -81,6 +88,10 @@ export function registerAuctionVerbs(program: Command, io: Io): void {
     .addHelpText('after', '\nExample:\n  $ martillo auction show ID --json')
     .action((id: string, options: TargetOptions) => showAuction(new Target(options, io), id, io))
 
+  registerManagingVerbs(auction, io)
+}
+
+function registerManagingVerbs(auction: Command, io: Io): void {
   const actions: readonly (readonly [AuctionAction, string])[] = [
     ['close', 'let the hammer fall now: sold, or passed'],
     ['cancel', 'cancel an auction; nobody wins it'],
@@ -94,7 +105,12 @@ export function registerAuctionVerbs(program: Command, io: Io): void {
         const target = new Target(options, io)
         const auctionId = readAuctionId(id)
         const token = await target.requireManagingToken()
-        printAuction(target, await target.http(token).manage(auctionId, action), io)
+        const http = target.http(token)
+        printAuction(
+          target,
+          await http.manage(auctionId, action, await stateFor(http, auctionId, action)),
+          io,
+        )
       })
   }
 
@@ -111,8 +127,21 @@ export function registerAuctionVerbs(program: Command, io: Io): void {
       const auctionId = readAuctionId(id)
       const byMs = readDuration(duration)
       const token = await target.requireManagingToken()
-      printAuction(target, await target.http(token).extend(auctionId, byMs), io)
+      const http = target.http(token)
+      const { closesAt } = await http.auction(auctionId)
+      printAuction(target, await http.extend(auctionId, byMs, { closesAt }), io)
     })
+}
+
+/** An end cannot happen twice; a pause and its end move the deadline, so it names the one that is meant. */
+async function stateFor(
+  http: HouseHttp,
+  auctionId: AuctionId,
+  action: AuctionAction,
+): Promise<ExpectedState | undefined> {
+  if (action === 'close' || action === 'cancel') return undefined
+  const { closesAt } = await http.auction(auctionId)
+  return { closesAt }
 }
 
 function printAuction(target: Target, view: AuctionView, io: Io): void {

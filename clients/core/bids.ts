@@ -1,7 +1,7 @@
 /**
  * Bids that wait for their answer.
  * Invariant: a bid keeps one request id and is sent again on each new socket, until it is answered or its patience
- * is over; so it counts at most once and has one outcome. The session reports when a socket is open.
+ * is over; so it counts at most once and has one outcome. A repeat says how old it is. The session reports when a socket is open.
  */
 import type { ClientFrameOf } from '../../protocol/client-frames.ts'
 import { frameErrors } from '../../protocol/frame-errors.ts'
@@ -17,7 +17,8 @@ interface PendingBid {
   readonly settle: (outcome: BidOutcome | ClientError) => void
   /** How often the house requested a retry. */
   retries: number
-  wasSent: boolean
+  /** When it was sent for the first time, by the monotonic clock. */
+  sentMs: number | undefined
   cancelTimers: (() => void)[]
 }
 
@@ -56,7 +57,7 @@ export class PendingBids {
         if (outcome instanceof ClientError) reject(outcome)
         else resolve(outcome)
       }
-      const bid: PendingBid = { frame, settle, retries: 0, wasSent: false, cancelTimers: [] }
+      const bid: PendingBid = { frame, settle, retries: 0, sentMs: undefined, cancelTimers: [] }
       const { clock, patienceMs } = this.#options
       bid.cancelTimers.push(clock.setTimer(patienceMs, () => this.#giveUp(id, 'no answer came in time')))
       this.#pending.set(id, bid)
@@ -65,7 +66,12 @@ export class PendingBids {
   }
 
   #send(bid: PendingBid): void {
-    if (this.#options.send(bid.frame)) bid.wasSent = true
+    const { clock, send } = this.#options
+    const { frame, sentMs } = bid
+    const nowMs = clock.monotonicMs()
+    // At least 1 ms, for 0 is a first sending.
+    const aged = sentMs === undefined ? frame : { ...frame, ageMs: Math.max(1, Math.ceil(nowMs - sentMs)) }
+    if (send(aged)) bid.sentMs ??= nowMs
   }
 
   /** Sends everything unanswered on a new socket, in the order in which it was placed. */
@@ -86,7 +92,7 @@ export class PendingBids {
     if (bid === undefined) return
     const { requestId } = bid.frame
     bid.settle(
-      bid.wasSent
+      bid.sentMs !== undefined
         ? new ClientError('outcome_unknown', `${why}; ask again with requestId ${requestId}`)
         : new ClientError('unreachable', why),
     )
@@ -100,6 +106,10 @@ export class PendingBids {
   failed(error: ServerFrameOf<'error'>): boolean {
     const bid = this.#pending.get(error.replyTo as number)
     if (bid === undefined) return false
+    if (error.final === true && error.code === 'outcome_unknown') {
+      this.#take(error.replyTo)?.settle(new ClientError('outcome_unknown', error.message))
+      return true
+    }
     // An unknown code of a later house means that trying again does not help.
     if (frameErrors[error.code]?.retry === true) this.#retryLater(bid, error.retryAfterMs)
     else

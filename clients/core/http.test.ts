@@ -108,6 +108,7 @@ describe('HouseHttp', () => {
     }
     await expect(made).resolves.toEqual({ id: 'a' })
     expect(new Set(calls.map((call) => call.headers['idempotency-key']))).toEqual(new Set(['key-1']))
+    expect(calls.map((call) => call.headers['idempotency-age'])).toEqual([undefined, '2000', '4000'])
 
     const always = house(...Array.from({ length: 20 }, () => busy))
     const refused = expect(always.http.registerBuyer({ name: 'Ann' })).rejects.toMatchObject({

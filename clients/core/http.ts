@@ -40,6 +40,9 @@ export interface HouseHttpOptions {
 /** What a manager of an auction can do to it, by its path. */
 export type AuctionAction = 'close' | 'cancel' | 'pause' | 'resume'
 
+/** The state in which a request is meant. */
+export type ExpectedState = NonNullable<HttpRequestOf<'manageAuction'>['expect']>
+
 /** The answer of POST /bids: a bid reply without `replyTo`. */
 export type BidPlacedBody = Omit<ServerFrameOf<'bid_accepted'>, 'replyTo'>
 
@@ -117,12 +120,21 @@ export class HouseHttp {
     return this.#call('GET', `/auctions/${encodeURIComponent(auctionId)}/bids${queryText({ ...query })}`)
   }
 
-  manage(auctionId: AuctionId, action: AuctionAction, key?: RequestId): Promise<AuctionView> {
-    return this.#make(`/auctions/${encodeURIComponent(auctionId)}/${action}`, {}, key)
+  /** Acts in the state that `expect` names; in another one the house refuses (`state_changed`). */
+  manage(
+    auctionId: AuctionId,
+    action: AuctionAction,
+    expect?: ExpectedState,
+    key?: RequestId,
+  ): Promise<AuctionView> {
+    const body: HttpRequestOf<'manageAuction'> = expect === undefined ? {} : { expect }
+    return this.#make(`/auctions/${encodeURIComponent(auctionId)}/${action}`, body, key)
   }
 
-  extend(auctionId: AuctionId, byMs: number, key?: RequestId): Promise<AuctionView> {
-    return this.#make(`/auctions/${encodeURIComponent(auctionId)}/extend`, { byMs }, key)
+  /** Gives more time to a deadline that `expect` names, so that it is given once. */
+  extend(auctionId: AuctionId, byMs: number, expect?: ExpectedState, key?: RequestId): Promise<AuctionView> {
+    const body: HttpRequestOf<'extendAuction'> = expect === undefined ? { byMs } : { byMs, expect }
+    return this.#make(`/auctions/${encodeURIComponent(auctionId)}/extend`, body, key)
   }
 
   #make<Answer>(path: string, body: unknown, key = this.#options.newId() as RequestId): Promise<Answer> {
@@ -142,7 +154,8 @@ export class HouseHttp {
       headers['content-type'] = 'application/json'
       headers['idempotency-key'] = content.key
     }
-    const request = { method, headers, ...(content === undefined ? {} : { body: content.body }) }
+    const first = { method, headers, ...(content === undefined ? {} : { body: content.body }) }
+    const request = this.#aging(first, content !== undefined)
     for (let repeats = 0; ; repeats += 1) {
       const { response, text } = await this.#reach(path, request)
       if (response.status >= 200 && response.status < 300) return answerOf<Answer>(response, text)
@@ -152,16 +165,31 @@ export class HouseHttp {
     }
   }
 
-  async #reach(path: string, request: HttpRequest): Promise<Heard> {
+  /** The request of each attempt: those after the first say how long ago that was. */
+  #aging(first: HttpRequest, hasKey: boolean): () => HttpRequest {
+    const { clock } = this.#options
+    const sentMs = clock.monotonicMs()
+    let isFirst = true
+    return () => {
+      if (isFirst || !hasKey) {
+        isFirst = false
+        return first
+      }
+      const ageMs = Math.max(1, Math.ceil(clock.monotonicMs() - sentMs))
+      return { ...first, headers: { ...first.headers, 'idempotency-age': String(ageMs) } }
+    }
+  }
+
+  async #reach(path: string, request: () => HttpRequest): Promise<Heard> {
     const backoff = new Backoff(defaultBackoff, this.#options.random)
     for (let left = this.#options.unreachableRepeatsMax ?? 0; left > 0; left -= 1) {
       try {
-        return await this.#ask(path, request)
+        return await this.#ask(path, request())
       } catch {
         await this.#wait(backoff.next())
       }
     }
-    return await this.#ask(path, request)
+    return await this.#ask(path, request())
   }
 
   async #ask(path: string, request: HttpRequest): Promise<Heard> {

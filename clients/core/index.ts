@@ -13,7 +13,13 @@ export {
 export { isEnded } from './auction-state.ts'
 export { type Codec, jsonCodec, msgpackCodec } from './codec.ts'
 export { ClientError, type ClientErrorCode, ProblemError } from './errors.ts'
-export { type AuctionAction, type BidPlacedBody, HouseHttp, type HouseHttpOptions } from './http.ts'
+export {
+  type AuctionAction,
+  type BidPlacedBody,
+  type ExpectedState,
+  HouseHttp,
+  type HouseHttpOptions,
+} from './http.ts'
 export { type Moment, parseMoment } from './moments.ts'
 export type { Clock, Fetch, NewId, Random, Socket, SocketHandlers, Transport } from './ports.ts'
 export { Session } from './session.ts'

@@ -273,7 +273,8 @@ describe('bids', () => {
     clock.advance(200)
     transport.last.hello()
     const again = transport.last.sentOf('place_bid')
-    expect(again.slice(0, 2)).toEqual(sent)
+    expect(again.slice(0, 2)).toEqual(sent.map((frame) => ({ ...frame, ageMs: 200 })))
+    expect(again[2]).not.toHaveProperty('ageMs')
     expect(again.map((frame) => frame.amount)).toEqual([500, 600, 700])
     for (const frame of again) transport.last.push(accepted(frame.id as number, frame.requestId))
     expect((await Promise.all([first, second, third])).map((outcome) => outcome.requestId)).toEqual([
@@ -319,10 +320,10 @@ describe('bids', () => {
     clock.advance(499)
     expect(transport.last.sentOf('place_bid')).toHaveLength(1)
     clock.advance(1)
-    expect(transport.last.sentOf('place_bid')).toEqual([bid, bid])
+    expect(transport.last.sentOf('place_bid')).toEqual([bid, { ...bid, ageMs: 500 }])
     transport.last.push({ type: 'error', replyTo, code: 'overloaded', message: '' })
     clock.advance(500)
-    expect(transport.last.sentOf('place_bid')).toEqual([bid, bid, bid])
+    expect(transport.last.sentOf('place_bid')[2]).toEqual({ ...bid, ageMs: 1_000 })
     transport.last.push(accepted(replyTo))
     expect(await outcome).toMatchObject({ type: 'bid_accepted' })
   })
@@ -345,6 +346,17 @@ describe('bids', () => {
     expect(result.error).toMatchObject({ code: 'outcome_unknown' })
     expect(result.error?.message).toContain('r1')
     expect(session.pendingBids).toBe(0)
+  })
+
+  it('CLIENT9 an unknown outcome that is final ends a bid at once', async () => {
+    const { clock, transport, session } = open()
+    const { result, settled } = track(session.placeBid({ auctionId, amount: 500 }))
+    const replyTo = transport.last.sentOf('place_bid')[0]?.id as number
+    transport.last.push({ type: 'error', replyTo, code: 'outcome_unknown', message: 'too old', final: true })
+    await settled
+    expect(result.error).toMatchObject({ code: 'outcome_unknown', message: 'too old' })
+    clock.advance(20_000)
+    expect(transport.last.sentOf('place_bid')).toHaveLength(1)
   })
 
   it('CLIENT9 one that was never sent is unreachable, not unknown', async () => {

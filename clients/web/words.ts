@@ -22,6 +22,7 @@ export const sentences: Readonly<Record<ProblemCode | FrameErrorCode, string>> =
   terms_invalid: 'These terms contradict each other.',
   auction_exists: 'There is already an auction with this id.',
   stale_epoch: 'Another server conducts this auction by now. Please try again.',
+  state_changed: 'The auction has changed meanwhile. Look at it again, then decide.',
   malformed_json: 'The house did not understand the request.',
   malformed_msgpack: 'The house did not understand the request.',
   wrong_encoding: 'The house did not understand the request.',

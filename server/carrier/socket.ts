@@ -49,6 +49,7 @@ export const keptHeaders = [
   'transfer-encoding',
   'expect',
   'idempotency-key',
+  'idempotency-age',
   'if-none-match',
   'accept-encoding',
   'origin',

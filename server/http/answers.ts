@@ -53,6 +53,10 @@ export function rateAnswer(waitMs: number): HttpAnswer {
   return problemAnswer('rate_limited', {}, { 'Retry-After': String(Math.ceil(waitMs / 1000)) })
 }
 
+/** Of an `outcome_unknown` that stays so. */
+export const forgotten =
+  'so old a request is no longer remembered, and asking again does not help: the auction shows what counted'
+
 /** What the machine's reply does not say, and the request and its auction do. */
 interface RejectionContext {
   /** The status of a low bid depends on whether the auction has bids; that is assumed. */
@@ -66,6 +70,7 @@ export function rejectionAnswer(
   reply: Rejected,
   { bidCount = 1, detail }: RejectionContext = {},
 ): HttpAnswer {
+  if (reply.code === 'outcome_unknown') return problemAnswer(reply.code, { status: 409, detail: forgotten })
   return problemAnswer(reply.code, {
     status: statusOfRejection(reply.code, bidCount),
     ...(detail === undefined || reply.code !== 'terms_invalid' ? {} : { detail }),

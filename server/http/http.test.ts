@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { auctionView } from '../../protocol/auction-view.ts'
 import { problems } from '../../protocol/problems.ts'
 import { InvariantError } from '../../runtime/assert.ts'
-import { ClusterError } from '../../state-cluster/index.ts'
+import { ClusterError, type Command } from '../../state-cluster/index.ts'
 import { type Answer, TestHouse } from '../testing/test-server.ts'
 
 let house: TestHouse
@@ -561,6 +561,52 @@ describe('tokens over HTTP', () => {
 })
 
 describe('failures behind the edge', () => {
+  test('REQUEST9 a repeat says its age, and one whose answer is forgotten is 409 without Retry-After', async () => {
+    const auctionId = await house.createAuction()
+    const proposed: Command[] = []
+    const { propose } = house.cluster
+    house.cluster.propose = async (groupId, command) => {
+      proposed.push(command)
+      if ('ageMs' in command) return { ok: false, code: 'outcome_unknown' }
+      return await propose.call(house.cluster, groupId, command)
+    }
+    const bid = { token: ann, body: { auctionId, amount: 500 }, key: 'k' }
+    expect((await house.ask('/bids', bid)).status).toBe(201)
+    const answer = await house.ask('/bids', { ...bid, headers: { 'idempotency-age': '61000' } })
+    expectProblem(answer, 409, 'outcome_unknown')
+    expect(answer.headers.get('retry-after')).toBeNull()
+    expect(proposed.map((command) => ('ageMs' in command ? command.ageMs : undefined))).toEqual([
+      undefined,
+      61_000,
+    ])
+    house.cluster.propose = propose
+    for (const age of ['-1', '1.5', 'old'])
+      expectProblem(
+        await house.ask('/bids', { ...bid, headers: { 'idempotency-age': age } }),
+        400,
+        'field_invalid',
+      )
+  })
+
+  test('CLOSE8 an act names the state that it expects, and in another it is state_changed', async () => {
+    const auctionId = await house.createAuction()
+    const view = async () =>
+      (await house.ask(`/auctions/${auctionId}`)).body as { closesAt: number; seq: number }
+    const { closesAt, seq } = await view()
+    const extend = (expect: object) =>
+      house.ask(`/auctions/${auctionId}/extend`, {
+        token: house.operatorToken,
+        body: { byMs: 60_000, expect },
+      })
+    expect((await extend({ closesAt, seq })).status).toBe(200)
+    expectProblem(await extend({ closesAt }), 409, 'state_changed')
+    expectProblem(await extend({ seq }), 409, 'state_changed')
+    expectProblem(await extend({ seq: -1 }), 400, 'field_invalid')
+    const pause = { token: house.operatorToken, body: { expect: { closesAt } } }
+    expectProblem(await house.ask(`/auctions/${auctionId}/pause`, pause), 409, 'state_changed')
+    expect((await view()).closesAt).toBe(closesAt + 60_000)
+  })
+
   test('HTTP14 no leader, an unknown outcome and full queues are 503 with Retry-After, each with its code', async () => {
     const auctionId = await house.createAuction()
     const body = { auctionId, amount: 500 }

@@ -32,6 +32,8 @@ export interface Call {
   readonly address: string
   /** The same for a retry with the same `Idempotency-Key`. */
   readonly requestId: RequestId
+  /** Of a retry: how long ago the first one was sent (`Idempotency-Age`). */
+  readonly ageMs?: number
 }
 
 type Outcome = HttpAnswer | Promise<HttpAnswer>
@@ -279,9 +281,13 @@ export class Http {
     const requestId = key === '' ? newRequestId() : requestIdOf(key)
     if (requestId === undefined)
       return problemAnswer('field_invalid', { detail: 'Idempotency-Key has up to 255 visible characters' })
+    const ageMs = ageOf(request.header('idempotency-age'))
+    if (ageMs === undefined)
+      return problemAnswer('field_invalid', { detail: 'Idempotency-Age is an integer of milliseconds' })
     const query = new URLSearchParams(request.query)
+    const call = { request, params, query, identity, address, requestId }
     try {
-      const outcome = route.handle({ request, params, query, identity, address, requestId }, body)
+      const outcome = route.handle(ageMs === 0 ? call : { ...call, ageMs }, body)
       return outcome instanceof Promise ? outcome.catch(faultAnswer) : outcome
     } catch (error) {
       return faultAnswer(error)
@@ -376,7 +382,7 @@ function hasBody(request: HttpRequest): boolean {
   return request.header('transfer-encoding') !== '' || lengthOf(request) !== 0
 }
 
-const ownHeaders = ['Authorization', 'Content-Type', 'Idempotency-Key']
+const ownHeaders = ['Authorization', 'Content-Type', 'Idempotency-Key', 'Idempotency-Age']
 const headerName = /^[\w!#$%&'*+.^`|~-]{1,64}$/
 const headerNamesMax = 64
 
@@ -417,4 +423,10 @@ function paramsOf(
     }
   }
   return params
+}
+
+/** Milliseconds; 0 where there is no such header, `undefined` where it is no number of them. */
+function ageOf(header: string): number | undefined {
+  if (header === '') return 0
+  return /^\d{1,15}$/.test(header) ? Number(header) : undefined
 }

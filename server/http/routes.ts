@@ -26,6 +26,7 @@ import type {
   BidPlaced,
   Cluster,
   Command,
+  Expected,
   Reply,
 } from '../../state-cluster/index.ts'
 import { termsFault } from '../../state-cluster/index.ts'
@@ -92,7 +93,7 @@ export function routes(context: RouteContext): readonly Route[] {
       bid(context, call, auctionId, (subject) => ({
         type: 'place_bid',
         subject,
-        requestId: call.requestId,
+        ...requestOf(call),
         auctionId,
         amount,
         kind,
@@ -103,7 +104,7 @@ export function routes(context: RouteContext): readonly Route[] {
         bid(context, call, auctionId, (subject) => ({
           type: 'buy_now',
           subject,
-          requestId: call.requestId,
+          ...requestOf(call),
           auctionId,
         })),
       ),
@@ -114,8 +115,8 @@ export function routes(context: RouteContext): readonly Route[] {
     manage('/auction/:id/cancel', 'cancel_auction'),
     manage('/auctions/:id/pause', 'pause_auction'),
     manage('/auctions/:id/resume', 'resume_auction'),
-    post('/auctions/:id/extend', 'extendAuction', ['seller', 'operator'], (call, { byMs }) =>
-      change(context, call, (base) => ({ type: 'extend_auction', ...base, byMs })),
+    post('/auctions/:id/extend', 'extendAuction', ['seller', 'operator'], (call, { byMs, expect }) =>
+      change(context, call, (base) => ({ type: 'extend_auction', ...base, byMs, ...expectedOf(expect) })),
     ),
   ]
 
@@ -123,8 +124,8 @@ export function routes(context: RouteContext): readonly Route[] {
     path: string,
     type: 'close_auction' | 'cancel_auction' | 'pause_auction' | 'resume_auction',
   ): Route {
-    return post(path, 'manageAuction', ['seller', 'operator'], (call) =>
-      change(context, call, (base) => ({ type, ...base })),
+    return post(path, 'manageAuction', ['seller', 'operator'], (call, { expect }) =>
+      change(context, call, (base) => ({ type, ...base, ...expectedOf(expect) })),
     )
   }
 
@@ -155,7 +156,7 @@ async function registerBuyer(
   const reply = await propose(cluster, cluster.groups[0] ?? 0, {
     type: 'register_buyer',
     subject,
-    requestId,
+    ...requestOf(call),
     buyerId,
     serverId: config.serverId as ServerId,
     ...body,
@@ -204,8 +205,14 @@ async function createAuction(
     ...(item === undefined ? {} : { item: JSON.stringify(item) }),
   }
   const serverId = config.serverId as ServerId
-  const { requestId } = call
-  const command: Command = { type: 'create_auction', subject, requestId, auctionId, serverId, terms }
+  const command: Command = {
+    type: 'create_auction',
+    subject,
+    ...requestOf(call),
+    auctionId,
+    serverId,
+    terms,
+  }
   const reply = await propose(cluster, cluster.groupOf(auctionId), command)
   if (!reply.ok) return rejectionAnswer(reply, { detail: termsFault(terms) })
   const view = await viewOf(cluster, auctionId)
@@ -326,9 +333,26 @@ async function bid(
   })
 }
 
+/** What makes a retry count once. */
+function requestOf({ requestId, ageMs }: Call): { requestId: Call['requestId']; ageMs?: number } {
+  return ageMs === undefined ? { requestId } : { requestId, ageMs }
+}
+
+function expectedOf(expect: HttpBodyOf<'manageAuction'>['expect']): { expected?: Expected } {
+  if (expect === undefined) return {}
+  const { seq, closesAt } = expect
+  return {
+    expected: {
+      ...(seq === undefined ? {} : { seq }),
+      ...(closesAt === undefined ? {} : { closesAtMs: closesAt }),
+    },
+  }
+}
+
 type ManagedFields = {
   readonly subject: SubjectId
   readonly requestId: Call['requestId']
+  readonly ageMs?: number
   readonly auctionId: AuctionId
   readonly operator: boolean
 }
@@ -341,9 +365,8 @@ function change(
   return withAuction(call, async (auctionId) => {
     const { cluster } = context
     const identity = identityOf(call)
-    const { requestId } = call
     const operator = hasRole(identity, 'operator')
-    const command = commandOf({ subject: identity.subject, requestId, auctionId, operator })
+    const command = commandOf({ subject: identity.subject, ...requestOf(call), auctionId, operator })
     const reply = await propose(cluster, cluster.groupOf(auctionId), command)
     if (!reply.ok) return rejectionAnswer(reply)
     return jsonAnswer(200, wireView(await viewOf(cluster, auctionId)))

@@ -15,7 +15,7 @@ import type { Cluster, Command, Rejected } from '../../state-cluster/index.ts'
 import type { Admission } from '../access/admission.ts'
 import { hasRole } from '../access/auth.ts'
 import { acceptedFrame, rejectedFrame } from '../frames.ts'
-import { clusterFault } from '../http/answers.ts'
+import { clusterFault, forgotten } from '../http/answers.ts'
 import type { ServerMetrics } from '../metrics.ts'
 import type { Tally } from '../tally.ts'
 import type { FanOut } from './fan-out.ts'
@@ -68,12 +68,12 @@ export function frameHandlers(
     },
 
     place_bid(session, frame) {
-      const { auctionId, requestId, amount } = frame
+      const { auctionId, amount } = frame
       const kind = frame.kind ?? 'max'
       return bid(context, session, frame, (subject) => ({
         type: 'place_bid',
         subject,
-        requestId,
+        ...requestOf(frame),
         auctionId,
         amount,
         kind,
@@ -81,8 +81,13 @@ export function frameHandlers(
     },
 
     buy_now(session, frame) {
-      const { auctionId, requestId } = frame
-      return bid(context, session, frame, (subject) => ({ type: 'buy_now', subject, requestId, auctionId }))
+      const { auctionId } = frame
+      return bid(context, session, frame, (subject) => ({
+        type: 'buy_now',
+        subject,
+        ...requestOf(frame),
+        auctionId,
+      }))
     },
 
     sync_time(session, frame) {
@@ -118,6 +123,12 @@ interface BidFrame {
   readonly id: FrameId
   readonly auctionId: AuctionId
   readonly requestId: RequestId
+  readonly ageMs?: number
+}
+
+/** What makes a retry count once; an age of 0 is a first sending. */
+function requestOf({ requestId, ageMs = 0 }: BidFrame): { requestId: RequestId; ageMs?: number } {
+  return ageMs === 0 ? { requestId } : { requestId, ageMs }
 }
 
 /** Proposes a bid of the token's subject, and answers with the machine's reply. */
@@ -155,6 +166,8 @@ async function bid(
     if (reply.ok) {
       assert(reply.type === 'bid', 'the reply to a bid is a bid')
       session.send(encodeServerFrame(acceptedFrame(frame.id, frame.requestId, reply)))
+    } else if (reply.code === 'outcome_unknown') {
+      decline({ code: reply.code, message: forgotten, final: true })
     } else session.send(encodeServerFrame(rejectedFrame(frame.id, frame.requestId, frame.auctionId, reply)))
     metrics.bids.add(1, { outcome: reply.ok ? 'accepted' : reply.code })
     metrics.bidSeconds.observe((clock.monotonicMs() - sinceMs) / 1000)
@@ -173,6 +186,7 @@ export interface FrameError {
   readonly code: FrameErrorCode
   readonly message: string
   readonly retryAfterMs?: number
+  readonly final?: true
 }
 
 export function refuse(session: SocketSession, replyTo: FrameId | undefined, error: FrameError): void {

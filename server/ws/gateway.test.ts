@@ -414,6 +414,30 @@ describe('limits of the socket', () => {
     expect(await bidder.ask(bid)).toMatchObject({ type: 'bid_accepted' })
   })
 
+  test('REQUEST9 a bid that was sent before says so, and one whose answer is forgotten is a final error', async () => {
+    const auctionId = await house.createAuction()
+    const bidder = await client({ token: ann })
+    const { propose } = house.cluster
+    const ages: unknown[] = []
+    house.cluster.propose = async (groupId, command) => {
+      if (!('requestId' in command)) return await propose.call(house.cluster, groupId, command)
+      ages.push(command.ageMs)
+      return { ok: false, code: 'outcome_unknown' }
+    }
+    for (const type of ['place_bid', 'buy_now']) {
+      const bid = { type, auctionId, requestId: type, ...(type === 'place_bid' ? { amount: 500 } : {}) }
+      for (const ageMs of [0, null, 61_000])
+        expect(await bidder.ask({ ...bid, ageMs })).toMatchObject({
+          type: 'error',
+          code: 'outcome_unknown',
+          final: true,
+        })
+      expect(await bidder.ask({ ...bid, ageMs: -1 })).toMatchObject({ code: 'field_invalid' })
+    }
+    expect(ages).toEqual([undefined, undefined, 61_000, undefined, undefined, 61_000])
+    house.cluster.propose = propose
+  })
+
   test('SESSION10 a handler that fails answers internal, and the socket and the server continue', async () => {
     const auctionId = await house.createAuction()
     const bidder = await client({ token: ann })

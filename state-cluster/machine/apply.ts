@@ -5,7 +5,7 @@
  * in handlers/, whose header lists replies, events and outbox entries.
  *
  * Invariant: the result depends on the state and the entry alone, so replicas that applied the same entries are equal.
- * Source: docs/spec.md ENTRY1–ENTRY3, REQUEST1, REQUEST2, REQUEST5; docs/design.md "Two pure cores and one shell".
+ * Source: docs/spec.md ENTRY1–ENTRY3, REQUEST1, REQUEST2, REQUEST5–REQUEST8; docs/design.md "Two pure cores and one shell".
  */
 import { ApplyContext } from './apply-context.ts'
 import { fail } from './assert.ts'
@@ -30,8 +30,10 @@ import { registerBuyer } from './handlers/register-buyer.ts'
 import { releaseServer } from './handlers/release-server.ts'
 import { resumeAuction } from './handlers/resume-auction.ts'
 import { shiftClock } from './handlers/shift-clock.ts'
+import { keyOf, lastReply, mayBeForgotten, noteLast } from './last-requests.ts'
 import { stampMsMax } from './limits.ts'
 import { hashPlain } from './plain.ts'
+import { mayTurn } from './refusals.ts'
 import type { State } from './state.ts'
 
 /** The entry version that this build writes, and the only one that it reads. */
@@ -56,6 +58,7 @@ export function apply(state: State, entry: MachineEntry): Applied {
   const replies: Reply[] = []
   for (const command of commands) replies.push(answer(context, command))
   state.requests.expire(context.atMs, expiryPerEntry + 2 * commands.length)
+  state.refusals.expire(context.atMs, expiryPerEntry + 2 * commands.length)
   state.changes.touch(house)
   state.changes.endEntry()
   return { replies, events: context.events, outboxCount: context.outboxCount, gained: context.gained }
@@ -64,16 +67,24 @@ export function apply(state: State, entry: MachineEntry): Applied {
 /** Commands with a request id count once. The others carry an epoch, or may be repeated without harm. */
 function answer(context: ApplyContext, command: Command): Reply {
   if (!('requestId' in command)) return run(context, command)
-  const { requests } = context.state
+  const { requests, refusals } = context.state
   const { subject, requestId } = command
+  const { atMs } = context
   const digest = hashPlain(commandCodes[command.type], contentOf(command))
-  const known = requests.find(subject, requestId, context.atMs)
+  const known = requests.find(subject, requestId, atMs) ?? refusals.find(subject, requestId, atMs)
   if (known !== undefined)
     return known.digestA === digest.a && known.digestB === digest.b
       ? known.reply
       : refuse('duplicate_request_differs')
+  const key = keyOf(command, digest)
+  const last = lastReply(context.state, command, key)
+  if (last !== undefined) return last
+  if (mayBeForgotten(context, command)) return refuse('outcome_unknown')
   const reply = run(context, command)
-  requests.remember({ subject, requestId, digest, atMs: context.atMs, reply })
+  if (reply.ok) {
+    noteLast(context.state, command, key, reply)
+    requests.remember({ subject, requestId, digest, atMs, reply })
+  } else if (mayTurn(reply.code)) refusals.remember({ subject, requestId, digest, atMs, reply })
   return reply
 }
 

@@ -13,7 +13,7 @@ import type { Amount, IncrementTable } from '../../protocol/money.ts'
 import { type RowKind, Stored } from './changes.ts'
 import type { SoftClose } from './commands.ts'
 import type { DueItem } from './due.ts'
-import type { AuctionStatus } from './events.ts'
+import { type AuctionStatus, type BidderStatus, bidderStatusCodes } from './events.ts'
 import type { Format } from './formats/format.ts'
 import { flatOf } from './interned.ts'
 import type { Plain } from './plain.ts'
@@ -24,8 +24,10 @@ import type { Plain } from './plain.ts'
  *                                           extensionMs, limit] | null, item]
  * auction  key: auction id          value: [owner, epoch, status, seq, opensAt, closesAt, pausedAt,
  *                                           extensions, soft extensions, bidCount, price, high bidder's alias,
- *                                           hammer price, winner's alias]
- * bidder   key: auction id/alias    value: [bidder id, maximum, seq of the bid that set it]
+ *                                           hammer price, winner's alias, last managing request a, b, seq of its
+ *                                           reply]
+ * bidder   key: auction id/alias    value: [bidder id, maximum, seq of the bid that set it, last request a, b, and of
+ *                                           its reply: price, asking bid, status]
  */
 
 /** Stable codes of rows. Never reuse a number. */
@@ -124,6 +126,12 @@ export class Bidder extends Stored {
   maxBid: Amount
   /** The bid that set the maximum. */
   maxSeq: number
+  /** The last accepted request, and what its reply has beside maximum and seq (last-requests.ts). */
+  requestA = 0
+  requestB = 0
+  repliedPrice: Amount = 0
+  repliedAskingBid: Amount = 0
+  repliedStatus: BidderStatus = 'none'
 
   constructor(auction: Auction, { alias, id, maxBid, maxSeq }: BidderFields) {
     super()
@@ -143,7 +151,16 @@ export class Bidder extends Stored {
   }
 
   rowValue(): readonly Plain[] {
-    return [this.id, this.maxBid, this.maxSeq]
+    return [
+      this.id,
+      this.maxBid,
+      this.maxSeq,
+      this.requestA,
+      this.requestB,
+      this.repliedPrice,
+      this.repliedAskingBid,
+      bidderStatusCodes[this.repliedStatus],
+    ]
   }
 }
 
@@ -182,6 +199,10 @@ export class Auction extends Stored implements DueItem {
   highBidder: Bidder | undefined = undefined
   hammerPrice: Amount | undefined = undefined
   winner: Bidder | undefined = undefined
+  /** The last request that managed it and was accepted, and the `seq` of its reply; 0 before the first. */
+  managedA = 0
+  managedB = 0
+  managedSeq = 0
   bidders: readonly Bidder[] = nobody
   private byId: Map<SubjectId, Bidder> | undefined = undefined
 
@@ -253,6 +274,9 @@ export class Auction extends Stored implements DueItem {
       this.highBidder?.alias ?? null,
       this.hammerPrice ?? null,
       this.winner?.alias ?? null,
+      this.managedA,
+      this.managedB,
+      this.managedSeq,
     ]
   }
 }

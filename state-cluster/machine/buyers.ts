@@ -12,7 +12,7 @@ import type { Plain } from './plain.ts'
 import type { Tags } from './tags.ts'
 
 /*
- * buyer  key: buyer id   value: [name, [interest …], endpoint | null]
+ * buyer  key: buyer id   value: [name, [interest …], endpoint | null, last request a, b]
  */
 
 export class Buyer extends Stored {
@@ -20,6 +20,9 @@ export class Buyer extends Stored {
   name: string
   interests: readonly string[]
   endpoint: string | undefined
+  /** The request that registered it last (last-requests.ts). */
+  requestA = 0
+  requestB = 0
 
   constructor(id: SubjectId, name: string, interests: readonly string[], endpoint: string | undefined) {
     super()
@@ -38,7 +41,7 @@ export class Buyer extends Stored {
   }
 
   rowValue(): readonly Plain[] {
-    return [this.name, this.interests, this.endpoint ?? null]
+    return [this.name, this.interests, this.endpoint ?? null, this.requestA, this.requestB]
   }
 }
 

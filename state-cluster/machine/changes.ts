@@ -22,6 +22,7 @@ export const rowKindCodes = {
   requests: 7,
   outbox: 8,
   lease: 9,
+  refusals: 10,
 } as const
 
 export type RowKind = keyof typeof rowKindCodes

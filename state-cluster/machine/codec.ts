@@ -25,6 +25,8 @@ import { corrupt, orNull, TupleReader } from './plain-reader.ts'
 
 /*
  *  entry    [version, atMs, [command …]]          command  [code, …]; by code:
+ * Commands 1 to 9 end with [ageMs | null] if they were sent before; 5 to 9 with [ageMs | null, seq | null,
+ * closesAt | null] if they expect a state.
  *  1 register_buyer   [subject, request, server, buyer, name, [interest …], endpoint | null]
  *  2 create_auction   [subject, request, server, auction, terms]
  *  3 place_bid        [subject, request, auction, amount, 0 max | 1 exact]
@@ -58,8 +60,8 @@ export function decodeEntry(value: unknown): MachineEntry {
 }
 
 /**
- * The content of a command, without subject, server and role: a retry has the same content, also when it comes
- * through another server.
+ * The content of a command, without subject, server, role, age and expectation: a retry has the same content, also
+ * when it comes through another server.
  */
 export function contentOf(command: Extract<Command, { requestId: unknown }>): readonly Plain[] {
   switch (command.type) {
@@ -81,6 +83,15 @@ export function contentOf(command: Extract<Command, { requestId: unknown }>): re
 }
 
 export function encodeCommand(command: Command): readonly Plain[] {
+  const tuple = encodeFields(command)
+  if (!('requestId' in command)) return tuple
+  const expected = 'operator' in command ? command.expected : undefined
+  if (expected !== undefined)
+    return [...tuple, orNull(command.ageMs), orNull(expected.seq), orNull(expected.closesAtMs)]
+  return command.ageMs === undefined ? tuple : [...tuple, command.ageMs]
+}
+
+function encodeFields(command: Command): readonly Plain[] {
   const code = commandCodes[command.type]
   switch (command.type) {
     // Commands are written at the rate of bids: no list is made on the way.
@@ -124,8 +135,23 @@ export function decodeCommand(value: unknown): Command {
   const fields = new TupleReader('command', value)
   const type = fields.coded<CommandType>(commandCodes)
   const command = decodeFields(type, fields)
+  const whole = fields.left > 0 && 'requestId' in command ? withConditions(command, fields) : command
   fields.end()
-  return command
+  return whole
+}
+
+/** Adds what stands at the end of a command that was sent before or expects a state. */
+function withConditions(command: Extract<Command, Requested>, fields: TupleReader): Command {
+  const ageMs = fields.optionalCount()
+  const aged = ageMs === undefined ? command : { ...command, ageMs }
+  if (fields.left === 0 || !('operator' in aged)) return aged
+  const seq = fields.optionalCount()
+  const closesAtMs = fields.optionalCount()
+  const expected = {
+    ...(seq === undefined ? {} : { seq }),
+    ...(closesAtMs === undefined ? {} : { closesAtMs }),
+  }
+  return { ...aged, expected }
 }
 
 interface Requested {

@@ -67,12 +67,24 @@ export interface AuctionTerms {
 interface Requested {
   readonly subject: SubjectId
   readonly requestId: RequestId
+  /**
+   * Present when the command was sent before: how long ago at least, by the sender's monotonic clock. So no clock is
+   * compared with another one.
+   */
+  readonly ageMs?: number
+}
+
+/** The state in which a managing command is meant; in any other it is refused. */
+export interface Expected {
+  readonly seq?: number
+  readonly closesAtMs?: number
 }
 
 /** A command that manages an auction; its seller and operators may send it. */
 interface Managed extends Requested {
   readonly auctionId: AuctionId
   readonly operator: boolean
+  readonly expected?: Expected
 }
 
 export interface RegisterBuyer extends Requested {

@@ -14,7 +14,11 @@ import type { BidKind } from './commands.ts'
 
 export type AuctionStatus = 'scheduled' | 'open' | 'paused' | 'sold' | 'passed' | 'cancelled'
 export type ReserveStatus = 'none' | 'not_met' | 'met'
-export type BidderStatus = 'winning' | 'outbid' | 'won' | 'lost' | 'none'
+
+/** Stable codes of rows and replies. Never reuse a number. */
+export const bidderStatusCodes = { winning: 1, outbid: 2, won: 3, lost: 4, none: 5 } as const
+
+export type BidderStatus = keyof typeof bidderStatusCodes
 
 /** A bidder's standing in one auction. `maxBid` is its own hidden maximum, for this bidder alone. */
 export interface Standing {
@@ -40,6 +44,9 @@ export const rejectionCodes = {
   terms_invalid: 14,
   auction_exists: 15,
   stale_epoch: 16,
+  /** A repeat of which the first sending may have been accepted: it was not carried out again. */
+  outcome_unknown: 17,
+  state_changed: 18,
 } as const
 
 export type RejectionCode = keyof typeof rejectionCodes

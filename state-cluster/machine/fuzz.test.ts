@@ -25,6 +25,9 @@ const low: Limits = {
   requestWindowMs: 20_000,
   requestsPerSubjectMax: 20,
   requestsMax: 70,
+  refusalsPerSubjectMax: 5,
+  refusalsMax: 30,
+  requestTransitMs: 1_000,
   outboxMax: 40,
 }
 
@@ -190,7 +193,7 @@ describe('random streams of commands', () => {
     const hash = stateHash(state)
     const hashes = new Set([hash])
     // Only rows to which no other row refers can be left out: buyers, and blocks of requests and outbox entries.
-    const loose = all.filter((row) => ['buyer', 'requests', 'outbox'].includes(row.kind))
+    const loose = all.filter((row) => ['buyer', 'requests', 'refusals', 'outbox'].includes(row.kind))
     expect(loose.length).toBeGreaterThan(5)
     for (const row of loose) hashes.add(stateHash(restored(all.filter((other) => other !== row))))
     const house = all.find((row) => row.kind === 'house')

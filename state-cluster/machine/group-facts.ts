@@ -14,7 +14,7 @@ import type { Plain } from './plain.ts'
 
 /*
  * value: [lastAtMs, auctions made, outbox entries made, requests made, outbox entries not queued,
- *         outageExtensionMinMs, outageThresholdMs, [feature …], shifts (absent: 0)]
+ *         outageExtensionMinMs, outageThresholdMs, [feature …], shifts, requestsForgottenMs, refusals made]
  */
 
 const defaultSettings: HouseSettings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
@@ -25,6 +25,9 @@ export class House extends Stored {
   auctionsMade = 0
   outboxEntriesMade = 0
   requestsMade = 0
+  /** Stamp of the newest accepted request that made room for another one, before its window was over. */
+  requestsForgottenMs = 0
+  refusalsMade = 0
   /** NEW_BID and OUTBID that found the outbox full. */
   outboxEntriesDropped = 0
   settings: HouseSettings = defaultSettings
@@ -57,7 +60,9 @@ export class House extends Stored {
       this.settings.outageExtensionMinMs,
       this.settings.outageThresholdMs,
       this.features,
-      ...(this.shifts === 0 ? [] : [this.shifts]),
+      this.shifts,
+      this.requestsForgottenMs,
+      this.refusalsMade,
     ]
   }
 }

@@ -5,7 +5,7 @@
  * to the code that checks it.
  *
  * Invariant: all replicas of a group apply with the same limits, because results depend on them.
- * Source: docs/spec.md LIMIT1–LIMIT3, REQUEST3, REQUEST4, OWNER3, OWNER7, OUTBOX4; docs/design.md, "bounded".
+ * Source: docs/spec.md LIMIT1–LIMIT3, REQUEST3, REQUEST4, REQUEST7, REQUEST8, OWNER3, OWNER7, OUTBOX4; docs/design.md, "bounded".
  */
 const dayMs = 86_400_000
 
@@ -65,6 +65,11 @@ export interface Limits {
   readonly requestsPerSubjectMax: number
   /** … and of the whole group. */
   readonly requestsMax: number
+  /** The same for refused requests, which are remembered apart. */
+  readonly refusalsPerSubjectMax: number
+  readonly refusalsMax: number
+  /** A command that was repeated is applied at most this long after its sender measured `ageMs`. */
+  readonly requestTransitMs: number
 
   /** With this many outbox entries waiting, NEW_BID and OUTBID are counted and no longer queued. */
   readonly outboxMax: number
@@ -99,5 +104,8 @@ export const limits: Limits = {
   requestWindowMs: 600_000,
   requestsPerSubjectMax: 128,
   requestsMax: 500_000,
+  refusalsPerSubjectMax: 16,
+  refusalsMax: 50_000,
+  requestTransitMs: 15_000,
   outboxMax: 1_000_000,
 }

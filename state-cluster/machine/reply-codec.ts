@@ -6,8 +6,13 @@
  * Invariant: `decodeReply(encodeReply(reply))` equals `reply`; codes are never reused.
  * Source: docs/spec.md REQUEST1; events.ts.
  */
-import type { BidderStatus, RejectionCode, Reply } from './events.ts'
-import { rejectionCodes } from './events.ts'
+import {
+  type BidderStatus,
+  bidderStatusCodes,
+  type RejectionCode,
+  type Reply,
+  rejectionCodes,
+} from './events.ts'
 import type { Plain } from './plain.ts'
 import { corrupt, orNull, TupleReader } from './plain-reader.ts'
 
@@ -17,12 +22,6 @@ import { corrupt, orNull, TupleReader } from './plain-reader.ts'
  * [2, auction id, seq]  auction                       [4, server epoch]
  * [7, monitor, token, untilMs]  lease                 [8, auctions, outbox entries, more]  reassigned
  */
-
-/** Stable codes. Never reuse a number. */
-const bidderStatusCodes = { winning: 1, outbid: 2, won: 3, lost: 4, none: 5 } as const satisfies Record<
-  BidderStatus,
-  number
->
 
 export function encodeReply(reply: Reply): readonly Plain[] {
   if (!reply.ok)

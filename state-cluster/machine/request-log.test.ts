@@ -23,7 +23,7 @@ describe('RequestLog', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 400 }), (steps) => {
         let changes = new Changes()
-        let log = new RequestLog(changes)
+        let log = new RequestLog(changes, 'requests')
         const live = new Map<number, RequestTuple>()
         const saved = new Map<string, readonly unknown[]>()
         const save = (): void => {
@@ -53,7 +53,7 @@ describe('RequestLog', () => {
             save()
             const hash = changes.hash()
             changes = new Changes()
-            log = new RequestLog(changes)
+            log = new RequestLog(changes, 'requests')
             const rows = [...saved.values()]
             for (const row of at % 2 === 0 ? rows : rows.reverse())
               log.load(row.filter((one) => one !== null) as RequestTuple[])
@@ -87,7 +87,7 @@ describe('RequestLog', () => {
   })
 
   it('REQUEST1: a number that is not live is no request, and numbers rise', () => {
-    const log = new RequestLog(new Changes())
+    const log = new RequestLog(new Changes(), 'requests')
     for (let number = 1; number <= 200; number++) log.append(tuple(number))
     log.remove(70)
     expect(() => log.remove(70)).toThrow('a removed request is in its block')

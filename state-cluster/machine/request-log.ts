@@ -14,7 +14,8 @@ import { type Changes, type RowKind, Stored } from './changes.ts'
 import type { Plain } from './plain.ts'
 
 /*
- * requests  key: block number in 14 digits   value: 64 or fewer [number, subject, request id, digest a, digest b,
+ * requests, refusals
+ *           key: block number in 14 digits   value: 64 or fewer [number, subject, request id, digest a, digest b,
  *                                                   atMs, reply], `null` where there is none
  */
 
@@ -29,7 +30,11 @@ const numberOf = (tuple: RequestTuple): number => tuple[0] as number
 const stampAt = 5
 export const atMsOf = (tuple: RequestTuple): number => tuple[stampAt] as number
 
+/** Requests that were accepted, or refused: two logs with rows and numbers of their own. */
+export type RequestKind = 'requests' | 'refusals'
+
 class RequestBlock extends Stored {
+  readonly kind: RequestKind
   readonly at: number
   /** No request in it has an earlier stamp. */
   fromMs: number
@@ -45,14 +50,15 @@ class RequestBlock extends Stored {
   /** Its tuples stay in memory only until its row is made. */
   private isReleased = false
 
-  constructor(at: number, fromMs: number) {
+  constructor(kind: RequestKind, at: number, fromMs: number) {
     super()
+    this.kind = kind
     this.at = at
     this.fromMs = fromMs
   }
 
   rowKind(): RowKind {
-    return 'requests'
+    return this.kind
   }
 
   rowKey(): string {
@@ -133,6 +139,7 @@ class RequestBlock extends Stored {
 export class RequestLog {
   private readonly blocks = new Map<number, RequestBlock>()
   private readonly changes: Changes
+  private readonly kind: RequestKind
   /** The block of the highest number. While it is empty it has no row, but it may fill again. */
   private newest: RequestBlock | undefined = undefined
   /** The one block beside the newest whose tuples are in memory. */
@@ -142,8 +149,9 @@ export class RequestLog {
   private highest = -1
   private count = 0
 
-  constructor(changes: Changes) {
+  constructor(changes: Changes, kind: RequestKind) {
     this.changes = changes
+    this.kind = kind
   }
 
   get size(): number {
@@ -245,7 +253,7 @@ export class RequestLog {
     const at = Math.floor(number / requestsPerBlock)
     let block = this.blocks.get(at)
     if (block === undefined) {
-      block = this.newest?.at === at ? this.newest : new RequestBlock(at, atMsOf(tuple))
+      block = this.newest?.at === at ? this.newest : new RequestBlock(this.kind, at, atMsOf(tuple))
       this.blocks.set(at, block)
     }
     if (this.newest === undefined || at > this.newest.at) {

@@ -6,6 +6,14 @@ import { limits } from './limits.ts'
 import { stateHash } from './state.ts'
 import { Sale } from './testing/sale.ts'
 
+const extension = {
+  type: 'extend_auction',
+  subject: 'sam' as SubjectId,
+  auctionId: 'a1' as AuctionId,
+  operator: false,
+  byMs: 3_600_000,
+} as const
+
 function sale(few = limits): Sale {
   const one = new Sale(few)
   one.enlist()
@@ -29,15 +37,46 @@ describe('request ids', () => {
     expect(hash).not.toBe('0000000000000000')
   })
 
-  it('REQUEST1: rejections are remembered, also when the command would now be accepted', () => {
+  it('REQUEST7: a late copy of a refused bid does not count, also when it would now be accepted', () => {
     const one = sale()
     const refused = one.bid('bob', 99, 'max', 'a1', 'r1')
     expect(refused).toMatchObject({ ok: false, code: 'bid_too_low', askingBid: 100 })
-    const missing = one.bid('bob', 500, 'max', 'a2', 'r2')
-    one.auction('a2')
-    expect(one.bid('bob', 500, 'max', 'a2', 'r2')).toEqual(missing)
+    one.manage('pause_auction')
+    const early = one.bid('bob', 500, 'max', 'a1', 'r2')
+    expect(early).toMatchObject({ code: 'auction_not_open' })
+    one.manage('resume_auction')
+    expect(one.restart().bid('bob', 500, 'max', 'a1', 'r2')).toEqual(early)
     expect(one.bid('bob', 99, 'max', 'a1', 'r1')).toEqual(refused)
-    expect(one.view('a2').bidCount).toBe(0)
+    expect(one.view().bidCount).toBe(0)
+  })
+
+  it('REQUEST7: no number of refusals displaces an accepted request, and they are bounded', () => {
+    const few = {
+      ...limits,
+      requestsPerSubjectMax: 4,
+      requestsMax: 10,
+      refusalsPerSubjectMax: 2,
+      refusalsMax: 6,
+    }
+    const one = sale(few)
+    const extended = one.ask({ ...extension, requestId: 'e' as RequestId })
+    const first = one.bid('bob', 500, 'max', 'a1', 'r')
+    one.accept('bob', 600)
+    one.extend(1)
+    const { requests, refusals } = one.state
+    const { size } = requests
+    for (let i = 0; i < 50; i++) {
+      for (const bidder of ['bob', 'eve', 'kim', 'lea']) one.bid(bidder, 1, 'max', 'a1', `low-${i}`)
+      one.bid('bob', 500, 'max', 'a9', `nowhere-${i}`)
+      one.bid('bob', -1, 'max', 'a1', `wrong-${i}`)
+    }
+    expect(requests.size).toBe(size)
+    expect(refusals.size).toBe(6)
+    expect(one.bid('bob', 500, 'max', 'a1', 'r')).toEqual(first)
+    expect(one.ask({ ...extension, requestId: 'e' as RequestId })).toEqual(extended)
+    expect(one.view().extensions).toBe(2)
+    expect(stateHash(one.state)).toBe(stateHash(one.restart().state))
+    expect([limits.refusalsPerSubjectMax, limits.refusalsMax]).toEqual([16, 50_000])
   })
 
   it('REQUEST1: a restart keeps them', () => {
@@ -136,18 +175,18 @@ describe('request ids', () => {
 
   it('REQUEST4: the latest requests of a subject are remembered', () => {
     const one = sale({ ...limits, requestsPerSubjectMax: 4 })
-    for (let i = 1; i <= 5; i++) one.bid('bob', i, 'max', 'a1', `r${i}`)
-    one.bid('eve', 99, 'max', 'a1', 'r1')
+    one.bid('eve', 100, 'max', 'a1', 'r1')
+    for (let i = 1; i <= 5; i++) one.bid('bob', 200 * i, 'max', 'a1', `r${i}`)
     expect(one.bid('bob', 77, 'max', 'a1', 'r2')).toMatchObject({ code: 'duplicate_request_differs' })
-    expect(one.bid('bob', 77, 'max', 'a1', 'r1')).toMatchObject({ code: 'bid_too_low' })
-    expect(one.bid('bob', 77, 'max', 'a1', 'r2')).toMatchObject({ code: 'bid_too_low' })
+    expect(one.bid('bob', 77, 'max', 'a1', 'r1')).toMatchObject({ code: 'already_leading' })
+    expect(one.bid('bob', 77, 'max', 'a1', 'r2')).toMatchObject({ code: 'duplicate_request_differs' })
     expect(one.bid('eve', 77, 'max', 'a1', 'r1')).toMatchObject({ code: 'duplicate_request_differs' })
     expect(limits.requestsPerSubjectMax).toBe(128)
   })
 
   it('REQUEST4: the latest requests of the group are remembered', () => {
     const one = sale({ ...limits, requestsMax: 10 })
-    for (let i = 1; i <= 30; i++) one.bid(`bidder-${i}`, 1, 'max', 'a1', 'r')
+    for (let i = 1; i <= 30; i++) one.bid(`bidder-${i}`, 1_000 * i, 'max', 'a1', 'r')
     expect(one.state.requests.size).toBe(10)
     expect(one.bid('bidder-21', 2, 'max', 'a1', 'r')).toMatchObject({ code: 'duplicate_request_differs' })
     expect(one.bid('bidder-20', 2, 'max', 'a1', 'r')).toMatchObject({ code: 'bid_too_low' })
@@ -158,14 +197,14 @@ describe('request ids', () => {
 
   it('REQUEST5: after a quiet hour an entry drops a bounded number, and the others are unknown too', () => {
     const one = sale()
-    for (let i = 1; i <= 1_000; i++) one.bid(`bidder-${i}`, 1, 'max', 'a1', 'r')
+    for (let i = 1; i <= 1_000; i++) one.bid(`bidder-${i}`, 20_000 * i, 'max', 'a1', 'r')
     one.pass(3_600_000).conduct()
     // One request created the auction, 1,000 were bids; an entry of one command forgets 64 + 2.
     expect(one.state.requests.size).toBe(1_001 - 66)
     expect(one.bid('bidder-999', 2, 'max', 'a1', 'r')).toMatchObject({ code: 'bid_too_low' })
     expect(one.state.requests.size).toBe(1_001 - 66 - 66)
     for (let i = 0; i < 20; i++) one.conduct()
-    expect(one.state.requests.size).toBe(1)
+    expect(one.state.requests.size).toBe(0)
     expect(stateHash(one.state)).toBe(stateHash(one.restart().state))
   })
 

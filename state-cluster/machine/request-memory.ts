@@ -1,13 +1,13 @@
 /**
  * Remembers requests with their first reply, so that a retry counts once.
  *
- * The key is subject and request id; the value has a digest of the content and the reply, rejections included. Expired
- * requests are unknown at once, and leave memory a few per entry, oldest first. Leaves rows to request-log.ts, and
- * keeps only each subject's numbers here.
+ * The key is subject and request id; the value has a digest of the content and the reply. Accepted and refused requests
+ * have a memory each, so refusals never displace what was accepted. Expired requests are unknown at once, and leave
+ * memory a few per entry, oldest first. Leaves rows to request-log.ts, and keeps only each subject's numbers here.
  *
  * Invariant: exactly those requests are known that are not older than the window, and among the latest of their subject
  * and of the group up to the bounds.
- * Source: docs/spec.md REQUEST1–REQUEST5; docs/protocol.md "Retries".
+ * Source: docs/spec.md REQUEST1–REQUEST5, REQUEST7, REQUEST8; docs/protocol.md "Retries".
  */
 import type { RequestId, SubjectId } from '../../protocol/ids.ts'
 import type { Changes } from './changes.ts'
@@ -17,7 +17,7 @@ import type { Limits } from './limits.ts'
 import { hashPlain, type Lanes } from './plain.ts'
 import { TupleReader } from './plain-reader.ts'
 import { decodeReply, encodeReply } from './reply-codec.ts'
-import { atMsOf, RequestLog, type RequestTuple } from './request-log.ts'
+import { atMsOf, type RequestKind, RequestLog, type RequestTuple } from './request-log.ts'
 
 export interface RequestRecord {
   readonly number: number
@@ -64,12 +64,18 @@ export class RequestMemory {
   /** The last `find`: the hash of its id, and the number of an expired request with that id. */
   private readonly lastFind: { hash: number; stale: number | undefined } = { hash: 0, stale: undefined }
   private readonly house: House
-  private readonly limits: Limits
+  private readonly kind: RequestKind
+  private readonly windowMs: number
+  private readonly perSubjectMax: number
+  private readonly max: number
 
-  constructor(changes: Changes, house: House, limits: Limits) {
-    this.log = new RequestLog(changes)
+  constructor(changes: Changes, house: House, limits: Limits, kind: RequestKind = 'requests') {
+    this.log = new RequestLog(changes, kind)
     this.house = house
-    this.limits = limits
+    this.kind = kind
+    this.windowMs = limits.requestWindowMs
+    this.perSubjectMax = kind === 'requests' ? limits.requestsPerSubjectMax : limits.refusalsPerSubjectMax
+    this.max = kind === 'requests' ? limits.requestsMax : limits.refusalsMax
   }
 
   get size(): number {
@@ -85,17 +91,28 @@ export class RequestMemory {
   remember({ atMs, digest, reply, requestId, subject }: Answered): void {
     const { stale, hash } = this.lastFind
     if (stale !== undefined) this.forget(stale, subject)
-    if (this.log.size >= this.limits.requestsMax) this.forgetTuple(this.log.first() as RequestTuple)
-    const number = ++this.house.requestsMade
+    if (this.log.size >= this.max) this.makeRoom()
+    const number = this.kind === 'requests' ? ++this.house.requestsMade : ++this.house.refusalsMade
     this.log.append([number, subject, requestId, digest.a, digest.b, atMs, encodeReply(reply)])
     const own = this.link(number, subject, hash)
-    if (own.length > 2 * this.limits.requestsPerSubjectMax) this.forget(own[0] as number, subject)
+    if (own.length > 2 * this.perSubjectMax) this.forget(own[0] as number, subject)
+  }
+
+  /** The newest stamp of a request of this subject that may be forgotten; later ones are all remembered. */
+  forgottenUntilMs(subject: SubjectId, atMs: number): number {
+    const own = this.bySubject.get(subject) ?? none
+    const isFull = own.length >= 2 * this.perSubjectMax
+    const oldestMs = isFull ? atMsOf(this.log.get(own[0] as number)) : 0
+    return Math.max(atMs - this.windowMs - 1, this.house.requestsForgottenMs, oldestMs)
   }
 
   /** House time was `fromMs` and is `toMs`: requests keep their age, up to the window. */
   shift(fromMs: number, toMs: number): void {
-    const ageMax = this.limits.requestWindowMs + 1
-    this.log.restamp((atMs) => Math.max(0, toMs - Math.min(ageMax, Math.max(0, fromMs - atMs))))
+    const ageMax = this.windowMs + 1
+    const shifted = (atMs: number): number =>
+      Math.max(0, toMs - Math.min(ageMax, Math.max(0, fromMs - atMs)))
+    this.log.restamp(shifted)
+    if (this.kind === 'requests') this.house.requestsForgottenMs = shifted(this.house.requestsForgottenMs)
   }
 
   /** Forgets expired requests, oldest first, at most `count` of them. */
@@ -143,7 +160,13 @@ export class RequestMemory {
   }
 
   private isExpired(recordAtMs: number, atMs: number): boolean {
-    return recordAtMs < atMs - this.limits.requestWindowMs
+    return recordAtMs < atMs - this.windowMs
+  }
+
+  private makeRoom(): void {
+    const oldest = this.log.first() as RequestTuple
+    if (this.kind === 'requests') this.house.requestsForgottenMs = atMsOf(oldest)
+    this.forgetTuple(oldest)
   }
 
   private link(number: number, subject: SubjectId, hash: number): number[] {

@@ -13,7 +13,7 @@ import { Auction, Bidder, statusCodes, Terms } from './auction.ts'
 import { Buyer } from './buyers.ts'
 import type { Row } from './changes.ts'
 import { decodeIncrements, decodeSoftClose } from './codec.ts'
-import type { AuctionStatus, OutboxKind } from './events.ts'
+import { type AuctionStatus, type BidderStatus, bidderStatusCodes, type OutboxKind } from './events.ts'
 import { requireKnown } from './features.ts'
 import { formatOf } from './formats/registry.ts'
 import type { Limits } from './limits.ts'
@@ -69,6 +69,7 @@ export function* restoring(rows: Iterable<Row>, limits?: Limits): Generator<numb
   if (gathered.auctions.size !== gathered.terms.size) corrupt('rows: terms without an auction')
   yield* paced(finishing(state, gathered), one, nothing)
   yield* paced(state.requests.indexing(), one, nothing)
+  yield* paced(state.refusals.indexing(), one, nothing)
   yield* paced(state.outbox.indexing(), one, nothing)
   return state
 }
@@ -78,7 +79,7 @@ const nothing = (): void => undefined
 
 /** A row of requests or outbox entries has many of them. */
 function weightOf({ kind, value }: Row): number {
-  return kind === 'requests' || kind === 'outbox' ? value.length : 1
+  return kind === 'requests' || kind === 'refusals' || kind === 'outbox' ? value.length : 1
 }
 
 /** Works through items, and yields after each `restoreStepRows` of them. */
@@ -120,6 +121,9 @@ function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): b
     case 'requests':
       state.requests.load(value)
       return true
+    case 'refusals':
+      state.refusals.load(value)
+      return true
     case 'lease':
       loadLease(state, value)
       return true
@@ -132,7 +136,7 @@ function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): b
 }
 
 function loadHouse(state: State, value: readonly unknown[]): void {
-  const fields = new TupleReader('house', value, value.length === 9 ? 9 : 8)
+  const fields = new TupleReader('house', value, 11)
   const { house } = state
   house.lastAtMs = fields.count()
   house.auctionsMade = fields.count()
@@ -141,8 +145,10 @@ function loadHouse(state: State, value: readonly unknown[]): void {
   house.outboxEntriesDropped = fields.count()
   house.settings = { outageExtensionMinMs: fields.count(), outageThresholdMs: fields.count() }
   house.features = fields.counts()
-  house.shifts = value.length === 9 ? fields.count() : 0
+  house.shifts = fields.count()
   requireKnown(house.features)
+  house.requestsForgottenMs = fields.count()
+  house.refusalsMade = fields.count()
   state.changes.load(house)
 }
 
@@ -167,11 +173,14 @@ function loadLease({ changes, lease }: State, value: readonly unknown[]): void {
 }
 
 function loadBuyer(state: State, id: SubjectId, value: readonly unknown[]): void {
-  const fields = new TupleReader('buyer', value, 3)
+  const fields = new TupleReader('buyer', value, 5)
   const name = fields.text()
   const interests = fields.texts()
   const endpoint = fields.optionalText()
-  state.buyers.load(new Buyer(id, name, interests, endpoint))
+  const buyer = new Buyer(id, name, interests, endpoint)
+  buyer.requestA = fields.integer()
+  buyer.requestB = fields.integer()
+  state.buyers.load(buyer)
 }
 
 function termsOf(state: State, id: AuctionId, value: readonly unknown[]): Terms {
@@ -197,7 +206,7 @@ function termsOf(state: State, id: AuctionId, value: readonly unknown[]): Terms 
 }
 
 function loadAuction(state: State, gathered: Gathered, key: string, value: readonly unknown[]): boolean {
-  const fields = new TupleReader('auction', value, 14)
+  const fields = new TupleReader('auction', value, 17)
   const terms = gathered.terms.get(key)
   const owner = state.servers.get(fields.id())
   if (terms === undefined || owner === undefined) return false
@@ -216,6 +225,9 @@ function loadAuction(state: State, gathered: Gathered, key: string, value: reado
   const highBidder = fields.optionalCount()
   auction.hammerPrice = fields.optionalCount()
   const winner = fields.optionalCount()
+  auction.managedA = fields.integer()
+  auction.managedB = fields.integer()
+  auction.managedSeq = fields.count()
   if (highBidder !== undefined || winner !== undefined)
     gathered.bids.set(auction, { highBidder, winner, bidders: [] })
   gathered.auctions.set(key, auction)
@@ -231,9 +243,15 @@ function loadBidder(state: State, gathered: Gathered, key: string, value: readon
   const auction = gathered.auctions.get(key.slice(0, slash))
   if (auction === undefined) return false
   const bids = gathered.bids.get(auction) ?? corrupt('rows: a bidder of an auction without a high bidder')
-  const fields = new TupleReader('bidder', value, 3)
+  const fields = new TupleReader('bidder', value, 8)
   const id = state.interned.text(fields.id<SubjectId>())
-  bids.bidders[alias - 1] = new Bidder(auction, { id, alias, maxBid: fields.count(), maxSeq: fields.count() })
+  const bidder = new Bidder(auction, { id, alias, maxBid: fields.count(), maxSeq: fields.count() })
+  bidder.requestA = fields.integer()
+  bidder.requestB = fields.integer()
+  bidder.repliedPrice = fields.count()
+  bidder.repliedAskingBid = fields.count()
+  bidder.repliedStatus = fields.coded<BidderStatus>(bidderStatusCodes)
+  bids.bidders[alias - 1] = bidder
   return true
 }
 

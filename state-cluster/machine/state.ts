@@ -28,7 +28,10 @@ export interface State {
   readonly tags: Tags
   readonly buyers: Buyers
   readonly auctions: Auctions
+  /** Requests that were accepted … */
   readonly requests: RequestMemory
+  /** … and some that were refused. */
+  readonly refusals: RequestMemory
   readonly outbox: Outbox
   readonly lease: MonitorLease
   /** Memory only: equal strings and tables are kept once. */
@@ -49,6 +52,7 @@ export function emptyState(limits: Limits = productionLimits): State {
     buyers: new Buyers(changes, tags),
     auctions: new Auctions(changes, tags),
     requests: new RequestMemory(changes, house, limits),
+    refusals: new RequestMemory(changes, house, limits, 'refusals'),
     outbox: new Outbox(changes, house, limits),
     lease: new MonitorLease(),
     interned: new Interned(),
@@ -98,6 +102,7 @@ export function* rows(state: State): Generator<Row> {
     for (const bidder of auction.bidders) yield rowOf(bidder)
   }
   for (const block of state.requests.blocks()) yield rowOf(block)
+  for (const block of state.refusals.blocks()) yield rowOf(block)
   for (const block of state.outbox.blocks()) yield rowOf(block)
 }
 

@@ -111,6 +111,10 @@ describe('proposals over the link', () => {
     state.fake.node(1).isMute = false
     expect(await reply).toMatchObject({ ok: true, type: 'bid', price: 5_000 })
     expect(await cluster.auction(lot)).toMatchObject({ bidCount: 1 })
+    const [, first, again] = state.fake.commandsOf(zero)
+    expect(first).not.toHaveProperty('ageMs')
+    expect(again).toMatchObject({ type: 'place_bid', ageMs: expect.any(Number) })
+    expect((again as { ageMs: number }).ageMs).toBeGreaterThanOrEqual(60)
   })
 
   it('LINK6: a command that may not be repeated is unknown, and was proposed once', async () => {

@@ -6,7 +6,8 @@
  *                         ▼  │ at the pace of repeat-pace.ts
  *                        repeats   (nothing was proposed, or it may be repeated; otherwise settled as `unknown`)
  *
- * A command may be repeated, under its request id, if it counts once however often it is proposed. Invariant: every
+ * A command may be repeated, under its request id and with its age, if it counts once however often it is proposed.
+ * Invariant: every
  * command settles once, at the latest at its deadline; it is `unavailable` or `overloaded` only if it was certainly
  * not proposed; the waiting commands are bounded. Source: docs/spec.md LINK5 to LINK7, LINK12, LINK13.
  */
@@ -56,7 +57,10 @@ export type CountLink = (what: 'repeat' | 'unknown', count: number) => void
 interface Pending {
   /** The number of the command in this queue, rising. */
   readonly order: number
-  readonly bytes: Uint8Array
+  readonly command: Command
+  readonly proposedMs: number
+  /** Of a repeat, the command with its age. */
+  bytes: Uint8Array
   readonly mayRepeat: boolean
   readonly deadlineMs: number
   readonly resolve: (reply: Reply) => void
@@ -133,11 +137,14 @@ export class RetryQueue {
     const bytes = encodeCommandBytes(command)
     assert(bytes.length <= commandBytesMax, `a command has at most ${commandBytesMax} bytes`)
     return new Promise((resolve, reject) => {
+      const proposedMs = this.#timing.clock.monotonicMs()
       const pending: Pending = {
         order: ++this.#lastOrder,
+        command,
+        proposedMs,
         bytes,
         mayRepeat: mayRepeat(command),
-        deadlineMs: this.#timing.clock.monotonicMs() + proposalTimeoutMs,
+        deadlineMs: proposedMs + proposalTimeoutMs,
         resolve,
         reject,
         attempt: undefined,
@@ -233,7 +240,7 @@ export class RetryQueue {
   #send(lane: Lane, node: NodeLink, commands: readonly Pending[]): Attempt | undefined {
     const { groupId, term } = lane
     const attempt: Attempt = { lane, node, term, sentMs: this.#timing.clock.monotonicMs(), commands }
-    const bytes = commands.map((pending) => pending.bytes)
+    const bytes = commands.map((pending) => this.#bytesOf(pending, attempt.sentMs))
     const taken = node.request(
       (id) => encodePropose(id, groupId, bytes),
       (outcome) => this.#answered(attempt, outcome),
@@ -242,6 +249,17 @@ export class RetryQueue {
     this.#attempts.add(attempt)
     for (const pending of commands) pending.attempt = attempt
     return attempt
+  }
+
+  /** A repeat says how old it is, so that it is never taken for a first sending. */
+  #bytesOf(pending: Pending, nowMs: number): Uint8Array {
+    const { command, isUncertain } = pending
+    if (!isUncertain || !('requestId' in command)) return pending.bytes
+    const ageMs = (command.ageMs ?? 0) + Math.max(1, Math.ceil(nowMs - pending.proposedMs))
+    const bytes = encodeCommandBytes({ ...command, ageMs })
+    this.#bytes += bytes.length - pending.bytes.length
+    pending.bytes = bytes
+    return bytes
   }
 
   #answered(attempt: Attempt, outcome: ReplyBody | TransportError): void {

@@ -1,7 +1,7 @@
 /**
  * cancel_auction: cancels an auction that has not ended and is not past its deadline.
  *
- * Input: auction, and the seller or an operator. Replies: auction · auction_not_found · not_the_seller ·
+ * Input: auction, and the seller or an operator. Replies: auction · auction_not_found · not_the_seller · state_changed ·
  * auction_closed, checked in this order. Events: auction_cancelled. Outbox entries: CANCELED_AUCTION.
  * Leaves the steps of a cancellation to lifecycle.ts.
  *

@@ -1,7 +1,7 @@
 /**
  * close_auction: ends an open or paused auction now, by the rules of every close.
  *
- * Input: auction, and the seller or an operator. Replies: auction · auction_not_found · not_the_seller ·
+ * Input: auction, and the seller or an operator. Replies: auction · auction_not_found · not_the_seller · state_changed ·
  * auction_closed (ended) · auction_not_open (scheduled), checked in this order. Events: auction_sold or
  * auction_passed, private won and lost. Outbox entries: WON_AUCTION when it is sold, END_OF_AUCTION.
  *

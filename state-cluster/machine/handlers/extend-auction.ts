@@ -2,7 +2,7 @@
  * extend_auction: moves the deadline of an open or paused auction later by a given time.
  *
  * Input: auction, the seller or an operator, and `byMs`. Replies: auction · terms_invalid (`byMs` is not 1 ms to
- * 366 days) · auction_not_found · not_the_seller · auction_closed (ended, or past its deadline) · auction_not_open
+ * 366 days) · auction_not_found · not_the_seller · state_changed · auction_closed (ended, or past its deadline) · auction_not_open
  * (scheduled) · limit_exceeded (the deadline would pass the last date), checked in this order.
  * Events: auction_extended, reason operator. Leaves soft close and outages to lifecycle.ts and outage.ts.
  *

@@ -1,7 +1,7 @@
 /**
  * pause_auction: stops the clock of an open auction.
  *
- * Input: auction, and the seller or an operator. Replies: auction · auction_not_found · not_the_seller ·
+ * Input: auction, and the seller or an operator. Replies: auction · auction_not_found · not_the_seller · state_changed ·
  * auction_closed (ended, or past its deadline) · auction_not_open (scheduled or paused), checked in this order.
  * Events: auction_paused. Leaves the return of the remaining time to resume-auction.ts.
  *

@@ -1,7 +1,7 @@
 /**
  * resume_auction: starts the clock of a paused auction again.
  *
- * Input: auction, and the seller or an operator. Replies: auction · auction_not_found · not_the_seller ·
+ * Input: auction, and the seller or an operator. Replies: auction · auction_not_found · not_the_seller · state_changed ·
  * auction_closed (ended) · not_paused · limit_exceeded (the deadline would pass the last date), checked in this order.
  * Events: auction_resumed.
  *

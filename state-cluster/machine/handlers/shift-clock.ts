@@ -40,6 +40,7 @@ export function shiftClock(context: ApplyContext, { toMs }: ShiftClock): Reply {
     state.changes.touch(lease)
   }
   state.requests.shift(fromMs, toMs)
+  state.refusals.shift(fromMs, toMs)
   return { ok: true, type: 'done' }
 }
 

@@ -28,6 +28,7 @@ export function violationsOf(state: State): string[] {
   const counted = statuses.reduce((sum, status) => sum + state.auctions.countOf(status), 0)
   if (counted !== state.auctions.size) violations.push('the sets by status do not add up')
   if (state.requests.size > state.limits.requestsMax) violations.push('too many requests are remembered')
+  if (state.refusals.size > state.limits.refusalsMax) violations.push('too many refusals are remembered')
   if (state.buyers.size > state.limits.buyersMax) violations.push('too many buyers')
   if (state.auctions.size > state.limits.auctionsMax) violations.push('too many auctions')
   if (state.tags.size > state.limits.distinctTagsMax) violations.push('too many tags')

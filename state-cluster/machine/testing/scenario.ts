@@ -7,7 +7,7 @@
  * Source: docs/style.md "Tests".
  */
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../../protocol/ids.ts'
-import type { AuctionTerms, BidKind, Command } from '../commands.ts'
+import type { AuctionTerms, BidKind, Command, Expected } from '../commands.ts'
 import type { OutboxEntry, PrivateEvent, PublicEvent, Reply, Standing } from '../events.ts'
 import type { AuctionView } from '../view.ts'
 import { standingOf } from '../views.ts'
@@ -20,8 +20,9 @@ import { Sale, startMs, terms } from './sale.ts'
  * buyer ann interests=art,clock endpoint=https://…
  * auction a1 opening=1.00 for=60s reserve= buynow= soft=10s/15s/3 opens=5s tags= seller=sam on=s1
  *            steps=0:0.05,1:0.25
- * bid bob 5.00 on a1 · bid bob 5.00 exact on a1 as r7 · buy bob a1
+ * bid bob 5.00 on a1 · bid bob 5.00 exact on a1 as r7 · buy bob a1     (age=30s: a repeat)
  * close | cancel | pause | resume a1 by sam · extend a1 30s by sam     (by operator: as an operator)
+ * pause a1 seq=4 closes=60s                (in that state only)
  * show a1 · stand bob a1 · outbox s1 · published s1 to 4 · restart
  *
  * Amounts are in units with two digits, times in seconds after the beginning (`1.5s`). Lines with # are comments.
@@ -158,6 +159,12 @@ class ScenarioRunner {
   }
 
   private command(verb: string, words: Words): Command {
+    const command = this.fresh(verb, words)
+    const age = words.option('age')
+    return age === undefined || !('requestId' in command) ? command : { ...command, ageMs: millis(age) }
+  }
+
+  private fresh(verb: string, words: Words): Command {
     const requestId = (words.after('as') ?? this.sale.nextRequest()) as RequestId
     const server = (words.option('on') ?? 's1') as ServerId
     switch (verb) {
@@ -215,6 +222,18 @@ class ScenarioRunner {
   }
 }
 
+function expectedOf(words: Words): { expected?: Expected } {
+  const seq = words.option('seq')
+  const closes = words.option('closes')
+  if (seq === undefined && closes === undefined) return {}
+  return {
+    expected: {
+      ...(seq === undefined ? {} : { seq: Number(seq) }),
+      ...(closes === undefined ? {} : { closesAtMs: startMs + millis(closes) }),
+    },
+  }
+}
+
 function managing(verb: string, words: Words, requestId: RequestId): Command {
   const by = words.after('by') ?? 'sam'
   const base = {
@@ -222,6 +241,7 @@ function managing(verb: string, words: Words, requestId: RequestId): Command {
     requestId,
     operator: by === 'operator',
     auctionId: words.at(1) as AuctionId,
+    ...expectedOf(words),
   }
   switch (verb) {
     case 'close':

@@ -35,13 +35,21 @@ export class Stream {
     return { version: entryVersion, atMs: this.atMs, commands }
   }
 
+  /** Some were sent before, and say so. */
   private command(): Command {
+    const command = this.fresh()
+    if (!('requestId' in command) || !this.chance(6)) return command
+    return { ...command, ageMs: this.random.pick([1, 5_000, 40_000, 700_000]) }
+  }
+
+  private fresh(): Command {
     const roll = this.random.below(100)
     const subject = this.random.pick(subjects) as SubjectId
     const requestId = `r${this.random.below(3_000)}` as RequestId
     const auctionId = `a${Math.max(1, this.auctions - this.random.below(5))}` as AuctionId
     const operator = this.chance(2)
-    const managed = { subject, requestId, auctionId, operator }
+    const expected = { seq: this.random.below(6), ...(this.chance(2) ? { closesAtMs: this.atMs } : {}) }
+    const managed = { subject, requestId, auctionId, operator, ...(this.chance(5) ? { expected } : {}) }
     const serverId = this.random.pick(['s1', 's1', 's1', 's2']) as ServerId
     const epoch = this.chance(10) ? 2 : 1
     if (roll < 44) {
