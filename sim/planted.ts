@@ -329,7 +329,9 @@ export const plants: readonly Plant[] = [
     description: 'the request id of a command is not looked up',
     needs: ['loss'],
     machine: withCommands((state, command) => {
-      if ('requestId' in command) state.requests['bySubject'].delete(command.subject)
+      if (!('requestId' in command)) return command
+      state.requests['bySubject'].delete(command.subject)
+      forgetLast(state, command)
       return command
     }),
   },
@@ -350,15 +352,7 @@ export const plants: readonly Plant[] = [
     needs: ['loss'],
     tune: withManyRequests,
     machine: withCommands((state, command) => {
-      if (!('auctionId' in command)) return command
-      const auction = state.auctions.get(command.auctionId)
-      const bidder = auction?.bidderOf(command.subject)
-      if (auction === undefined) return command
-      auction.managedA = 0
-      state.changes.touch(auction)
-      if (bidder === undefined) return command
-      bidder.requestA = 0
-      state.changes.touch(bidder)
+      forgetLast(state, command)
       return command
     }),
   },
@@ -561,6 +555,19 @@ export const plants: readonly Plant[] = [
     }),
   },
 ]
+
+/** The rows of the command's auction lose their last requests. */
+function forgetLast(state: State, command: Command): void {
+  if (!('auctionId' in command)) return
+  const auction = state.auctions.get(command.auctionId)
+  if (auction === undefined) return
+  auction.managedA = 0
+  state.changes.touch(auction)
+  const bidder = auction.bidderOf(command.subject)
+  if (bidder === undefined) return
+  bidder.requestA = 0
+  state.changes.touch(bidder)
+}
 
 function reopen(state: State, auctionId: string, from: readonly string[]): void {
   const auction = state.auctions.get(auctionId as never)

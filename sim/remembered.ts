@@ -1,5 +1,5 @@
 /**
- * What the auditor knows of requests: all that were accepted, and which of them the house still has to remember.
+ * What the auditor knows of requests: those that count, and those still remembered.
  *
  * Plain lists, each gone through from the beginning. It knows what was accepted for ever, so that a repeat with a wrong
  * definite answer shows, however long ago the first one was.

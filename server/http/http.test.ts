@@ -686,7 +686,7 @@ describe('other origins', () => {
     expect(preflight.status).toBe(204)
     expect(preflight.headers.get('content-length')).toBeNull()
     expect(preflight.headers.get('access-control-allow-headers')).toBe(
-      'Authorization, Content-Type, Idempotency-Key, traceparent, X-Request-Id',
+      'Authorization, Content-Type, Idempotency-Key, Idempotency-Age, traceparent, X-Request-Id',
     )
     const plain = await house.ask('/bids', { method: 'OPTIONS' })
     expect(plain.status).toBe(204)

@@ -106,15 +106,15 @@ class Checker {
       if (command['requestId'] === undefined) continue
       const key = keyOf(command)
       const first = this.#places.get(key)
-      const replies = [...(first?.replies ?? []), reply]
+      const all = [...(first?.replies ?? []), reply]
       if (first !== undefined && (first.reply.ok || !reply.ok)) {
         // A creation that is repeated names the auction as it is by then.
         if (reply.ok && command['type'] !== 'create_auction' && !isDeepStrictEqual(reply, first.reply))
           this.found.push(`${key} got another answer in entry ${index} than in entry ${first.index}`)
-        this.#places.set(key, { ...first, replies })
+        this.#places.set(key, { ...first, replies: all })
         continue
       }
-      this.#places.set(key, { index: index as number, position: this.#position, reply, replies })
+      this.#places.set(key, { index: index as number, position: this.#position, reply, replies: all })
       if (reply.ok && reply['type'] === 'bid')
         this.#bidsOf(command['auctionId']).set(key, reply['seq'] as number)
     }

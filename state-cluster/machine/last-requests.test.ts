@@ -118,7 +118,7 @@ describe('a repeat of a request that may be forgotten', () => {
     expect(one.ask(bid('r', 500))).toMatchObject({ code: 'already_leading' })
   })
 
-  it('REQUEST9: one that is younger than what is forgotten is judged like a new one', () => {
+  it('REQUEST9: one that is younger than all forgotten ones is judged like a new one', () => {
     const one = sale({ ...limits, requestsMax: 2, requestTransitMs: 1_000 })
     one.ask(bid('r', 500))
     one.ask(bid('s', 600))

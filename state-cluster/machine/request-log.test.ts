@@ -73,7 +73,7 @@ describe('RequestLog', () => {
 
   it('REQUEST1: a full block is in memory as its text alone, once its row was made', () => {
     const changes = new Changes()
-    const log = new RequestLog(changes)
+    const log = new RequestLog(changes, 'requests')
     const open = (): number => log.sorted().filter((block) => block['tuples'] !== undefined).length
     for (let number = 0; number < 640; number++) log.append(tuple(number))
     changes.take()
