@@ -108,8 +108,7 @@ class Checker {
       const first = this.#places.get(key)
       const all = [...(first?.replies ?? []), reply]
       if (first !== undefined && (first.reply.ok || !reply.ok)) {
-        // A creation that is repeated names the auction as it is by then.
-        if (reply.ok && command['type'] !== 'create_auction' && !isDeepStrictEqual(reply, first.reply))
+        if (first.reply.ok && !isLawfulRepeat(command, reply, first.reply))
           this.found.push(`${key} got another answer in entry ${index} than in entry ${first.index}`)
         this.#places.set(key, { ...first, replies: all })
         continue
@@ -244,6 +243,12 @@ class Checker {
     if (events.length < seq || bids.length !== bidCount || bids.at(-1)?.price !== price)
       this.found.push(`a read of ${auctionId} shows ${bidCount} bids and ${price} at seq ${seq}`)
   }
+}
+
+/** A creation that is repeated names the auction as it is by then. A late copy of a first sending may be refused. */
+function isLawfulRepeat(command: Line, reply: Answer, first: Answer): boolean {
+  if (reply.ok) return command['type'] === 'create_auction' || isDeepStrictEqual(reply, first)
+  return command['ageMs'] === undefined || reply['code'] === 'outcome_unknown'
 }
 
 /** An answer is one of the log's; to what was accepted, it is the acceptance, or that the outcome is not known. */

@@ -109,8 +109,7 @@ export class RequestMemory {
   /** House time was `fromMs` and is `toMs`: requests keep their age, up to the window. */
   shift(fromMs: number, toMs: number): void {
     const ageMax = this.windowMs + 1
-    const shifted = (atMs: number): number =>
-      Math.max(0, toMs - Math.min(ageMax, Math.max(0, fromMs - atMs)))
+    const shifted = (atMs: number): number => Math.max(0, toMs - Math.min(ageMax, Math.max(0, fromMs - atMs)))
     this.log.restamp(shifted)
     if (this.kind === 'requests') this.house.requestsForgottenMs = shifted(this.house.requestsForgottenMs)
   }

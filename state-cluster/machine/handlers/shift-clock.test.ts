@@ -99,6 +99,8 @@ describe('shift_clock', () => {
       one.enlist()
       one.auction('a1', { durationMs: 10 * hourMs })
       const first = one.bid('ann', 500, 'max', 'a1', 'again')
+      // The row of a bidder keeps the last one for ever.
+      one.accept('ann', 550)
       for (let at = 0; at < 200; at++) one.bid('bob', 600 + 100 * at, 'max', 'a1', `more-${at}`)
       one.pass(200_000).conduct()
       shift(one, one.atMs + byMs)
