@@ -58,6 +58,10 @@ export const stateNodeSection = configSection(
       is: list(isMember, 'must be number=host:port').default([]),
       doc: 'All members of a new cluster, this node included, as 1=host:port,2=host:port; the same on each. To join: those that are there',
     },
+    logTailBytesMax: {
+      is: integer(2 ** 16, 2 ** 32).default(defaultReplicaSettings.logTailBytesMax),
+      doc: 'Bytes of the end of the log that stay in memory and on the disk',
+    },
     logKeptBytesMax: {
       is: integer(0, 2 ** 40).default(defaultReplicaSettings.logKeptBytesMax),
       doc: 'Bytes of log that a leader keeps on its disk for nodes that lag; beyond, they get a snapshot',
@@ -217,7 +221,7 @@ function nodeOptions(
 ): Parameters<typeof openStateNode>[0] {
   const { host, dataDir, groupCount, nodeId, members, join } = config.state
   const { cluster } = config.cluster
-  const { logKeptBytesMax, memberSilenceMs, acceptClock } = config.state
+  const { logTailBytesMax, logKeptBytesMax, memberSilenceMs, acceptClock } = config.state
   return {
     dataDir,
     nodeId,
@@ -227,7 +231,7 @@ function nodeOptions(
     cluster,
     groupCount,
     clock,
-    settings: { logKeptBytesMax, memberSilenceMs, acceptClock },
+    settings: { logTailBytesMax, logKeptBytesMax, memberSilenceMs, acceptClock },
     tcp: own.tcp,
     onProgress,
     onFatal: own.onFatal,

@@ -7,7 +7,7 @@
  * Invariant: no process outlives it; Ctrl-C kills all that it started.
  */
 import { parseArgs } from 'node:util'
-import type { DrillReport } from '../tests/drills/drill.ts'
+import type { DrillOptions, DrillReport } from '../tests/drills/drill.ts'
 import { drills } from '../tests/drills/index.ts'
 
 const help = `Usage: npm run --silent chaos -- DRILL… [--runs N | --minutes M] [--seed S] [--json]
@@ -19,6 +19,8 @@ ${drills.map(({ name, description }) => `  ${name.padEnd(24)}${description}`).jo
 Options:
   --runs N      how often each fault is made
   --minutes M   how long, for all
+  --auctions N  how many there are at the beginning, for lag and stall
+  --events N    how long their history is; lag at full size: --auctions 100000 --events 10000000
   --seed S      of all chance; default: drawn and printed
   --json        one line of JSON a drill: counts, what clients saw in ms, bounds that were missed, findings
   --help        this text
@@ -42,6 +44,7 @@ function number(text: string | undefined, option: string): number | undefined {
 function describe(report: DrillReport): string {
   const lines = [`${report.drill}: ${report.passed ? 'passed' : 'FAILED'} (seed ${report.seed})`]
   for (const [name, count] of Object.entries(report.counts)) lines.push(`  ${name.padEnd(28)}${count}`)
+  for (const [name, count] of Object.entries(report.rare ?? {})) lines.push(`  ${name.padEnd(28)}${count}`)
   for (const [name, { count, p50, p99, max }] of Object.entries(report.gapsMs ?? {}))
     lines.push(`  ${name.padEnd(28)}p50 ${p50} ms, p99 ${p99} ms, max ${max} ms (${count})`)
   if (report.machine !== undefined)
@@ -54,10 +57,19 @@ function describe(report: DrillReport): string {
 }
 
 async function main(): Promise<number> {
-  let values: { runs?: string; minutes?: string; seed?: string; json: boolean; help: boolean }
+  let values: {
+    runs?: string
+    minutes?: string
+    seed?: string
+    auctions?: string
+    events?: string
+    json: boolean
+    help: boolean
+  }
   let chosen: readonly (typeof drills)[number][]
   let runs: number | undefined
   let minutes: number | undefined
+  let past: Pick<DrillOptions, 'auctions' | 'events'>
   let seed: number
   try {
     const parsed = parseArgs({
@@ -66,6 +78,8 @@ async function main(): Promise<number> {
         runs: { type: 'string' },
         minutes: { type: 'string' },
         seed: { type: 'string' },
+        auctions: { type: 'string' },
+        events: { type: 'string' },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -83,6 +97,7 @@ async function main(): Promise<number> {
     })
     runs = number(values.runs, '--runs')
     minutes = number(values.minutes, '--minutes')
+    past = { auctions: number(values.auctions, '--auctions'), events: number(values.events, '--events') }
     seed = Math.floor(number(values.seed, '--seed') ?? 1 + Math.random() * 1e6)
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${help}`)
@@ -93,7 +108,7 @@ async function main(): Promise<number> {
     if (stopping.signal.aborted) return 1
     const note = (text: string): void => void process.stderr.write(`${drill.name}: ${text}\n`)
     note(`seed ${seed}`)
-    const report = await drill.run({ runs, minutes, seed, note, signal: stopping.signal })
+    const report = await drill.run({ ...past, runs, minutes, seed, note, signal: stopping.signal })
     process.stdout.write(`${values.json ? JSON.stringify(report) : describe(report)}\n`)
     isGood &&= report.passed
   }

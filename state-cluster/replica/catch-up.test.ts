@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { ReplicaSettings } from './settings.ts'
 import { Pump } from './testing/pump.ts'
 import { type Node, ReplicaBench } from './testing/replica-bench.ts'
-import { createAuction, enlistServer, placeBid } from './testing/workload.ts'
+import { auctionIdOf, createAuction, enlistServer, placeBid } from './testing/workload.ts'
 
 const auctionCount = 600
 const bidsPerTick = 10
@@ -119,5 +119,53 @@ describe('a follower that lags under load', () => {
     await bounded.load(200)
     expect(bounded.lag, 'it answers heartbeats and stores nothing').toBeGreaterThan(1_900)
     expect(bounded.logLength, '24 kB, and what came since the last checkpoint').toBeLessThan(800)
+  })
+})
+
+describe('a snapshot beside checkpoints of the follower', () => {
+  it('SNAP6: neither loses events of the other, whatever of both is under way', async () => {
+    const group = await LoadedGroup.make({ checkpointRows: 1e6, checkpointMs: 1e9, logTailBytesMax: 4_000 })
+    const { pump, leader, followerId } = group
+    const { bench } = pump
+    const seqs = (node: Node): string =>
+      JSON.stringify(
+        Array.from({ length: auctionCount }, (_, at) => {
+          const { state } = node.replica.applied
+          const { seq } = state.auctions.get(auctionIdOf(at)) ?? { seq: 0 }
+          return node.replica.applied.events(auctionIdOf(at), 1, seq + 1).length
+        }),
+      )
+    const saved = async (node: Node): Promise<void> => {
+      let isSaved = false
+      void node.replica.checkpointed().then(() => {
+        isSaved = true
+      })
+      await pump.until(() => isSaved)
+    }
+    await group.load(40)
+    for (let round = 0; round < 3; round++) {
+      // It has applied events that no checkpoint has written.
+      await saved(pump.node(followerId))
+      await group.load(20)
+      pump.isolate(followerId)
+      await group.load(40)
+      await saved(leader)
+      await group.load(20)
+      await saved(leader)
+      pump.heal()
+      pump.held.add(followerId)
+      const follower = pump.node(followerId)
+      for (let tick = 0; tick < 150; tick++) {
+        if (tick % 4 === round) void follower.replica.checkpointed().catch(() => undefined)
+        await group.load(1)
+      }
+      pump.held.clear()
+      await pump.until(() => group.lag === 0 || follower.fatal !== undefined)
+      expect(follower.fatal).toBeUndefined()
+      await saved(follower)
+      expect(follower.fatal).toBeUndefined()
+      expect(seqs(follower)).toBe(seqs(leader))
+    }
+    expect(bench.rare.filter(({ event }) => event.type === 'snapshot_installed').length).toBeGreaterThan(0)
   })
 })

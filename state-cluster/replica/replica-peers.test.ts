@@ -169,9 +169,9 @@ describe('snapshots between replicas', () => {
       let pages = 0
       const { checkpointIndex } = replica.status()
       // Until there is another checkpoint than the one that was being sent.
-      bench.breaksTransfer = () => ++pages >= 36 && replica.status().checkpointIndex === checkpointIndex
+      bench.breaksTransfer = () => ++pages >= 12 && replica.status().checkpointIndex === checkpointIndex
       const back = await bench.reopen(3, away.disk)
-      await bench.until(() => pages >= 36)
+      await bench.until(() => pages >= 12)
       for (let at = 0; at < 30; at++) void replica.propose(placeBid(at, at % 3)).then(count)
       await bench.until(() => done === 2_030 && isEqual(bench))
       const isState = (key: string): boolean => !isEventKey(groupId, Buffer.from(key, 'latin1'))

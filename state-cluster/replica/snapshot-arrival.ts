@@ -12,7 +12,7 @@ import type { GroupId } from '../../protocol/ids.ts'
 import type { SnapshotSink } from '../peers/peer-transport.ts'
 import type { Snapshot } from '../raft/index.ts'
 import { wantsOf } from '../storage/history-offer.ts'
-import { clearIncoming, storeIncoming } from '../storage/incoming-snapshot.ts'
+import { clearIncomingRows, storeIncoming } from '../storage/incoming-snapshot.ts'
 import { isEventKey } from '../storage/layout.ts'
 import { type Store, StoreError, type StoreRow } from '../storage/store.ts'
 import { headOf } from './snapshot-head.ts'
@@ -58,7 +58,7 @@ export class SnapshotArrival {
     const prepared = async (): Promise<Partial> => {
       if (this.#partial?.identity === identity) return this.#partial
       this.#partial = undefined
-      await clearIncoming(store, groupId)
+      await clearIncomingRows(store, groupId)
       this.#partial = { identity, lastKey: undefined }
       return this.#partial
     }

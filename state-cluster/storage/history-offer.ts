@@ -1,7 +1,7 @@
 /**
  * What of the history a follower lacks, found out auction by auction.
  *
- *   leader ──offer: auction, last block, its checksum (128 auctions)──► follower
+ *   leader ──offer: auction, last block, its checksum (512 auctions)──► follower
  *   leader ◄──wants: for each, the first block to send, or none──────── follower
  *
  * The history only grows, and is the same on every replica as far as it reaches. So a follower that has the same last
@@ -17,7 +17,9 @@ import {
   decodeBytes,
   eventBlockRange,
   eventsRange,
+  incomingKeyOf,
   keyAfter,
+  keyOfIncoming,
   numberOfBlockKey,
 } from './layout.ts'
 import { pack, unpack } from './pack.ts'
@@ -31,8 +33,8 @@ interface LastBlock {
   readonly checksum: number
 }
 
-/** Auctions of one offer: a few milliseconds of looking on either side. */
-const offerAuctions = 128
+/** Auctions of one offer: ten milliseconds or so of looking on either side. */
+const offerAuctions = 512
 /** No auction has as many. */
 const blocksEnd = 2 ** 40
 
@@ -61,13 +63,23 @@ export function encodeOffer(offer: readonly LastBlock[]): Uint8Array {
 /** The answer to an offer, from what this disk has. Throws StoreError `corrupt` where the offer is none. */
 export function wantsOf(reader: StoreReader, groupId: GroupId, offer: Uint8Array): Uint8Array {
   const wants = decodeOffer(offer).map(({ auctionId, number, checksum }) => {
-    const own = lastRowOf(reader, groupId, auctionId)
-    if (own === undefined) return 0
-    const has = lastBlockOf(auctionId, own)
-    if (has.number > number || (has.number === number && has.checksum === checksum)) return none
-    return has.number
+    const has = [lastRowOf(reader, groupId, auctionId), lastIncoming(reader, groupId, auctionId)]
+      .filter((row) => row !== undefined)
+      .map((row) => lastBlockOf(auctionId, row))
+    if (has.some((own) => own.number === number && own.checksum === checksum)) return none
+    const last = Math.max(0, ...has.map((own) => own.number))
+    return last > number ? none : last
   })
   return pack(wants)
+}
+
+/** The last block that waits to be installed, as it will be then. */
+function lastIncoming(reader: StoreReader, groupId: GroupId, auctionId: AuctionId): StoreRow | undefined {
+  const { from, to } = eventBlockRange(groupId, auctionId, 0, blocksEnd)
+  const [low, high] = [incomingKeyOf(groupId, from), incomingKeyOf(groupId, to)]
+  if (low === undefined || high === undefined) return undefined
+  const [last] = [...reader.range({ from: low, to: high, reverse: true, limit: 1 })]
+  return last && { key: keyOfIncoming(last.key), value: last.value }
 }
 
 /** The blocks that the answer to an offer names, in pages. Throws StoreError `corrupt` for another answer. */

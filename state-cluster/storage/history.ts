@@ -178,6 +178,16 @@ function piecesOfBlock(auctionId: AuctionId, bytes: Uint8Array): readonly Uint8A
   return bytes[0] === fullKind ? tuplesOf(auctionId, bytes).map(pack) : piecesOf(bytes)
 }
 
+/** How many events a stored block has; 0 for a damaged one. */
+export function eventsInBlock(key: Uint8Array, value: Uint8Array): number {
+  try {
+    const bytes = decodeBytes(key, value, 'block of events')
+    return bytes[0] === fullKind ? eventsPerBlock : piecesOf(bytes).length
+  } catch {
+    return 0
+  }
+}
+
 function decodeBlock(auctionId: AuctionId, key: Uint8Array, value: Uint8Array): Uint8Array {
   return decodeBytes(key, value, `block of events of ${auctionId}`)
 }

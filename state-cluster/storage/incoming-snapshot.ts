@@ -1,12 +1,11 @@
 /**
  * A snapshot that is being received, from its first row to the installed state.
  *
- *   history ──► its place, where it follows what is there already
  *   rows ──► incoming area ──► one commit: log replaced, "installing" ──► old rows removed
  *   (bounded commits)          └─ from here it counts               ──► incoming rows copied to their places
  *                                                                   ──► one commit: checkpoint, "installing" removed
  *
- * Blocks of events are written once: they only continue what is there, and nobody reads beyond the last applied event.
+ * Blocks of events replace none that has more; those that came of a transfer that broke serve the next.
  * Invariant: until the commit that says "installing", the old state is untouched; from then on the new one is
  * whole in the incoming area until its checkpoint counts, so that a crash at any point is followed by a start from
  * before or, through `finishInstall`, from after. The replica decides when. Source: docs/raft.md, duty 4.
@@ -14,12 +13,14 @@
 import type { GroupId } from '../../protocol/ids.ts'
 import { newConfState } from '../raft/index.ts'
 import { type CheckpointPosition, writeOfCheckpoint } from './checkpoint.ts'
+import { eventsInBlock } from './history.ts'
 import {
   corrupt,
   decodeBytes,
   encodeBytes,
   incomingKeyOf,
   incomingRange,
+  incomingRowRange,
   installingKey,
   isEventKey,
   keyOfIncoming,
@@ -31,6 +32,11 @@ import { pagesOf } from './pages.ts'
 import type { Store, StoreRange, StoreReader, StoreRow, StoreWrite } from './store.ts'
 
 const installingVersion = 1
+
+/** Removes the rows that came of an earlier snapshot that was not installed. Its events may serve the next. */
+export function clearIncomingRows(store: Store, groupId: GroupId): Promise<void> {
+  return clear(store, incomingRowRange(groupId))
+}
 
 /** Removes whatever came of an earlier snapshot that was not installed. */
 export function clearIncoming(store: Store, groupId: GroupId): Promise<void> {
@@ -44,10 +50,6 @@ export async function storeIncoming(
   rows: readonly StoreRow[],
 ): Promise<void> {
   const writes = rows.map(({ key, value }): StoreWrite => {
-    if (isEventKey(groupId, key)) {
-      decodeBytes(key, value, 'block of events of a snapshot')
-      return { key, value }
-    }
     const incoming = incomingKeyOf(groupId, key)
     if (incoming === undefined) throw corrupt('row of a snapshot', 'it belongs to something else')
     decodeBytes(key, value, 'row of a snapshot')
@@ -72,13 +74,21 @@ export async function finishInstall(store: Store, groupId: GroupId): Promise<voi
   await clear(store, rowRange(groupId))
   await clear(store, stagedRange(groupId, 0))
   for (const page of pagesOf(store, incomingRange(groupId))) {
-    await store.commit(page.map(({ key, value }) => ({ key: keyOfIncoming(key), value })))
+    const rows = page.map(({ key, value }) => ({ key: keyOfIncoming(key), value }))
+    await store.commit(rows.filter((row) => !isBehind(store, groupId, row)))
   }
   await store.commit([
     writeOfCheckpoint(groupId, position),
     { key: installingKey(groupId), value: undefined },
   ])
   await clearIncoming(store, groupId)
+}
+
+/** Whether a block of events has fewer than the one in its place: it came of a transfer that broke long ago. */
+function isBehind(reader: StoreReader, groupId: GroupId, { key, value }: StoreRow): boolean {
+  if (!isEventKey(groupId, key)) return false
+  const own = reader.get(key)
+  return own !== undefined && eventsInBlock(key, own) > eventsInBlock(key, value)
 }
 
 function readInstalling(reader: StoreReader, groupId: GroupId): CheckpointPosition | undefined {

@@ -187,6 +187,18 @@ export const eventBlockRange = (
 /** All blocks of events of a group, in order of auction and number. */
 export const eventsRange = (groupId: GroupId): StoreRange => wholeTag(groupId, tags.events)
 
+/** The rows of a snapshot that is being received, without its events. */
+export const incomingRowRange = (groupId: GroupId): StoreRange => ({
+  from: incomingPrefix(groupId, tags.row),
+  to: incomingPrefix(groupId, tags.row + 1),
+})
+
+function incomingPrefix(groupId: GroupId, tag: number): Uint8Array {
+  const key = prefixed(groupId, tags.incoming, 1)
+  key[headLength] = tag
+  return key
+}
+
 /** Rows and events of a snapshot that is being received. */
 export const incomingRange = (groupId: GroupId): StoreRange => wholeTag(groupId, tags.incoming)
 

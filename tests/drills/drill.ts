@@ -17,6 +17,9 @@ import type { Finding, Outage } from './record.ts'
 export interface DrillOptions {
   readonly runs: number | undefined
   readonly minutes: number | undefined
+  /** The size of the past, where a drill has one. */
+  readonly auctions?: number | undefined
+  readonly events?: number | undefined
   readonly seed: number
   /** Progress, for people. */
   readonly note: (text: string) => void
@@ -37,6 +40,8 @@ export interface DrillReport {
   readonly passed: boolean
   readonly seed: number
   readonly counts: Readonly<Record<string, number>>
+  /** Rare events of the state nodes, as their metrics counted them since each was last started. */
+  readonly rare?: Readonly<Record<string, number>>
   /** Distributions in ms, by name. */
   readonly gapsMs?: Readonly<Record<string, Spread>>
   /** Bounds that were missed, each with what was measured. */
@@ -84,6 +89,8 @@ export interface Stage extends ClusterOptions {
   readonly bidders?: number
   readonly pauseMs?: readonly [least: number, most: number]
   /** Auctions at the start, closing between these moments from then on (ms). */
+  /** Rare events (RARE1) that make the drill fail. */
+  readonly mustBeZero?: readonly string[]
   readonly auctions: { readonly count: number; readonly fromMs: number; readonly toMs: number }
 }
 
@@ -113,7 +120,11 @@ export async function play(
   fault: (scene: Scene) => Promise<void>,
 ): Promise<DrillReport> {
   const { seed, note, signal } = options
-  const cluster = await TestCluster.open({ ...stage, hasWebhookKeyFile: true, env: drillEnv })
+  const cluster = await TestCluster.open({
+    ...stage,
+    hasWebhookKeyFile: true,
+    env: { ...drillEnv, ...stage.env },
+  })
   let load: Load | undefined
   let isGood = false
   let onAbort = (): void => undefined
@@ -142,6 +153,11 @@ export async function play(
     })
     await Promise.race([made, aborted])
     await cluster.heal()
+    const rare = await rareCounts(cluster)
+    for (const name of stage.mustBeZero ?? []) {
+      const count = rare[name] ?? 0
+      if (count > 0) scene.missed.push(`${name}: ${count}, and must be 0`)
+    }
     note('settling')
     await Promise.race([load.settle(), aborted])
     note('auditing')
@@ -160,6 +176,7 @@ export async function play(
       passed: isGood,
       seed,
       counts: { ...scene.counts, ...counts },
+      rare,
       gapsMs: Object.fromEntries([...gaps].map(([name, values]) => [name, spreadOf(values)])),
       missed,
       machine: { cpus: cpus().length, loadAverage: Math.round(10 * (loadavg()[0] ?? 0)) / 10 },
@@ -172,6 +189,16 @@ export async function play(
     await load?.close()
     await cluster.close({ keep: !isGood && !signal.aborted })
   }
+}
+
+/** Sums over the nodes that run, by name. */
+export async function rareCounts(cluster: TestCluster): Promise<Readonly<Record<string, number>>> {
+  const sums: Record<string, number> = {}
+  for (const node of cluster.nodes.filter(({ isRunning }) => isRunning)) {
+    const counters = await cluster.countersOf(node).catch(() => ({}))
+    for (const [name, count] of Object.entries(counters)) sums[name] = (sums[name] ?? 0) + count
+  }
+  return sums
 }
 
 function sceneOf(cluster: TestCluster, load: Load, { note, signal }: DrillOptions): Scene {
