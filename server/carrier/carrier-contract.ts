@@ -321,6 +321,42 @@ export function carrierContract(openEdge: OpenEdge): void {
       expect(names?.filter((name) => !own.test(name))).toEqual(['x-own'])
     })
 
+    test('EDGE15 a client that asks and asks and reads no answer is not answered without end; others are meanwhile', async () => {
+      let handled = 0
+      const { edge, url } = await open({
+        http: ({ request }) => {
+          if (request.path === '/other') return ok
+          handled += 1
+          return { ...ok, body: 'x'.repeat(10_000) }
+        },
+      })
+      const client = await RawClient.open(`http://127.0.0.1:${edge.port}`)
+      client.pause()
+      const requests = Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000))
+      const flood = client.flood(requests, 100, 500)
+      expect((await fetch(`${url}/other`)).status).toBe(200)
+      await flood
+      expect((await fetch(`${url}/other`)).status).toBe(200)
+      expect(handled).toBeGreaterThan(0)
+      expect(handled).toBeLessThan(10_000)
+      client.destroy()
+    })
+
+    test('EDGE15 a large answer comes whole to a client that reads slowly', async () => {
+      const body = Buffer.alloc(8 * 1024 * 1024, 'abcdefgh')
+      const { edge } = await open({ http: () => ({ ...ok, body }) })
+      const client = await RawClient.open(`http://127.0.0.1:${edge.port}`)
+      client.pause()
+      client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      client.resume()
+      const length = (): number => client.received.length - client.received.indexOf('\r\n\r\n') - 4
+      await eventually(() => length() >= body.length)
+      expect(client.received.subarray(-body.length).equals(body)).toBe(true)
+      expect(length()).toBe(body.length)
+      client.destroy()
+    })
+
     test('EDGE10 an answer that is the last one ends the connection', async () => {
       const { edge } = await open({ http: () => ({ ...ok, isLast: true }) })
       expect(await raw(edge.port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 .*fine$/s)

@@ -288,7 +288,8 @@ class NativeExchange<SocketSession> implements HttpExchange {
       if (isBare && isLast) response.writeHeader('Connection', 'close')
       if (isBare) response.endWithoutBody()
       else if (this.request.method === 'HEAD') response.endWithoutBody(length, isLast)
-      else response.end(body, isLast)
+      else if (isLast) response.end(body, true)
+      else sendAsRead(response, body, length)
     })
   }
 
@@ -297,6 +298,33 @@ class NativeExchange<SocketSession> implements HttpExchange {
     const response = this.#response
     this.#response = undefined
     response?.cork(() => use(response))
+  }
+}
+
+/**
+ * Ends a response as its client reads. A client that sends its next request before it has read this answer loses its
+ * connection: `end` would keep every answer in memory.
+ */
+function sendAsRead(response: NativeResponse, body: string | Uint8Array, length: number): void {
+  const from = response.getWriteOffset()
+  const [, isDone] = response.tryEnd(body, length)
+  if (isDone) return
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body
+  response.onWritable((offset) => response.tryEnd(bytes.subarray(offset - from), length)[0])
+}
+
+/** Requests of one address that are answered in the turn in which they came; further ones wait for the next. */
+const requestsPerTurnMax = 256
+
+/** Counts requests of this turn by address, so that no one's requests, sent all at once, keep others waiting. */
+class PerTurn {
+  readonly #counts = new Map<string, number>()
+
+  isBeyond(address: string): boolean {
+    const count = (this.#counts.get(address) ?? 0) + 1
+    if (this.#counts.size === 0) setImmediate(() => this.#counts.clear())
+    this.#counts.set(address, count)
+    return count > requestsPerTurnMax
   }
 }
 
@@ -352,13 +380,19 @@ export async function openNativeEdge<SocketSession>(
   const app = native.App()
   const later = new Later((error, where) => handlers.fault(error, where))
   app.ws<SocketData<SocketSession>>(options.socketPath, socketBehavior(options, handlers, later))
+  const perTurn = new PerTurn()
   app.any('/*', (response, request) => {
     const exchange = new NativeExchange(response, request, handlers, options.clock)
-    exchange.settle(
-      'http',
-      () => handlers.http(exchange),
-      (answer) => exchange.answer(answer),
-    )
+    const answer = (): void =>
+      exchange.settle(
+        'http',
+        () => handlers.http(exchange),
+        (settled) => exchange.answer(settled),
+      )
+    // A body must be read from its own turn on. The next request of a connection ends it while this one waits.
+    const mayWait = exchange.request.method === 'GET' || exchange.request.method === 'HEAD'
+    if (mayWait && perTurn.isBeyond(exchange.request.peerAddress)) later.run(answer)
+    else answer()
   })
   const listener = await new Promise<us_listen_socket>((resolve, reject) => {
     app.listen(options.host, options.port, native.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {

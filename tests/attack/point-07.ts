@@ -1,8 +1,8 @@
 /**
- * Slow bodies, unfinished messages and large listings from one address.
+ * Slow bodies, unfinished messages, unread answers and large listings of one address.
  *
  * Invariant: they take what belongs to their address and no more; probes and the operator are served meanwhile, and
- * memory stays within the bounds of docs/spec.md. Source: spec RATE8, RATE13, HTTP18.
+ * memory stays within the bounds of docs/spec.md. Source: spec RATE8, RATE13, EDGE15, HTTP18.
  */
 import { call, type House } from '../processes.ts'
 import { frameOf, opcodes, RawClient } from '../raw-client.ts'
@@ -69,13 +69,32 @@ async function listLargeItems(scene: Scene, house: House): Promise<void> {
   scene.holds('a listing has no items', length < auctions * 2000)
 }
 
+/** Requests without end from connections that never read. */
+async function askWithoutReading(scene: Scene, house: House): Promise<void> {
+  const before = scene.memoryMiB
+  const requests = Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000))
+  const clients = await Promise.all(Array.from({ length: 40 }, () => RawClient.open(house.url)))
+  for (const client of clients) client.pause()
+  const floods = clients.map((client) => client.flood(requests, 50))
+  scene.holds(
+    'others are answered while 40 connections ask without reading',
+    await scene.answers(`${house.url}/livez`),
+  )
+  await Promise.all(floods)
+  const grown = scene.memoryMiB - before
+  scene.fact('unreadGrownMiB', grown)
+  scene.holds('answers that nobody reads do not fill the memory', grown < 300)
+  for (const client of clients) client.destroy()
+}
+
 export const attack: Attack = {
   point: 7,
-  title: 'slow bodies, unfinished messages and large listings of one address',
+  title: 'slow bodies, unfinished messages, unread answers and large listings of one address',
   async run(scene) {
     const house = await scene.house()
     await sendSlowBodies(scene, house)
     await leaveMessagesUnfinished(scene, house)
+    await askWithoutReading(scene, house)
     await listLargeItems(scene, house)
     scene.holds('the house still answers', await scene.answers(`${house.url}/livez`))
   },
