@@ -106,6 +106,13 @@ export const httpBodies = {
       .max(roles.length, { error: `must name at most ${roles.length} roles` }),
     ttlSeconds: integer(1, limits.tokenTtlSecondsMax, 'seconds').exactOptional(),
   }),
+  /** POST /tokens/renew */
+  renewToken: z.object({}),
+  /** POST /tokens/revoke: of one subject, or of everybody; those issued until `issuedUntil` (epoch ms), or until now. */
+  revokeTokens: z.object({
+    subject: subjectId.exactOptional(),
+    issuedUntil: integer(0, limits.timestampMsMax, 'milliseconds').exactOptional(),
+  }),
 } as const
 
 export type HttpBodyName = keyof typeof httpBodies
@@ -192,6 +199,14 @@ export interface BuyerRegisteredBody {
 }
 
 /** 201 of POST /tokens. `expiresAt` in epoch ms. */
+/** 200 of POST /tokens/revoke. */
+export interface TokensRevokedBody {
+  /** Absent: of everybody. */
+  readonly subject?: SubjectId
+  readonly revoked: true
+}
+
+/** 201 of POST /tokens and POST /tokens/renew. */
 export interface TokenIssuedBody {
   readonly token: string
   readonly subject: SubjectId

@@ -52,8 +52,8 @@ export const serverSection = configSection(
       doc: 'How far clocks may differ when the expiry of a token is checked',
     },
     tokenTtlSeconds: {
-      is: integer(60, tokenTtlSecondsMax).default(tokenTtlSecondsMax),
-      doc: 'How long a token lives that registration gives to a buyer',
+      is: integer(60, tokenTtlSecondsMax).default(90 * 24 * 60 * 60),
+      doc: 'How long a token lives that registration gives to a buyer; it can be renewed until then',
     },
     tokensCachedMax: {
       is: integer(1, 1_000_000).default(20_000),

@@ -9,6 +9,7 @@
  * Invariant: the port is open only while every part runs; a start that fails ends its subscriptions. Leaves what a
  * frame or a request does to ws/ and http/, and the rules to the machine. Source: docs/design.md, "Processes".
  */
+import { join } from 'node:path'
 import type { GroupId, ServerId, SubjectId } from '../protocol/ids.ts'
 import { messageBytesMax } from '../protocol/limits.ts'
 import { InvariantError } from '../runtime/assert.ts'
@@ -18,6 +19,7 @@ import type { Metrics } from '../runtime/metrics.ts'
 import { type Cluster, ClusterError } from '../state-cluster/index.ts'
 import { Admission } from './access/admission.ts'
 import type { Tokens } from './access/auth.ts'
+import { keepOperatorToken } from './access/secrets.ts'
 import { openEdge } from './carrier/open-edge.ts'
 import type { Edge, EdgeHandlers } from './carrier/socket.ts'
 import type { ServerConfig } from './config.ts'
@@ -29,6 +31,7 @@ import { Http } from './http/http.ts'
 import { loadPages, type Pages } from './http/pages.ts'
 import { routes } from './http/routes.ts'
 import { type ServerMetrics, serverMetrics } from './metrics.ts'
+import { Revocations } from './revocations.ts'
 import { Tally } from './tally.ts'
 import { openTokens } from './tokens.ts'
 import { warmUp } from './warm-up.ts'
@@ -103,6 +106,7 @@ class Server {
   readonly #groups: readonly GroupDuties[]
   /** For what clients hear of the time. */
   readonly #houseTime: HouseTime
+  readonly #revocations: Revocations
   /** Bids in progress. */
   readonly #bids: Tally
   #endFeeds: readonly (() => void)[] = []
@@ -130,6 +134,7 @@ class Server {
     this.#fanOut = this.#newFanOut()
     this.#gateway = this.#newGateway()
     this.#groups = cluster.groups.map((groupId) => this.#newDuties(groupId))
+    this.#revocations = this.#newRevocations()
     this.#http = this.#newHttp(page)
   }
 
@@ -145,6 +150,7 @@ class Server {
     const { config, logger } = this.#options
     this.#endFeeds = this.#groups.map((group) => this.#follow(group))
     try {
+      await this.#revocations.look()
       await warmUp(this.#tokens)
       this.#edge = await this.#openEdge()
     } catch (error) {
@@ -153,6 +159,7 @@ class Server {
     }
     for (const group of this.#groups) group.start()
     this.#tend()
+    this.#revocations.start()
     logger.info('server_listening', {
       url: this.url,
       serverId: config.serverId,
@@ -246,6 +253,19 @@ class Server {
     })
   }
 
+  #newRevocations(): Revocations {
+    const { config, cluster, clock } = this.#options
+    return new Revocations({
+      cluster,
+      clock,
+      tokens: this.#tokens,
+      changed: () => this.#gateway.tend(),
+      keepOperatorToken: () =>
+        keepOperatorToken(join(config.dataDir, 'operator.token'), this.#tokens, clock.nowMs()),
+      fault: this.#fault,
+    })
+  }
+
   #newHttp(page: Pages): Http {
     const { config, cluster, clock, metrics: registry, webhookSecretOf } = this.#options
     const shared = {
@@ -263,6 +283,7 @@ class Server {
         cluster,
         registry,
         isDraining: () => this.#isDraining,
+        revoked: () => this.#revocations.look(),
         ...(webhookSecretOf === undefined ? {} : { webhookSecretOf }),
         dueAt: (auctionId, atMs) => {
           const groupId = cluster.groupOf(auctionId)
@@ -366,6 +387,7 @@ class Server {
     if (!this.#hasReleased) await this.#release()
     for (const end of this.#endFeeds) end()
     this.#cancelTending()
+    this.#revocations.close()
     this.#edge?.close()
     this.#options.logger.info('server_closed', { url })
   }

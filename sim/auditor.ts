@@ -183,6 +183,8 @@ export class Auditor {
         if (command.interests.length > 0) this.#notify(owner, undefined)
         return { ok: true, type: 'buyer', buyerId: command.buyerId }
       }
+      case 'revoke_tokens':
+        return { ok: true, type: 'done' }
       case 'enlist_server':
         return this.#enlist(command.serverId)
       case 'release_server': {

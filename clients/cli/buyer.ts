@@ -1,5 +1,5 @@
 /**
- * `martillo buyer add` and `martillo token`: tokens to bid, sell and manage. Invariant: a token is printed once, to
+ * `martillo buyer add`, `token` and `revoke`: tokens to bid, sell and manage. Invariant: a token is printed once, to
  * standard output, and never to anything else.
  */
 import type { Command } from 'commander'
@@ -55,6 +55,36 @@ export function registerBuyerVerbs(program: Command, io: Io): void {
   )
     .addHelpText('after', '\nExample:\n  $ martillo token --role seller --subject gallery-1 --ttl 7d')
     .action((options: TokenOptions) => issueToken(new Target(options, io), options, io))
+  registerRevoke(program, io)
+}
+
+interface RevokeOptions extends TargetOptions {
+  readonly subject?: string
+  readonly all?: true
+}
+
+function registerRevoke(program: Command, io: Io): void {
+  withTargetOptions(
+    program
+      .command('revoke')
+      .description('have the operator revoke the tokens that a subject, or everybody, was issued until now')
+      .option('--subject <name>', 'the subject of the tokens')
+      .option('--all', "everybody's, the operator's included, which each server renews in its data folder"),
+  )
+    .addHelpText('after', '\nExample:\n  $ martillo revoke --subject gallery-1')
+    .action((options: RevokeOptions) => revokeTokens(new Target(options, io), options, io))
+}
+
+async function revokeTokens(target: Target, options: RevokeOptions, io: Io): Promise<void> {
+  const { subject, all } = options
+  if ((subject === undefined) === (all === undefined)) throw usageFailure('give --subject or --all')
+  if (subject !== undefined && !isId(subject))
+    throw usageFailure(`not a subject: ${subject} (1 to 128 characters of A-Z a-z 0-9 . _ : @ -)`)
+  const token = await target.requireManagingToken()
+  const wanted = subject === undefined ? {} : { subject: subject as SubjectId }
+  const revoked = await target.http(token).revokeTokens(wanted)
+  if (target.isJson) printJson(io, revoked)
+  else printLine(io, `revoked the tokens of ${subject ?? 'everybody'}`)
 }
 
 async function addBuyer(target: Target, options: AddOptions, io: Io): Promise<void> {

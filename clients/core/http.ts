@@ -13,6 +13,7 @@ import type {
   HouseBody,
   HttpRequestOf,
   TokenIssuedBody,
+  TokensRevokedBody,
 } from '../../protocol/http-bodies.ts'
 import type { AuctionId, RequestId } from '../../protocol/ids.ts'
 import { readJson } from '../../protocol/json.ts'
@@ -90,6 +91,15 @@ export class HouseHttp {
 
   issueToken(wanted: HttpRequestOf<'issueToken'>): Promise<TokenIssuedBody> {
     return this.#make('/tokens', wanted)
+  }
+
+  /** A new token like the one of this client, before that expires. */
+  renewToken(): Promise<TokenIssuedBody> {
+    return this.#make('/tokens/renew', {})
+  }
+
+  revokeTokens(wanted: HttpRequestOf<'revokeTokens'>): Promise<TokensRevokedBody> {
+    return this.#make('/tokens/revoke', wanted)
   }
 
   house(): Promise<HouseBody> {

@@ -20,8 +20,20 @@ function requestFrom(peerAddress: string, forwarded = ''): HttpRequest {
   }
 }
 
-const ann: Identity = { subject: 'ann' as SubjectId, roles: ['bidder'], expiresAtMs: 9e15 }
-const operator: Identity = { subject: 'operator' as SubjectId, roles: ['operator'], expiresAtMs: 9e15 }
+const ann: Identity = {
+  subject: 'ann' as SubjectId,
+  roles: ['bidder'],
+  issuedAtMs: 0,
+  isOwn: true,
+  expiresAtMs: 9e15,
+}
+const operator: Identity = {
+  subject: 'operator' as SubjectId,
+  roles: ['operator'],
+  issuedAtMs: 0,
+  isOwn: true,
+  expiresAtMs: 9e15,
+}
 
 describe('addresses', () => {
   test('RATE5 the address is that of the connection, in its plain form', () => {

@@ -61,10 +61,44 @@ describe('tokens of the house', () => {
     const { token, expiresAtMs } = await tokens.issue('ann' as SubjectId, ['seller', 'bidder'], 60)
     expect(await tokens.verify(token)).toEqual({
       ok: true,
-      identity: { subject: 'ann', roles: ['bidder', 'seller'], expiresAtMs },
+      identity: {
+        subject: 'ann',
+        roles: ['bidder', 'seller'],
+        expiresAtMs,
+        issuedAtMs: clock.nowMs(),
+        isOwn: true,
+      },
     })
     expect(expiresAtMs).toBe((nowSeconds + 60) * 1000)
     expect(() => tokensWith({ secret: randomBytes(31) })).toThrow(RangeError)
+  })
+
+  test('AUTH10 revoked tokens count no more, by subject and by the moment of their issue, to the millisecond', async () => {
+    const virtual = new ManualClock()
+    const tokens = tokensWith({ clock: virtual })
+    const issue = async (subject: string) => {
+      const { token } = await tokens.issue(subject as SubjectId, ['bidder'], 3_600)
+      const check = await tokens.verify(token)
+      if (!check.ok) throw new Error(check.message)
+      return { token, identity: check.identity }
+    }
+    const [ann, bob] = [await issue('ann'), await issue('bob')]
+    const untilMs = virtual.nowMs()
+    tokens.revoke({ allUntilMs: 0, subjects: [['ann' as SubjectId, untilMs]] })
+    virtual.advance(1)
+    const later = await issue('ann')
+    const refused = { ok: false, message: 'the token was revoked', retry: false }
+    expect(await tokens.verify(ann.token)).toEqual(refused)
+    const fresh = tokensWith({ clock: virtual })
+    fresh.revoke({ allUntilMs: 0, subjects: [['ann' as SubjectId, untilMs]] })
+    expect(await fresh.verify(ann.token), 'also when it was not remembered').toEqual(refused)
+    expect(await tokens.verify(bob.token)).toMatchObject({ ok: true })
+    expect(await tokens.verify(later.token)).toMatchObject({ ok: true })
+    expect([ann, bob, later].map(({ identity }) => tokens.isOver(identity))).toEqual([true, false, false])
+    tokens.revoke({ allUntilMs: virtual.nowMs(), subjects: [] })
+    for (const { token } of [bob, later]) expect(await tokens.verify(token)).toEqual(refused)
+    const undated = forge({ ...good, exp: Math.floor(virtual.nowMs() / 1000) + 60 })
+    expect(await tokens.verify(undated), 'a token that does not say when it was issued').toEqual(refused)
   })
 
   test('AUTH2 a token with a wrong audience, issuer, signature, time or subject, or a missing claim, is refused', async () => {

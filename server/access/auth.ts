@@ -33,6 +33,16 @@ export interface Identity {
   /** In the order of the contract, each once. Empty: may only watch. */
   readonly roles: readonly Role[]
   readonly expiresAtMs: number
+  /** 0 where the token does not say it. */
+  readonly issuedAtMs: number
+  /** Signed by this house, not by an outside authority. */
+  readonly isOwn: boolean
+}
+
+/** Tokens issued until a moment (epoch ms) count no more: those of everybody, and those of single subjects. */
+export interface Revoked {
+  readonly allUntilMs: number
+  readonly subjects: Iterable<readonly [subject: SubjectId, untilMs: number]>
 }
 
 export type TokenCheck =
@@ -71,6 +81,8 @@ export class Tokens {
   readonly #secret: Promise<webcrypto.CryptoKey>
   readonly #authorityKeys: JWTVerifyGetKey | undefined
   readonly #verified = new Map<string, Identity>()
+  #revokedAllMs = 0
+  #revoked: ReadonlyMap<SubjectId, number> = new Map()
 
   constructor(options: TokenOptions) {
     if (options.secret.length < 32) throw new RangeError('the secret for tokens has at least 32 bytes')
@@ -84,9 +96,10 @@ export class Tokens {
   verify(token: string): TokenCheck | Promise<TokenCheck> {
     const known = this.#verified.get(token)
     if (known === undefined) return this.#verifyAnew(token)
-    if (this.hasExpired(known)) {
+    const end = this.#endOf(known)
+    if (end !== undefined) {
       this.#verified.delete(token)
-      return refused('the token has expired')
+      return refused(end)
     }
     this.#verified.delete(token)
     this.#verified.set(token, known)
@@ -98,20 +111,37 @@ export class Tokens {
     return algorithmOf(token) !== 'HS256'
   }
 
-  hasExpired(identity: Identity): boolean {
-    return this.#options.clock.nowMs() >= identity.expiresAtMs + this.#options.toleranceSeconds * 1000
+  /** Whether an identity that was verified counts no more: its token has expired, or was revoked. */
+  isOver(identity: Identity): boolean {
+    return this.#endOf(identity) !== undefined
+  }
+
+  /** From now on these are revoked, and no others. */
+  revoke({ allUntilMs, subjects }: Revoked): void {
+    this.#revokedAllMs = allUntilMs
+    this.#revoked = new Map(subjects)
+  }
+
+  /** Why it counts no more, if so. */
+  #endOf({ subject, issuedAtMs, expiresAtMs }: Identity): string | undefined {
+    const { clock, toleranceSeconds } = this.#options
+    if (clock.nowMs() >= expiresAtMs + toleranceSeconds * 1000) return 'the token has expired'
+    const revokedMs = Math.max(this.#revokedAllMs, this.#revoked.get(subject) ?? 0)
+    return revokedMs > 0 && issuedAtMs <= revokedMs ? 'the token was revoked' : undefined
   }
 
   /** Signs a token of the house. */
   async issue(subject: SubjectId, granted: readonly Role[], ttlSeconds: number): Promise<IssuedToken> {
-    const nowSeconds = Math.floor(this.#options.clock.nowMs() / 1000)
+    const nowMs = this.#options.clock.nowMs()
+    const nowSeconds = Math.floor(nowMs / 1000)
     const expiresAtSeconds = nowSeconds + ttlSeconds
     const token = await new SignJWT({ roles: [...granted] })
       .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
       .setIssuer(houseIssuer)
       .setSubject(subject)
       .setAudience(this.#options.audience)
-      .setIssuedAt(nowSeconds)
+      // With its milliseconds, so that a token issued just after a revocation is distinguished from one before.
+      .setIssuedAt(nowMs / 1000)
       .setExpirationTime(expiresAtSeconds)
       .sign(await this.#secret)
     return { token, expiresAtMs: expiresAtSeconds * 1000 }
@@ -144,8 +174,10 @@ export class Tokens {
     } catch (error) {
       return refusal(error)
     }
-    const identity = identityOf(payload)
+    const identity = identityOf(payload, algorithm === 'HS256')
     if (identity === undefined) return refused('the subject of the token is not an id')
+    const end = this.#endOf(identity)
+    if (end !== undefined) return refused(end)
     this.#remember(token, identity)
     return { ok: true, identity }
   }
@@ -195,12 +227,13 @@ function algorithmOf(token: string): string | undefined {
   }
 }
 
-function identityOf(payload: JWTPayload): Identity | undefined {
-  const { sub, exp } = payload
+function identityOf(payload: JWTPayload, isOwn: boolean): Identity | undefined {
+  const { sub, exp, iat } = payload
   if (!isId(sub) || exp === undefined) return undefined
   const claimed: unknown = payload['roles']
   const granted = Array.isArray(claimed) ? roles.filter((role) => claimed.includes(role)) : []
-  return { subject: sub as SubjectId, roles: granted, expiresAtMs: exp * 1000 }
+  const issuedAtMs = Math.floor((iat ?? 0) * 1000)
+  return { subject: sub as SubjectId, roles: granted, expiresAtMs: exp * 1000, issuedAtMs, isOwn }
 }
 
 /** The fault that jose found, without any part of the token. */

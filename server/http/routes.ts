@@ -12,10 +12,12 @@ import type {
   BuyerRegisteredBody,
   HttpBodyOf,
   TokenIssuedBody,
+  TokensRevokedBody,
 } from '../../protocol/http-bodies.ts'
 import { type AuctionId, isId, type ServerId, type SubjectId } from '../../protocol/ids.ts'
 import { pageBytesMax, pageLimitDefault, pageLimitMax, tagLengthMax } from '../../protocol/limits.ts'
 import { defaultIncrements } from '../../protocol/money.ts'
+import { roles } from '../../protocol/server-frames.ts'
 import { assert } from '../../runtime/assert.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Metrics } from '../../runtime/metrics.ts'
@@ -50,6 +52,8 @@ export interface RouteContext {
   readonly registry: Metrics
   readonly metrics: ServerMetrics
   readonly isDraining: () => boolean
+  /** Puts in force what was just revoked. */
+  readonly revoked: () => Promise<void>
   /** The secret that signs the notifications of a buyer. */
   readonly webhookSecretOf?: (buyerId: SubjectId) => string
   /** Informs the conductor of a deadline, which may be sooner than those it knows. */
@@ -77,6 +81,8 @@ export function routes(context: RouteContext): readonly Route[] {
 
     post('/buyers', 'registerBuyer', undefined, (call, body) => registerBuyer(context, call, body)),
     post('/tokens', 'issueToken', ['operator'], (_call, body) => issueToken(context, body)),
+    post('/tokens/renew', 'renewToken', roles, (call) => renewToken(context, call)),
+    post('/tokens/revoke', 'revokeTokens', ['operator'], (_call, body) => revokeTokens(context, body)),
 
     { ...get('/house', () => showHouse(cluster)), allow: ['operator'] },
     post('/house', 'configureHouse', ['operator'], (_call, body) => configureHouse(cluster, body)),
@@ -184,6 +190,39 @@ async function issueToken(
   const { token, expiresAtMs } = await tokens.issue(subject, roles, body.ttlSeconds ?? config.tokenTtlSeconds)
   const answer: TokenIssuedBody = { token, subject, roles, expiresAt: expiresAtMs }
   return jsonAnswer(201, answer)
+}
+
+/** A new token of the same life, for the same subject and roles; an outside authority renews its own. */
+async function renewToken({ tokens, config }: RouteContext, call: Call): Promise<HttpAnswer> {
+  const { subject, roles, issuedAtMs, expiresAtMs, isOwn } = identityOf(call)
+  if (!isOwn)
+    return problemAnswer('role_missing', { detail: 'the authority that issued this token renews it' })
+  const lifeSeconds = Math.max(1, Math.floor((expiresAtMs - issuedAtMs) / 1000))
+  const ttlSeconds = roles.includes('operator') ? lifeSeconds : Math.min(lifeSeconds, config.tokenTtlSeconds)
+  const { token, expiresAtMs: until } = await tokens.issue(subject, roles, ttlSeconds)
+  const answer: TokenIssuedBody = { token, subject, roles, expiresAt: until }
+  return jsonAnswer(201, answer)
+}
+
+/** Answers when this server refuses them; the others do within a second. */
+async function revokeTokens(
+  { cluster, revoked }: RouteContext,
+  { subject, issuedUntil }: HttpBodyOf<'revokeTokens'>,
+): Promise<HttpAnswer> {
+  const [groupId] = cluster.groups
+  assert(groupId !== undefined, 'a cluster has a group')
+  const reply = await cluster.propose(groupId, {
+    type: 'revoke_tokens',
+    ...(subject !== undefined && { subject }),
+    ...(issuedUntil !== undefined && { untilMs: issuedUntil }),
+  })
+  if (!reply.ok) {
+    const detail = 'so many subjects have revoked tokens: revoke those of everybody up to a moment'
+    return problemAnswer(reply.code, { detail })
+  }
+  await revoked()
+  const answer: TokensRevokedBody = { ...(subject !== undefined && { subject }), revoked: true }
+  return jsonAnswer(200, answer)
 }
 
 async function createAuction(

@@ -397,7 +397,13 @@ describe('fan-out', () => {
   test('FLOW5 private frames wait for a slow reader; beyond the bound the session ends with 4413', async () => {
     const bench = new Bench()
     const a = await bench.auction('a')
-    const identity: Identity = { subject: 'ann' as SubjectId, roles: ['bidder'], expiresAtMs: 9e15 }
+    const identity: Identity = {
+      subject: 'ann' as SubjectId,
+      roles: ['bidder'],
+      issuedAtMs: 0,
+      isOwn: true,
+      expiresAtMs: 9e15,
+    }
     const socket = bench.connect(identity)
     const other = bench.connect(identity)
     socket.isReading = false

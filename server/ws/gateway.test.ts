@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { RequestId } from '../../protocol/ids.ts'
 import { writeMsgpack } from '../../protocol/msgpack.ts'
@@ -517,6 +519,55 @@ describe('the end of a session', () => {
     expect(await expired.closed()).toBe(4401)
     expect((await quick.ask('/auctions', { token: String(issued.body['token']) })).status).toBe(401)
     await quick.close()
+  })
+
+  test('AUTH11 the operator revokes tokens: sessions end with 4401, requests with 401; later tokens are good', async () => {
+    const shared = await TestHouse.open()
+    const issue = async (subject: string): Promise<string> => {
+      const body = { subject, roles: ['bidder'], ttlSeconds: 600 }
+      return String((await shared.ask('/tokens', { token: shared.operatorToken, body })).body['token'])
+    }
+    const [ann, bob] = [await issue('ann'), await issue('bob')]
+    const [annSession, bobSession] = [
+      await shared.client({ token: ann }),
+      await shared.client({ token: bob }),
+    ]
+    const revoke = (token: string, body: object) => shared.ask('/tokens/revoke', { token, body })
+    expect((await revoke(bob, { subject: 'ann' })).status).toBe(403)
+    expect(await revoke(shared.operatorToken, { subject: 'ann' })).toMatchObject({
+      status: 200,
+      body: { subject: 'ann', revoked: true },
+    })
+    expect(await annSession.closed()).toBe(4401)
+    expect((await shared.ask('/auctions', { token: ann })).status).toBe(401)
+    expect((await shared.ask('/auctions', { token: bob })).status).toBe(200)
+    expect((await shared.ask('/auctions', { token: await issue('ann') })).status).toBe(200)
+
+    const former = shared.operatorToken
+    const kept = join(shared.dataDir, 'operator.token')
+    expect((await revoke(former, {})).status).toBe(200)
+    expect(await bobSession.closed()).toBe(4401)
+    expect((await shared.ask('/house', { token: former })).status).toBe(401)
+    await expect
+      .poll(async () => (await shared.ask('/house', { token: readFileSync(kept, 'utf8').trim() })).status, {
+        timeout: 5_000,
+      })
+      .toBe(200)
+    await shared.close()
+  })
+
+  test('AUTH12 a token is renewed for no longer than it was good for, with its subject and roles', async () => {
+    const shared = await TestHouse.open()
+    const body = { subject: 'sam', roles: ['seller'], ttlSeconds: 600 }
+    const issued = await shared.ask('/tokens', { token: shared.operatorToken, body })
+    const renewed = await shared.ask('/tokens/renew', { token: String(issued.body['token']), body: {} })
+    expect(renewed).toMatchObject({ status: 201, body: { subject: 'sam', roles: ['seller'] } })
+    const lifeMs = Number(renewed.body['expiresAt']) - Date.now()
+    expect(lifeMs).toBeLessThanOrEqual(600_000)
+    expect(lifeMs).toBeGreaterThan(590_000)
+    expect((await shared.ask('/auctions', { token: String(renewed.body['token']) })).status).toBe(200)
+    expect((await shared.ask('/tokens/renew', { body: {} })).status).toBe(401)
+    await shared.close()
   })
 
   test('FLOW9 silent sockets are pinged; one that does not answer is closed with 4408', async () => {

@@ -159,7 +159,7 @@ export class Gateway {
     session.isPinged = false
     metrics.frames.add(1)
     const { identity } = session
-    if (identity !== undefined && tokens.hasExpired(identity)) {
+    if (identity !== undefined && tokens.isOver(identity)) {
       session.close(4401)
       return
     }
@@ -240,7 +240,7 @@ export class Gateway {
   }
 
   /**
-   * Checks every session: pings silent ones, and closes dead (4408), expired (4401) and unread ones (4413). Call it a
+   * Checks every session: pings silent ones, and closes dead (4408), expired or revoked (4401) and unread ones (4413). Call it a
    * few times per heartbeat.
    */
   tend(): void {
@@ -254,7 +254,7 @@ export class Gateway {
         continue
       }
       const silentMs = nowMs - session.heardMs
-      if (session.identity !== undefined && tokens.hasExpired(session.identity)) session.close(4401)
+      if (session.identity !== undefined && tokens.isOver(session.identity)) session.close(4401)
       else if (unreadMs > config.unreadMsMax) session.close(4413)
       else if (silentMs > 2 * config.heartbeatMs) session.close(4408)
       else if (silentMs >= config.heartbeatMs && !session.isPinged) session.ping()

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
+import type { SubjectId } from '../../protocol/ids.ts'
 import { knownFeatures } from '../machine/features.ts'
 import { group } from '../peers/testing/fixtures.ts'
 import { FakeCluster } from './testing/fake-cluster.ts'
@@ -13,7 +14,8 @@ const zero = group(0)
 describe('the house over the link', () => {
   it('LINK2: the view of a house comes back equal', () => {
     const settings = { outageExtensionMinMs: 7_000, outageThresholdMs: 900 }
-    const view = { settings, features: [1], knownFeatures: [1, 2, 65_535] }
+    const revoked = { allUntilMs: 5, subjects: [['ann' as SubjectId, 9] as const] }
+    const view = { settings, features: [1], knownFeatures: [1, 2, 65_535], revoked }
     expect(decodeHouse(encodeHouse(view))).toEqual(view)
   })
 
@@ -27,6 +29,7 @@ describe('the house over the link', () => {
     await world.settled(link.propose(zero, { type: 'configure_house', settings, features: knownFeatures }))
     expect(await world.settled(link.house(zero))).toEqual({
       settings,
+      revoked: { allUntilMs: 0, subjects: [] },
       features: knownFeatures,
       knownFeatures,
     })

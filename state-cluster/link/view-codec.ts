@@ -282,20 +282,30 @@ function decodeLease(value: readonly unknown[]) {
   return lease
 }
 
-export function encodeHouse({ settings, features, knownFeatures }: HouseView): readonly unknown[] {
-  return [settings.outageExtensionMinMs, settings.outageThresholdMs, features, knownFeatures]
+export function encodeHouse({ settings, features, knownFeatures, revoked }: HouseView): readonly unknown[] {
+  return [
+    settings.outageExtensionMinMs,
+    settings.outageThresholdMs,
+    features,
+    knownFeatures,
+    revoked.allUntilMs,
+    revoked.subjects.map(([subject]) => subject),
+    revoked.subjects.map(([, untilMs]) => untilMs),
+  ]
 }
 
 export function decodeHouse(value: unknown): HouseView {
   const fields = Fields.of(value, 'house')
   const settings = { outageExtensionMinMs: fields.integer(), outageThresholdMs: fields.integer() }
-  const view = {
-    settings,
-    features: fields.integers(featuresMax),
-    knownFeatures: fields.integers(featuresMax),
-  }
+  const features = fields.integers(featuresMax)
+  const knownFeatures = fields.integers(featuresMax)
+  const allUntilMs = fields.integer()
+  const names = fields.texts(listMax, idMax) as SubjectId[]
+  const moments = fields.integers(listMax)
   fields.end()
-  return view
+  if (names.length !== moments.length) throw malformed('house: revoked subjects without their moments')
+  const subjects = names.map((name, at): [SubjectId, number] => [name, moments[at] as number])
+  return { settings, features, knownFeatures, revoked: { allUntilMs, subjects } }
 }
 
 export function encodeStatus(status: ClusterStatus): readonly unknown[] {

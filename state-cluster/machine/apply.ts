@@ -29,6 +29,7 @@ import { refuse } from './handlers/refuse.ts'
 import { registerBuyer } from './handlers/register-buyer.ts'
 import { releaseServer } from './handlers/release-server.ts'
 import { resumeAuction } from './handlers/resume-auction.ts'
+import { revokeTokens } from './handlers/revoke-tokens.ts'
 import { shiftClock } from './handlers/shift-clock.ts'
 import { keyOf, lastReply, mayBeForgotten, noteLast } from './last-requests.ts'
 import { stampMsMax } from './limits.ts'
@@ -112,6 +113,8 @@ function run(context: ApplyContext, command: Command): Reply {
       return extendAuction(context, command)
     case 'configure_house':
       return configureHouse(context, command)
+    case 'revoke_tokens':
+      return revokeTokens(context, command)
     case 'enlist_server':
       return enlistServer(context, command)
     case 'release_server':

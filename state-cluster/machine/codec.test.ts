@@ -151,6 +151,7 @@ describe('entries', () => {
       acquire_monitor_lease: 15,
       reassign: 16,
       shift_clock: 17,
+      revoke_tokens: 18,
     })
     const bid = { subject: 'bob', requestId: 'r1', auctionId: 'a1', amount: 500, kind: 'exact' }
     expect(encodeCommand({ type: 'place_bid', ...bid } as Command)).toEqual([3, 'bob', 'r1', 'a1', 500, 1])

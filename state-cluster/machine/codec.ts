@@ -38,6 +38,7 @@ import { corrupt, orNull, TupleReader } from './plain-reader.ts'
  * 13 configure_house  [outageExtensionMinMs, outageThresholdMs, [feature …]]
  * 14 release_server   [server, epoch]   15 acquire_monitor_lease  [monitor, ttlMs]
  * 16 reassign  [monitor, token, server, epoch]    17 shift_clock  [toMs]
+ * 18 revoke_tokens  [subject | null, untilMs | null]
  * terms  [title, [tag …], format, currency, openingBid, durationMs, opensAt | null, reserve | null,
  *         buyNow | null, [from, step, …], [windowMs, extensionMs, limit | null] | null, item | null]
  */
@@ -127,6 +128,8 @@ function encodeFields(command: Command): readonly Plain[] {
     }
     case 'shift_clock':
       return [code, command.toMs]
+    case 'revoke_tokens':
+      return [code, orNull(command.subject), orNull(command.untilMs)]
   }
 }
 
@@ -221,6 +224,11 @@ function decodeFields(type: CommandType, fields: TupleReader): Command {
     }
     case 'shift_clock':
       return { type, toMs: fields.number() }
+    case 'revoke_tokens': {
+      const subject = fields.optionalId<SubjectId>()
+      const untilMs = fields.optionalCount()
+      return { type, ...(subject !== undefined && { subject }), ...(untilMs !== undefined && { untilMs }) }
+    }
   }
 }
 

@@ -29,6 +29,7 @@ export const commandCodes = {
   acquire_monitor_lease: 15,
   reassign: 16,
   shift_clock: 17,
+  revoke_tokens: 18,
 } as const
 
 export type CommandType = keyof typeof commandCodes
@@ -225,6 +226,15 @@ export interface ShiftClock {
   readonly toMs: number
 }
 
+/** Repeated, it has the same effect, but for tokens that were issued in between. */
+export interface RevokeTokens {
+  readonly type: 'revoke_tokens'
+  /** Absent: of every subject. */
+  readonly subject?: SubjectId
+  /** Epoch ms; absent or later: the stamp of the entry. Tokens issued until then count no more. */
+  readonly untilMs?: number
+}
+
 export type Command =
   | RegisterBuyer
   | CreateAuction
@@ -243,6 +253,7 @@ export type Command =
   | Reassign
   | AcknowledgePositions
   | ShiftClock
+  | RevokeTokens
 
 /** One Raft entry: the commands of one turn, stamped by the leader. `atMs` never falls from entry to entry but after a `shift_clock`. */
 export interface MachineEntry {

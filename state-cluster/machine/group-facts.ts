@@ -7,6 +7,7 @@
  * Invariant: the running numbers only rise, and `lastAtMs` falls by `shift_clock` alone.
  * Source: docs/spec.md ENTRY2, HOUSE1, HOUSE2, OUTBOX1.
  */
+import type { SubjectId } from '../../protocol/ids.ts'
 import { type RowKind, Stored } from './changes.ts'
 import type { HouseSettings } from './commands.ts'
 import { type FeatureName, featureNumberOf } from './features.ts'
@@ -14,7 +15,8 @@ import type { Plain } from './plain.ts'
 
 /*
  * value: [lastAtMs, auctions made, outbox entries made, requests made, outbox entries not queued,
- *         outageExtensionMinMs, outageThresholdMs, [feature …], shifts, requestsForgottenMs, refusals made]
+ *         outageExtensionMinMs, outageThresholdMs, [feature …], shifts, requestsForgottenMs, refusals made,
+ *         and, once tokens were revoked, revokedAllMs, [subject …], [untilMs …]]
  */
 
 const defaultSettings: HouseSettings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
@@ -35,6 +37,10 @@ export class House extends Stored {
   features: readonly number[] = []
   /** How often house time was shifted: what was said of it before counts no more. */
   shifts = 0
+  /** Tokens issued until then count no more; 0: none was revoked so. */
+  revokedAllMs = 0
+  /** The same of single subjects, by subject; only moments after `revokedAllMs`. */
+  revoked: readonly (readonly [subject: SubjectId, untilMs: number])[] = []
 
   /** Whether a change of behaviour is switched on. */
   has(feature: FeatureName): boolean {
@@ -51,6 +57,7 @@ export class House extends Stored {
   }
 
   rowValue(): readonly Plain[] {
+    const hasRevoked = this.revokedAllMs > 0 || this.revoked.length > 0
     return [
       this.lastAtMs,
       this.auctionsMade,
@@ -63,6 +70,9 @@ export class House extends Stored {
       this.shifts,
       this.requestsForgottenMs,
       this.refusalsMade,
+      ...(hasRevoked
+        ? [this.revokedAllMs, this.revoked.map(([subject]) => subject), this.revoked.map(([, ms]) => ms)]
+        : []),
     ]
   }
 }

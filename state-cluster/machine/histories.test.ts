@@ -173,11 +173,29 @@ function shifted(): EntryTuple[] {
   return one.entries
 }
 
+/** Revoked tokens beside a sale: they touch nothing but the house's facts. */
+function revocations(): EntryTuple[] {
+  const one = new Sale()
+  one.enlist()
+  one.auction('a1')
+  const subject = (name: string) => name as never
+  for (let at = 0; at < 12; at++) {
+    one.pass(1_000).ask({ type: 'revoke_tokens', subject: subject(`s${at % 5}`) })
+    one.ask({ type: 'revoke_tokens', subject: subject('past'), untilMs: one.atMs - 500 })
+    one.accept('ann', 1_000 + at * 500)
+  }
+  one.pass(1_000).ask({ type: 'revoke_tokens', untilMs: one.atMs - 3_000 })
+  one.pass(1_000).ask({ type: 'revoke_tokens' })
+  one.ask({ type: 'revoke_tokens', subject: subject('late') })
+  return one.entries
+}
+
 const recorded: Readonly<Record<string, () => EntryTuple[]>> = {
   'v1-a-sale': sale,
   'v1-owners': owners,
   'v1-shifted': shifted,
   'v1-silent-receivers': silentReceivers,
+  'v1-revocations': revocations,
   'v1-random': () => randomEntries(20_261_120, 400),
 }
 

@@ -71,6 +71,11 @@ export interface Limits {
   /** A command that was repeated is applied at most this long after its sender measured `ageMs`. */
   readonly requestTransitMs: number
 
+  /** Subjects whose tokens are revoked singly. At the bound a further one is refused: `limit_exceeded`. */
+  readonly revokedSubjectsMax: number
+  /** How long a revocation is kept: no token lives longer. */
+  readonly tokenLifeMsMax: number
+
   /** With this many outbox entries waiting, NEW_BID and OUTBID are counted and no longer queued. */
   readonly outboxMax: number
 }
@@ -107,5 +112,7 @@ export const limits: Limits = {
   refusalsPerSubjectMax: 16,
   refusalsMax: 50_000,
   requestTransitMs: 15_000,
+  revokedSubjectsMax: 1_000,
+  tokenLifeMsMax: 400 * dayMs,
   outboxMax: 1_000_000,
 }

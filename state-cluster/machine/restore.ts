@@ -136,7 +136,7 @@ function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): b
 }
 
 function loadHouse(state: State, value: readonly unknown[]): void {
-  const fields = new TupleReader('house', value, 11)
+  const fields = new TupleReader('house', value, value.length === 14 ? 14 : 11)
   const { house } = state
   house.lastAtMs = fields.count()
   house.auctionsMade = fields.count()
@@ -149,7 +149,16 @@ function loadHouse(state: State, value: readonly unknown[]): void {
   requireKnown(house.features)
   house.requestsForgottenMs = fields.count()
   house.refusalsMade = fields.count()
+  if (fields.left > 0) loadRevoked(house, fields)
   state.changes.load(house)
+}
+
+function loadRevoked(house: State['house'], fields: TupleReader): void {
+  house.revokedAllMs = fields.count()
+  const subjects = fields.texts() as readonly SubjectId[]
+  const moments = fields.counts()
+  if (subjects.length !== moments.length) corrupt('house: revoked subjects without their moments')
+  house.revoked = subjects.map((subject, at) => [subject, moments[at] as number])
 }
 
 function loadServer(state: State, id: ServerId, value: readonly unknown[]): void {

@@ -96,6 +96,14 @@ export interface HouseView {
   readonly features: readonly number[]
   /** Numbers that the answering build knows, rising. */
   readonly knownFeatures: readonly number[]
+  /** Tokens that count no more, by the moment of their issue. */
+  readonly revoked: RevokedTokens
+}
+
+export interface RevokedTokens {
+  /** Of every subject, those issued until then (epoch ms); 0: none. */
+  readonly allUntilMs: number
+  readonly subjects: readonly (readonly [subject: SubjectId, untilMs: number])[]
 }
 
 /** Counts of one group's state. */

@@ -179,7 +179,8 @@ export function ownersView({ house, lease, outbox, servers }: State): OwnersView
 }
 
 export function houseView({ house }: State): HouseView {
-  return { settings: house.settings, features: house.features, knownFeatures }
+  const revoked = { allUntilMs: house.revokedAllMs, subjects: house.revoked }
+  return { settings: house.settings, features: house.features, knownFeatures, revoked }
 }
 
 /** Counts for status pages and metrics. O(1). */

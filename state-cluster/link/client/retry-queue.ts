@@ -393,6 +393,7 @@ const repeatable: ReadonlySet<Command['type']> = new Set<Command['type']>([
   'acquire_monitor_lease',
   'reassign',
   'release_server',
+  'revoke_tokens',
 ])
 
 /**

@@ -41,6 +41,10 @@ export function shiftClock(context: ApplyContext, { toMs }: ShiftClock): Reply {
   }
   state.requests.shift(fromMs, toMs)
   state.refusals.shift(fromMs, toMs)
+  // Tokens are dated by the clocks of servers: a moment ahead of house time would revoke those still to be issued.
+  const { house } = state
+  house.revokedAllMs = Math.min(house.revokedAllMs, toMs)
+  house.revoked = house.revoked.map(([subject, untilMs]) => [subject, Math.min(untilMs, toMs)])
   return { ok: true, type: 'done' }
 }
 

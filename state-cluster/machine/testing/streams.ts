@@ -82,6 +82,14 @@ export class Stream {
         ...endpoint,
       }
     }
+    if (this.chance(3)) {
+      const whose = this.chance(3) ? {} : { subject }
+      return {
+        type: 'revoke_tokens',
+        ...whose,
+        ...(this.chance(3) && { untilMs: this.random.below(9_000_000) }),
+      }
+    }
     const settings = {
       outageExtensionMinMs: 1 + this.random.below(9_000),
       outageThresholdMs: 500 + this.random.below(3_000),
