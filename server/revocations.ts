@@ -71,9 +71,10 @@ export class Revocations {
       this.#isTokenDue = true
     }
     if (!this.#isTokenDue) return
+    const madeMs = clock.nowMs()
     await keepOperatorToken()
     // One that is made at the very moment of a revocation, by this clock or the leader's, is revoked with it.
     const latestMs = Math.max(revoked.allUntilMs, ...revoked.subjects.map(([, untilMs]) => untilMs))
-    this.#isTokenDue = clock.nowMs() <= latestMs
+    this.#isTokenDue = madeMs <= latestMs
   }
 }
