@@ -46,6 +46,12 @@ const stateNodes: RoleOption = {
   setting: 'stateNodes',
 }
 
+const acceptClock: RoleOption = {
+  flags: '--accept-clock',
+  doc: "start as the only node whatever this machine's clock shows",
+  setting: 'acceptClock',
+}
+
 const start: RoleEntry = {
   description: 'run everything on this machine: state, server, notifier and web page in one process',
   options: [
@@ -53,6 +59,7 @@ const start: RoleEntry = {
     port,
     data,
     { ...json, doc: 'print machine-readable lines; the first is {"event":"listening","url":…}' },
+    acceptClock,
   ],
   load: async () => (await import('./all-in-one.ts')).allInOne,
 }
@@ -84,6 +91,7 @@ const state: RoleEntry = {
       doc: 'enter a cluster that exists; --members then names those that are there',
       setting: 'join',
     },
+    acceptClock,
   ],
   load: async () => (await import('./state.ts')).stateRole,
 }
