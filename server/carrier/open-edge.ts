@@ -27,8 +27,8 @@ export interface CarrierChoice {
 }
 
 const nodeCost =
-  'node:http and ws carry HTTP and WebSockets: a message costs about a third more processor time than on ' +
-  'uWebSockets.js, a request about four times as much (npm run bench -- carrier)'
+  'node:http and ws carry HTTP and WebSockets: a message costs a third to a half more processor time ' +
+  'than on uWebSockets.js, a request three to four times as much (npm run bench -- carrier)'
 
 /**
  * Listens. Rejects with `ListenError` (port in use, address not ours), or with `EdgeUnavailableError` where `uws` was
