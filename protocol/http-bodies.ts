@@ -26,7 +26,7 @@ import {
 import type { RequestId, SubjectId } from './ids.ts'
 import { readJson } from './json.ts'
 import * as limits from './limits.ts'
-import type { Amount } from './money.ts'
+import type { Amount, IncrementsByCurrency } from './money.ts'
 import type { ProblemCode } from './problems.ts'
 import { type Role, roles } from './server-frames.ts'
 
@@ -90,6 +90,12 @@ export const httpBodies = {
   configureHouse: z.object({
     outageExtensionMinMs: houseMs,
     outageThresholdMs: houseMs,
+    /** Tables by currency, for auctions that bring none; null goes back to the default. Others stay. */
+    increments: z
+      .record(currency, increments.nullable(), {
+        error: 'must be {currency: table or null}, by three capital letters each',
+      })
+      .exactOptional(),
     /** Switches on all that the house knows. */
     features: z.literal([true, 'all'], { error: 'must be true or "all"' }).exactOptional(),
   }),
@@ -219,6 +225,8 @@ export interface HouseSettings {
   readonly outageExtensionMinMs: number
   /** A silence of a server longer than this is an outage. */
   readonly outageThresholdMs: number
+  /** Tables by currency, for auctions that bring none; absent where there is none. */
+  readonly increments?: IncrementsByCurrency
 }
 
 /** What one group of the house has. */

@@ -75,8 +75,17 @@ describe('MONEY2 increments', () => {
   it('every currency’s default table is well formed, with steps of at least one minor unit', () => {
     for (const currency of ['EUR', 'JPY', 'KWD', 'UYW'])
       expect(incrementTableFault(defaultIncrements(currency))).toBeUndefined()
-    expect(defaultIncrements('JPY')[0]).toEqual({ from: 0, step: 1 })
+    expect(defaultIncrements('KWD')[0]).toEqual({ from: 0, step: 50 })
     expect([digitsOf('JPY'), digitsOf('EUR'), digitsOf('KWD'), digitsOf('CLF')]).toEqual([0, 2, 3, 4])
+  })
+
+  it('MONEY5 in a currency without decimals bands and steps are a hundred times as many units', () => {
+    expect(incrementAt(defaultIncrements('JPY'), 1_000_000)).toBe(10_000)
+    expect(defaultIncrements('KRW').slice(0, 3)).toEqual([
+      { from: 0, step: 5 },
+      { from: 100, step: 25 },
+      { from: 500, step: 50 },
+    ])
   })
 
   it('faults are named', () => {

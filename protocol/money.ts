@@ -107,11 +107,30 @@ const defaultBandsMilli: readonly (readonly [number, number])[] = [
 ]
 
 /**
- * The contract's default increments for a currency, in its minor unit. A step below one minor unit (0.05 JPY)
- * becomes one.
+ * The contract's default increments for a currency, in its minor unit. A unit of a currency without decimals is worth
+ * about what a hundredth of the others is, so bands and steps are a hundred times as many units there: at 1,000,000 JPY
+ * bids rise by 10,000.
  */
 export function defaultIncrements(currency: string): IncrementTable {
   const digits = digitsOf(currency)
-  const scale = (milli: number): Amount => Math.floor((milli * 10 ** digits) / 1_000)
-  return defaultBandsMilli.map(([from, step]) => ({ from: scale(from), step: Math.max(1, scale(step)) }))
+  const perUnit = 10 ** (digits === 0 ? 2 : digits)
+  const scale = (milli: number): Amount => (milli * perUnit) / 1_000
+  return defaultBandsMilli.map(([from, step]) => ({ from: scale(from), step: scale(step) }))
+}
+
+/** Tables of a house, by currency (three capital letters). */
+export type IncrementsByCurrency = Readonly<Record<string, IncrementTable>>
+
+export const houseTablesMax = 64
+
+/** Why tables by currency are none, or `undefined` when they are well formed. */
+export function houseIncrementsFault(tables: IncrementsByCurrency): string | undefined {
+  const currencies = Object.keys(tables)
+  if (currencies.length > houseTablesMax) return `at most ${houseTablesMax} currencies have tables`
+  for (const currency of currencies) {
+    if (!/^[A-Z]{3}$/.test(currency)) return 'a currency is three capital letters (ISO 4217)'
+    const fault = incrementTableFault(tables[currency] as IncrementTable)
+    if (fault !== undefined) return `${currency}: ${fault}`
+  }
+  return undefined
 }

@@ -6,7 +6,7 @@
  * Invariant: it shares no code with the machine and keeps plain lists; clarity counts here, not speed.
  * Source: docs/design.md, "What must never happen"; the machine's rules of docs/spec.md.
  */
-import type { AuctionTerms, Command, MachineEntry } from '../state-cluster/machine/commands.ts'
+import type { AuctionTerms, Command, HouseSettings, MachineEntry } from '../state-cluster/machine/commands.ts'
 import type { AuctionStatus, PrivateEvent, PublicEvent, Reply } from '../state-cluster/machine/events.ts'
 import { type Checks, isSame } from './checks.ts'
 import { RememberedRequests, type RequestOf } from './remembered.ts'
@@ -66,7 +66,7 @@ export class Auditor {
   readonly outboxEntries: string[] = []
   readonly #checks: Checks
   readonly #requests = new RememberedRequests()
-  #settings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
+  #settings: HouseSettings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
   #atMs = 0
   #events: ReportedEvent[] = []
   #outboxCount = 0
@@ -174,7 +174,7 @@ export class Auditor {
       case 'acknowledge_positions':
         return this.#acknowledge(command, ({ position }) => command.positions.includes(position))
       case 'configure_house':
-        if (Object.values(command.settings).some((ms) => ms < 1)) return { ok: false, code: 'terms_invalid' }
+        if (!areSettingsLawful(command.settings)) return { ok: false, code: 'terms_invalid' }
         this.#settings = { ...command.settings }
         return { ok: true, type: 'done' }
       case 'register_buyer': {
@@ -242,11 +242,15 @@ export class Auditor {
   // ── Creating ───────────────────────────────────────────────────────────────────────────────────────────
 
   #create(command: Extract<Command, { type: 'create_auction' }>): Reply {
-    const { terms, auctionId } = command
+    const { auctionId } = command
+    const { usesHouseIncrements, ...terms } = command.terms
+    const ofHouse = usesHouseIncrements === true ? this.#settings.increments?.[terms.currency] : undefined
     if (!areLawful(terms)) return { ok: false, code: 'terms_invalid' }
     const known = this.lots.get(auctionId)
+    // A seller who names no table agrees with the one that the auction got.
+    const asked = usesHouseIncrements === true ? { ...terms, increments: known?.terms.increments } : terms
     if (known !== undefined)
-      return known.seller === command.subject && JSON.stringify(known.terms) === JSON.stringify(terms)
+      return known.seller === command.subject && JSON.stringify(known.terms) === JSON.stringify(asked)
         ? { ok: true, type: 'auction', auctionId, seq: known.seq }
         : { ok: false, code: 'auction_exists' }
     const owner = this.#ownerFor(command.serverId)
@@ -256,7 +260,7 @@ export class Auditor {
       ordinal: this.lots.size + 1,
       twin: twins[terms.format] as Twin,
       seller: command.subject,
-      terms,
+      terms: ofHouse === undefined ? terms : { ...terms, increments: ofHouse },
       owner,
       offers: [],
       bidCount: 0,
@@ -668,6 +672,15 @@ function byPlace(a: ReportedEvent, b: ReportedEvent): number {
 }
 
 /** Checks only what the workload gets wrong on purpose. */
+function areSettingsLawful({
+  outageExtensionMinMs,
+  outageThresholdMs,
+  increments = {},
+}: HouseSettings): boolean {
+  const steps = Object.values(increments).flatMap((table) => table.map(({ step }) => step))
+  return outageExtensionMinMs >= 1 && outageThresholdMs >= 1 && steps.every((step) => step >= 1)
+}
+
 function areLawful(terms: AuctionTerms): boolean {
   const { openingBid, reserve, buyNow, durationMs } = terms
   if (!Number.isSafeInteger(openingBid) || openingBid < 0 || durationMs < 1) return false

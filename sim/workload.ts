@@ -214,12 +214,14 @@ export class Workload {
       currency: 'EUR',
       openingBid,
       durationMs: random.chance(0.02) ? 0 : least + random.below(most - least),
-      increments: random.chance(0.5)
-        ? defaultIncrements('EUR')
-        : [
-            { from: 0, step: 1 + random.below(90) },
-            { from: 1_000, step: 1 + random.below(500) },
-          ],
+      ...(random.chance(0.5)
+        ? { increments: defaultIncrements('EUR'), usesHouseIncrements: true as const }
+        : {
+            increments: [
+              { from: 0, step: 1 + random.below(90) },
+              { from: 1_000, step: 1 + random.below(500) },
+            ],
+          }),
       ...(random.chance(0.2) ? { opensAtMs: nowMs + random.below(8_000) } : {}),
       ...(hasReserve ? { reserve } : {}),
       ...(random.chance(0.25) ? { buyNow: reserve + random.below(20_000) + 1 } : {}),
@@ -275,7 +277,11 @@ export class Workload {
         type: 'configure_house',
         settings: {
           outageExtensionMinMs: random.pick([0, 1_000, 5_000, 9_000]),
-          outageThresholdMs: random.pick([700, 2_000, 4_000]),
+          ...random.pick([
+            { outageThresholdMs: 700, increments: { EUR: [{ from: 0, step: 70 }] } },
+            { outageThresholdMs: 2_000 },
+            { outageThresholdMs: 4_000, increments: { EUR: [{ from: 0, step: 130 }] } },
+          ]),
         },
         features: knownFeatures.filter(() => random.chance(0.5)),
       },

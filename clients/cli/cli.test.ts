@@ -422,6 +422,37 @@ describe('house', () => {
     expect(json((await martillo('house', 'show', '--json')).stdout)[0]).toEqual(house.house)
   })
 
+  it('CLI13, HOUSE8 sets and shows increments by currency, in units', async () => {
+    const before = house.house
+    const ran = await martillo(
+      'house',
+      'configure',
+      '--increments',
+      'JPY=0:100,10000:500',
+      '--increments',
+      'EUR=0:0.50',
+    )
+    expect(ran.stdout).toMatch(/increments JPY +0:100,10000:500\n/)
+    expect(house.house.settings.increments).toEqual({
+      EUR: [{ from: 0, step: 50 }],
+      JPY: [
+        { from: 0, step: 100 },
+        { from: 10_000, step: 500 },
+      ],
+    })
+    expect((await martillo('house', 'show')).stdout).toMatch(/increments EUR +0\.00:0\.50\n/)
+    await martillo('house', 'configure', '--increments', 'JPY=default', '--increments', 'EUR=default')
+    expect(house.house.settings).not.toHaveProperty('increments')
+    house.house = before
+    for (const text of ['JPY', 'yen=0:1', 'JPY='])
+      expectOneLine(await martillo('house', 'configure', '--increments', text), 2, /not the increments of/)
+    expectOneLine(
+      await martillo('house', 'configure', '--increments', 'USD=0:1.000'),
+      2,
+      /1\.000 can be read as/,
+    )
+  })
+
   it('TIME8, CLI13 shift-clock sends the moment that the house is to have', async () => {
     const fromMs = Date.now()
     expect(await martillo('house', 'shift-clock', '--to', 'now')).toMatchObject({ code: 0, stderr: '' })

@@ -5,15 +5,19 @@
  */
 import type { Command } from 'commander'
 import type { HouseBody, HouseSettings } from '../../protocol/http-bodies.ts'
+import type { IncrementBand } from '../../protocol/money.ts'
+import { amountText } from '../core/index.ts'
+import { collect } from './buyer.ts'
 import { usageFailure } from './failure.ts'
 import { type Io, note, printJson, printLine } from './io.ts'
 import { Target, type TargetOptions, withTargetOptions } from './target.ts'
 import { facts, plain } from './text.ts'
-import { readDuration, readMoment } from './values.ts'
+import { readDuration, readIncrements, readMoment } from './values.ts'
 
 interface ConfigureOptions extends TargetOptions {
   readonly outageMinimum?: string
   readonly outageThreshold?: string
+  readonly increments?: readonly string[]
   readonly upgrade?: true
 }
 
@@ -39,6 +43,11 @@ export function registerHouseVerbs(program: Command, io: Io): void {
         'an auction that an outage hit is extended by at least this, as 5s',
       )
       .option('--outage-threshold <duration>', 'a silence of a server longer than this is an outage, as 2s')
+      .option(
+        '--increments <currency=table>',
+        'increments of new auctions that bring none, as JPY=0:100,10000:500, or JPY=default; may be given several times',
+        collect,
+      )
       .option('--upgrade', 'switch on, permanently, all features that this version brings'),
   )
     .addHelpText(
@@ -85,16 +94,27 @@ async function shiftClock(target: Target, moment: string, io: Io): Promise<void>
 }
 
 async function configure(target: Target, options: ConfigureOptions, io: Io): Promise<void> {
-  const { outageMinimum, outageThreshold, upgrade } = options
+  const { outageMinimum, outageThreshold, increments, upgrade } = options
   const wanted = {
     ...(outageMinimum === undefined ? {} : { outageExtensionMinMs: readDuration(outageMinimum) }),
     ...(outageThreshold === undefined ? {} : { outageThresholdMs: readDuration(outageThreshold) }),
+    ...(increments === undefined ? {} : { increments: Object.fromEntries(increments.map(readHouseTable)) }),
     ...(upgrade === undefined ? {} : { features: 'all' as const }),
   }
   if (Object.keys(wanted).length === 0)
-    throw usageFailure('nothing to change (give --outage-minimum, --outage-threshold or --upgrade)')
+    throw usageFailure(
+      'nothing to change (give --outage-minimum, --outage-threshold, --increments or --upgrade)',
+    )
   const token = await target.requireManagingToken()
   print(target, await target.http(token).configureHouse(wanted), io)
+}
+
+/** `JPY=0:100,10000:500`, or `JPY=default`. */
+function readHouseTable(text: string): [string, IncrementBand[] | null] {
+  const [, currency, table] = /^([A-Z]{3})=(.+)$/.exec(text) ?? []
+  if (currency === undefined || table === undefined)
+    throw usageFailure(`not the increments of a currency: ${text} (write it as JPY=0:100,10000:500)`)
+  return [currency, table === 'default' ? null : readIncrements(table, currency)]
 }
 
 function print(target: Target, body: HouseBody, io: Io): void {
@@ -116,11 +136,16 @@ function print(target: Target, body: HouseBody, io: Io): void {
     printLine(io, `\ngroup ${group}\n${facts([...settingFacts(settings), ['features on', names(features)]])}`)
 }
 
-function settingFacts({ outageExtensionMinMs, outageThresholdMs }: HouseSettings) {
+function settingFacts({ outageExtensionMinMs, outageThresholdMs, increments = {} }: HouseSettings) {
+  const tables = Object.entries(increments).map(([currency, table]) => {
+    const bands = table.map(({ from, step }) => `${amountText(from, currency)}:${amountText(step, currency)}`)
+    return [`increments ${currency}`, bands.join(',')] as const
+  })
   return [
-    ['outage minimum', exact(outageExtensionMinMs)],
-    ['outage threshold', exact(outageThresholdMs)],
-  ] as const
+    ['outage minimum', exact(outageExtensionMinMs)] as const,
+    ['outage threshold', exact(outageThresholdMs)] as const,
+    ...tables,
+  ]
 }
 
 /** As a person would type it. */

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { defaultIncrements } from '../../protocol/money.ts'
 import { ManualClock } from '../../runtime/clock.ts'
 import { type Cluster, ClusterError, featureNameOf, knownFeatures } from '../../state-cluster/index.ts'
 import type { HttpAnswer } from '../carrier/socket.ts'
@@ -38,6 +39,59 @@ describe('POST /house', () => {
     }
     expect((await ask()).body).toMatchObject({ features: names, featuresOff: [] })
     expect(house.cluster.state.house).toMatchObject({ features: knownFeatures })
+  })
+
+  test('HOUSE8 increments by currency are set and taken away one by one, and new auctions without a table have them', async () => {
+    const yen = [
+      { from: 0, step: 100 },
+      { from: 100_000, step: 5_000 },
+    ]
+    const euro = [{ from: 0, step: 300 }]
+    const changed = await ask({ increments: { JPY: yen } })
+    expect(changed.body).toMatchObject({ settings: { ...usual, increments: { JPY: yen } } })
+    await ask({ increments: { EUR: euro }, outageThresholdMs: 900 })
+    const both = { ...usual, outageThresholdMs: 900, increments: { EUR: euro, JPY: yen } }
+    expect((await ask()).body).toMatchObject({ settings: both })
+
+    const seller = await house.tokenFor('sam', 'seller')
+    const auction = async (terms: object) => {
+      const body = { title: 'x', openingBid: 1_000_000, durationMs: 60_000, ...terms }
+      const { status, body: view } = await house.ask('/auctions', { token: seller, body })
+      expect(status).toBe(201)
+      return view['increments']
+    }
+    expect(await auction({ currency: 'JPY' })).toEqual(yen)
+    expect(await auction({ currency: 'JPY', increments: euro })).toEqual(euro)
+    expect(await auction({ currency: 'KRW' })).toEqual(defaultIncrements('KRW'))
+
+    const away = await ask({ increments: { EUR: null, JPY: null } })
+    expect(away.body['settings']).toEqual({ ...usual, outageThresholdMs: 900 })
+    expect(await auction({ currency: 'JPY' })).toEqual(defaultIncrements('JPY'))
+  })
+
+  test('HOUSE8 faulty tables are refused with the currency and what is wrong', async () => {
+    for (const [increments, words] of [
+      [
+        { JPY: [{ from: 5, step: 1 }] },
+        /^increments\.JPY must be an increment table: the first band starts at 0/,
+      ],
+      [{ yen: [{ from: 0, step: 1 }] }, /^increments\.yen must be .*three capital letters/],
+      [[], /^increments must be \{currency: table or null\}/],
+    ] as const) {
+      const refused = await ask({ increments })
+      expect(refused).toMatchObject({ status: 400, body: { code: 'field_invalid' } })
+      expect(refused.body['detail']).toMatch(words)
+    }
+    const letters = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ']
+    const many = Object.fromEntries(
+      letters.slice(0, 3).flatMap((one) => letters.map((two) => [`X${one}${two}`, [{ from: 0, step: 1 }]])),
+    )
+    const refused = await ask({ increments: many })
+    expect(refused).toMatchObject({ status: 422, body: { code: 'terms_invalid' } })
+    expect(refused.body['detail']).toBe(
+      'increments must be tables by currency: at most 64 currencies have tables',
+    )
+    expect(house.cluster.state.house.settings).toEqual(usual)
   })
 
   test('HOUSE4 is for operators only', async () => {

@@ -7,6 +7,7 @@
  */
 import type { HouseBody, HouseGroup, HttpBodyOf } from '../../protocol/http-bodies.ts'
 import type { GroupId } from '../../protocol/ids.ts'
+import type { IncrementTable } from '../../protocol/money.ts'
 import {
   type Cluster,
   type ConfigureHouse,
@@ -45,14 +46,14 @@ export async function configureHouse(
   }
   const commandOf = ({ settings }: HouseView): ConfigureHouse => ({
     type: 'configure_house',
-    settings: { ...settings, ...asked },
+    settings: changed(settings, asked),
     features: features === undefined ? [] : knownFeatures,
   })
   return await changeAll(
     cluster,
     before.map(({ groupId, view }) => ({ groupId, command: commandOf(view) })),
     () => {
-      const faults = before.map(({ view }) => settingsFault({ ...view.settings, ...asked }))
+      const faults = before.map(({ view }) => settingsFault(changed(view.settings, asked)))
       return faults.find((fault) => fault !== undefined)
     },
   )
@@ -66,6 +67,22 @@ export async function shiftClock(cluster: Groups, toMs: number): Promise<HttpAns
     cluster.groups.map((groupId) => ({ groupId, command })),
     () => 'to must be a moment in milliseconds since 1970',
   )
+}
+
+/** The settings with what was asked for; a currency's null takes its table away. */
+function changed(
+  settings: HouseView['settings'],
+  { increments, ...asked }: Omit<HttpBodyOf<'configureHouse'>, 'features'>,
+): HouseView['settings'] {
+  const { increments: before, ...others } = settings
+  const tables = Object.entries({ ...before, ...increments })
+    .filter((entry): entry is [string, IncrementTable] => entry[1] !== null)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+  return {
+    ...others,
+    ...asked,
+    ...(tables.length === 0 ? {} : { increments: Object.fromEntries(tables) }),
+  }
 }
 
 interface GroupChange {
@@ -118,7 +135,8 @@ async function houseOf(cluster: Groups): Promise<HouseBody> {
       features: view.features.map(featureNameOf),
     }),
   )
-  const [first = { settings: { outageExtensionMinMs: 0, outageThresholdMs: 0 }, features: [] }] = groups
+  const none: HouseGroup['settings'] = { outageExtensionMinMs: 0, outageThresholdMs: 0 }
+  const [first = { settings: none, features: [] }] = groups
   const features = first.features.filter((name) => groups.every((group) => group.features.includes(name)))
   const body = {
     settings: first.settings,
@@ -129,7 +147,8 @@ async function houseOf(cluster: Groups): Promise<HouseBody> {
     (group) =>
       group.features.length === features.length &&
       group.settings.outageExtensionMinMs === first.settings.outageExtensionMinMs &&
-      group.settings.outageThresholdMs === first.settings.outageThresholdMs,
+      group.settings.outageThresholdMs === first.settings.outageThresholdMs &&
+      JSON.stringify(group.settings.increments) === JSON.stringify(first.settings.increments),
   )
   return areAlike ? body : { ...body, groups }
 }

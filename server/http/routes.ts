@@ -239,7 +239,9 @@ async function createAuction(
     tags: rest.tags.toSorted(byCodeUnit),
     format,
     currency,
-    increments: increments ?? defaultIncrements(currency),
+    ...(increments === undefined
+      ? { increments: defaultIncrements(currency), usesHouseIncrements: true }
+      : { increments }),
     ...(opensAt === undefined ? {} : { opensAtMs: opensAt }),
     ...(item === undefined ? {} : { item: JSON.stringify(item) }),
   }

@@ -15,8 +15,11 @@ describe('the house over the link', () => {
   it('LINK2: the view of a house comes back equal', () => {
     const settings = { outageExtensionMinMs: 7_000, outageThresholdMs: 900 }
     const revoked = { allUntilMs: 5, subjects: [['ann' as SubjectId, 9] as const] }
-    const view = { settings, features: [1], knownFeatures: [1, 2, 65_535], revoked }
-    expect(decodeHouse(encodeHouse(view))).toEqual(view)
+    const increments = { EUR: [{ from: 0, step: 5 }], JPY: [{ from: 0, step: 100 }] }
+    for (const both of [settings, { ...settings, increments }]) {
+      const view = { settings: both, features: [1], knownFeatures: [1, 2, 65_535], revoked }
+      expect(decodeHouse(encodeHouse(view))).toEqual(view)
+    }
   })
 
   it('HOUSE4, HOUSE6: is read like any other state; features known to all connected nodes count', async () => {

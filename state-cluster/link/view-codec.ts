@@ -6,7 +6,7 @@
  * anything else throws `malformed`. Codes never change their meaning. Source: docs/spec.md LINK2.
  */
 import type { AuctionId, GroupId, ServerId, SubjectId } from '../../protocol/ids.ts'
-import { incrementBandsMax } from '../../protocol/money.ts'
+import { houseTablesMax, type IncrementTable, incrementBandsMax } from '../../protocol/money.ts'
 import { Fields, malformed } from '../../wire/tuples.ts'
 import type { ClusterStatus, GroupStatus } from '../cluster.ts'
 import type {
@@ -283,6 +283,10 @@ function decodeLease(value: readonly unknown[]) {
 }
 
 export function encodeHouse({ settings, features, knownFeatures, revoked }: HouseView): readonly unknown[] {
+  const tables = Object.entries(settings.increments ?? {}).map(([currency, table]) => [
+    currency,
+    table.flatMap(({ from, step }) => [from, step]),
+  ])
   return [
     settings.outageExtensionMinMs,
     settings.outageThresholdMs,
@@ -291,6 +295,7 @@ export function encodeHouse({ settings, features, knownFeatures, revoked }: Hous
     revoked.allUntilMs,
     revoked.subjects.map(([subject]) => subject),
     revoked.subjects.map(([, untilMs]) => untilMs),
+    tables,
   ]
 }
 
@@ -302,10 +307,21 @@ export function decodeHouse(value: unknown): HouseView {
   const allUntilMs = fields.integer()
   const names = fields.texts(listMax, idMax) as SubjectId[]
   const moments = fields.integers(listMax)
+  const tables = fields.list(houseTablesMax).map(decodeHouseTable)
   fields.end()
   if (names.length !== moments.length) throw malformed('house: revoked subjects without their moments')
   const subjects = names.map((name, at): [SubjectId, number] => [name, moments[at] as number])
-  return { settings, features, knownFeatures, revoked: { allUntilMs, subjects } }
+  const increments = tables.length === 0 ? {} : { increments: Object.fromEntries(tables) }
+  const revoked = { allUntilMs, subjects }
+  return { settings: { ...settings, ...increments }, features, knownFeatures, revoked }
+}
+
+function decodeHouseTable(value: unknown): [string, IncrementTable] {
+  const fields = Fields.of(value, 'increments')
+  const currency = fields.text(3)
+  const table = decodeBands(fields.integers(2 * incrementBandsMax))
+  fields.end()
+  return [currency, table]
 }
 
 export function encodeStatus(status: ClusterStatus): readonly unknown[] {

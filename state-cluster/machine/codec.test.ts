@@ -82,6 +82,16 @@ describe('entries', () => {
         settings: { outageExtensionMinMs: 1, outageThresholdMs: 2 },
         features: [1, 9],
       },
+      {
+        type: 'configure_house',
+        settings: {
+          outageExtensionMinMs: 1,
+          outageThresholdMs: 2,
+          increments: { EUR: [{ from: 0, step: 5 }], JPY: [{ from: 0, step: 9 }] },
+        },
+        features: [],
+      },
+      { type: 'create_auction', ...base, terms: { ...terms, usesHouseIncrements: true } },
     ] as unknown as Command[]
     for (const command of commands)
       expect(decodeCommand(throughBytes(encodeCommand(command)))).toEqual(command)

@@ -8,7 +8,7 @@
  * Source: docs/spec.md ENTRY1.
  */
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
-import type { IncrementBand, IncrementTable } from '../../protocol/money.ts'
+import type { IncrementBand, IncrementsByCurrency, IncrementTable } from '../../protocol/money.ts'
 import {
   type AuctionTerms,
   type BidKind,
@@ -35,12 +35,13 @@ import { corrupt, orNull, TupleReader } from './plain-reader.ts'
  *  9 extend_auction   [subject, request, operator, auction, byMs]
  * 10 enlist_server    [server]          11 conduct  [server, epoch]
  * 12 acknowledge_positions  [server, epoch, [position …]]
- * 13 configure_house  [outageExtensionMinMs, outageThresholdMs, [feature …]]
+ * 13 configure_house  [outageExtensionMinMs, outageThresholdMs, [feature …], [currency, [from, step, …], …]?]
  * 14 release_server   [server, epoch]   15 acquire_monitor_lease  [monitor, ttlMs]
  * 16 reassign  [monitor, token, server, epoch]    17 shift_clock  [toMs]
  * 18 revoke_tokens  [subject | null, untilMs | null]
  * terms  [title, [tag …], format, currency, openingBid, durationMs, opensAt | null, reserve | null,
- *         buyNow | null, [from, step, …], [windowMs, extensionMs, limit | null] | null, item | null]
+ *         buyNow | null, [from, step, …], [windowMs, extensionMs, limit | null] | null, item | null,
+ *         1 (the house's increments count)?]
  */
 
 /** An entry as the log holds it. */
@@ -124,7 +125,8 @@ function encodeFields(command: Command): readonly Plain[] {
       return [code, command.serverId, command.epoch, command.positions]
     case 'configure_house': {
       const { outageExtensionMinMs, outageThresholdMs } = command.settings
-      return [code, outageExtensionMinMs, outageThresholdMs, command.features]
+      const tables = encodeHouseIncrements(command.settings.increments)
+      return [code, outageExtensionMinMs, outageThresholdMs, command.features, ...tables]
     }
     case 'shift_clock':
       return [code, command.toMs]
@@ -220,7 +222,8 @@ function decodeFields(type: CommandType, fields: TupleReader): Command {
       return { type, serverId: fields.id(), epoch: fields.count(), positions: fields.counts() }
     case 'configure_house': {
       const settings = { outageExtensionMinMs: fields.number(), outageThresholdMs: fields.number() }
-      return { type, settings, features: fields.counts() }
+      const features = fields.counts()
+      return { type, settings: { ...settings, ...decodeHouseIncrements(fields) }, features }
     }
     case 'shift_clock':
       return { type, toMs: fields.number() }
@@ -267,11 +270,12 @@ function encodeTerms(terms: AuctionTerms): readonly Plain[] {
     flatten(terms.increments),
     softClose === undefined ? null : [softClose.windowMs, softClose.extensionMs, orNull(softClose.limit)],
     orNull(terms.item),
+    ...(terms.usesHouseIncrements === true ? [1] : []),
   ]
 }
 
 function decodeTerms(value: unknown): AuctionTerms {
-  const fields = new TupleReader('terms', value, 12)
+  const fields = new TupleReader('terms', value)
   const base = {
     title: fields.text(),
     tags: fields.texts(),
@@ -286,12 +290,16 @@ function decodeTerms(value: unknown): AuctionTerms {
   const increments = decodeIncrements(fields.raw())
   const softClose = fields.raw()
   const item = fields.optionalText()
+  const usesHouseIncrements = fields.left > 0
+  if (usesHouseIncrements && fields.count() !== 1) return corrupt('terms: the last field is not known')
+  fields.end()
   return {
     ...base,
     ...(opensAtMs === undefined ? {} : { opensAtMs }),
     ...(reserve === undefined ? {} : { reserve }),
     ...(buyNow === undefined ? {} : { buyNow }),
     increments,
+    ...(usesHouseIncrements ? { usesHouseIncrements } : {}),
     ...(softClose === null ? {} : { softClose: decodeSoftClose(softClose) }),
     ...(item === undefined ? {} : { item }),
   }
@@ -303,6 +311,26 @@ export function decodeIncrements(value: unknown): IncrementTable {
   const bands: IncrementBand[] = []
   while (fields.left > 0) bands.push({ from: fields.number(), step: fields.number() })
   return bands
+}
+
+/** The house's tables as one more field, or as none. */
+export function encodeHouseIncrements(tables: IncrementsByCurrency | undefined): readonly Plain[] {
+  if (tables === undefined) return []
+  return [Object.entries(tables).flatMap(([currency, table]) => [currency, flatten(table)])]
+}
+
+/** The same back, where a field is left. Throws `CodecError`. */
+export function decodeHouseIncrements(fields: TupleReader): { readonly increments?: IncrementsByCurrency } {
+  if (fields.left === 0) return {}
+  const pairs = new TupleReader('house increments', fields.raw())
+  const tables: [string, IncrementTable][] = []
+  while (pairs.left > 0) tables.push([pairs.text(), decodeIncrements(pairs.raw())])
+  const increments = Object.fromEntries(tables)
+  // Each currency once and in order, so that equal tables are equal rows.
+  const isInOrder = tables.every(([currency], at) => at === 0 || currency > (tables[at - 1]?.[0] ?? ''))
+  if (tables.length === 0 || !isInOrder || Object.keys(increments).some((name) => !/^[A-Z]{3}$/.test(name)))
+    return corrupt('house increments: not by currency, in order')
+  return { increments }
 }
 
 /** Throws `CodecError`. */

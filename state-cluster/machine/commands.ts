@@ -8,7 +8,7 @@
  * Source: docs/design.md "Life of a bid"; docs/spec.md ENTRY1.
  */
 import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
-import type { Amount, IncrementTable } from '../../protocol/money.ts'
+import type { Amount, IncrementsByCurrency, IncrementTable } from '../../protocol/money.ts'
 
 /** Stable codes of the log. Never reuse a number. */
 export const commandCodes = {
@@ -57,8 +57,10 @@ export interface AuctionTerms {
   readonly opensAtMs?: number
   readonly reserve?: Amount
   readonly buyNow?: Amount
-  /** Always present here: the edge fills in the house's table. */
+  /** The seller's table; where it named none, the default one. */
   readonly increments: IncrementTable
+  /** The seller named no table: the house's own one for the currency counts, if it has one. */
+  readonly usesHouseIncrements?: true
   readonly softClose?: SoftClose
   /** The seller's description of the thing, as JSON text; opaque to the machine. */
   readonly item?: string
@@ -208,6 +210,8 @@ export interface HouseSettings {
   readonly outageExtensionMinMs: number
   /** A conductor's silence longer than this counts as an outage. Default 2000. */
   readonly outageThresholdMs: number
+  /** Tables by currency, for new auctions that bring none; absent where there is none. */
+  readonly increments?: IncrementsByCurrency
 }
 
 export interface ConfigureHouse {

@@ -9,6 +9,7 @@
  */
 import type { SubjectId } from '../../protocol/ids.ts'
 import { type RowKind, Stored } from './changes.ts'
+import { encodeHouseIncrements } from './codec.ts'
 import type { HouseSettings } from './commands.ts'
 import { type FeatureName, featureNumberOf } from './features.ts'
 import type { Plain } from './plain.ts'
@@ -16,7 +17,8 @@ import type { Plain } from './plain.ts'
 /*
  * value: [lastAtMs, auctions made, outbox entries made, requests made, outbox entries not queued,
  *         outageExtensionMinMs, outageThresholdMs, [feature …], shifts, requestsForgottenMs, refusals made,
- *         and, once tokens were revoked, revokedAllMs, [subject …], [untilMs …]]
+ *         and, once tokens were revoked, revokedAllMs, [subject …], [untilMs …],
+ *         and, where the house has tables of increments, [currency, [from, step, …], …]]
  */
 
 const defaultSettings: HouseSettings = { outageExtensionMinMs: 5_000, outageThresholdMs: 2_000 }
@@ -58,6 +60,7 @@ export class House extends Stored {
 
   rowValue(): readonly Plain[] {
     const hasRevoked = this.revokedAllMs > 0 || this.revoked.length > 0
+    const tables = encodeHouseIncrements(this.settings.increments)
     return [
       this.lastAtMs,
       this.auctionsMade,
@@ -73,6 +76,7 @@ export class House extends Stored {
       ...(hasRevoked
         ? [this.revokedAllMs, this.revoked.map(([subject]) => subject), this.revoked.map(([, ms]) => ms)]
         : []),
+      ...tables,
     ]
   }
 }

@@ -12,7 +12,7 @@ import type { AuctionId, ServerId, SubjectId } from '../../protocol/ids.ts'
 import { Auction, Bidder, statusCodes, Terms } from './auction.ts'
 import { Buyer } from './buyers.ts'
 import type { Row } from './changes.ts'
-import { decodeIncrements, decodeSoftClose } from './codec.ts'
+import { decodeHouseIncrements, decodeIncrements, decodeSoftClose } from './codec.ts'
 import { type AuctionStatus, type BidderStatus, bidderStatusCodes, type OutboxKind } from './events.ts'
 import { requireKnown } from './features.ts'
 import { formatOf } from './formats/registry.ts'
@@ -136,20 +136,23 @@ function loadRow(state: State, gathered: Gathered, { kind, key, value }: Row): b
 }
 
 function loadHouse(state: State, value: readonly unknown[]): void {
-  const fields = new TupleReader('house', value, value.length === 14 ? 14 : 11)
+  const fields = new TupleReader('house', value)
   const { house } = state
   house.lastAtMs = fields.count()
   house.auctionsMade = fields.count()
   house.outboxEntriesMade = fields.count()
   house.requestsMade = fields.count()
   house.outboxEntriesDropped = fields.count()
-  house.settings = { outageExtensionMinMs: fields.count(), outageThresholdMs: fields.count() }
+  const settings = { outageExtensionMinMs: fields.count(), outageThresholdMs: fields.count() }
   house.features = fields.counts()
   house.shifts = fields.count()
   requireKnown(house.features)
   house.requestsForgottenMs = fields.count()
   house.refusalsMade = fields.count()
-  if (fields.left > 0) loadRevoked(house, fields)
+  // 3 fields of revoked tokens, or none; 1 of increments, or none.
+  if (fields.left >= 3) loadRevoked(house, fields)
+  house.settings = { ...settings, ...decodeHouseIncrements(fields) }
+  fields.end()
   state.changes.load(house)
 }
 

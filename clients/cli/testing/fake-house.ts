@@ -308,12 +308,20 @@ export class FakeHouse {
         return { status: 200, body: this.house }
       case 'POST /house': {
         if (this.#subject(request) !== 'operator') throw new Refusal('role_missing')
-        const { features, ...settings } = await this.#body('configureHouse', request)
+        const { features, increments, ...settings } = await this.#body('configureHouse', request)
         const { settings: before, featuresOff } = this.house
         if (Object.values(settings).some((ms) => ms > 86_400_000)) throw new Refusal('terms_invalid')
+        const { increments: tablesBefore, ...usual } = before
+        const tables = Object.entries({ ...tablesBefore, ...increments }).flatMap(([currency, table]) =>
+          table === null ? [] : [[currency, table] as const],
+        )
         this.house = {
           ...this.house,
-          settings: { ...before, ...settings },
+          settings: {
+            ...usual,
+            ...settings,
+            ...(tables.length === 0 ? {} : { increments: Object.fromEntries(tables) }),
+          },
           ...(features === undefined ? {} : { features: featuresOff, featuresOff: [] }),
         }
         return { status: 200, body: this.house }

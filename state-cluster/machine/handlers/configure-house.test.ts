@@ -3,7 +3,7 @@ import { InvariantError } from '../assert.ts'
 import { knownFeatures } from '../features.ts'
 import { emptyState, newGroupState, rows, stateHash, takeDirty } from '../state.ts'
 import { restored } from '../testing/restored.ts'
-import { Sale } from '../testing/sale.ts'
+import { terms as lawful, Sale } from '../testing/sale.ts'
 
 // No release has a feature yet, so this test brings its own table.
 vi.mock('../feature-numbers.ts', () => ({ featureNumbers: { later_feature: 9, test_feature: 4 } }))
@@ -19,6 +19,61 @@ describe('configure_house', () => {
     expect(one.ask({ type: 'configure_house', settings, features: [] })).toEqual({ ok: true, type: 'done' })
     expect(one.state.house.settings).toEqual(settings)
     expect(one.restart().state.house.settings).toEqual(settings)
+  })
+
+  const tables = { EUR: [{ from: 0, step: 7 }], JPY: [{ from: 0, step: 1_000 }] }
+
+  it('HOUSE8: tables by currency hold from then on, also after a restart, for auctions that bring none', () => {
+    const one = new Sale()
+    one.enlist()
+    one.auction('before', { currency: 'JPY', usesHouseIncrements: true })
+    one.ask({ type: 'configure_house', settings: { ...settings, increments: tables }, features: [] })
+    const again = one.restart()
+    expect(again.state.house.settings).toEqual({ ...settings, increments: tables })
+    expect(stateHash(again.state)).toEqual(stateHash(one.state))
+    for (const sale of [one, again]) {
+      sale.auction('yen', { currency: 'JPY', usesHouseIncrements: true })
+      sale.auction('own', { currency: 'JPY' })
+      sale.auction('usd', { currency: 'USD', usesHouseIncrements: true })
+      const stepsOf = (id: string) => sale.view(id).increments
+      expect(stepsOf('yen')).toEqual(tables.JPY)
+      expect(stepsOf('before')).toEqual(lawful.increments)
+      expect(stepsOf('own')).toEqual(lawful.increments)
+      expect(stepsOf('usd')).toEqual(lawful.increments)
+    }
+  })
+
+  it('HOUSE8: a creation that comes again after the tables changed names the auction that exists', () => {
+    const one = new Sale()
+    one.enlist()
+    one.ask({ type: 'configure_house', settings: { ...settings, increments: tables }, features: [] })
+    one.auction('a1', { currency: 'JPY', usesHouseIncrements: true })
+    one.ask({ type: 'configure_house', settings, features: [] })
+    expect(one.auction('a1', { currency: 'JPY', usesHouseIncrements: true })).toMatchObject({ ok: true })
+    expect(one.auction('a1', { currency: 'JPY' })).toMatchObject({ ok: false, code: 'auction_exists' })
+    expect(one.view('a1').increments).toEqual(tables.JPY)
+  })
+
+  it('HOUSE8: faulty tables are terms_invalid', () => {
+    const one = new Sale()
+    for (const increments of [
+      { EUR: [] },
+      { EUR: [{ from: 1, step: 1 }] },
+      { EUR: [{ from: 0, step: 0 }] },
+      Object.fromEntries(
+        Array.from({ length: 65 }, (_, at) => [
+          `A${String.fromCharCode(65 + (at >> 3), 65 + (at & 7))}`,
+          tables.EUR,
+        ]),
+      ),
+    ])
+      expect(
+        one.ask({ type: 'configure_house', settings: { ...settings, increments }, features: [] }),
+      ).toEqual({
+        ok: false,
+        code: 'terms_invalid',
+      })
+    expect(one.state.house.settings).not.toHaveProperty('increments')
   })
 
   it('HOUSE1: out of range they are terms_invalid and the old ones stay', () => {

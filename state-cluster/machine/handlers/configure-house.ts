@@ -1,13 +1,14 @@
 /**
  * configure_house: changes the house's settings and switches features on.
  *
- * Input: both settings, and numbers of features. Replies: done · terms_invalid (a setting out of range). Events: none.
+ * Input: all settings (tables of increments are optional), and numbers of features. Replies: done · terms_invalid (a setting out of range). Events: none.
  * Throws `InvariantError` for a feature that this build does not know: a replica that continued without it would
  * differ from the others. Leaves the meaning of features to features.ts.
  *
  * Invariant: a feature that is on stays on.
  * Source: docs/spec.md HOUSE1, HOUSE2.
  */
+import { houseIncrementsFault } from '../../../protocol/money.ts'
 import type { ApplyContext } from '../apply-context.ts'
 import type { ConfigureHouse } from '../commands.ts'
 import type { Reply } from '../events.ts'
@@ -24,7 +25,8 @@ export function settingsFault(
   for (const name of ['outageExtensionMinMs', 'outageThresholdMs'] as const)
     if (!isWithin(settings[name], 1, within.outageMsMax))
       return `${name} must be whole milliseconds from 1 to ${within.outageMsMax}`
-  return undefined
+  const fault = settings.increments === undefined ? undefined : houseIncrementsFault(settings.increments)
+  return fault === undefined ? undefined : `increments must be tables by currency: ${fault}`
 }
 
 export function configureHouse(context: ApplyContext, command: ConfigureHouse): Reply {
@@ -32,10 +34,7 @@ export function configureHouse(context: ApplyContext, command: ConfigureHouse): 
   const { settings, features } = command
   requireKnown(features)
   if (settingsFault(settings, within) !== undefined) return refuse('terms_invalid')
-  house.settings = {
-    outageExtensionMinMs: settings.outageExtensionMinMs,
-    outageThresholdMs: settings.outageThresholdMs,
-  }
+  house.settings = settings
   house.features = [...new Set([...house.features, ...features])].sort((x, y) => x - y)
   return { ok: true, type: 'done' }
 }

@@ -6,9 +6,10 @@
  * Outbox entries: NEW_AUCTION. Leaves the check of terms to terms.ts, and the choice of an owner to servers.ts.
  *
  * Invariant: an id names one auction for ever. The same seller with the same terms gets the auction that exists, and
- * nothing changes.
- * Source: docs/spec.md AUCTION1, AUCTION2, AUCTION6, OPEN1, OWNER2, OWNER5, LIMIT1.
+ * nothing changes. The house's table counts from the creation on; a later change of it does not reach the auction.
+ * Source: docs/spec.md HOUSE8, AUCTION1, AUCTION2, AUCTION6, OPEN1, OWNER2, OWNER5, LIMIT1.
  */
+import type { IncrementTable } from '../../../protocol/money.ts'
 import type { ApplyContext } from '../apply-context.ts'
 import { Auction, Terms } from '../auction.ts'
 import type { CreateAuction } from '../commands.ts'
@@ -27,7 +28,7 @@ export function createAuction(context: ApplyContext, command: CreateAuction): Re
   if (termsFault(terms, limits) !== undefined) return refuse('terms_invalid')
   const known = auctions.get(auctionId)
   if (known !== undefined)
-    return isSameAuction(known, termsOf(state, command, known.terms.ordinal), terms.opensAtMs)
+    return isSameAuction(known, sameTableTerms(state, command, known.terms), terms.opensAtMs)
       ? { ok: true, type: 'auction', auctionId, seq: known.seq }
       : refuse('auction_exists')
   if (auctions.size >= limits.auctionsMax) return refuse('limit_exceeded')
@@ -37,7 +38,7 @@ export function createAuction(context: ApplyContext, command: CreateAuction): Re
 
   const opensAtMs = Math.max(terms.opensAtMs ?? atMs, atMs)
   const isScheduled = opensAtMs > atMs
-  const own = termsOf(state, command, ++house.auctionsMade)
+  const own = termsOf(state, command, ++house.auctionsMade, tableOf(state, command))
   const status = isScheduled ? 'scheduled' : 'open'
   const auction = new Auction(own, owner, { status, opensAtMs, closesAtMs: opensAtMs + terms.durationMs })
   auctions.add(auction)
@@ -47,7 +48,24 @@ export function createAuction(context: ApplyContext, command: CreateAuction): Re
   return { ok: true, type: 'auction', auctionId, seq: auction.seq }
 }
 
-function termsOf({ interned }: State, { auctionId, subject, terms }: CreateAuction, ordinal: number): Terms {
+/** The increments of a new auction. */
+function tableOf({ house }: State, { terms }: CreateAuction): IncrementTable {
+  const ofHouse = terms.usesHouseIncrements === true ? house.settings.increments?.[terms.currency] : undefined
+  return ofHouse ?? terms.increments
+}
+
+/** What the command asks for, beside an existing auction: one that names no table agrees with whatever it got. */
+function sameTableTerms(state: State, command: CreateAuction, known: Terms): Terms {
+  const { usesHouseIncrements, increments } = command.terms
+  return termsOf(state, command, known.ordinal, usesHouseIncrements === true ? known.increments : increments)
+}
+
+function termsOf(
+  { interned }: State,
+  { auctionId, subject, terms }: CreateAuction,
+  ordinal: number,
+  increments: IncrementTable,
+): Terms {
   return new Terms(auctionId, {
     ordinal,
     sellerId: interned.text(subject),
@@ -59,7 +77,7 @@ function termsOf({ interned }: State, { auctionId, subject, terms }: CreateAucti
     durationMs: terms.durationMs,
     reserve: terms.reserve,
     buyNow: terms.buyNow,
-    increments: interned.table(terms.increments),
+    increments: interned.table(increments),
     softClose: terms.softClose === undefined ? undefined : interned.softClose(terms.softClose),
     item: terms.item,
   })

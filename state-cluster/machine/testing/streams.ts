@@ -90,9 +90,13 @@ export class Stream {
         ...(this.chance(3) && { untilMs: this.random.below(9_000_000) }),
       }
     }
+    const outageExtensionMinMs = 1 + this.random.below(9_000)
+    const outageThresholdMs = 500 + this.random.below(3_000)
+    const increments = { USD: [{ from: 0, step: outageThresholdMs % 90 }] }
     const settings = {
-      outageExtensionMinMs: 1 + this.random.below(9_000),
-      outageThresholdMs: 500 + this.random.below(3_000),
+      outageExtensionMinMs,
+      outageThresholdMs,
+      ...(outageThresholdMs % 2 === 0 ? { increments } : {}),
     }
     return { type: 'configure_house', settings, features: [] }
   }
@@ -133,9 +137,9 @@ export class Stream {
         openingBid,
         durationMs: 500 + this.random.below(30_000),
         tags: this.random.pick(tagLists) as string[],
-        increments: this.chance(2)
-          ? defaultIncrements('USD')
-          : [{ from: 0, step: 1 + this.random.below(90) }],
+        ...(this.chance(2)
+          ? { increments: defaultIncrements('USD'), usesHouseIncrements: true as const }
+          : { increments: [{ from: 0, step: 1 + this.random.below(90) }] }),
         ...(this.chance(3) ? { opensAtMs: this.atMs + this.random.below(4_000) } : {}),
         ...(this.chance(2) ? { reserve: this.random.below(3_000) } : {}),
         ...(this.chance(3) ? { buyNow: this.random.below(6_000) } : {}),
