@@ -1,7 +1,8 @@
 /**
  * Counts the bytes of log that are on the disk alone.
  *
- * It finds where to cut them. Sizes are kept as marks, one for each `markBytes` of log, so that a log of any length costs a few kilobytes.
+ * It finds where to cut them. Sizes are kept as marks, one for each `markBytes` of log, so that a log of any length
+ * costs a few kilobytes.
  * Invariant: `cutFor` errs by less than one mark, and never towards keeping more than the bound allows. Entries that
  * were on the disk before `added` was first called count as nothing: nothing is known of them. The decision to cut is
  * that of disk-log.ts. Source: docs/spec.md SNAP5.
