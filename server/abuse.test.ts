@@ -73,8 +73,10 @@ describe('rates', () => {
     const operator = await RawClient.openWebSocket(house.server.url, {
       authorization: `Bearer ${house.operatorToken}`,
     })
+    // Until its token is verified it is a client like any other.
+    await operator.until((text) => text.includes('"type":"hello"'))
     await operator.flood(frameOf(opcodes.ping, 'x'), 1000)
-    await operator.until((text) => text.split('x').length > 1000)
+    await operator.until((text) => text.split('\u008a\u0001x').length > 1000)
     operator.destroy()
     expect(house.logLines.filter((line) => line.includes('handler_failed'))).toEqual([])
   })

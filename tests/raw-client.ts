@@ -41,6 +41,7 @@ export function frameOf(
 export class RawClient {
   readonly socket: Socket
   #chunks: Buffer[] = []
+  #hasEnded = false
   isClosed = false
   /** Why the connection broke, such as `ECONNRESET`. */
   errorCode: string | undefined
@@ -52,6 +53,9 @@ export class RawClient {
   private constructor(socket: Socket) {
     this.socket = socket
     socket.on('data', (chunk) => this.#chunks.push(chunk))
+    socket.on('end', () => {
+      this.#hasEnded = true
+    })
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.errorCode = error.code
     })
@@ -141,10 +145,10 @@ export class RawClient {
     this.socket.resume()
   }
 
-  /** Waits until what was read fits; rejects when the connection ends before. */
+  /** Waits until what was read fits; rejects when the other side ends before. */
   async until(holds: (text: string) => boolean): Promise<void> {
     while (!holds(this.text)) {
-      if (this.isClosed) throw new Error(`closed; it had sent: ${this.text.slice(0, 500)}`)
+      if (this.isClosed || this.#hasEnded) throw new Error(`closed; it had sent: ${this.text.slice(0, 500)}`)
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
   }
