@@ -72,6 +72,9 @@ export class Auditor {
   #outboxCount = 0
   #outboxEntriesMade = 0
   #outbox: ModelOutboxEntry[] = []
+  #epochsGone = 0
+  /** The last epoch that each server got. */
+  readonly #epochs = new Map<string, number>()
   #lease = { monitorId: '', token: 0, untilMs: 0 }
 
   constructor(checks: Checks) {
@@ -102,6 +105,7 @@ export class Auditor {
       })
     })
     this.#compareEvents(index, events)
+    this.#dropIdle()
     this.#checks.hold(
       outboxCount === this.#outboxCount,
       'the auditor agrees',
@@ -227,7 +231,7 @@ export class Auditor {
     if (server === undefined) {
       server = {
         id,
-        epoch: 0,
+        epoch: this.#epochsGone === 0 ? 0 : this.#epochsGone + 1,
         standing: 'left',
         lastConductedMs: this.#atMs,
         pulseTimeoutMs: 0,
@@ -237,6 +241,16 @@ export class Auditor {
       this.servers.set(id, server)
     }
     return server
+  }
+
+  /** Servers that left or died, and have no work, are forgotten; their epochs are not given again. */
+  #dropIdle(): void {
+    for (const server of this.servers.values()) {
+      if (server.standing === 'live' || server.lots.size > 0) continue
+      if (this.#outbox.some(({ owner }) => owner === server)) continue
+      this.#epochsGone = Math.max(this.#epochsGone, server.epoch)
+      this.servers.delete(server.id)
+    }
   }
 
   // ── Creating ───────────────────────────────────────────────────────────────────────────────────────────
@@ -546,6 +560,12 @@ export class Auditor {
     server.standing = 'live'
     this.#extendForOutage(server)
     this.#setPulseTimeout(server, 0)
+    this.#checks.hold(
+      server.epoch > (this.#epochs.get(id) ?? 0),
+      'epochs rise',
+      () => `${id} enlists under epoch ${server.epoch}, which it had before`,
+    )
+    this.#epochs.set(id, server.epoch)
     return { ok: true, type: 'server', epoch: server.epoch }
   }
 
@@ -597,7 +617,8 @@ export class Auditor {
     for (const outboxEntry of this.#outbox) {
       if (outboxEntry.owner !== from) continue
       const { lot } = outboxEntry
-      outboxEntry.owner = lot?.owner.standing === 'live' ? lot.owner : receiver
+      const owner = lot && this.servers.get(lot.owner.id)
+      outboxEntry.owner = owner?.standing === 'live' ? owner : receiver
       outboxEntries += 1
     }
     this.#outboxCount += outboxEntries

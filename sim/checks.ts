@@ -19,6 +19,7 @@ export type RuleName =
   // docs/sim.md, "What is checked"
   | 'linearizable'
   | 'a retry counts once'
+  | 'epochs rise'
   | 'refused means not proposed'
   | 'the auditor agrees'
   | 'one leader a term'

@@ -357,6 +357,15 @@ export const plants: readonly Plant[] = [
     }),
   },
   {
+    name: 'epoch-given-again',
+    description: 'the epochs of a server are forgotten with its row',
+    needs: ['serverStop', 'serverCrash'],
+    machine: withCommands((state, command) => {
+      state.house.epochsGone = 0
+      return command
+    }),
+  },
+  {
     name: 'conductor-epoch-not-checked',
     description: 'any server that claims to conduct an auction conducts it, whatever its epoch',
     needs: ['doppelganger'],

@@ -18,6 +18,7 @@ export const simLimits: Limits = {
   requestsPerSubjectMax: 24,
   requestsMax: 120,
   refusalsPerSubjectMax: 128,
+  serversMax: 8,
 }
 
 export interface RequestOf {

@@ -286,8 +286,8 @@ describe('the conductor', () => {
     await bench.cluster.propose(groupId, { type: 'acquire_monitor_lease', monitorId, ttlMs: 10_000 })
     await bench.cluster.propose(groupId, { type: 'reassign', monitorId, token: 1, serverId, epoch: 1 })
     await bench.advance(1_050)
-    expect(bench.conductor.epoch).toBe(3)
-    expect((await bench.cluster.owners(groupId)).servers).toMatchObject([{ standing: 'live', epoch: 3 }])
+    expect(bench.conductor.epoch).toBe(4)
+    expect((await bench.cluster.owners(groupId)).servers).toMatchObject([{ standing: 'live', epoch: 4 }])
   })
 
   test('CONDUCT6 many auctions that fall due together are all handled, batch by batch', async () => {

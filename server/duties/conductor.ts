@@ -167,7 +167,9 @@ export class Conductor {
   async #wasFoundDead(): Promise<boolean> {
     const { cluster, serverId, groupId } = this.#context
     const { servers } = await cluster.owners(groupId)
-    return servers.find((server) => server.serverId === serverId)?.standing === 'dead'
+    const own = servers.find((server) => server.serverId === serverId)
+    // A dead server without work has no row any more.
+    return own === undefined || own.standing === 'dead'
   }
 
   async #pulse(epoch: number): Promise<number> {

@@ -60,6 +60,7 @@ export function apply(state: State, entry: MachineEntry): Applied {
   for (const command of commands) replies.push(answer(context, command))
   state.requests.expire(context.atMs, expiryPerEntry + 2 * commands.length)
   state.refusals.expire(context.atMs, expiryPerEntry + 2 * commands.length)
+  state.servers.dropIdle((id) => state.outbox.lengthOf(id))
   state.changes.touch(house)
   state.changes.endEntry()
   return { replies, events: context.events, outboxCount: context.outboxCount, gained: context.gained }

@@ -97,6 +97,11 @@ export class Changes {
     }
   }
 
+  /** Whether the last change of the object waits for `take`. */
+  isUnsaved(object: Stored): boolean {
+    return (object.flags & unsavedFlag) !== 0
+  }
+
   /** The object was read from a saved row: it is part of the hash, but not a change. */
   load(object: Stored): void {
     this.rehash(object, object.rowValue())

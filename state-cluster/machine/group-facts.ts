@@ -17,7 +17,7 @@ import type { Plain } from './plain.ts'
 /*
  * value: [lastAtMs, auctions made, outbox entries made, requests made, outbox entries not queued,
  *         outageExtensionMinMs, outageThresholdMs, [feature …], shifts, requestsForgottenMs, refusals made,
- *         and, once tokens were revoked, revokedAllMs, [subject …], [untilMs …],
+ *         epochsGone, and, once tokens were revoked, revokedAllMs, [subject …], [untilMs …],
  *         and, where the house has tables of increments, [currency, [from, step, …], …]]
  */
 
@@ -32,6 +32,8 @@ export class House extends Stored {
   /** Stamp of the newest accepted request that made room for another one, before its window was over. */
   requestsForgottenMs = 0
   refusalsMade = 0
+  /** The highest epoch of a server whose row is gone; a new row begins above it. */
+  epochsGone = 0
   /** NEW_BID and OUTBID that found the outbox full. */
   outboxEntriesDropped = 0
   settings: HouseSettings = defaultSettings
@@ -73,6 +75,7 @@ export class House extends Stored {
       this.shifts,
       this.requestsForgottenMs,
       this.refusalsMade,
+      this.epochsGone,
       ...(hasRevoked
         ? [this.revokedAllMs, this.revoked.map(([subject]) => subject), this.revoked.map(([, ms]) => ms)]
         : []),

@@ -78,9 +78,11 @@ function moveOutbox(context: ApplyContext, from: Server): number {
   const receiver = servers.leastLoaded() ?? fail('a server is live', { id: from.id })
   const ownerOf = (outboxEntry: OutboxRecord): Owner | undefined => {
     const auction = outboxEntry.auctionId === undefined ? undefined : auctions.get(outboxEntry.auctionId)
-    return auction === undefined || auction.owner !== from
-      ? ownerNow(auction, receiver)
-      : lastOwner(auction, receiver)
+    // By id: the row of an ended auction's owner may have gone and come again.
+    if (auction === undefined) return receiver
+    return auction.owner.id === from.id
+      ? lastOwner(auction, receiver)
+      : ownerNow(servers.get(auction.owner.id), receiver)
   }
   const count = outbox.move(from.id, limits.moveOutboxMax, (outboxEntry) => {
     const to = ownerOf(outboxEntry)
@@ -92,8 +94,8 @@ function moveOutbox(context: ApplyContext, from: Server): number {
 }
 
 /** For an entry whose auction is another server's, or that has none: the auction's owner if live, else the receiver. */
-function ownerNow(auction: Auction | undefined, receiver: Server): Owner {
-  return auction?.owner.isLive ? auction.owner : receiver
+function ownerNow(owner: Server | undefined, receiver: Server): Owner {
+  return owner?.isLive ? owner : receiver
 }
 
 /** An ended auction never moves, so the receiver gets its entries. Entries of one that is still to move wait for it. */

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import type { ServerId } from '../../protocol/ids.ts'
-import type { Command } from './commands.ts'
+import type { AuctionId, RequestId, ServerId, SubjectId } from '../../protocol/ids.ts'
+import { Random } from '../../runtime/random.ts'
+import { apply } from './apply.ts'
+import type { Command, MachineEntry } from './commands.ts'
 import type { Conducted, Reassigned } from './events.ts'
 import { limits } from './limits.ts'
-import { stateHash } from './state.ts'
+import { rows, stateHash, takeDirty } from './state.ts'
+import { restored } from './testing/restored.ts'
 import { Sale, startMs, terms } from './testing/sale.ts'
 import { ownersView } from './views.ts'
 
@@ -34,6 +37,12 @@ function house(servers: number, few = limits): Sale {
   for (let at = 1; at <= servers; at++) enlist(one, `s${at}`)
   lease(one)
   return one
+}
+
+const closing = {
+  subject: 'root' as SubjectId,
+  requestId: 'close' as RequestId,
+  auctionId: 'a1' as AuctionId,
 }
 
 const loadOf = (one: Sale, server: string) => one.state.servers.get(id(server))?.load
@@ -203,7 +212,7 @@ describe('a dead server', () => {
     expect(one.view('a4')).toMatchObject({ owner: 's1', epoch: 1 })
     expect(moved(reassign(one, 's1', { epoch }))).toMatchObject({ auctions: 4, more: true })
     expect(moved(reassign(one, 's1', { epoch }))).toMatchObject({ auctions: 1, more: false })
-    expect(loadOf(one, 's1')).toBe(0)
+    expect(one.state.servers.get(id('s1'))).toBeUndefined()
     expect([loadOf(one, 's2'), loadOf(one, 's3')]).toEqual([5, 5])
     expect(one.outbox('s1')).toEqual([])
   })
@@ -226,9 +235,9 @@ describe('a dead server', () => {
     expect(moved(reassign(one, 's1', { epoch: 1 })).auctions).toBe(1)
     for (const type of ['conduct', 'release_server'] as const)
       expect(one.ask({ type, serverId: id('s1'), epoch: 1 })).toEqual({ ok: false, code: 'stale_epoch' })
-    expect(enlist(one, 's1')).toMatchObject({ epoch: 3 })
+    expect(enlist(one, 's1')).toMatchObject({ epoch: 4 })
     one.auction('a2', {}, 's1')
-    for (const epoch of [1, 2])
+    for (const epoch of [1, 2, 3])
       expect(reassign(one, 's1', { epoch })).toEqual({ ok: false, code: 'stale_epoch' })
     expect(one.view('a2').owner).toBe('s1')
     expect(reassign(one, 'nobody')).toEqual({ ok: false, code: 'stale_epoch' })
@@ -245,7 +254,91 @@ describe('a dead server', () => {
     expect(one.view()).toMatchObject({ owner: 's2', epoch: 2 })
     const hash = stateHash(one.state)
     expect(stateHash(one.restart().state)).toBe(hash)
-    expect(ownersView(one.state).servers.map((server) => server.standing)).toEqual(['dead', 'live'])
+    expect(ownersView(one.state).servers.map((server) => server.standing)).toEqual(['live'])
+  })
+})
+
+describe('the rows of servers that are gone', () => {
+  it('OWNER10: names never run out, however many servers came and left or died', () => {
+    const one = new Sale({ ...limits, serversMax: 3 })
+    one.ask({ type: 'acquire_monitor_lease', monitorId: 'm1', ttlMs: 60_000 })
+    enlist(one, 's1')
+    for (let start = 1; start <= 100; start++) {
+      const name = `pod-${start}`
+      expect(enlist(one, name)).toMatchObject({ ok: true })
+      one.auction(`a${start}`, {}, name)
+      expect(moved(start % 2 === 0 ? release(one, name) : reassign(one, name)).more).toBe(false)
+      if (start % 10 === 0) one.restart()
+    }
+    expect(one.auction('last')).toMatchObject({ ok: true })
+    expect(ownersView(one.state).servers).toMatchObject([{ serverId: 's1', standing: 'live', auctions: 101 }])
+    expect(limits.serversMax).toBe(1_024)
+  })
+
+  it('OWNER10: the bound counts those that are live, and those whose work nobody took over', () => {
+    const one = new Sale({ ...limits, serversMax: 2 })
+    enlist(one, 's1')
+    one.auction('a1', { durationMs: 1_000 })
+    release(one, 's1')
+    enlist(one, 's2')
+    expect(enlist(one, 's3')).toEqual({ ok: false, code: 'limit_exceeded' })
+    expect(one.ask({ type: 'close_auction', operator: true, ...closing })).toMatchObject({ ok: true })
+    // What it has to publish is work too.
+    expect(enlist(one, 's3')).toEqual({ ok: false, code: 'limit_exceeded' })
+    const positions = one.outbox('s1').map(({ position }) => position)
+    one.ask({ type: 'acknowledge_positions', serverId: id('s1'), epoch: 1, positions })
+    expect(enlist(one, 's3')).toMatchObject({ ok: true })
+    expect(stateHash(one.restart().state)).toBe(stateHash(one.state))
+  })
+
+  it('OWNER10: no epoch is given again, and every command under an older one is refused', () => {
+    const one = house(2)
+    const given = new Map<string, number>()
+    const random = new Random(7)
+    for (let step = 0; step < 300; step++) {
+      const name = random.pick(['s1', 's3', 's4'])
+      const before = given.get(name) ?? 0
+      const reply = enlist(one, name)
+      if (!reply.ok || reply.type !== 'server') throw new Error('refused')
+      expect(reply.epoch).toBeGreaterThan(before)
+      given.set(name, reply.epoch)
+      if (random.chance(0.3)) one.auction(`x${step}`, { durationMs: 1 + random.below(900) }, name)
+      if (random.chance(0.5)) release(one, name)
+      else if (random.below(2) === 0) reassign(one, name)
+      if (random.chance(0.2)) one.restart()
+      one.pass(100)
+      for (const epoch of [before, Math.max(0, before - 1)])
+        for (const type of ['conduct', 'release_server'] as const)
+          expect(one.ask({ type, serverId: id(name), epoch })).toEqual({ ok: false, code: 'stale_epoch' })
+    }
+    expect(Math.max(...given.values())).toBeGreaterThan(50)
+  })
+
+  it('OWNER10: a row that goes and comes again between two checkpoints, or after one, is as it is after a restart', () => {
+    for (const saves of [true, false]) {
+      const one = house(2)
+      one.auction('a1', { durationMs: 500 })
+      one.accept('bob', 500)
+      one.runTo(one.atMs + 1_000)
+      for (let round = 0; round < 3; round++) {
+        enlist(one, 's2')
+        const { epoch } = one.state.servers.get(id('s2')) ?? { epoch: 0 }
+        release(one, 's1')
+        if (saves) takeDirty(one.state)
+        expect(one.state.servers.get(id('s1'))).toBeUndefined()
+        enlist(one, 's1')
+        if (saves) takeDirty(one.state)
+        const other = restored(rows(one.state))
+        expect(stateHash(other)).toBe(stateHash(one.state))
+        const entry: MachineEntry = {
+          version: 1,
+          atMs: one.pass(200).atMs,
+          commands: [{ type: 'reassign', monitorId: 'm1', token: 1, serverId: id('s2'), epoch }],
+        }
+        expect(apply(other, entry)).toEqual(one.apply(...entry.commands))
+        expect(stateHash(other)).toBe(stateHash(one.state))
+      }
+    }
   })
 })
 

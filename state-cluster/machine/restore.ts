@@ -34,6 +34,8 @@ interface Gathered {
   readonly byOrdinal: Map<number, Auction>
   /** For auctions with bids only: aliases of high bidder and winner, and the bidders in order of alias. */
   readonly bids: Map<Auction, Bids>
+  /** Owners without a row; from when every row of a server was read. */
+  departed: Map<ServerId, Server> | undefined
 }
 
 interface Bids {
@@ -55,11 +57,13 @@ export function* restoring(rows: Iterable<Row>, limits?: Limits): Generator<numb
     terms: new Map(),
     auctions: new Map(),
     byOrdinal: new Map(),
+    departed: undefined,
     bids: new Map(),
   }
   yield* paced(rows, weightOf, (row) => {
     if (!loadRow(state, gathered, row)) early.push(row)
   })
+  gathered.departed = new Map()
   for (const kind of ['auction', 'bidder']) {
     yield* paced(early, weightOf, (row) => {
       if (row.kind === kind && !loadRow(state, gathered, row))
@@ -149,6 +153,7 @@ function loadHouse(state: State, value: readonly unknown[]): void {
   requireKnown(house.features)
   house.requestsForgottenMs = fields.count()
   house.refusalsMade = fields.count()
+  house.epochsGone = fields.count()
   // 3 fields of revoked tokens, or none; 1 of increments, or none.
   if (fields.left >= 3) loadRevoked(house, fields)
   house.settings = { ...settings, ...decodeHouseIncrements(fields) }
@@ -220,10 +225,11 @@ function termsOf(state: State, id: AuctionId, value: readonly unknown[]): Terms 
 function loadAuction(state: State, gathered: Gathered, key: string, value: readonly unknown[]): boolean {
   const fields = new TupleReader('auction', value, 17)
   const terms = gathered.terms.get(key)
-  const owner = state.servers.get(fields.id())
-  if (terms === undefined || owner === undefined) return false
+  const ownerId = fields.id<ServerId>()
   const epoch = fields.count()
   const status = fields.coded<AuctionStatus>(statusCodes)
+  const owner = state.servers.get(ownerId) ?? departedOwner(gathered, ownerId, status)
+  if (terms === undefined || owner === undefined) return false
   const seq = fields.count()
   const opensAtMs = fields.count()
   const auction = new Auction(terms, owner, { status, opensAtMs, closesAtMs: fields.count() })
@@ -245,6 +251,15 @@ function loadAuction(state: State, gathered: Gathered, key: string, value: reado
   gathered.auctions.set(key, auction)
   gathered.byOrdinal.set(auction.ordinal, auction)
   return true
+}
+
+/** Only an auction that has ended may name a server that has no row any more. */
+function departedOwner({ departed }: Gathered, id: ServerId, status: AuctionStatus): Server | undefined {
+  if (departed === undefined || status === 'scheduled' || status === 'open' || status === 'paused')
+    return undefined
+  const known = departed.get(id) ?? new Server(id, 0)
+  departed.set(id, known)
+  return known
 }
 
 function loadBidder(state: State, gathered: Gathered, key: string, value: readonly unknown[]): boolean {

@@ -6,12 +6,13 @@
  *
  * Invariant: a scheduled auction is in its owner's `openings`, an open one in `running`, a paused one in `paused`, and an
  * ended one in none.
- * Source: docs/spec.md OWNER1–OWNER6, DUE1.
+ * Source: docs/spec.md OWNER1–OWNER6, OWNER10, DUE1.
  */
 import type { ServerId } from '../../protocol/ids.ts'
 import type { Auction, Owner } from './auction.ts'
 import { type Changes, type RowKind, Stored } from './changes.ts'
 import { DueHeap } from './due.ts'
+import type { House } from './group-facts.ts'
 import type { Limits } from './limits.ts'
 import type { Plain } from './plain.ts'
 
@@ -20,7 +21,8 @@ import type { Plain } from './plain.ts'
  *                                  pulseTimeoutMs]
  *
  * standing   left ──enlist──► live ──release──► left      an auction may name a server that never enlisted:
- *            dead ──enlist──► live ──reassign─► dead      it begins as `left`, in epoch 0
+ *            dead ──enlist──► live ──reassign─► dead      it begins as `left`
+ * The row of one that is left or dead goes at the end of the entry in which it has no auction and no outbox entry.
  */
 
 /** Stable codes of rows. Never reuse a number. */
@@ -31,7 +33,7 @@ export type ServerStanding = keyof typeof standingCodes
 
 export class Server extends Stored implements Owner {
   readonly id: ServerId
-  /** 0: named by an auction, never enlisted. */
+  /** Rises with each enlistment. One that was only named by an auction has one that no server acts under. */
   epoch = 0
   standing: ServerStanding = 'left'
   lastConductedMs: number
@@ -89,6 +91,15 @@ export class Server extends Stored implements Owner {
     return Math.min(this.openings.peekDueMs(), this.running.peekDueMs())
   }
 
+  /** As one that was never heard of. */
+  reset(): void {
+    this.epoch = 0
+    this.standing = 'left'
+    this.pulseTimeoutMs = 0
+    this.outageGapMs = 0
+    this.outageHorizonMs = 0
+  }
+
   rowKind(): RowKind {
     return 'server'
   }
@@ -119,11 +130,17 @@ export class Servers {
   private readonly byId = new Map<ServerId, Server>()
   /** In order of id. */
   private live: Server[] = []
+  /** Those that are not live. */
+  private readonly resting = new Set<Server>()
+  /** Rows that are gone and whose deletion is not saved: one that comes back before that is the same object. */
+  private readonly gone = new Map<ServerId, Server>()
   private readonly changes: Changes
+  private readonly house: House
   private readonly limits: Limits
 
-  constructor(changes: Changes, limits: Limits) {
+  constructor(changes: Changes, house: House, limits: Limits) {
     this.changes = changes
+    this.house = house
     this.limits = limits
   }
 
@@ -144,14 +161,36 @@ export class Servers {
     const known = this.byId.get(id)
     if (known !== undefined) return known
     if (this.byId.size >= this.limits.serversMax) return undefined
-    const server = new Server(id, atMs)
+    const server = this.gone.get(id) ?? new Server(id, atMs)
+    this.gone.delete(id)
+    server.lastConductedMs = atMs
+    const { epochsGone } = this.house
+    // No epoch that a server of this name ever had is given again, not even to one that has not enlisted.
+    server.epoch = epochsGone === 0 ? 0 : epochsGone + 1
     this.byId.set(id, server)
+    this.resting.add(server)
     this.changes.touch(server)
     return server
   }
 
+  /** Removes the rows of servers that are not live and have no work. O(servers that are not live). */
+  dropIdle(outboxLengthOf: (id: ServerId) => number): void {
+    for (const server of this.resting) {
+      if (server.load > 0 || outboxLengthOf(server.id) > 0) continue
+      this.house.epochsGone = Math.max(this.house.epochsGone, server.epoch)
+      this.byId.delete(server.id)
+      this.resting.delete(server)
+      server.reset()
+      for (const [id, one] of this.gone) if (!this.changes.isUnsaved(one)) this.gone.delete(id)
+      this.gone.set(server.id, server)
+      this.changes.drop(server)
+    }
+  }
+
   setStanding(server: Server, standing: ServerStanding): void {
     server.standing = standing
+    if (server.isLive) this.resting.delete(server)
+    else this.resting.add(server)
     this.changes.touch(server)
     this.listLive()
   }
@@ -179,7 +218,8 @@ export class Servers {
   load(server: Server): void {
     this.byId.set(server.id, server)
     this.changes.load(server)
-    if (server.standing === 'live') this.listLive()
+    if (server.isLive) this.listLive()
+    else this.resting.add(server)
   }
 
   sorted(): Server[] {

@@ -47,7 +47,7 @@ export function emptyState(limits: Limits = productionLimits): State {
     limits,
     changes,
     house,
-    servers: new Servers(changes, limits),
+    servers: new Servers(changes, house, limits),
     tags,
     buyers: new Buyers(changes, tags),
     auctions: new Auctions(changes, tags),

@@ -9,6 +9,7 @@
  */
 import type { Auction } from '../auction.ts'
 import type { AuctionStatus } from '../events.ts'
+import { Server } from '../servers.ts'
 import type { State } from '../state.ts'
 import { isBeyond } from '../visibility.ts'
 
@@ -31,6 +32,9 @@ export function violationsOf(state: State): string[] {
   if (state.refusals.size > state.limits.refusalsMax) violations.push('too many refusals are remembered')
   if (state.buyers.size > state.limits.buyersMax) violations.push('too many buyers')
   if (state.auctions.size > state.limits.auctionsMax) violations.push('too many auctions')
+  for (const server of state.servers.sorted())
+    if (!server.isLive && server.load === 0 && state.outbox.lengthOf(server.id) === 0)
+      violations.push(`${server.id} is not live, has no work, and has a row`)
   if (state.tags.size > state.limits.distinctTagsMax) violations.push('too many tags')
   return violations
 }
@@ -84,8 +88,8 @@ function checkEnd(auction: Auction, say: (violation: string) => void): void {
 
 function checkPlace(state: State, auction: Auction, say: (violation: string) => void): void {
   const { ordinal, status, terms } = auction
-  const owner = state.servers.get(auction.owner.id)
-  if (owner === undefined || owner !== auction.owner) {
+  const owner = auction.hasEnded ? auction.owner : state.servers.get(auction.owner.id)
+  if (owner !== auction.owner || !(owner instanceof Server)) {
     say('its owner is a server of the state')
     return
   }
