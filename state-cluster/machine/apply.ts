@@ -35,6 +35,7 @@ import { keyOf, lastReply, mayBeForgotten, noteLast } from './last-requests.ts'
 import { stampMsMax } from './limits.ts'
 import { hashPlain } from './plain.ts'
 import { mayTurn } from './refusals.ts'
+import { idHash } from './request-memory.ts'
 import type { State } from './state.ts'
 
 /** The entry version that this build writes, and the only one that it reads. */
@@ -72,13 +73,14 @@ function answer(context: ApplyContext, command: Command): Reply {
   const { requests, refusals } = context.state
   const { subject, requestId } = command
   const { atMs } = context
+  const id = idHash(requestId)
   const digest = hashPlain(commandCodes[command.type], contentOf(command))
-  const known = requests.find(subject, requestId, atMs) ?? refusals.find(subject, requestId, atMs)
+  const known = requests.find(command, id.a, atMs) ?? refusals.find(command, id.a, atMs)
   if (known !== undefined)
     return known.digestA === digest.a && known.digestB === digest.b
       ? known.reply
       : refuse('duplicate_request_differs')
-  const key = keyOf(command, digest)
+  const key = keyOf(command, digest, id)
   const last = lastReply(context.state, command, key)
   if (last !== undefined) return last
   if (mayBeForgotten(context, command)) return refuse('outcome_unknown')

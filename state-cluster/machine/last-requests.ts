@@ -21,9 +21,9 @@ import { isBeyond } from './visibility.ts'
 export type RequestedCommand = Extract<Command, { readonly requestId: unknown }>
 
 /** Names a request within its row: its id and its content, and the subject where others may write the row too. */
-export function keyOf(command: RequestedCommand, digest: Lanes): Lanes {
+export function keyOf(command: RequestedCommand, digest: Lanes, idLanes: Lanes): Lanes {
   const isOwnRow = command.type === 'place_bid' || command.type === 'buy_now'
-  const id = hashPlain(0, isOwnRow ? command.requestId : [command.subject, command.requestId])
+  const id = isOwnRow ? idLanes : hashPlain(0, [command.subject, command.requestId])
   return { a: (digest.a + Math.imul(id.a, 0x85ebca6b)) | 0, b: (digest.b + Math.imul(id.b, 0xc2b2ae35)) | 0 }
 }
 

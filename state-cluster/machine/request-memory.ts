@@ -43,6 +43,9 @@ function decodeRequest(tuple: unknown): RequestRecord {
   }
 }
 
+/** Names a request. */
+type Identity = Pick<RequestRecord, 'requestId' | 'subject'>
+
 /** A request with its first answer. */
 interface Answered {
   readonly subject: SubjectId
@@ -55,7 +58,8 @@ interface Answered {
 /** The list of a subject without requests. */
 const none: readonly number[] = []
 
-const idHash = (requestId: RequestId): number => hashPlain(0, requestId).a
+/** The hash by which a request id is found; computed once for all that look it up. */
+export const idHash = (requestId: RequestId): Lanes => hashPlain(0, requestId)
 
 export class RequestMemory {
   private readonly log: RequestLog
@@ -82,8 +86,8 @@ export class RequestMemory {
     return this.log.size
   }
 
-  find(subject: SubjectId, requestId: RequestId, atMs: number): RequestRecord | undefined {
-    const record = this.lookUp(subject, requestId)
+  find({ subject, requestId }: Identity, hash: number, atMs: number): RequestRecord | undefined {
+    const record = this.lookUp(subject, requestId, hash)
     return record === undefined || this.isExpired(record.atMs, atMs) ? undefined : record
   }
 
@@ -133,7 +137,7 @@ export class RequestMemory {
   /** Builds the subjects' lists from the loaded requests; one step per request. */
   *indexing(): Generator<void, void> {
     for (const [number, subject, requestId] of this.log.all()) {
-      this.link(number as number, subject as SubjectId, idHash(requestId as RequestId))
+      this.link(number as number, subject as SubjectId, idHash(requestId as RequestId).a)
       yield
     }
   }
@@ -143,8 +147,7 @@ export class RequestMemory {
   }
 
   /** The subject's request with this id, expired or not. Notes in `lastFind` what `remember` needs. */
-  private lookUp(subject: SubjectId, requestId: RequestId): RequestRecord | undefined {
-    const hash = idHash(requestId)
+  private lookUp(subject: SubjectId, requestId: RequestId, hash: number): RequestRecord | undefined {
     const own = this.bySubject.get(subject) ?? none
     this.lastFind.hash = hash
     for (let at = 1; at < own.length; at += 2) {
