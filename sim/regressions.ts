@@ -35,4 +35,10 @@ export const regressions: readonly Regression[] = [
     found:
       'a voter that was away while others were added could not answer them as candidates, and no leader was elected',
   },
+  {
+    seed: 421,
+    minutes: 2,
+    found:
+      'a server that left a node and came back took the batches of its earlier subscription, and missed those between',
+  },
 ]

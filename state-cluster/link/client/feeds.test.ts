@@ -80,6 +80,39 @@ describe('the feeds of a process', () => {
     expect(noted.at(-1)).toBe(21)
   })
 
+  it('LINK8: batches that a node sends before it answers a new subscription are not passed on', () => {
+    const { feeds, heard, listen } = scene(5)
+    const first = new Node()
+    const second = new Node()
+    listen()
+    feeds.setPreferred(first.link)
+    first.answer()
+    feeds.batch(first.link, batch(6))
+    feeds.setPreferred(second.link)
+    // The first node does not know yet that it was left.
+    feeds.batch(first.link, batch(7))
+    feeds.setPreferred(first.link)
+    feeds.batch(first.link, batch(8))
+    feeds.gap(first.link, { groupId: zero, index: 9 })
+    expect(heard).toEqual([6])
+    expect(first.requests).toEqual(['subscribe after 5', 'unsubscribe', 'subscribe after 6'])
+    first.answer()
+    for (const index of [7, 8, 9, 10]) feeds.batch(first.link, batch(index))
+    expect(heard).toEqual([6, 7, 8, 9, 10])
+  })
+
+  it('LINK8: the answer to an earlier subscription does not begin the present one', () => {
+    const { feeds, heard, listen } = scene(5)
+    const first = new Node()
+    listen()
+    feeds.setPreferred(first.link)
+    feeds.setPreferred(new Node().link)
+    first.answer()
+    feeds.setPreferred(first.link)
+    feeds.batch(first.link, batch(8))
+    expect(heard).toEqual([])
+  })
+
   it("LINK8: where nothing was shown yet, a feed begins at the index of the node's reply", () => {
     const { feeds, heard, listen } = scene()
     const node = new Node()

@@ -21,8 +21,22 @@ interface Feed {
   readonly listeners: Set<Listener>
   /** The listeners have everything up to this index. Unknown until a node has answered the first subscription. */
   index: number | undefined
-  /** The node that this feed was requested from. */
-  on: NodeLink | undefined
+  on: Subscription | undefined
+}
+
+/** A request for a feed. */
+interface Subscription {
+  readonly node: NodeLink
+  /**
+   * The node has answered. What it sends before that belongs to an earlier subscription, which it did not yet know
+   * to be over: it lacks what was ignored in between.
+   */
+  hasBegun: boolean
+}
+
+/** Whether what the node sends belongs to the present subscription. */
+function isFrom({ on }: Feed, node: NodeLink): boolean {
+  return on?.node === node && on.hasBegun
 }
 
 export class Feeds {
@@ -60,7 +74,7 @@ export class Feeds {
   setPreferred(preferred: NodeLink | undefined): void {
     if (preferred === this.#preferred) return
     for (const feed of this.#feeds.values()) {
-      if (feed.on?.isOpen === true) this.#leave(feed, feed.on)
+      if (feed.on?.node.isOpen === true) this.#leave(feed, feed.on.node)
       feed.on = undefined
     }
     this.#preferred = preferred
@@ -72,21 +86,24 @@ export class Feeds {
     const preferred = this.#preferred
     if (preferred === undefined) return
     for (const feed of this.#feeds.values()) {
-      if (feed.on === preferred || feed.listeners.size === 0) continue
+      if (feed.on?.node === preferred || feed.listeners.size === 0) continue
+      const subscription: Subscription = { node: preferred, hasBegun: false }
       const taken = preferred.request(
         (id) => encodeSubscribe(id, feed.groupId, feed.index),
         (outcome) => {
-          if (outcome instanceof TransportError || feed.on !== preferred) return
-          if (outcome.failure === undefined) this.#begin(feed, decodeIndexDone(outcome.fields))
+          if (outcome instanceof TransportError || feed.on !== subscription) return
+          if (outcome.failure !== undefined) return
+          subscription.hasBegun = true
+          this.#begin(feed, decodeIndexDone(outcome.fields))
         },
       )
-      if (taken) feed.on = preferred
+      if (taken) feed.on = subscription
     }
   }
 
   batch(node: NodeLink, batch: FeedBatch): void {
     const feed = this.#feeds.get(batch.groupId)
-    if (feed?.index === undefined || feed.on !== node || batch.index <= feed.index) return
+    if (feed?.index === undefined || !isFrom(feed, node) || batch.index <= feed.index) return
     feed.index = batch.index
     this.#noteIndex(batch.groupId, batch.index)
     for (const listener of [...feed.listeners]) listener.batch(batch)
@@ -94,7 +111,7 @@ export class Feeds {
 
   gap(node: NodeLink, { groupId, index }: GroupIndex): void {
     const feed = this.#feeds.get(groupId)
-    if (feed?.index === undefined || feed.on !== node || index <= feed.index) return
+    if (feed?.index === undefined || !isFrom(feed, node) || index <= feed.index) return
     const gap: FeedGap = { groupId, afterIndex: feed.index, toIndex: index }
     feed.index = index
     this.#noteIndex(groupId, index)
@@ -115,7 +132,7 @@ export class Feeds {
     feed.listeners.delete(listener)
     if (feed.listeners.size > 0 || this.#feeds.get(feed.groupId) !== feed) return
     this.#feeds.delete(feed.groupId)
-    if (feed.on !== undefined) this.#leave(feed, feed.on)
+    if (feed.on !== undefined) this.#leave(feed, feed.on.node)
   }
 
   /** A node without room for this request keeps sending the feed, which is then ignored. */
