@@ -16,6 +16,8 @@ export const simLimits: Limits = {
   ...limits,
   requestWindowMs: 45_000,
   requestsPerSubjectMax: 24,
+  // So few that a pause of a server lets as many pass.
+  requestOwnTransitMs: limits.requestTransitMs,
   requestsMax: 120,
   refusalsPerSubjectMax: 128,
   serversMax: 8,
@@ -78,8 +80,11 @@ export class RememberedRequests {
   mayBeForgotten(subject: string, ageMs: number, atMs: number): boolean {
     const own = this.#recent.filter((one) => one.subject === subject)
     const oldestMs = own.length >= simLimits.requestsPerSubjectMax ? (own[0] as Entry).atMs : 0
-    const untilMs = Math.max(this.#forgottenMs, oldestMs, atMs - simLimits.requestWindowMs - 1)
-    return atMs - ageMs - simLimits.requestTransitMs <= untilMs
+    const untilMs = Math.max(this.#forgottenMs, atMs - simLimits.requestWindowMs - 1)
+    const sentMs = atMs - ageMs
+    return (
+      sentMs - simLimits.requestTransitMs <= untilMs || sentMs - simLimits.requestOwnTransitMs <= oldestMs
+    )
   }
 
   note(request: RequestOf, reply: Reply, atMs: number, place: string | undefined): void {

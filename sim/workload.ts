@@ -305,7 +305,7 @@ export class Workload {
     this.#submit(subject, { type: 'place_bid', subject, requestId, auctionId, amount, kind })
   }
 
-  /** A request is remembered until its subject has made 128 more: no subject makes so many while a copy may arrive. */
+  /** A request is remembered until its subject's bound displaces it: no subject makes so many while a copy may arrive. */
   #mayRequest(subject: string): boolean {
     const nowMs = this.#context.world.elapsedMs
     const recent = (this.#requestedAtMs.get(subject) ?? []).filter((atMs) => atMs > nowMs - requestLifeMs)

@@ -28,6 +28,7 @@ const low: Limits = {
   refusalsPerSubjectMax: 5,
   refusalsMax: 30,
   requestTransitMs: 1_000,
+  requestOwnTransitMs: 500,
   outboxMax: 40,
 }
 

@@ -134,7 +134,7 @@ describe('a repeat of a request that may be forgotten', () => {
     const one = sale({
       ...limits,
       requestsPerSubjectMax: 2,
-      requestTransitMs: 1_000,
+      requestOwnTransitMs: 1_000,
       requestWindowMs: 30_000,
     })
     one.ask(bid('r', 500))
@@ -147,6 +147,13 @@ describe('a repeat of a request that may be forgotten', () => {
     other.pass(40_000)
     expect(other.ask(bid('r', 500, 28_000))).toMatchObject({ code: 'already_leading' })
     expect(other.ask(bid('t', 500, 40_000))).toMatchObject({ code: 'outcome_unknown' })
+  })
+
+  it('REQUEST9: a bidder of many bids a second gets a definite answer to a repeat of some seconds', () => {
+    const one = sale(limits)
+    for (let count = 0; count < 1_200; count++) one.pass(10).ask(bid(`r-${count}`, 1_000 + 10 * count))
+    expect(one.ask(bid('lost', 5_000, 4_000))).toMatchObject({ code: 'already_leading' })
+    expect(one.ask(bid('older', 5_000, 6_000))).toMatchObject({ code: 'outcome_unknown' })
   })
 
   it('REQUEST9: where the rows show that it never was accepted, it is judged like a new one', () => {

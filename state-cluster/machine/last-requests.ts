@@ -90,8 +90,12 @@ export function noteLast(state: State, command: RequestedCommand, key: Lanes, re
 export function mayBeForgotten({ atMs, state }: ApplyContext, command: RequestedCommand): boolean {
   const { ageMs = 0, subject } = command
   if (ageMs === 0) return false
-  const sentMs = atMs - ageMs - state.limits.requestTransitMs
-  return sentMs <= state.requests.forgottenUntilMs(subject, atMs) && !wasNeverAccepted(state, command)
+  const { requests, limits } = state
+  const sentMs = atMs - ageMs
+  const isOld =
+    sentMs - limits.requestTransitMs <= requests.forgottenUntilMs(atMs) ||
+    sentMs - limits.requestOwnTransitMs <= requests.ownForgottenUntilMs(subject)
+  return isOld && !wasNeverAccepted(state, command)
 }
 
 function wasNeverAccepted(state: State, command: RequestedCommand): boolean {

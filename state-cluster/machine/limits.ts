@@ -70,6 +70,8 @@ export interface Limits {
   readonly refusalsMax: number
   /** A command that was repeated is applied at most this long after its sender measured `ageMs`. */
   readonly requestTransitMs: number
+  /** The same where only later requests of its own sender can displace it: they mostly come after it, in order. */
+  readonly requestOwnTransitMs: number
 
   /** Subjects whose tokens are revoked singly. At the bound a further one is refused: `limit_exceeded`. */
   readonly revokedSubjectsMax: number
@@ -107,11 +109,12 @@ export const limits: Limits = {
   leaseMsMin: 100,
   leaseMsMax: 60_000,
   requestWindowMs: 600_000,
-  requestsPerSubjectMax: 128,
+  requestsPerSubjectMax: 1_024,
   requestsMax: 500_000,
   refusalsPerSubjectMax: 16,
   refusalsMax: 50_000,
   requestTransitMs: 15_000,
+  requestOwnTransitMs: 5_000,
   revokedSubjectsMax: 1_000,
   tokenLifeMsMax: 400 * dayMs,
   outboxMax: 1_000_000,

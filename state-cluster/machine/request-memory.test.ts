@@ -181,7 +181,7 @@ describe('request ids', () => {
     expect(one.bid('bob', 77, 'max', 'a1', 'r1')).toMatchObject({ code: 'already_leading' })
     expect(one.bid('bob', 77, 'max', 'a1', 'r2')).toMatchObject({ code: 'duplicate_request_differs' })
     expect(one.bid('eve', 77, 'max', 'a1', 'r1')).toMatchObject({ code: 'duplicate_request_differs' })
-    expect(limits.requestsPerSubjectMax).toBe(128)
+    expect(limits.requestsPerSubjectMax).toBe(1_024)
   })
 
   it('REQUEST4: the latest requests of the group are remembered', () => {

@@ -102,12 +102,15 @@ export class RequestMemory {
     if (own.length > 2 * this.perSubjectMax) this.forget(own[0] as number, subject)
   }
 
-  /** The newest stamp of a request of this subject that may be forgotten; later ones are all remembered. */
-  forgottenUntilMs(subject: SubjectId, atMs: number): number {
+  /** The newest stamp of a request that the window or the group's bound may have forgotten. */
+  forgottenUntilMs(atMs: number): number {
+    return Math.max(atMs - this.windowMs - 1, this.house.requestsForgottenMs)
+  }
+
+  /** The newest stamp of a request that the subject's own bound may have forgotten; 0: none. */
+  ownForgottenUntilMs(subject: SubjectId): number {
     const own = this.bySubject.get(subject) ?? none
-    const isFull = own.length >= 2 * this.perSubjectMax
-    const oldestMs = isFull ? atMsOf(this.log.get(own[0] as number)) : 0
-    return Math.max(atMs - this.windowMs - 1, this.house.requestsForgottenMs, oldestMs)
+    return own.length >= 2 * this.perSubjectMax ? atMsOf(this.log.get(own[0] as number)) : 0
   }
 
   /** House time was `fromMs` and is `toMs`: requests keep their age, up to the window. */
